@@ -1,0 +1,49 @@
+# Compiler settings shared by every target. The warning set is argued for in common/README.md.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+option(HOLDFAST_TESTS "Build the tests" ON)
+option(HOLDFAST_FUZZ "Build the libFuzzer targets (Clang only)" OFF)
+option(HOLDFAST_BENCH "Build the Google Benchmark programs" ON)
+set(HOLDFAST_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(holdfast_options INTERFACE)
+target_include_directories(holdfast_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(holdfast_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
+  -fstack-protector-strong -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+target_compile_definitions(holdfast_options INTERFACE
+  HOLDFAST_VERSION="${PROJECT_VERSION}"
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION)
+if(NOT HOLDFAST_SANITIZE)
+  target_compile_definitions(holdfast_options INTERFACE
+    $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+endif()
+target_link_options(holdfast_options INTERFACE -Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
+if(HOLDFAST_SANITIZE)
+  target_compile_options(holdfast_options INTERFACE -fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(holdfast_options INTERFACE -fsanitize=${HOLDFAST_SANITIZE})
+  if(HOLDFAST_SANITIZE MATCHES thread)
+    target_compile_options(holdfast_options INTERFACE -Wno-tsan)
+  endif()
+  if(HOLDFAST_SANITIZE MATCHES undefined AND CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    target_compile_options(holdfast_options INTERFACE -fno-sanitize=function)
+  endif()
+endif()
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)

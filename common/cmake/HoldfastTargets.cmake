@@ -1,0 +1,35 @@
+# holdfast_library(NAME [DEPS …] [PRIVATE …])
+# A static library from every *.cpp of the calling folder. The target is holdfast_<NAME>; DEPS are rooms it may include
+# (checked by tests/lint), PRIVATE are third-party targets whose headers stay in this folder's .cpp files.
+function(holdfast_library name)
+  cmake_parse_arguments(arg "" "" "DEPS;PRIVATE;EXCLUDE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  foreach(excluded IN LISTS arg_EXCLUDE)
+    list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${excluded})
+  endforeach()
+  if(NOT sources)
+    add_library(holdfast_${name} INTERFACE)
+    target_link_libraries(holdfast_${name} INTERFACE holdfast_options ${arg_DEPS} ${arg_PRIVATE})
+    return()
+  endif()
+  add_library(holdfast_${name} STATIC ${sources})
+  target_link_libraries(holdfast_${name} PUBLIC holdfast_options ${arg_DEPS} PRIVATE ${arg_PRIVATE})
+endfunction()
+
+# holdfast_test(FILE LIBS… ) registers tests/<layer>/<path>/<name>_test.cpp as the ctest <layer>/<path>/<name>.
+function(holdfast_test file)
+  cmake_parse_arguments(arg "" "TIMEOUT" "LIBS;LABELS" ${ARGN})
+  file(RELATIVE_PATH relative ${CMAKE_SOURCE_DIR}/tests ${file})
+  string(REGEX REPLACE "_test\\.cpp$" "" test_name ${relative})
+  string(REPLACE "/" "_" target ${test_name})
+  add_executable(${target}_test ${file})
+  set_target_properties(${target}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${target}_test PRIVATE ${arg_LIBS} holdfast_options GTest::gmock_main)
+  add_test(NAME ${test_name} COMMAND ${target}_test)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  set_tests_properties(${test_name} PROPERTIES TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
+    LABELS "${arg_LABELS}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+    ENVIRONMENT "HOLDFAST_BIN=${CMAKE_BINARY_DIR}/bin;HOLDFAST_SOURCE=${CMAKE_SOURCE_DIR}")
+endfunction()

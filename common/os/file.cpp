@@ -1,0 +1,161 @@
+#include "common/os/file.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+namespace holdfast::os {
+namespace {
+
+/// Removes everything below the open directory `fd`; stays on the device `device`.
+Status empty_directory(UniqueFd fd, dev_t device, const std::filesystem::path& path) {
+  struct Closer {
+    void operator()(DIR* d) const { closedir(d); }
+  };
+  std::unique_ptr<DIR, Closer> dir{fdopendir(fd.get())};
+  if (!dir) return errno_error(errno, "open " + path.string());
+  const int dirfd_of = fd.release();
+  while (const dirent* entry = readdir(dir.get())) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    struct stat info {};
+    if (fstatat(dirfd_of, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (!S_ISDIR(info.st_mode)) {
+      if (unlinkat(dirfd_of, entry->d_name, 0) != 0 && errno != ENOENT)
+        return errno_error(errno, "remove " + (path / name).string());
+      continue;
+    }
+    if (info.st_dev != device)
+      return Error{Errc::busy, fmt::format("remove {}: something is mounted there", (path / name).string())};
+    UniqueFd child{openat(dirfd_of, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (!child) return errno_error(errno, "open " + (path / name).string());
+    HF_TRY(empty_directory(std::move(child), device, path / name));
+    if (unlinkat(dirfd_of, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+      return errno_error(errno, "remove " + (path / name).string());
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, mode_t mode) {
+  UniqueFd fd{::open(path.c_str(), flags | O_CLOEXEC, mode)};
+  if (!fd) return errno_error(errno, "open " + path.string());
+  return fd;
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
+  HF_ASSIGN(const auto fd, open_file(path, O_RDONLY));
+  std::string data;
+  for (;;) {
+    constexpr std::size_t kChunk = 64U << 10;
+    const std::size_t have = data.size();
+    data.resize(have + kChunk);
+    const ssize_t got = ::read(fd.get(), data.data() + have, kChunk);
+    if (got < 0 && errno == EINTR) {
+      data.resize(have);
+      continue;
+    }
+    if (got < 0) return errno_error(errno, "read " + path.string());
+    data.resize(have + static_cast<std::size_t>(got));
+    if (data.size() > limit)
+      return Error{Errc::too_large, fmt::format("{} is larger than {} bytes", path.string(), limit)};
+    if (got == 0) {
+      data.shrink_to_fit();
+      return data;
+    }
+  }
+}
+
+Status write_all(int fd, std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t wrote = ::write(fd, data.data(), data.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return errno_error(errno, "write");
+    data.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return ok();
+}
+
+Status write_atomic(const std::filesystem::path& path, std::string_view data, mode_t mode, Durability durability) {
+  std::string temporary = path.string() + ".XXXXXX";
+  UniqueFd fd{mkostemp(temporary.data(), O_CLOEXEC)};
+  if (!fd) return errno_error(errno, "create " + temporary);
+  const auto fail = [&](Error error) {
+    ::unlink(temporary.c_str());
+    return std::move(error).in("write " + path.string());
+  };
+  if (fchmod(fd.get(), mode) != 0) return fail(errno_error(errno, "chmod"));
+  if (auto wrote = write_all(fd.get(), data); !wrote) return fail(std::move(wrote).error());
+  if (durability == Durability::durable && fsync(fd.get()) != 0) return fail(errno_error(errno, "fsync"));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno_error(errno, "rename"));
+  if (durability == Durability::lazy) return ok();
+  return sync_directory(path.parent_path());
+}
+
+Status make_directories(const std::filesystem::path& path, mode_t mode) {
+  if (path.empty() || ::mkdir(path.c_str(), mode) == 0) return ok();
+  if (errno == EEXIST) {
+    struct stat info {};
+    if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return ok();
+    return Error{Errc::io, fmt::format("{} exists and is not a directory", path.string())};
+  }
+  if (errno != ENOENT || !path.has_parent_path()) return errno_error(errno, "mkdir " + path.string());
+  HF_TRY(make_directories(path.parent_path(), mode));
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return errno_error(errno, "mkdir " + path.string());
+  return ok();
+}
+
+Status sync_directory(const std::filesystem::path& path) {
+  HF_ASSIGN(const auto fd, open_file(path.empty() ? "." : path, O_RDONLY | O_DIRECTORY));
+  if (fsync(fd.get()) != 0) return errno_error(errno, "fsync " + path.string());
+  return ok();
+}
+
+Status remove_tree(const std::filesystem::path& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return ok();
+    return errno_error(errno, "stat " + path.string());
+  }
+  if (!S_ISDIR(info.st_mode)) {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error(errno, "remove " + path.string());
+    return ok();
+  }
+  HF_ASSIGN(auto fd, open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  HF_TRY(empty_directory(std::move(fd), info.st_dev, path));
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return errno_error(errno, "remove " + path.string());
+  return ok();
+}
+
+Result<FileLock> FileLock::acquire(const std::filesystem::path& path) {
+  HF_ASSIGN(auto fd, open_file(path, O_RDWR | O_CREAT, 0600));
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return errno_error(errno, "lock " + path.string());
+    const auto holder = read_file(path, 64);
+    return Error{Errc::busy, fmt::format("{} is in use by pid {}", path.parent_path().string(),
+                                         holder && !holder->empty() ? *holder : "?")};
+  }
+  if (ftruncate(fd.get(), 0) != 0) return errno_error(errno, "truncate " + path.string());
+  HF_TRY(write_all(fd.get(), std::to_string(getpid())));
+  return FileLock{std::move(fd)};
+}
+
+Result<TempDir> TempDir::create(const std::filesystem::path& parent, std::string_view prefix) {
+  std::string path = (parent / prefix).string() + ".XXXXXX";
+  if (mkdtemp(path.data()) == nullptr) return errno_error(errno, "create " + path);
+  return TempDir{path};
+}
+
+TempDir::~TempDir() {
+  if (!path_.empty()) (void)remove_tree(path_);
+}
+
+}  // namespace holdfast::os

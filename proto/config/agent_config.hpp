@@ -1,0 +1,69 @@
+#pragma once
+/// \file
+/// agent.yaml: where things are and how this host behaves. Strict like the deployment document.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/base/strong.hpp"
+#include "proto/deployment/deployment.hpp"
+
+namespace holdfast::proto {
+
+struct RegistryConfig {
+  bool plain_http = false;
+  std::string ca;                         ///< PEM file
+  std::vector<std::string> mirrors;       ///< base URLs, tried in order before the registry itself
+  std::string credentials;                ///< docker config.json / auth.json
+  bool operator==(const RegistryConfig&) const = default;
+};
+
+/// IPv4 network in CIDR form, e.g. 10.89.0.0/16; host bits are zero.
+struct Subnet {
+  std::uint32_t address = 0;  ///< host byte order
+  int prefix = 0;
+  [[nodiscard]] static Result<Subnet> parse(std::string_view text);
+  [[nodiscard]] std::string str() const;
+  bool operator==(const Subnet&) const = default;
+};
+
+enum class RuntimeChoice : std::uint8_t { automatic, runc, crun };
+
+struct AgentConfig {
+  std::filesystem::path state_dir = "/var/lib/holdfast";
+  std::filesystem::path run_dir = "/run/holdfast";
+  std::filesystem::path socket = "/run/holdfast/holdfast.sock";
+  std::string metrics_listen = "127.0.0.1:9472";  ///< empty: off
+  RuntimeChoice runtime = RuntimeChoice::automatic;
+  std::filesystem::path cni_dir = "/usr/lib/cni";
+  std::string instance = "main";                  ///< [a-z0-9]([a-z0-9-]{0,14})
+  Subnet subnet{0x0A590000, 16};
+  Subnet service_subnet{0x0A5A0000, 16};
+  std::map<std::string, RegistryConfig> registries;
+  std::filesystem::path source_file;              ///< empty: none
+  std::uint32_t retain = 5;                       ///< last good generations kept ready for rollback
+  Milliseconds resync{30'000};
+  std::map<std::string, std::string> labels;
+  std::uint32_t parallel_downloads = 3;
+  Bytes log_max_size{10U << 20};                  ///< per log file; two files are kept
+  std::map<std::string, std::string> groups;      ///< role (observe, rollback, deploy) → unix group
+  std::vector<std::string> allowed_host_paths;    ///< prefixes that volumes may mount; empty: the built-in refusals only
+  ImagePolicy image_policy;                       ///< for the whole host, besides the deployment's
+};
+
+struct ParsedConfig {
+  std::optional<AgentConfig> config;
+  std::vector<Diagnostic> errors;
+};
+
+/// Same strictness and messages as parse_deployment.
+[[nodiscard]] ParsedConfig parse_agent_config(std::string_view yaml, std::string_view file);
+
+}  // namespace holdfast::proto

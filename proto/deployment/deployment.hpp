@@ -1,0 +1,213 @@
+#pragma once
+/// \file
+/// The deployment document: what a host runs (design.md 7). A `Deployment` exists only if the document was valid.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/base/strong.hpp"
+#include "proto/digest.hpp"
+#include "proto/image_ref.hpp"
+
+namespace holdfast::proto {
+
+using ServiceName = StrongString<struct ServiceNameTag>;  ///< [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?
+
+enum class Transport : std::uint8_t { tcp, udp };
+
+/// "80:8080", "127.0.0.1:9000:9000/udp".
+struct PublishedPort {
+  std::string host_ip;  ///< IPv4; empty: every address of the host
+  std::uint16_t host_port = 0;
+  std::uint16_t container_port = 0;
+  Transport transport = Transport::tcp;
+  auto operator<=>(const PublishedPort&) const = default;
+};
+
+struct VolumeMount {
+  std::string source;  ///< absolute path on the host, or the name of a volume kept by the agent
+  std::string target;  ///< absolute path in the container
+  bool read_only = false;
+  [[nodiscard]] bool is_host_path() const { return !source.empty() && source.front() == '/'; }
+  bool operator==(const VolumeMount&) const = default;
+};
+
+struct TmpfsMount {
+  std::string target;
+  std::optional<Bytes> size;  ///< none: 64 MiB
+  bool operator==(const TmpfsMount&) const = default;
+};
+
+/// Read from `file` on the host at every start; appears as /run/secrets/<name> on a tmpfs, mode 0400 of the service's user.
+struct SecretRef {
+  std::string name;
+  std::string file;
+  bool operator==(const SecretRef&) const = default;
+};
+
+struct Resources {
+  std::optional<Bytes> memory;
+  std::optional<std::uint32_t> millicpus;  ///< 1.5 cpus = 1500
+  std::optional<std::uint32_t> pids;       ///< none: 2048
+  bool operator==(const Resources&) const = default;
+};
+
+struct HttpProbe {
+  std::uint16_t port = 0;
+  std::string path = "/";
+  std::optional<int> status;         ///< none: 200 to 399
+  std::optional<std::string> body;   ///< must occur in the first 64 KiB of the body
+  bool operator==(const HttpProbe&) const = default;
+};
+struct TcpProbe {
+  std::uint16_t port = 0;
+  bool operator==(const TcpProbe&) const = default;
+};
+struct ExecProbe {
+  std::vector<std::string> command;
+  bool operator==(const ExecProbe&) const = default;
+};
+/// READY=1 from the container over its notify socket.
+struct NotifyProbe {
+  bool operator==(const NotifyProbe&) const = default;
+};
+using Probe = std::variant<HttpProbe, TcpProbe, ExecProbe, NotifyProbe>;
+
+struct HealthRule {
+  Probe probe;
+  Milliseconds interval{5'000};
+  Milliseconds timeout{2'000};
+  Milliseconds start_period{0};   ///< failures in it do not count
+  std::uint32_t healthy = 1;      ///< successes in a row that make it healthy
+  std::uint32_t unhealthy = 3;    ///< failures in a row that make it unhealthy
+  bool operator==(const HealthRule&) const = default;
+};
+
+enum class Strategy : std::uint8_t { cutover, replace };
+enum class OnFailure : std::uint8_t { rollback, hold };
+
+struct UpdateRule {
+  Strategy strategy = Strategy::cutover;  ///< resolved: what the document says, else by the rule of design.md 4
+  std::string strategy_reason;            ///< why `replace`: "writable volume uploads", "host network", or "written"
+  Milliseconds deadline{60'000};          ///< for the new instance to become healthy
+  Milliseconds soak{10'000};              ///< healthy for so long after the switch: good
+  Milliseconds drain{10'000};
+  Milliseconds standby{900'000};
+  OnFailure on_failure = OnFailure::rollback;
+  bool operator==(const UpdateRule&) const = default;
+};
+
+enum class Profile : std::uint8_t { hardened, compatible };
+
+struct Security {
+  Profile profile = Profile::hardened;
+  bool read_only = true;                   ///< root file system; false also under `compatible` unless written
+  std::optional<std::string> user;         ///< overrides the image's; uid 0 must be written out under `hardened`
+  std::vector<std::string> cap_add;        ///< "NET_BIND_SERVICE", sorted, without CAP_
+  bool no_new_privileges = true;
+  bool seccomp = true;
+  /// What was relaxed against `hardened`, one phrase each: "cap_add NET_RAW", "read_only false". Shown in `plan`, counted.
+  std::vector<std::string> relaxations;
+  bool operator==(const Security&) const = default;
+};
+
+struct StopRule {
+  std::string signal;              ///< "SIGTERM"; empty: the image's, else SIGTERM
+  Milliseconds timeout{10'000};
+  bool operator==(const StopRule&) const = default;
+};
+
+enum class NetworkMode : std::uint8_t { isolated, host, none };  ///< written "private", "host", "none"
+enum class Restart : std::uint8_t { always, on_failure, never }; ///< written "always", "on-failure", "no"
+
+struct Service {
+  ImageRef image;
+  std::optional<std::vector<std::string>> entrypoint;
+  std::optional<std::vector<std::string>> command;
+  std::map<std::string, std::string> env;
+  std::optional<std::string> working_dir;
+  std::vector<SecretRef> secrets;
+  std::vector<PublishedPort> publish;
+  std::vector<VolumeMount> volumes;
+  std::vector<TmpfsMount> tmpfs;
+  Resources resources;
+  std::optional<HealthRule> health;
+  UpdateRule update;
+  std::vector<ServiceName> depends_on;
+  Security security;
+  Restart restart = Restart::always;
+  StopRule stop;
+  NetworkMode network = NetworkMode::isolated;
+
+  Digest run_hash;     ///< what needs a new container; of what the document says, not of defaults
+  Digest policy_hash;  ///< the rest: a change takes effect without a restart
+};
+
+struct ImagePolicy {
+  bool require_semver_tag = false;
+  std::vector<std::string> require_signature;  ///< key names
+  std::optional<Bytes> max_size;
+};
+
+struct Deployment {
+  std::string name;
+  std::optional<std::uint64_t> serial;
+  std::optional<WallTime> expires;
+  std::map<std::string, std::string> targets;
+  std::map<ServiceName, Service> services;
+  ImagePolicy image_policy;
+
+  std::string canonical_json;  ///< without serial, expires, targets
+  Digest spec_digest;          ///< of canonical_json
+};
+
+/// One fault of a document. Line and column count from 1.
+struct Diagnostic {
+  std::string file;
+  std::size_t line = 0;
+  std::size_t column = 0;
+  std::string message;  ///< "unknown key \"enviroment\" in services.web"
+  std::string hint;     ///< "did you mean \"env\"?"
+  /// "deployment.yaml:14:5: unknown key … (did you mean \"env\"?)"
+  [[nodiscard]] std::string to_string() const;
+  bool operator==(const Diagnostic&) const = default;
+};
+
+struct ParsedDeployment {
+  std::optional<Deployment> deployment;    ///< absent when there is any error
+  std::vector<Diagnostic> errors;          ///< all of them, in document order
+  std::vector<Diagnostic> warnings;
+};
+
+/// Parses and checks a whole document, reporting every fault at once. Never throws; at most 1 MiB; nesting ≤ 32.
+/// `file` is only for the messages.
+[[nodiscard]] ParsedDeployment parse_deployment(std::string_view yaml, std::string_view file);
+
+/// `parse_deployment` as a Result: all diagnostics joined by newlines in one Errc::spec_parse (or ref_invalid when every
+/// fault is an unpinned image).
+[[nodiscard]] Result<Deployment> load_deployment(std::string_view yaml, std::string_view file);
+
+/// Services in an order in which each comes after everything it depends on; ties by name.
+[[nodiscard]] std::vector<ServiceName> dependency_order(const Deployment& deployment);
+
+/// One difference between two deployments, as a path and two texts (empty: absent).
+struct FieldChange {
+  std::string path;    ///< "services.web.env.LOG_LEVEL"
+  std::string before;
+  std::string after;
+  bool restarts = false;  ///< part of the run hash
+  bool operator==(const FieldChange&) const = default;
+};
+
+/// Field by field, in path order, of the canonical documents.
+[[nodiscard]] Result<std::vector<FieldChange>> diff_documents(std::string_view before_json, std::string_view after_json);
+
+}  // namespace holdfast::proto
