@@ -1,0 +1,130 @@
+#pragma once
+/// \file
+/// The ports through which the engine runs containers.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/base/strong.hpp"
+#include "deploy/image/images.hpp"
+#include "proto/deployment/deployment.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// "<service, at most 40 characters>-<first 8 hex digits of the run hash>-<sequence>": valid for runc, conmon, CNI and files.
+using InstanceId = StrongString<struct InstanceIdTag>;
+
+/// IPv4 address in host byte order.
+using Address = std::uint32_t;
+[[nodiscard]] std::string address_text(Address address);
+
+/// Names that containers can resolve: service → its stable virtual address.
+using HostsTable = std::map<std::string, Address>;
+
+/// Everything needed to create an instance. It is stored with the instance (instances/<id>/instance.json), so that an
+/// observation after a restart of the agent knows what it was created from.
+struct InstanceSpec {
+  InstanceId id;
+  proto::ServiceName service;
+  std::uint64_t generation = 0;  ///< that asked for it
+  proto::Service wanted;
+  image::StoredImage image;
+  HostsTable hosts;
+};
+
+enum class InstanceState : std::uint8_t {
+  creating,      ///< begun, not finished: no process of the service has run (or the host rebooted in between)
+  running,
+  frozen,        ///< cgroup freezer
+  exited,
+  unsupervised,  ///< the process runs, its conmon is gone
+  broken,        ///< half there: namespace, bundle or runtime state missing; only remove helps
+};
+[[nodiscard]] std::string_view to_string(InstanceState state);
+
+struct ExitInfo {
+  int code = 0;           ///< 128 + n for signal n
+  bool oom = false;
+  WallTime at{};
+  bool operator==(const ExitInfo&) const = default;
+};
+
+struct ObservedInstance {
+  InstanceId id;
+  proto::ServiceName service;
+  std::uint64_t generation = 0;
+  proto::Digest run_hash;
+  proto::Digest image;        ///< pinned
+  proto::Digest manifest;
+  InstanceState state = InstanceState::creating;
+  int pid = 0;                ///< 0 when no process
+  Address address = 0;        ///< 127.0.0.1 with host network, 0 with none
+  WallTime started{};         ///< of the process
+  BootTime started_boot{};
+  std::uint32_t starts = 0;   ///< how often a process was started in it
+  std::optional<ExitInfo> exit;
+  std::vector<std::string> deviations;  ///< drift of its own: "limits: memory.max is 64 MiB, not 256 MiB"
+};
+
+/// Life and death of instances. Thread safe; calls for one instance are serialised inside. All block, honour `stop` within a
+/// second, and are safe to repeat. None runs on the engine thread except `observe`.
+class Instances {
+ public:
+  virtual ~Instances() = default;
+
+  /// All instances of this agent, also ones left by an earlier life of it. Reads files and /proc only: < 0.2 ms an instance.
+  virtual Result<std::vector<ObservedInstance>> observe() = 0;
+
+  /// Namespace, network, mounts, bundle, conmon and runtime, process started. On failure everything of it is gone again.
+  /// Errors: user, runtime, conmon, cni, port_in_use, nospace, io.
+  virtual Status create(const InstanceSpec& spec, const std::stop_token& stop) = 0;
+
+  /// A new process in an instance whose process has exited; same namespace, address and mounts; secrets are read anew.
+  virtual Status restart(const InstanceId& id, const std::stop_token& stop) = 0;
+
+  /// Stop signal, then SIGKILL after `timeout`. Thaws first. An instance without a process is success.
+  virtual Status stop(const InstanceId& id, Milliseconds timeout, const std::stop_token& stop) = 0;
+
+  /// Kills what runs and removes every trace: CNI DEL, then namespace, mounts, cgroup, bundle. Unknown id is success.
+  virtual Status remove(const InstanceId& id, const std::stop_token& stop) = 0;
+};
+
+struct ExecResult {
+  int code = 0;
+  std::string output;  ///< first 64 KiB of stdout and stderr
+};
+
+/// What is done to a living instance. Thread safe.
+class InstanceControl {
+ public:
+  virtual ~InstanceControl() = default;
+  /// cgroup freezer; ≤ 1 ms; also fit for the engine thread.
+  virtual Status freeze(const InstanceId& id) = 0;
+  virtual Status thaw(const InstanceId& id) = 0;
+  /// Runs a command inside. Errors: timed_out, runtime.
+  virtual Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command, Milliseconds timeout,
+                                  const std::stop_token& stop) = 0;
+  /// Rewrites /etc/hosts of every instance in place.
+  virtual Status set_hosts(const HostsTable& hosts) = 0;
+  /// Calls `on_exit` from a thread of its own soon (≤ 20 ms) after the process of any instance ended. Set once.
+  virtual void watch_exits(std::function<void(const InstanceId&)> on_exit) = 0;
+};
+
+/// Where the output of a service is kept.
+struct LogLine {
+  WallTime time{};
+  bool is_stderr = false;
+  bool partial = false;
+  std::string text;
+};
+
+}  // namespace holdfast::deploy::runtime
