@@ -2,44 +2,18 @@
 /// \file
 /// The port through which traffic reaches instances: one nftables table, one transaction.
 
-#include <compare>
 #include <cstdint>
-#include <map>
 #include <set>
-#include <string>
-#include <utility>
 
 #include "common/base/result.hpp"
-#include "proto/deployment/deployment.hpp"
+#include "deploy/plan/model.hpp"
 
 namespace holdfast::deploy::network {
 
-/// IPv4 address in host byte order.
-using Address = std::uint32_t;
-
-/// A port of the host that is published. `host_ip` 0: on every address.
-struct PortKey {
-  Address host_ip = 0;
-  proto::Transport transport = proto::Transport::tcp;
-  std::uint16_t port = 0;
-  auto operator<=>(const PortKey&) const = default;
-};
-/// "127.0.0.1:9000/tcp", "*:80/tcp".
-[[nodiscard]] std::string to_string(const PortKey& key);
-
-struct Endpoint {
-  Address address = 0;
-  std::uint16_t port = 0;
-  auto operator<=>(const Endpoint&) const = default;
-};
-
-/// Where new connections go. The whole truth: what is not in it is not published.
-struct RoutingTable {
-  std::map<PortKey, Endpoint> ports;
-  std::map<Address, Address> services;                     ///< virtual address → instance
-  std::map<std::pair<Address, Address>, Address> staged;   ///< (source instance, virtual address) → instance; before `services`
-  bool operator==(const RoutingTable&) const = default;
-};
+using plan::Address;
+using plan::Endpoint;
+using plan::PortKey;
+using plan::RoutingTable;
 
 /// Owner of the table. `apply`, `observe` and `reserve` are for the engine thread (≤ 1 ms each); not thread safe.
 class Publisher {

@@ -16,16 +16,16 @@
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
 #include "deploy/image/images.hpp"
+#include "deploy/plan/model.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
 
-/// "<service, at most 40 characters>-<first 8 hex digits of the run hash>-<sequence>": valid for runc, conmon, CNI and files.
-using InstanceId = StrongString<struct InstanceIdTag>;
-
-/// IPv4 address in host byte order.
-using Address = std::uint32_t;
-[[nodiscard]] std::string address_text(Address address);
+using plan::Address;
+using plan::ExitInfo;
+using plan::InstanceId;
+using plan::InstanceState;
+using plan::ObservedInstance;
 
 /// Names that containers can resolve: service → its stable virtual address.
 using HostsTable = std::map<std::string, Address>;
@@ -39,40 +39,6 @@ struct InstanceSpec {
   proto::Service wanted;
   image::StoredImage image;
   HostsTable hosts;
-};
-
-enum class InstanceState : std::uint8_t {
-  creating,      ///< begun, not finished: no process of the service has run (or the host rebooted in between)
-  running,
-  frozen,        ///< cgroup freezer
-  exited,
-  unsupervised,  ///< the process runs, its conmon is gone
-  broken,        ///< half there: namespace, bundle or runtime state missing; only remove helps
-};
-[[nodiscard]] std::string_view to_string(InstanceState state);
-
-struct ExitInfo {
-  int code = 0;           ///< 128 + n for signal n
-  bool oom = false;
-  WallTime at{};
-  bool operator==(const ExitInfo&) const = default;
-};
-
-struct ObservedInstance {
-  InstanceId id;
-  proto::ServiceName service;
-  std::uint64_t generation = 0;
-  proto::Digest run_hash;
-  proto::Digest image;        ///< pinned
-  proto::Digest manifest;
-  InstanceState state = InstanceState::creating;
-  int pid = 0;                ///< 0 when no process
-  Address address = 0;        ///< 127.0.0.1 with host network, 0 with none
-  WallTime started{};         ///< of the process
-  BootTime started_boot{};
-  std::uint32_t starts = 0;   ///< how often a process was started in it
-  std::optional<ExitInfo> exit;
-  std::vector<std::string> deviations;  ///< drift of its own: "limits: memory.max is 64 MiB, not 256 MiB"
 };
 
 /// Life and death of instances. Thread safe; calls for one instance are serialised inside. All block, honour `stop` within a
