@@ -1,0 +1,119 @@
+#pragma once
+/// \file
+/// The append-only, hash-chained history, and the small durable state beside it (design.md 8).
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "deploy/plan/model.hpp"
+#include "proto/digest.hpp"
+#include "proto/ledger/entry.hpp"
+
+namespace holdfast::deploy::ledger {
+
+using plan::GenerationId;
+
+struct Head {
+  std::uint64_t number = 0;  ///< of the last entry; 0: empty
+  std::string hash;          ///< 64 hex digits
+  bool operator==(const Head&) const = default;
+};
+
+enum class GenerationResult : std::uint8_t { pending, good, failed, rolled_back, superseded };
+[[nodiscard]] std::string_view to_string(GenerationResult result);
+
+struct Generation {
+  GenerationId id;
+  proto::Digest spec_digest;
+  GenerationResult result = GenerationResult::pending;
+  bool ever_good = false;     ///< passed gate and soak at least once: a rollback target
+  WallTime accepted{};
+  std::string actor;
+  std::string reason;         ///< of its last result
+};
+
+struct NewGeneration {
+  GenerationId id;            ///< must be the successor of the highest
+  proto::Digest spec_digest;
+  std::string document;       ///< the YAML as it was read
+  std::string actor;
+  std::string reason;
+  WallTime accepted{};
+};
+
+struct ResultChange {
+  GenerationId id;
+  GenerationResult result;
+  std::string reason;
+};
+
+struct Quarantine {
+  proto::Digest spec_digest;
+  std::string actor;
+  std::string reason;
+  WallTime since{};
+};
+
+/// What one step of the engine makes durable, in one transaction.
+struct Batch {
+  std::vector<proto::Entry> entries;
+  std::optional<NewGeneration> generation;
+  std::vector<ResultChange> results;
+  std::optional<std::string> progress;        ///< the engine's state, opaque JSON; replaces the former
+  std::vector<Quarantine> quarantine;
+  std::vector<proto::Digest> release;         ///< from quarantine
+  [[nodiscard]] bool empty() const;
+};
+
+struct NumberedEntry {
+  std::uint64_t number = 0;
+  std::string hash;
+  proto::Entry entry;
+};
+
+struct Verification {
+  bool intact = false;
+  std::uint64_t entries = 0;
+  Head head;
+  std::string fault;  ///< the first fault, with its entry number; empty when intact
+};
+
+/// Read side; each reader has a connection of its own, so any thread may hold one. Not thread safe itself.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  virtual Result<std::vector<Generation>> generations() = 0;  ///< newest first
+  virtual Result<std::string> document(const proto::Digest& spec_digest) = 0;  ///< YAML; errors: not_found
+  /// Entries after `after`, oldest first, at most `limit`.
+  virtual Result<std::vector<NumberedEntry>> entries(std::uint64_t after, std::size_t limit) = 0;
+  virtual Result<std::vector<NumberedEntry>> entries_of(GenerationId id) = 0;
+  virtual Result<std::vector<Quarantine>> quarantine() = 0;
+  virtual Result<Head> head() = 0;
+  /// Recomputes the whole chain and compares with the HEAD file.
+  virtual Result<Verification> verify() = 0;
+};
+
+/// Write side: one per state directory, owned by the engine thread.
+class Ledger : public Reader {
+ public:
+  /// One durable transaction, then the HEAD file. On any storage error the ledger turns read-only for the rest of its life
+  /// (Errc::io / nospace from then on): a failed fsync is never retried. `nospace` first gives up the reserve file, so that the
+  /// failure itself can be recorded.
+  virtual Result<Head> commit(const Batch& batch) = 0;
+  virtual Result<std::optional<std::string>> progress() = 0;
+};
+
+/// Opens or creates `state_dir`/ledger.db, checks it (quick_check, chain head against HEAD), migrates.
+/// Errors: ledger_corrupt, ledger_truncated, io, perm.
+[[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir);
+/// Errors: not_found when there is no ledger yet.
+[[nodiscard]] Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir);
+
+}  // namespace holdfast::deploy::ledger

@@ -1,0 +1,140 @@
+#pragma once
+/// \file
+/// What the agent and its clients say to each other over the unix socket; described by proto/openapi.yaml. Each struct has
+/// `boost::json` conversions in codec.hpp. Times are RFC 3339, durations seconds as numbers, sizes bytes.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast::proto::api {
+
+struct ErrorBody {
+  std::string code;     ///< "E_SPEC_PARSE"
+  std::string message;
+  std::string next;     ///< next step, may be empty
+};
+
+struct DriftItem {
+  std::string service;  ///< empty: the host as a whole
+  std::string kind;     ///< missing, exited, frozen, wrong_run_hash, wrong_image, limits, mounts, network, publish, unsupervised, orphan, …
+  std::string since;
+  std::string evidence;
+  std::string action;   ///< repair | report | hold
+};
+
+struct ServiceStatus {
+  std::string name;
+  std::string image;      ///< as in the document
+  std::string digest;     ///< pinned
+  std::string manifest;   ///< platform manifest digest, empty before the pull
+  std::string state;      ///< pending | pulling | starting | running | stopping | exited | backoff | missing
+  std::string health;     ///< healthy | unhealthy | starting | none
+  std::uint64_t restarts = 0;
+  std::string instance;
+  int pid = 0;
+  std::string address;
+  std::string since;      ///< of the running process; empty without one
+  std::string detail;     ///< why it is not running or healthy
+  std::vector<std::string> publish;
+};
+
+struct RollbackReadiness {
+  std::uint64_t generation = 0;  ///< 0: there is none
+  bool ready = false;
+  std::string reason;            ///< why not
+};
+
+struct RolloutStatus {
+  std::uint64_t generation = 0;
+  std::string phase;             ///< staging | starting | checking | switching | soaking | reverting
+  double seconds = 0;
+  std::string waiting_for;       ///< "web: GET :8080/healthz → 500 (2 of 3)"
+};
+
+struct Status {
+  std::string deployment;        ///< name; empty before the first
+  std::uint64_t generation = 0;  ///< current
+  std::string spec_digest;
+  std::string state;             ///< empty | converged | rolling | reverting | held | degraded
+  std::vector<ServiceStatus> services;
+  std::vector<DriftItem> drift;
+  RollbackReadiness rollback;
+  std::optional<RolloutStatus> rollout;
+  std::string message;           ///< one line for people when not converged
+  std::string agent_version;
+  std::string agent_since;
+};
+
+struct HistoryItem {
+  std::uint64_t generation = 0;
+  std::string spec_digest;
+  std::string result;            ///< pending | good | failed | rolled_back | superseded
+  std::string reason;
+  std::string actor;
+  std::string time;
+  bool current = false;
+  bool quarantined = false;
+};
+
+struct ApplyRequest {
+  std::string document;          ///< YAML
+  std::string file;              ///< for messages only
+  std::string reason;
+  bool dry_run = false;
+};
+
+struct RollbackRequest {
+  std::uint64_t to = 0;          ///< 0: the last good generation before the current one
+  std::string reason;
+  bool dry_run = false;
+};
+
+/// Answer to apply and rollback: the change was accepted (or was a no-op). Follow /v1/events for the rest.
+struct Accepted {
+  std::uint64_t generation = 0;
+  std::string spec_digest;
+  bool changed = true;           ///< false: already so, nothing to do
+  std::uint64_t since_event = 0; ///< follow events from here
+};
+
+struct PlanStep {
+  std::string service;
+  std::string change;            ///< create | cutover | replace | policy | remove | keep
+  std::string reason;            ///< why this strategy; expected downtime
+  std::vector<std::string> fields;       ///< "env.LOG_LEVEL: info → debug"
+  std::vector<std::string> relaxations;
+};
+
+struct PlanReport {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;          ///< the number it would get, or of the rollback target
+  std::string spec_digest;
+  bool changes = false;
+  std::vector<PlanStep> steps;
+  std::vector<std::string> images_to_pull;
+  std::vector<std::string> warnings;
+};
+
+/// One event of the stream (server-sent events: id = number, event = kind, data = this).
+struct Event {
+  std::uint64_t number = 0;      ///< grows by one; gaps mean the client was too slow
+  std::string time;
+  std::string kind;              ///< ledger kinds, and: pull (progress), result (end of an apply or rollback)
+  std::uint64_t generation = 0;
+  std::string service;
+  std::string message;           ///< one line for people
+  std::string detail;            ///< JSON object as text, may be empty
+};
+
+/// The `result` event's detail, and what `apply`/`rollback --output json` print.
+struct Outcome {
+  std::uint64_t generation = 0;
+  std::string result;            ///< good | failed | rolled_back | superseded | unchanged
+  double seconds = 0;
+  std::vector<ServiceStatus> services;
+  std::optional<ErrorBody> error;
+};
+
+}  // namespace holdfast::proto::api
