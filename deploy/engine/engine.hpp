@@ -1,0 +1,70 @@
+#pragma once
+/// \file
+/// The engine: owner of all mutable deployment state. One thread, one mailbox; jobs do the slow work.
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "deploy/engine/snapshot.hpp"
+#include "deploy/image/images.hpp"
+#include "deploy/ledger/ledger.hpp"
+#include "deploy/network/publisher.hpp"
+#include "deploy/runtime/instances.hpp"
+#include "proto/config/agent_config.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// What the engine works with. All outlive it.
+struct Ports {
+  const Clock& clock;
+  image::Images& images;
+  runtime::Instances& instances;
+  runtime::InstanceControl& control;
+  network::Publisher& publisher;
+  ledger::Ledger& ledger;
+};
+
+/// Who asks: "root (uid 0)", "source /etc/holdfast/deployment.yaml".
+using Actor = std::string;
+
+template <class T>
+using Reply = std::function<void(Result<T>)>;  ///< called once, on the engine thread; must be quick
+
+/// Thread safe but for `start`, `stop` and `step`.
+class Engine {
+ public:
+  struct Options {
+    proto::AgentConfig config;
+    /// Called at each resync (log rotation and the like), on a job thread.
+    std::function<void()> housekeeping;
+  };
+
+  /// Loads state from the ledger; adopts what runs. No thread runs yet.
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> create(Ports ports, Options options);
+  virtual ~Engine() = default;
+
+  virtual void start() = 0;   ///< starts the engine thread and the job pool
+  virtual void stop() = 0;    ///< finishes or abandons the current steps, joins; containers keep running
+
+  [[nodiscard]] virtual std::shared_ptr<const Snapshot> snapshot() const = 0;
+  [[nodiscard]] virtual EventLog& events() = 0;
+
+  /// Accepts a document: parse, policy, quarantine, plan. The reply comes once it is durable, before the roll-out.
+  virtual void apply(proto::api::ApplyRequest request, Actor actor, Reply<proto::api::Accepted> reply) = 0;
+  virtual void rollback(proto::api::RollbackRequest request, Actor actor, Reply<proto::api::Accepted> reply) = 0;
+  /// What apply (document given) or rollback (`rollback_to`, 0: default target) would do. Touches nothing.
+  virtual void plan_apply(proto::api::ApplyRequest request, Reply<proto::api::PlanReport> reply) = 0;
+  virtual void plan_rollback(proto::api::RollbackRequest request, Reply<proto::api::PlanReport> reply) = 0;
+  /// A watched source has a new document (or the first one after start).
+  virtual void source_changed(std::string document, std::string source) = 0;
+  /// Settings that can change while running: retain, resync, labels, registries' policy.
+  virtual void reconfigure(proto::AgentConfig config) = 0;
+  /// Monotonic count of engine loop turns, and whether the engine is inside a turn for longer than allowed: for the watchdog.
+  [[nodiscard]] virtual bool alive() const = 0;
+};
+
+}  // namespace holdfast::deploy::engine
