@@ -45,5 +45,7 @@ if(HOLDFAST_SANITIZE)
   endif()
 endif()
 
+# A package found by one folder is linked, through its static library, by all above it.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
