@@ -1,0 +1,310 @@
+#!/usr/bin/python3
+"""Keeps the house as design.md 3 and style.md draw it.
+
+usage: lint.py CHECK… [--root DIR] [--build DIR]      CHECK is one of the functions in CHECKS, or `all`
+
+Each check yields "path:line: what is wrong: what to do" lines; any line fails. Only the standard library, Python 3.11.
+"""
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+CODE = {".cpp", ".hpp", ".h", ".cc"}
+TEXT = CODE | {".sh", ".py", ".sql", ".cmake", ".txt", ".md", ".yaml", ".yml", ".json", ".service", ".in", ""}
+SKIPPED = {".git", "__pycache__", ".cache", ".vscode", ".idea"}
+TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "agent", "common", "proto", "deploy", "tests", "packaging"}
+ROOMS = ("common", "proto", "deploy", "agent")
+
+# What each room may include of the house (longest prefix wins); None: no limit.
+MAY_INCLUDE = {
+    "common/base": ("common/base",),
+    "common": ("common",),
+    "proto": ("proto", "common/base", "common/crypto"),
+    "deploy/plan": ("deploy/plan", "proto", "common/base"),
+    "deploy": ("deploy", "proto", "common"),
+    "agent": ("agent", "deploy", "proto", "common"),
+    "tests": ("tests", "agent", "deploy", "proto", "common"),
+}
+
+# System headers that betray an effect, in the pure rooms.
+IMPURE = re.compile(r"<(fstream|iostream|thread|mutex|condition_variable|sys/(?!types)\S+|unistd\.h|fcntl\.h|csignal|"
+                    r"signal\.h|ctime|time\.h|netinet/\S+|arpa/\S+|dirent\.h|poll\.h|random)>")
+PURE_ROOMS = ("proto", "deploy/plan")
+
+# Library → the places whose .cpp files may see it. A name in `IN_HEADERS` may also appear in that header.
+OWNERS = {
+    r"boost/(asio|beast)": ("agent",),
+    r"boost/json": ("proto", "agent", "deploy"),
+    r"boost/": ("proto", "agent"),
+    r"fmt/": ("common", "proto", "deploy", "agent", "tests"),
+    r"spdlog/": ("common/log",),
+    r"sqlite3\.h": ("common/db",),
+    r"curl/": ("common/net",),
+    r"openssl/": ("common/crypto", "common/net"),
+    r"nettle/": ("common/crypto",),
+    r"yaml-cpp/": ("proto",),
+    r"prometheus/": ("agent/daemon",),
+    r"CLI/": ("agent",),
+    r"libmnl/|libnftnl/": ("deploy/network",),
+    r"isa-l(/|\.h)|igzip_lib\.h|zstd\.h|zlib\.h|archive(_entry)?\.h|libdeflate\.h": ("deploy/image", "agent/worker"),
+    r"seccomp\.h|cap-ng\.h|sys/capability\.h": ("deploy/runtime", "agent/worker"),
+    r"systemd/": ("agent/daemon",),
+    r"gtest/|gmock/|benchmark/": ("tests",),
+}
+IN_HEADERS = {
+    "common/log": r"fmt/",
+    "proto/json": r"boost/json",
+    "tests/": r"gtest/|gmock/|fmt/",
+}
+
+FORBIDDEN = [
+    (r"_clock::now\b", "take the time from a Clock (common/base/clock.hpp)"),
+    (r"\b(clock_gettime|gettimeofday)\b", "take the time from a Clock (common/base/clock.hpp)"),
+    (r"\bthis_thread::sleep|\b(?:usleep|nanosleep)\s*\(|(?<![\w:.>])sleep\s*\(", "wait for an event, or os::sleep_until"),
+    (r"\bgetenv\b", "read the environment in common/os"),
+    (r"\bstd::system\s*\(|(?<![\w:.>])system\s*\(|\bpopen\s*\(", "run programs with os::run: argv, never a shell"),
+    (r"\.detach\s*\(\s*\)", "join the thread; nothing is detached"),
+]
+MAY_CALL = {"common/base": None, "common/os": None, "common/log": r"\bgetenv\b"}
+
+UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK", "not imple" + "mented",
+                                           "unimple" + "mented"]) + r")\b(?! \(#\d+\))")
+MAX_LINES = 500
+
+
+def files(root, *, under=(), suffixes=None):
+    """Every file of the tree but build directories, sorted."""
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        parts = relative.parts
+        if parts[0].startswith("build") or SKIPPED & set(parts) or path.is_symlink() or not path.is_file():
+            continue
+        if under and parts[0] not in under:
+            continue
+        if suffixes and path.suffix not in suffixes:
+            continue
+        yield relative
+
+
+def read(root, relative):
+    return (root / relative).read_text(encoding="utf-8", errors="replace")
+
+
+def code_lines(text):
+    """Lines with comments and the insides of literals blanked, so that words in them do not count."""
+    pattern = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.S)
+    blank = pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    return blank.split("\n")
+
+
+def longest(table, place):
+    hits = [key for key in table if (place + "/").startswith(key.rstrip("/") + "/")]
+    return max(hits, key=len) if hits else None
+
+
+def includes(root, relative):
+    for number, line in enumerate(read(root, relative).split("\n"), 1):
+        found = re.match(r'\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))', line)
+        if found:
+            yield number, found.group(1), found.group(2)
+
+
+def targets(root):
+    """Folder → (target, direct DEPS), as the CMake files say."""
+    rooms = {}
+    for relative in files(root, under=ROOMS, suffixes={".txt"}):
+        text = re.sub(r"#[^\n]*", "", read(root, relative))
+        found = re.search(r"holdfast_library\(\s*(\w+)(.*?)\)", text, re.S)
+        if found:
+            deps = re.search(r"\bDEPS\b(.*?)(?:\bPRIVATE\b|\bEXCLUDE\b|$)", found.group(2), re.S)
+            names = re.findall(r"holdfast_\w+", deps.group(1)) if deps else []
+            rooms[str(relative.parent)] = ("holdfast_" + found.group(1), names)
+    return rooms
+
+
+def closure(rooms):
+    """Target → every target it may see through its DEPS."""
+    direct = dict(rooms.values())
+    seen = {}
+
+    def visit(name):
+        if name not in seen:
+            seen[name] = set()
+            for dep in direct.get(name, []):
+                seen[name] |= {dep} | visit(dep)
+        return seen[name]
+
+    for name in direct:
+        visit(name)
+    return seen
+
+
+def layers(root, _):
+    """Includes point one way: by the table of style.md, and by the DEPS of each room."""
+    rooms = targets(root)
+    reach = closure(rooms)
+    for relative in files(root, under=ROOMS + ("tests",), suffixes=CODE):
+        place = str(relative.parent)
+        allowed = MAY_INCLUDE[longest(MAY_INCLUDE, place) or "tests"]
+        own = longest(rooms, place)
+        for number, house, system in includes(root, relative):
+            if system:
+                if longest({room: 0 for room in PURE_ROOMS}, place) and IMPURE.match(system):
+                    yield f"{relative}:{number}: {system} in a pure room: move the effect behind a port in deploy/"
+                continue
+            where = str(Path(house).parent)
+            if "/" not in house or not (root / house).exists():
+                yield f"{relative}:{number}: \"{house}\" is not rooted at the top of the house or does not exist"
+            elif not longest({prefix: 0 for prefix in allowed}, where):
+                yield f"{relative}:{number}: {place} must not include {house}: dependencies point agent → deploy → proto → common"
+            elif relative.parts[0] in ROOMS and own:
+                theirs = longest(rooms, where)
+                name = rooms[own][0]
+                if theirs and theirs != own and rooms[theirs][0] not in reach[name]:
+                    yield f"{relative}:{number}: {house} belongs to {rooms[theirs][0]}, which is not among the DEPS of {name}"
+
+
+def calls(root, _):
+    """Clocks, sleeps, the environment and shells only where they are wrapped."""
+    for relative in files(root, under=ROOMS, suffixes=CODE):
+        exempt = longest(MAY_CALL, str(relative.parent))
+        for number, line in enumerate(code_lines(read(root, relative)), 1):
+            for pattern, instead in FORBIDDEN:
+                found = re.search(pattern, line)
+                if not found or (exempt and (MAY_CALL[exempt] is None or re.search(MAY_CALL[exempt], found.group()))):
+                    continue
+                yield f"{relative}:{number}: forbidden call {found.group().strip()}: {instead}"
+
+
+def headers(root, _):
+    """Third-party headers stay in the .cpp files of the folder that owns the library; headers say #pragma once."""
+    for relative in files(root, under=ROOMS + ("tests",), suffixes=CODE):
+        place = str(relative.parent)
+        if relative.suffix == ".hpp" and "#pragma once" not in read(root, relative):
+            yield f"{relative}:1: no #pragma once"
+        for number, _, system in includes(root, relative):
+            owner = next((key for key in OWNERS if system and re.match(key, system[1:])), None)
+            if not owner:
+                continue
+            key = longest(IN_HEADERS, place)
+            if relative.suffix in {".hpp", ".h"} and not (key and re.match(IN_HEADERS[key], system[1:])):
+                yield f"{relative}:{number}: {system} in a header: keep it in the .cpp"
+            if relative.parts[0] != "tests" and not longest({room: 0 for room in OWNERS[owner]}, place):
+                yield f"{relative}:{number}: {system} belongs to {', '.join(OWNERS[owner])}: call that folder instead"
+
+
+def spaces(root, _):
+    """Namespace = folder."""
+    for relative in files(root, under=ROOMS, suffixes={".hpp"}):
+        parts = relative.parts
+        wanted = {"common": parts[1:2] if parts[1] != "base" else (), "proto": ("proto",), "deploy": parts[:2],
+                  "agent": parts[:2]}[parts[0]]
+        if len(parts) == 2:
+            wanted = parts[:1]
+        name = "::".join(("holdfast",) + tuple(wanted))
+        if not re.search(rf"^namespace {name}(::\w+)* {{", read(root, relative), re.M):
+            yield f"{relative}:1: nothing in namespace {name}: folder = namespace"
+
+
+def registered(root, build):
+    """Every *_test.cpp and every e2e test is known to ctest."""
+    if not build:
+        yield "lint: --build is needed to ask ctest what it knows"
+        return
+    listing = subprocess.run(["ctest", "-N", "--test-dir", build], capture_output=True, text=True, check=False)
+    known = set(re.findall(r"Test\s+#\d+: (\S+)", listing.stdout))
+    for relative in files(root, under=("tests",)):
+        name = str(relative)[len("tests/"):]
+        if name.endswith("_test.cpp") and name[:-len("_test.cpp")] not in known:
+            yield f"{relative}:1: ctest does not know {name[:-len('_test.cpp')]}: configure again, or fix the layer's folder"
+        if name.startswith("e2e/") and name.endswith("_test.py") and name[:-len("_test.py")] not in known:
+            yield f"{relative}:1: ctest does not know {name[:-len('_test.py')]}: configure again"
+
+
+def readmes(root, _):
+    """A README.md of one screen (at most 80 lines) in each folder that is a CMake target, and in the shell folders."""
+    wanted = {Path(room) for room in ROOMS + ("tests", "packaging")}
+    for relative in files(root, under=ROOMS + ("tests", "packaging")):
+        if relative.name == "CMakeLists.txt" or (relative.parts[0] == "packaging" and len(relative.parts) > 2):
+            wanted.add(relative.parent)
+    for folder in sorted(wanted):
+        if not (root / folder).is_dir():
+            continue
+        readme = root / folder / "README.md"
+        if not readme.is_file():
+            yield f"{folder}/README.md: missing: purpose, main types, one diagram, decisions with date and reason"
+        elif folder.parts[0] in ROOMS and len(readme.read_text().split("\n")) > 80:
+            yield f"{folder}/README.md: longer than one screen (80 lines)"
+
+
+def house(root, _):
+    """Top-level names, file lengths, unfinished work, paths and registries of one machine."""
+    for entry in sorted(root.iterdir()):
+        if not entry.name.startswith((".", "build")) and entry.name not in TOP_LEVEL:
+            yield f"{entry.name}: the top level has no room for it"
+    hosts = set()
+    for source in [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]:
+        if source.is_file():
+            hosts |= set(re.findall(r"https?://([^/\s]+)", source.read_text(errors="replace")))
+    hosts -= {"deb.debian.org", "security.debian.org", "ftp.debian.org"}
+    machine = re.compile("|".join([r"(?<![\w.])/work/", r"/tmp/" + r"hf\b", r"(?<![\w.])/home/\w+/", r"\.pyenv"] +
+                                  [re.escape(host) for host in sorted(hosts)]))
+    for relative in files(root, suffixes=TEXT):
+        text = read(root, relative)
+        lines = text.split("\n")
+        if relative.suffix in CODE and len(lines) > MAX_LINES + 1:
+            yield f"{relative}:{MAX_LINES}: {len(lines)} lines: split it (hard limit {MAX_LINES})"
+        for number, line in enumerate(lines, 1):
+            if relative.parts[:2] != ("tests", "lint") and machine.search(line):
+                yield f"{relative}:{number}: a path or host of one machine: {machine.search(line).group()}"
+            if UNFINISHED.search(line):
+                yield f"{relative}:{number}: unfinished work: finish it, or name its issue as (#N)"
+
+
+def skips(root, _):
+    """Tests that can skip are listed in tests/README.md by name."""
+    listed = read(root, Path("tests/README.md")) if (root / "tests/README.md").exists() else ""
+    for relative in files(root, under=("tests",), suffixes=CODE | {".py", ".sh"}):
+        if relative.parts[:2] == ("tests", "lint"):
+            continue
+        for number, line in enumerate(read(root, relative).split("\n"), 1):
+            if re.search(r"DISABLED_|GTEST_SKIP|SkipTest|skipTest|exit\(77\)|\bexit 77\b", line) and relative.name not in listed:
+                yield f"{relative}:{number}: can skip, and tests/README.md does not say when {relative.name} may"
+
+
+def shell(root, _):
+    """shellcheck of every script with a shell's first line; each must be executable or a library."""
+    scripts = []
+    for relative in files(root):
+        with open(root / relative, "rb") as stream:
+            first = stream.readline(80)
+        if re.match(rb"#!.*\b(bash|sh|dash)\b", first) or relative.suffix == ".sh":
+            scripts.append(str(relative))
+    if not scripts:
+        return
+    run = subprocess.run(["shellcheck", "--format=gcc", *scripts], cwd=root, capture_output=True, text=True, check=False)
+    yield from filter(None, (run.stdout + run.stderr).split("\n"))
+
+
+CHECKS = {check.__name__: check for check in
+          (layers, calls, headers, spaces, registered, readmes, house, skips, shell)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checks", nargs="+", choices=[*CHECKS, "all"])
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2])
+    parser.add_argument("--build")
+    options = parser.parse_args()
+    names = list(CHECKS) if "all" in options.checks else options.checks
+    faults = [fault for name in names for fault in CHECKS[name](options.root.resolve(), options.build)]
+    for fault in faults:
+        print(fault)
+    print(f"{', '.join(names)}: {len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

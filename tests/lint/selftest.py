@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""Proves that the lint can fail: plants one violation at a time in a small clean tree and expects the check to name it."""
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+import lint  # noqa: E402
+
+HEADER = "#pragma once\nnamespace %s {\n}\n"
+CLEAN = {
+    "common/README.md": "x", "proto/README.md": "x", "deploy/README.md": "x", "agent/README.md": "x",
+    "tests/README.md": "x", "packaging/README.md": "x", "common/base/README.md": "x", "deploy/plan/README.md": "x",
+    "deploy/image/README.md": "x", "deploy/engine/README.md": "x", "agent/daemon/README.md": "x",
+    "common/base/CMakeLists.txt": "holdfast_library(base PRIVATE fmt::fmt)\n",
+    "proto/CMakeLists.txt": "add_library(holdfast_proto)\n",
+    "deploy/plan/CMakeLists.txt": "holdfast_library(plan DEPS holdfast_proto holdfast_base)\n",
+    "deploy/image/CMakeLists.txt": "holdfast_library(image DEPS holdfast_proto)\n",
+    "deploy/engine/CMakeLists.txt": "holdfast_library(engine DEPS holdfast_plan holdfast_image PRIVATE fmt::fmt)\n",
+    "common/base/clock.hpp": HEADER % "holdfast",
+    "common/base/clock.cpp": "auto t = std::chrono::steady_clock::now();\n",
+    "proto/digest.hpp": HEADER % "holdfast::proto",
+    "deploy/plan/plan.hpp": '#pragma once\n#include "proto/digest.hpp"\nnamespace holdfast::deploy::plan {\n}\n',
+    "deploy/image/pull.hpp": HEADER % "holdfast::deploy::image",
+    "deploy/engine/loop.cpp": '#include "deploy/plan/plan.hpp"\n#include "deploy/image/pull.hpp"\n// getenv in words\n',
+    "agent/daemon/main.cpp": '#include <boost/asio.hpp>\n#include "deploy/plan/plan.hpp"\nauto s = "std::system(";\n',
+    "tests/unit/plan_test.cpp": '#include "deploy/plan/plan.hpp"\n#include <gtest/gtest.h>\n',
+    "packaging/start": '#!/bin/bash\necho "$1"\n',
+}
+
+# check, file, content, part of the expected complaint
+MUTANTS = [
+    ("layers", "common/base/bad.cpp", '#include "proto/digest.hpp"', "must not include"),
+    ("layers", "proto/bad.cpp", '#include "deploy/plan/plan.hpp"', "must not include"),
+    ("layers", "deploy/image/bad.cpp", '#include "agent/daemon/x.hpp"', "does not exist"),
+    ("layers", "deploy/plan/bad.cpp", '#include "deploy/image/pull.hpp"', "must not include"),
+    ("layers", "deploy/image/bad.cpp", '#include "deploy/plan/plan.hpp"', "not among the DEPS"),
+    ("layers", "agent/daemon/bad.cpp", '#include "tests/x.hpp"', "does not exist"),
+    ("layers", "deploy/plan/bad.cpp", '#include "plan.hpp"', "not rooted"),
+    ("layers", "proto/bad.cpp", "#include <fstream>", "pure room"),
+    ("layers", "deploy/plan/bad.cpp", "#include <thread>", "pure room"),
+    ("calls", "deploy/engine/bad.cpp", "auto t = std::chrono::system_clock::now();", "_clock::now"),
+    ("calls", "deploy/engine/bad.cpp", "std::this_thread::sleep_for(1s);", "this_thread::sleep"),
+    ("calls", "agent/daemon/bad.cpp", 'auto* p = std::getenv("HOME");', "getenv"),
+    ("calls", "agent/daemon/bad.cpp", 'int r = std::system("ls");', "std::system"),
+    ("calls", "agent/daemon/bad.cpp", 'FILE* f = popen("ls", "r");', "popen"),
+    ("calls", "agent/daemon/bad.cpp", "worker.detach();", ".detach()"),
+    ("headers", "deploy/engine/bad.cpp", "#include <boost/asio/post.hpp>", "belongs to agent"),
+    ("headers", "agent/daemon/bad.hpp", "#pragma once\n#include <boost/asio.hpp>", "in a header"),
+    ("headers", "deploy/image/bad.cpp", "#include <sqlite3.h>", "belongs to common/db"),
+    ("headers", "deploy/image/bad.cpp", "#include <gtest/gtest.h>", "belongs to tests"),
+    ("headers", "deploy/image/bad.hpp", "namespace x {}", "#pragma once"),
+    ("spaces", "deploy/image/bad.hpp", HEADER % "holdfast::image", "folder = namespace"),
+    ("readmes", "common/base/README.md", None, "missing"),
+    ("readmes", "packaging/README.md", None, "missing"),
+    ("house", "scripts/x.txt", "x", "no room"),
+    ("house", "deploy/image/long.cpp", "int a;\n" * 501, "split it"),
+    ("house", "packaging/bad.md", "see /wo" + "rk/main/x", "one machine"),
+    ("house", "proto/bad.cpp", "// TO" + "DO later", "unfinished"),
+    ("skips", "tests/unit/plan_test.cpp", "GTEST_" + "SKIP();", "can skip"),
+    ("shell", "packaging/start", "#!/bin/bash\necho $1\n", "SC2086"),
+]
+
+
+class Lint(unittest.TestCase):
+    def run_check(self, check, planted=None, content=None):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            for name, text in CLEAN.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+            if planted and content is None:
+                (root / planted).unlink()
+            elif planted:
+                (root / planted).parent.mkdir(parents=True, exist_ok=True)
+                (root / planted).write_text(content)
+            return list(lint.CHECKS[check](root, None))
+
+    def test_a_clean_tree_passes(self):
+        for check in sorted({mutant[0] for mutant in MUTANTS}):
+            self.assertEqual(self.run_check(check), [], check)
+
+    def test_every_planted_violation_is_named(self):
+        for check, planted, content, complaint in MUTANTS:
+            with self.subTest(check=check, planted=planted, complaint=complaint):
+                faults = self.run_check(check, planted, content)
+                self.assertTrue([f for f in faults if complaint in f], faults)
+
+    def test_a_test_that_ctest_does_not_know_is_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "tests/unit").mkdir(parents=True)
+            (root / "tests/unit/lost_test.cpp").write_text("")
+            faults = list(lint.registered(root, str(root)))
+        self.assertTrue([f for f in faults if "does not know unit/lost" in f], faults)
+
+
+if __name__ == "__main__":
+    unittest.main()
