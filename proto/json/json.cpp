@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/text.hpp"
+#include "proto/json/canonical.hpp"
 
 namespace holdfast::proto::json {
 namespace {
@@ -75,20 +76,7 @@ bj::parse_options options() {
   return result;
 }
 
-void write_string(std::string& out, bj::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
+std::string quoted_text(bj::string_view text) { return quoted({text.data(), text.size()}); }
 
 void write(std::string& out, const bj::value& value);
 
@@ -100,7 +88,7 @@ void write_object(std::string& out, const bj::object& object) {
   out += '{';
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (i != 0) out += ',';
-    write_string(out, members[i]->key());
+    out += quoted_text(members[i]->key());
     out += ':';
     write(out, members[i]->value());
   }
@@ -122,9 +110,10 @@ void write(std::string& out, const bj::value& value) {
       out += fmt::format("{}", value.get_uint64());
       return;
     case bj::kind::double_:
-      detail::bad_result_access("a fraction in canonical JSON");
+      out += fmt::format("{}", value.get_double());  // shortest text that reads back the same
+      return;
     case bj::kind::string:
-      write_string(out, value.get_string());
+      out += quoted_text(value.get_string());
       return;
     case bj::kind::array: {
       out += '[';

@@ -23,7 +23,7 @@ inline constexpr std::size_t kMaxDepth = 64;
 [[nodiscard]] Result<boost::json::value> parse(std::string_view text, Errc failure);
 
 /// Canonical text: keys sorted by byte order, no white space, strings escaped in one way only.
-/// Equal values give equal bytes; numbers must be integers.
+/// Equal values give equal bytes.
 [[nodiscard]] std::string canonical(const boost::json::value& value);
 
 }  // namespace holdfast::proto::json

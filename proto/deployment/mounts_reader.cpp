@@ -1,0 +1,163 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "proto/deployment/readers.hpp"
+#include "proto/yaml/scalars.hpp"
+
+namespace holdfast::proto {
+namespace {
+
+constexpr std::array<std::string_view, 2> kSecretKeys{"name", "file"};
+constexpr std::array<std::string_view, 3> kVolumeKeys{"source", "target", "read_only"};
+constexpr std::array<std::string_view, 2> kTmpfsKeys{"target", "size"};
+constexpr Bytes kLeastTmpfs{4096};
+
+/// Where each mount point of the service was first written.
+using Targets = std::map<std::string, yaml::Mark, std::less<>>;
+
+/// Sorted by their own text: the order of these lists means nothing.
+void set_sorted(json::Object& canon, std::string_view key, std::vector<std::string> fragments) {
+  std::sort(fragments.begin(), fragments.end());
+  if (!fragments.empty()) canon.set_raw(key, json::array(fragments));
+}
+
+void claim(Targets& targets, const yaml::Located<std::string>& target, yaml::Findings& findings) {
+  const auto [first, fresh] = targets.emplace(target.value, target.mark);
+  if (fresh) return;
+  findings.error(target.mark, fmt::format("\"{}\" is mounted on twice (first at line {})",
+                                          yaml::shown(target.value), first->second.line));
+}
+
+std::optional<std::string> read_target(yaml::Fields& fields, Targets& targets) {
+  fields.require("target", "write the absolute path in the container");
+  const auto target = fields.text("target");
+  if (!target || !accept(fields.findings(), target->mark, fields.path("target"),
+                         rules::check_target(target->value)))
+    return std::nullopt;
+  claim(targets, *target, fields.findings());
+  return target->value;
+}
+
+bool check_source(yaml::Fields& fields, const yaml::Located<std::string>& source) {
+  if (source.value.starts_with('/'))
+    return accept(fields.findings(), source.mark, fields.path("source"),
+                  rules::check_host_source(source.value));
+  if (rules::is_item_name(source.value)) return true;
+  fields.findings().error(source.mark,
+                          fmt::format("{} is \"{}\", neither an absolute path nor a volume name",
+                                      fields.path("source"), yaml::shown(source.value)),
+                          "names have lower-case letters, digits, _ . and -");
+  return false;
+}
+
+void read_volume(const yaml::Node& node, std::string path, Targets& targets,
+                 yaml::Findings& findings, ServiceDraft& draft,
+                 std::vector<std::string>& fragments) {
+  yaml::Fields fields{node, std::move(path), kVolumeKeys, findings};
+  json::Object canon;
+  VolumeMount volume;
+  fields.require("source", "write an absolute path of the host or the name of a volume");
+  const auto source = fields.text("source");
+  const auto target = read_target(fields, targets);
+  take(canon, "read_only", fields.flag("read_only"), volume.read_only);
+  if (!source || !target || !check_source(fields, *source)) return;
+  volume.source = source->value;
+  volume.target = *target;
+  canon.set("source", volume.source);
+  canon.set("target", volume.target);
+  fragments.push_back(canon.str());
+  draft.service.volumes.push_back(std::move(volume));
+}
+
+void read_tmpfs(const yaml::Node& node, const std::string& path, Targets& targets,
+                yaml::Findings& findings, ServiceDraft& draft,
+                std::vector<std::string>& fragments) {
+  json::Object canon;
+  TmpfsMount mount;
+  if (node.kind == yaml::Kind::mapping) {
+    yaml::Fields fields{node, path, kTmpfsKeys, findings};
+    const auto target = read_target(fields, targets);
+    take(canon, "size", fields.size("size", kLeastTmpfs), mount.size);
+    if (!target) return;
+    mount.target = *target;
+  } else {
+    const auto target = yaml::as_text(node, path, findings);
+    if (!target || !accept(findings, target->mark, path, rules::check_target(target->value)))
+      return;
+    claim(targets, *target, findings);
+    mount.target = target->value;
+  }
+  canon.set("target", mount.target);
+  fragments.push_back(canon.str());
+  draft.service.tmpfs.push_back(std::move(mount));
+}
+
+void check_secret_file(yaml::Fields& fields, const yaml::Located<std::string>& file) {
+  const auto where = fields.path("file");
+  if (!accept(fields.findings(), file.mark, where, rules::check_path(file.value))) return;
+  for (const auto prefix : {"/proc", "/sys", "/dev"}) {
+    if (rules::is_at_or_below(file.value, prefix))
+      fields.findings().error(file.mark, fmt::format("{} must not be below {}", where, prefix));
+  }
+}
+
+void read_secret(const yaml::Node& node, std::string path, std::map<std::string, yaml::Mark>& names,
+                 yaml::Findings& findings, ServiceDraft& draft,
+                 std::vector<std::string>& fragments) {
+  yaml::Fields fields{node, std::move(path), kSecretKeys, findings};
+  fields.require("name", "the secret appears as /run/secrets/<name>");
+  fields.require("file", "write the absolute path of the file on the host");
+  const auto name = fields.text("name");
+  const auto file = fields.text("file");
+  if (file) check_secret_file(fields, *file);
+  if (name && !rules::is_item_name(name->value)) {
+    findings.error(name->mark,
+                   fmt::format("{} is \"{}\", which is not a name", fields.path("name"),
+                               yaml::shown(name->value)),
+                   "lower-case letters, digits, _ . and -");
+    return;
+  }
+  if (!name || !file) return;
+  if (const auto [first, fresh] = names.emplace(name->value, name->mark); !fresh) {
+    findings.error(name->mark, fmt::format("the secret \"{}\" is listed twice (first at line {})",
+                                           name->value, first->second.line));
+    return;
+  }
+  json::Object canon;
+  canon.set("name", name->value);
+  canon.set("file", file->value);
+  fragments.push_back(canon.str());
+  draft.service.secrets.push_back({name->value, file->value});
+}
+
+template <class Read>
+void each_item(yaml::Fields& service, std::string_view key, json::Object& canon, Read read) {
+  const auto* items = service.list(key);
+  if (items == nullptr) return;
+  std::vector<std::string> fragments;
+  for (std::size_t i = 0; i < items->size(); ++i)
+    read((*items)[i], fmt::format("{}[{}]", service.path(key), i), fragments);
+  set_sorted(canon, key, std::move(fragments));
+}
+
+}  // namespace
+
+void read_mounts(yaml::Fields& service, ServiceDraft& draft) {
+  Targets targets;
+  std::map<std::string, yaml::Mark> names;
+  auto& findings = service.findings();
+  each_item(service, "secrets", draft.canon, [&](const auto& node, auto path, auto& fragments) {
+    read_secret(node, std::move(path), names, findings, draft, fragments);
+  });
+  each_item(service, "volumes", draft.canon, [&](const auto& node, auto path, auto& fragments) {
+    read_volume(node, std::move(path), targets, findings, draft, fragments);
+  });
+  each_item(service, "tmpfs", draft.canon, [&](const auto& node, auto path, auto& fragments) {
+    read_tmpfs(node, path, targets, findings, draft, fragments);
+  });
+}
+
+}  // namespace holdfast::proto
