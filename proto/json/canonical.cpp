@@ -30,7 +30,7 @@ Refused refused_at(std::string_view text, std::size_t pos) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   std::string out{"\""};
   for (std::size_t pos = 0; pos < text.size();) {
     const char c = text[pos];
@@ -53,7 +53,7 @@ std::string array(const std::vector<std::string>& fragments) {
 
 std::string strings(const std::vector<std::string>& texts) {
   std::vector<std::string> fragments;
-  for (const auto& text : texts) fragments.push_back(quoted(text));
+  for (const auto& text : texts) fragments.push_back(quote(text));
   return array(fragments);
 }
 
@@ -78,7 +78,7 @@ std::string Object::str() const {
   std::string out{"{"};
   for (const auto& [key, fragment] : members_) {
     if (out.size() > 1) out += ',';
-    out += quoted(key);
+    out += quote(key);
     out += ':';
     out += fragment;
   }

@@ -17,7 +17,7 @@ namespace holdfast::proto::json {
 
 /// A JSON string of UTF-8 text. Escaped are `"`, `\` and the characters that a document may not
 /// contain raw.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string quote(std::string_view text);
 
 [[nodiscard]] std::string array(const std::vector<std::string>& fragments);
 /// An array of JSON strings.
@@ -25,9 +25,9 @@ namespace holdfast::proto::json {
 
 class Object {
  public:
-  void set(std::string_view key, std::string_view text) { set_raw(key, quoted(text)); }
-  void set(std::string_view key, const std::string& text) { set_raw(key, quoted(text)); }
-  void set(std::string_view key, const char* text) { set_raw(key, quoted(text)); }
+  void set(std::string_view key, std::string_view text) { set_raw(key, quote(text)); }
+  void set(std::string_view key, const std::string& text) { set_raw(key, quote(text)); }
+  void set(std::string_view key, const char* text) { set_raw(key, quote(text)); }
   void set(std::string_view key, bool value) { set_raw(key, value ? "true" : "false"); }
   void set(std::string_view key, std::uint64_t value) { set_raw(key, std::to_string(value)); }
   /// "1500ms": a duration in the language of the documents, so that canonical text is a document

@@ -76,7 +76,7 @@ bj::parse_options options() {
   return result;
 }
 
-std::string quoted_text(bj::string_view text) { return quoted({text.data(), text.size()}); }
+std::string quoted_text(bj::string_view text) { return quote({text.data(), text.size()}); }
 
 void write(std::string& out, const bj::value& value);
 

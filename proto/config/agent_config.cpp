@@ -1,0 +1,249 @@
+#include "proto/config/agent_config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "common/base/text.hpp"
+#include "proto/config/config_reader.hpp"
+#include "proto/deployment/readers.hpp"
+#include "proto/yaml/scalars.hpp"
+
+namespace holdfast::proto {
+namespace {
+
+constexpr std::array<std::string_view, 17> kTopKeys{
+    "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
+    "cni_dir",   "instance", "network", "registries",         "source",
+    "retain",    "resync",   "labels",  "parallel_downloads", "log",
+    "groups",    "policy"};
+constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
+constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
+constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
+constexpr std::array<std::string_view, 3> kRoles{"observe", "rollback", "deploy"};
+constexpr std::array<std::string_view, 2> kPolicyKeys{"images", "allowed_host_paths"};
+constexpr std::array<std::string_view, 3> kRuntimes{"auto", "runc", "crun"};
+
+constexpr std::size_t kMostSocketPath = 107;  ///< sun_path of unix(7) without its NUL
+constexpr Bytes kLeastLog{4096};
+
+void read_directories(yaml::Fields& fields, AgentConfig& config) {
+  (void)read_path(fields, "state_dir", config.state_dir);
+  (void)read_path(fields, "cni_dir", config.cni_dir);
+  const bool moved = read_path(fields, "run_dir", config.run_dir);
+  if (moved && !fields.has("socket")) config.socket = config.run_dir / "holdfast.sock";
+  (void)read_path(fields, "socket", config.socket);
+  if (config.socket.native().size() > kMostSocketPath) {
+    fields.findings().error(fields.value_mark(fields.has("socket") ? "socket" : "run_dir"),
+                            fmt::format("the socket path has {} characters, more than the {} of "
+                                        "unix sockets",
+                                        config.socket.native().size(), kMostSocketPath),
+                            "choose a shorter path");
+  }
+  if (rules::is_at_or_below(config.run_dir.native(), config.state_dir.native()) ||
+      rules::is_at_or_below(config.state_dir.native(), config.run_dir.native())) {
+    fields.findings().error(fields.value_mark(fields.has("run_dir") ? "run_dir" : "state_dir"),
+                            "state_dir and run_dir must not be inside each other",
+                            "run_dir belongs on a tmpfs, state_dir on a disk");
+  }
+}
+
+bool is_listen_address(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return false;
+  const auto port = yaml::parse_integer(text.substr(colon + 1));
+  const auto host = text.substr(0, colon);
+  const bool v6 = host.size() > 2 && host.front() == '[' && host.back() == ']' &&
+                  host.substr(1, host.size() - 2).find_first_not_of("0123456789abcdefABCDEF:") ==
+                      std::string_view::npos;
+  return port && *port <= 65535 && (v6 || rules::parse_ipv4(host));
+}
+
+void read_metrics(yaml::Fields& fields, AgentConfig& config) {
+  const auto* node = fields.find("metrics_listen");
+  if (node == nullptr) return;
+  if (node->kind == yaml::Kind::scalar && (node->text.empty() || node->text == "off")) {
+    config.metrics_listen.clear();
+  } else if (node->kind == yaml::Kind::scalar && is_listen_address(node->text)) {
+    config.metrics_listen = node->text;
+  } else {
+    fields.findings().error(
+        node->mark,
+        fmt::format("metrics_listen must be an address and a port, not {}", describe(*node)),
+        "write 127.0.0.1:9472, or off");
+  }
+}
+
+bool is_instance(std::string_view text) {
+  return text.size() <= 15 && rules::is_name(text.substr(0, text.find_last_not_of('-') + 1)) &&
+         text.front() != '-';
+}
+
+void read_instance(yaml::Fields& fields, AgentConfig& config) {
+  const auto text = fields.text("instance");
+  if (!text) return;
+  if (is_instance(text->value)) {
+    config.instance = text->value;
+    return;
+  }
+  fields.findings().error(
+      text->mark,
+      fmt::format("instance is \"{}\", which is not a name for an agent", yaml::shown(text->value)),
+      "lower-case letters, digits and dashes, at most 15, not a dash first");
+}
+
+bool overlap(const Subnet& a, const Subnet& b) {
+  const int shorter = std::min(a.prefix, b.prefix);
+  const std::uint32_t mask = shorter == 0 ? 0U : ~std::uint32_t{0} << (32 - shorter);
+  return (a.address & mask) == (b.address & mask);
+}
+
+void read_subnet(yaml::Fields& fields, std::string_view key, int longest, Subnet& into) {
+  const auto text = fields.text(key);
+  if (!text) return;
+  const auto where = fields.path(key);
+  auto subnet = Subnet::parse(text->value);
+  if (!subnet) {
+    fields.findings().error(text->mark, fmt::format("{}: {}", where, subnet.error().what()),
+                            subnet.error().next_step());
+    return;
+  }
+  const auto first = subnet->address >> 24;
+  if (subnet->prefix < 8 || subnet->prefix > longest) {
+    fields.findings().error(text->mark,
+                            fmt::format("{} must have a prefix between 8 and {}", where, longest));
+  } else if (first == 0 || first == 127 || first >= 224) {
+    fields.findings().error(text->mark,
+                            fmt::format("{} is not a network of unicast addresses", where),
+                            "choose a private network such as 10.89.0.0/16");
+  } else {
+    into = *subnet;
+  }
+}
+
+void read_network(yaml::Fields& top, AgentConfig& config) {
+  const auto* node = top.find("network");
+  if (node == nullptr) return;
+  yaml::Fields fields{*node, "network", kNetworkKeys, top.findings()};
+  read_subnet(fields, "subnet", 24, config.subnet);
+  read_subnet(fields, "service_subnet", 28, config.service_subnet);
+  if (overlap(config.subnet, config.service_subnet)) {
+    fields.findings().error(
+        fields.value_mark(fields.has("service_subnet") ? "service_subnet" : "subnet"),
+        fmt::format("network.subnet {} and network.service_subnet {} overlap", config.subnet.str(),
+                    config.service_subnet.str()),
+        "choose networks that share no address");
+  }
+}
+
+void read_labels(yaml::Fields& fields, AgentConfig& config) {
+  const auto labels = fields.text_map("labels");
+  if (!labels) return;
+  for (const auto& [key, value] : *labels) {
+    if (rules::is_label(key.value)) {
+      config.labels.emplace(key.value, value.value);
+    } else {
+      fields.findings().error(
+          key.mark, fmt::format("\"{}\" is not a name for a label", yaml::shown(key.value)),
+          "letters, digits, _ . / and -, at most 63");
+    }
+  }
+}
+
+void read_groups(yaml::Fields& top, AgentConfig& config) {
+  const auto* node = top.find("groups");
+  if (node == nullptr) return;
+  yaml::Fields fields{*node, "groups", kRoles, top.findings()};
+  for (const auto role : kRoles) {
+    const auto group = fields.text(role);
+    if (!group) continue;
+    if (group->value.find(':') == std::string::npos && !rules::check_user(group->value)) {
+      config.groups.emplace(std::string{role}, group->value);
+    } else {
+      fields.findings().error(
+          group->mark, fmt::format("{} is \"{}\", which is not a unix group", fields.path(role),
+                                   yaml::shown(group->value)));
+    }
+  }
+}
+
+void read_policy(yaml::Fields& top, AgentConfig& config) {
+  const auto* node = top.find("policy");
+  if (node == nullptr) return;
+  yaml::Fields fields{*node, "policy", kPolicyKeys, top.findings()};
+  if (const auto* images = fields.find("images")) {
+    json::Object ignored;
+    config.image_policy = read_image_policy(*images, "policy.images", top.findings(), ignored);
+  }
+  const auto paths = fields.texts("allowed_host_paths");
+  if (!paths) return;
+  for (std::size_t i = 0; i < paths->size(); ++i) {
+    const auto& [value, mark] = (*paths)[i];
+    if (accept(top.findings(), mark, fmt::format("{}[{}]", fields.path("allowed_host_paths"), i),
+               rules::check_host_source(value)))
+      config.allowed_host_paths.push_back(value);
+  }
+}
+
+void read_rest(yaml::Fields& fields, AgentConfig& config) {
+  if (const auto found = fields.choice("runtime", kRuntimes))
+    config.runtime = static_cast<RuntimeChoice>(*found);
+  if (const auto retain = fields.number("retain", {1, 100}))
+    config.retain = static_cast<std::uint32_t>(*retain);
+  if (const auto resync = fields.duration("resync", {Milliseconds{1'000}, std::chrono::hours{1}}))
+    config.resync = *resync;
+  if (const auto slots = fields.number("parallel_downloads", {1, 32}))
+    config.parallel_downloads = static_cast<std::uint32_t>(*slots);
+  if (const auto* node = fields.find("source")) {
+    yaml::Fields source{*node, "source", kSourceKeys, fields.findings()};
+    source.require("file", "write the absolute path of the deployment document");
+    (void)read_path(source, "file", config.source_file);
+  }
+  if (const auto* node = fields.find("log")) {
+    yaml::Fields log{*node, "log", kLogKeys, fields.findings()};
+    if (const auto size = log.size("max_size", kLeastLog)) config.log_max_size = *size;
+  }
+}
+
+/// Defaults are a valid configuration, so a file of comments alone is one too.
+bool says_nothing(std::string_view text) {
+  for (const auto line : split(text, '\n')) {
+    const auto content = trim(line);
+    if (!content.empty() && content.front() != '#') return false;
+  }
+  return true;
+}
+
+AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
+  AgentConfig config;
+  yaml::Fields fields{root, "", kTopKeys, findings};
+  if (root.kind != yaml::Kind::mapping) return config;
+  read_directories(fields, config);
+  read_metrics(fields, config);
+  read_instance(fields, config);
+  read_network(fields, config);
+  read_registries(fields, config);
+  read_labels(fields, config);
+  read_groups(fields, config);
+  read_policy(fields, config);
+  read_rest(fields, config);
+  return config;
+}
+
+}  // namespace
+
+ParsedConfig parse_agent_config(std::string_view yaml_text, std::string_view file) {
+  if (says_nothing(yaml_text)) return {.config = AgentConfig{}, .errors = {}};
+  yaml::Findings findings;
+  ParsedConfig result;
+  const auto root = yaml::read(yaml_text, findings);
+  if (root) {
+    auto config = read_config(*root, findings);
+    if (!findings.has_errors()) result.config = std::move(config);
+  }
+  result.errors = diagnostics(findings, yaml::Severity::error, file);
+  return result;
+}
+
+}  // namespace holdfast::proto

@@ -1,0 +1,27 @@
+#pragma once
+/// \file
+/// Parts of reading agent.yaml. Internal to proto/config.
+
+#include <string_view>
+
+#include "proto/config/agent_config.hpp"
+#include "proto/deployment/readers.hpp"
+#include "proto/yaml/fields.hpp"
+
+namespace holdfast::proto {
+
+/// Stores an absolute, clean path. True when there was one.
+template <class Into>
+bool read_path(yaml::Fields& fields, std::string_view key, Into& into) {
+  const auto text = fields.text(key);
+  if (!text ||
+      !accept(fields.findings(), text->mark, fields.path(key), rules::check_path(text->value)))
+    return false;
+  into = text->value;
+  return true;
+}
+
+/// The mapping of hosts below `registries`.
+void read_registries(yaml::Fields& top, AgentConfig& config);
+
+}  // namespace holdfast::proto

@@ -1,0 +1,78 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "proto/config/config_reader.hpp"
+#include "proto/deployment/readers.hpp"
+#include "proto/yaml/scalars.hpp"
+
+namespace holdfast::proto {
+namespace {
+
+constexpr std::array<std::string_view, 4> kRegistryKeys{"plain_http", "ca", "mirrors",
+                                                        "credentials"};
+
+/// The key must be what references to that registry begin with, or it would never apply.
+bool is_registry_host(const std::string& host) {
+  const auto ref = ImageRef::parse(host + "/x@sha256:" + std::string(64, '0'));
+  return ref && ref->host == host;
+}
+
+bool is_base_url(std::string_view url) {
+  const bool tls = url.starts_with("https://");
+  if (!tls && !url.starts_with("http://")) return false;
+  url.remove_prefix(tls ? 8 : 7);
+  const auto host = url.substr(0, url.find('/'));
+  return !host.empty() && url.size() <= 1024 && std::all_of(url.begin(), url.end(), [](char c) {
+    return c > ' ' && c < '\x7f' &&
+           std::string_view{"@?#\"<>\\^`{|}"}.find(c) == std::string_view::npos;
+  });
+}
+
+void read_mirrors(yaml::Fields& fields, RegistryConfig& registry) {
+  const auto items = fields.texts("mirrors");
+  if (!items) return;
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    const auto& [value, mark] = (*items)[i];
+    if (is_base_url(value)) {
+      registry.mirrors.push_back(value);
+      continue;
+    }
+    fields.findings().error(mark,
+                            fmt::format("{}[{}] is \"{}\", which is not a base URL",
+                                        fields.path("mirrors"), i, yaml::shown(value)),
+                            "write https://mirror.example.com, without user, query or fragment");
+  }
+}
+
+}  // namespace
+
+void read_registries(yaml::Fields& top, AgentConfig& config) {
+  const auto* node = top.find("registries");
+  if (node == nullptr) return;
+  yaml::Fields registries{*node, "registries", {}, top.findings()};
+  if (node->kind != yaml::Kind::mapping) return;
+  for (const auto& [host, mark, value] : node->members) {
+    if (!is_registry_host(host)) {
+      top.findings().error(
+          mark, fmt::format("\"{}\" is not a registry host as images write it", yaml::shown(host)),
+          host == "index.docker.io" ? "write docker.io"
+                                    : "write host or host:port, without scheme or path");
+    }
+    yaml::Fields fields{value, registries.path(host), kRegistryKeys, top.findings()};
+    RegistryConfig registry;
+    if (const auto plain = fields.flag("plain_http")) registry.plain_http = *plain;
+    (void)read_path(fields, "ca", registry.ca);
+    (void)read_path(fields, "credentials", registry.credentials);
+    read_mirrors(fields, registry);
+    if (registry.plain_http && !registry.ca.empty()) {
+      fields.findings().error(fields.mark("ca"),
+                              fmt::format("{} has no meaning with plain_http", fields.path("ca")),
+                              "leave one of them out");
+    }
+    config.registries.emplace(host, std::move(registry));
+  }
+}
+
+}  // namespace holdfast::proto
