@@ -1,0 +1,158 @@
+#include "proto/config/agent_config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace holdfast::proto {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string errors_of(std::string_view text) {
+  std::string all;
+  const auto parsed = parse_agent_config(text, "a.yaml");
+  for (const auto& error : parsed.errors) all += error.to_string() + "\n";
+  EXPECT_EQ(parsed.config.has_value(), parsed.errors.empty()) << text;
+  return all;
+}
+
+AgentConfig good(std::string_view text) {
+  const auto parsed = parse_agent_config(text, "a.yaml");
+  for (const auto& error : parsed.errors) ADD_FAILURE() << error.to_string();
+  return parsed.config.value_or(AgentConfig{});
+}
+
+TEST(AgentConfig, ReadsEveryKey) {
+  const auto config = good(R"(
+state_dir: /srv/a/state
+run_dir: /run/a
+socket: /run/a/x.sock
+metrics_listen: 127.0.0.1:0
+runtime: runc
+cni_dir: /opt/cni
+instance: a-1
+network: {subnet: 10.1.0.0/16, service_subnet: 10.2.3.0/24}
+registries:
+  "127.0.0.1:5000": {plain_http: true}
+  registry.example.com: {ca: /etc/ca.pem, mirrors: [https://m.example.com/base], credentials: /etc/auth.json}
+source: {file: /etc/d.yaml}
+retain: 7
+resync: 5s
+labels: {role: web, "site/row": "4"}
+parallel_downloads: 2
+log: {max_size: 64Ki}
+groups: {observe: users, deploy: "1000"}
+policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
+)");
+  EXPECT_EQ(config.state_dir, "/srv/a/state");
+  EXPECT_EQ(config.run_dir, "/run/a");
+  EXPECT_EQ(config.socket, "/run/a/x.sock");
+  EXPECT_EQ(config.metrics_listen, "127.0.0.1:0");
+  EXPECT_EQ(config.runtime, RuntimeChoice::runc);
+  EXPECT_EQ(config.cni_dir, "/opt/cni");
+  EXPECT_EQ(config.instance, "a-1");
+  EXPECT_EQ(config.subnet.str(), "10.1.0.0/16");
+  EXPECT_EQ(config.service_subnet.str(), "10.2.3.0/24");
+  EXPECT_TRUE(config.registries.at("127.0.0.1:5000").plain_http);
+  const auto& registry = config.registries.at("registry.example.com");
+  EXPECT_EQ(registry.ca, "/etc/ca.pem");
+  EXPECT_EQ(registry.credentials, "/etc/auth.json");
+  EXPECT_THAT(registry.mirrors, ElementsAre("https://m.example.com/base"));
+  EXPECT_EQ(config.source_file, "/etc/d.yaml");
+  EXPECT_EQ(config.retain, 7U);
+  EXPECT_EQ(config.resync, Milliseconds{5000});
+  EXPECT_EQ(config.labels.at("site/row"), "4");
+  EXPECT_EQ(config.parallel_downloads, 2U);
+  EXPECT_EQ(config.log_max_size, Bytes{65536});
+  EXPECT_EQ(config.groups.at("deploy"), "1000");
+  EXPECT_TRUE(config.image_policy.require_semver_tag);
+  EXPECT_THAT(config.allowed_host_paths, ElementsAre("/srv/data"));
+}
+
+TEST(AgentConfig, HasDefaultsForEverything) {
+  for (const std::string_view text : {"", "# nothing\n\n  # yet\n", "{}"}) {
+    const auto config = good(text);
+    EXPECT_EQ(config.state_dir, "/var/lib/holdfast");
+    EXPECT_EQ(config.socket, "/run/holdfast/holdfast.sock");
+    EXPECT_EQ(config.subnet.str(), "10.89.0.0/16");
+    EXPECT_EQ(config.service_subnet.str(), "10.90.0.0/16");
+  }
+}
+
+TEST(AgentConfig, PutsTheSocketIntoTheRunDirectory) {
+  EXPECT_EQ(good("run_dir: /run/b").socket, "/run/b/holdfast.sock");
+}
+
+TEST(AgentConfig, SwitchesMetricsOff) {
+  EXPECT_EQ(good("metrics_listen: off").metrics_listen, "");
+  EXPECT_EQ(good("metrics_listen: \"\"").metrics_listen, "");
+  EXPECT_EQ(good("metrics_listen: \"[::1]:9472\"").metrics_listen, "[::1]:9472");
+}
+
+struct Bad {
+  std::string_view text;
+  std::string_view expected;
+};
+
+TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
+  const Bad cases[] = {
+      {"stat_dir: /x", "a.yaml:1:1: unknown key \"stat_dir\" (did you mean \"state_dir\"?)"},
+      {"retain: 5\nretain: 6", "a.yaml:2:1: duplicate key \"retain\" (first at line 1)"},
+      {"state_dir: relative", "a.yaml:1:12: state_dir must be an absolute path"},
+      {"state_dir: /a/../b", "a.yaml:1:12: state_dir must be a clean path"},
+      {"state_dir: /run/holdfast/x", "must not be inside each other"},
+      {"metrics_listen: 9472", "metrics_listen must be an address and a port"},
+      {"metrics_listen: localhost:1", "metrics_listen must be an address and a port"},
+      {"runtime: docker", "runtime must be one of auto, runc, crun"},
+      {"runtime: crunn", "did you mean \"crun\"?"},
+      {"instance: Main", "instance is \"Main\""},
+      {"instance: abcdefghijklmnop", "at most 15"},
+      {"network: {subnet: 10.89.0.0}", "\"10.89.0.0\" is not an IPv4 network"},
+      {"network: {subnet: 10.89.1.0/16}", "write 10.89.0.0/16"},
+      {"network: {subnet: 10.90.0.0/15}", "overlap"},
+      {"network: {subnet: 127.0.0.0/8}", "unicast"},
+      {"network: {subnet: 10.0.0.0/30}", "prefix between 8 and 24"},
+      {"registries: {\"https://r.io\": {}}", "is not a registry host"},
+      {"registries: {index.docker.io: {}}", "write docker.io"},
+      {"registries: {r.io: {plain_htp: true}}", "did you mean \"plain_http\"?"},
+      {"registries: {r.io: {plain_http: yes}}", "must be true or false, not a boolean (yes)"},
+      {"registries: {r.io: {mirrors: [\"https://u:p@m.io\"]}}", "not a base URL"},
+      {"registries: {r.io: {plain_http: true, ca: /x}}", "no meaning with plain_http"},
+      {"source: {}", "the key \"file\" is missing in source"},
+      {"source: /etc/d.yaml", "source must be a mapping"},
+      {"retain: 0", "retain is 0, but must be between 1 and 100"},
+      {"resync: 30", "add a unit: 30s"},
+      {"labels: {role: 5}", "labels.role must be a string, not a number (5)"},
+      {"groups: {admin: root}", "unknown key \"admin\" in groups"},
+      {"groups: {deploy: \"a b\"}", "not a unix group"},
+      {"policy: {allowed_host_paths: [/proc]}", "must not be at or below /proc"},
+      {"- a", "the document must be a mapping, not a list"},
+      {"state_dir:", "state_dir has no value"},
+  };
+  for (const auto& c : cases) EXPECT_THAT(errors_of(c.text), HasSubstr(std::string{c.expected}));
+}
+
+TEST(AgentConfig, RefusesASocketPathThatUnixCannotBind) {
+  EXPECT_THAT(errors_of("run_dir: /" + std::string(110, 'a')), HasSubstr("more than the 107"));
+}
+
+TEST(AgentConfig, ReportsEveryFaultAtOnce) {
+  const auto parsed = parse_agent_config("retain: x\nresync: 5\nlabel: {}\nruntime: x\n", "a.yaml");
+  ASSERT_EQ(parsed.errors.size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(parsed.errors[i].line, i + 1);
+}
+
+TEST(Subnet, ReadsAndPrintsTheSameText) {
+  for (const std::string text : {"0.0.0.0/0", "10.89.0.0/16", "255.255.255.255/32"})
+    EXPECT_EQ(Subnet::parse(text)->str(), text);
+  for (const std::string_view text :
+       {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0/8", "010.0.0.0/8", "a.b.c.d/8",
+        "10.0.0.0/8/8", "10.0.0.0/-1", "10.0.0.256/32"})
+    EXPECT_FALSE(Subnet::parse(text)) << text;
+}
+
+}  // namespace
+}  // namespace holdfast::proto
