@@ -73,6 +73,17 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string well_formed(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t pos = 0; pos < text.size();) {
+    const auto length = decode(text, pos).length;
+    out.append(length == 0 ? std::string_view{"\xEF\xBF\xBD"} : text.substr(pos, length));
+    pos += length == 0 ? 1 : length;
+  }
+  return out;
+}
+
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   std::size_t best = std::clamp<std::size_t>(word.size() / 3, 1, 3) + 1;
   std::string_view found;

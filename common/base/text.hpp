@@ -19,6 +19,10 @@ namespace holdfast {
 /// `\xNN` / `\u{NNNN}`. `\n` and `\t` too, so a value stays on one line (security.md T-44, T-45).
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// `text` with every byte that is not part of well-formed UTF-8 replaced by U+FFFD, for JSON and other places that
+/// must hold UTF-8. Well-formed text is returned as it is.
+[[nodiscard]] std::string well_formed(std::string_view text);
+
 /// The candidate nearest to `word` by edit distance, or empty when none is within max(1, |word| / 3), capped at 3.
 [[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 

@@ -33,16 +33,16 @@ struct Generation {
   GenerationId id;
   proto::Digest spec_digest;
   GenerationResult result = GenerationResult::pending;
-  bool ever_good = false;     ///< passed gate and soak at least once: a rollback target
+  bool ever_good = false;  ///< passed gate and soak at least once: a rollback target
   WallTime accepted{};
   std::string actor;
-  std::string reason;         ///< of its last result
+  std::string reason;  ///< of its last result
 };
 
 struct NewGeneration {
-  GenerationId id;            ///< must be the successor of the highest
+  GenerationId id;  ///< must be the successor of the highest
   proto::Digest spec_digest;
-  std::string document;       ///< the YAML as it was read
+  std::string document;  ///< the YAML as it was read
   std::string actor;
   std::string reason;
   WallTime accepted{};
@@ -63,12 +63,12 @@ struct Quarantine {
 
 /// What one step of the engine makes durable, in one transaction.
 struct Batch {
-  std::vector<proto::Entry> entries;
-  std::optional<NewGeneration> generation;
-  std::vector<ResultChange> results;
-  std::optional<std::string> progress;        ///< the engine's state, opaque JSON; replaces the former
-  std::vector<Quarantine> quarantine;
-  std::vector<proto::Digest> release;         ///< from quarantine
+  std::vector<proto::Entry> entries{};
+  std::optional<NewGeneration> generation{};
+  std::vector<ResultChange> results{};
+  std::optional<std::string> progress{};  ///< the engine's state, opaque JSON; replaces the former
+  std::vector<Quarantine> quarantine{};
+  std::vector<proto::Digest> release{};  ///< from quarantine
   [[nodiscard]] bool empty() const;
 };
 
@@ -85,12 +85,14 @@ struct Verification {
   std::string fault;  ///< the first fault, with its entry number; empty when intact
 };
 
-/// Read side; each reader has a connection of its own, so any thread may hold one. Not thread safe itself.
+/// Read side; each reader has a connection of its own, so any thread may hold one. Not thread safe
+/// itself.
 class Reader {
  public:
   virtual ~Reader() = default;
   virtual Result<std::vector<Generation>> generations() = 0;  ///< newest first
-  virtual Result<std::string> document(const proto::Digest& spec_digest) = 0;  ///< YAML; errors: not_found
+  virtual Result<std::string> document(
+      const proto::Digest& spec_digest) = 0;  ///< YAML; errors: not_found
   /// Entries after `after`, oldest first, at most `limit`.
   virtual Result<std::vector<NumberedEntry>> entries(std::uint64_t after, std::size_t limit) = 0;
   virtual Result<std::vector<NumberedEntry>> entries_of(GenerationId id) = 0;
@@ -103,16 +105,25 @@ class Reader {
 /// Write side: one per state directory, owned by the engine thread.
 class Ledger : public Reader {
  public:
-  /// One durable transaction, then the HEAD file. On any storage error the ledger turns read-only for the rest of its life
-  /// (Errc::io / nospace from then on): a failed fsync is never retried. `nospace` first gives up the reserve file, so that the
-  /// failure itself can be recorded.
+  /// One durable transaction, then the HEAD file. On a storage error (Errc::io, ledger_corrupt) the
+  /// ledger turns read-only for the rest of its life: a failed fsync is never retried. A full disk
+  /// (nospace) leaves nothing undecided: the reserve file is given up first, so that the failure
+  /// itself can be recorded, and later commits may succeed once there is space again. An `accepted`
+  /// entry of the batch's new generation gets `detail.document_sha256`, so that the chain covers
+  /// the document. Errors: those, conflict (generation out of order), not_found (result of an
+  /// unknown generation).
   virtual Result<Head> commit(const Batch& batch) = 0;
   virtual Result<std::optional<std::string>> progress() = 0;
 };
 
-/// Opens or creates `state_dir`/ledger.db, checks it (quick_check, chain head against HEAD), migrates.
-/// Errors: ledger_corrupt, ledger_truncated, io, perm.
+/// Opens or creates `state_dir`/ledger.db, checks it (quick_check, chain head against HEAD),
+/// migrates. Errors: ledger_corrupt, ledger_truncated, io, perm.
 [[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir);
+/// For a ledger that `open_ledger` refused with ledger_corrupt or ledger_truncated: what can be
+/// read is read, every commit fails with `why`, so that the agent can go on supervising what runs.
+/// Errors: ledger_corrupt when nothing can be read.
+[[nodiscard]] Result<std::unique_ptr<Ledger>> open_damaged_ledger(
+    const std::filesystem::path& state_dir, const Error& why);
 /// Errors: not_found when there is no ledger yet.
 [[nodiscard]] Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir);
 

@@ -1,0 +1,128 @@
+#include "deploy/ledger/check.hpp"
+
+#include <fmt/format.h>
+
+#include "common/crypto/sha256.hpp"
+#include "deploy/ledger/sql_text.hpp"
+
+namespace holdfast::deploy::ledger {
+namespace {
+
+/// The chain, entry by entry; `check.report.fault` is set at the first fault.
+class Walk {
+ public:
+  Walk(db::Db& db, const std::optional<Anchor>& anchor, Depth depth)
+      : db_(db), anchor_(anchor), depth_(depth) {}
+
+  Result<Check> run() {
+    check_.report.head = {0, genesis()};
+    HF_ASSIGN(const auto commits, db_.integer(sql::commits));
+    check_.commits = static_cast<std::uint64_t>(commits);
+    HF_ASSIGN(auto rows, db_.prepare(sql::chain));
+    for (;;) {
+      HF_ASSIGN(const bool more, rows.step());
+      if (!more) break;
+      HF_TRY(visit(rows));
+    }
+    if (!check_.fault) compare_with_anchor();
+    check_.report.intact = !check_.fault;
+    return std::move(check_);
+  }
+
+ private:
+  void fault(Errc code, std::string text, std::string next_step) {
+    if (check_.fault) return;
+    check_.fault = code;
+    check_.report.fault = std::move(text);
+    check_.next_step = std::move(next_step);
+  }
+
+  void corrupt(std::string text) {
+    fault(Errc::ledger_corrupt, std::move(text),
+          "restore ledger.db, ledger.db-wal and HEAD together from a backup");
+  }
+
+  Status visit(const db::Stmt& row) {
+    auto& head = check_.report.head;
+    const auto number = static_cast<std::uint64_t>(row.integer(0));
+    const auto body = row.text(3);
+    if (number != head.number + 1) corrupt(fmt::format("entry {} is missing", head.number + 1));
+    if (proto::entry_hash(number, head.hash, body) != row.text(1))
+      corrupt(fmt::format("entry {}: its hash does not match its content and the entry before",
+                          number));
+    head = {number, row.text(1)};
+    ++check_.report.entries;
+    if (anchor_ && anchor_->head.number == number && anchor_->head.hash != head.hash)
+      corrupt(
+          fmt::format("entry {} is not the one that HEAD names: ledger.db was replaced", number));
+    if (depth_ == Depth::hashes || check_.fault) return ok();
+    return read_content(number, body, static_cast<std::uint64_t>(row.integer(2)));
+  }
+
+  Status read_content(std::uint64_t number, const std::string& body, std::uint64_t generation) {
+    const auto entry = proto::decode_entry(body);
+    if (!entry) {
+      corrupt(fmt::format("entry {}: {}", number, entry.error().what()));
+      return ok();
+    }
+    if (entry->generation != generation)
+      corrupt(fmt::format("entry {}: its generation column says {}, its content {}", number,
+                          generation, entry->generation));
+    const auto sum = entry->detail.find("document_sha256");
+    if (sum == entry->detail.end() || !entry->spec_digest) return ok();
+    HF_ASSIGN(auto query, db_.prepare(sql::document));
+    HF_ASSIGN(const bool found, query.bind(1, entry->spec_digest->str()).step());
+    if (!found || crypto::sha256_hex(query.text(0)) != sum->second)
+      corrupt(fmt::format("entry {}: the document {} is not the one that was accepted", number,
+                          entry->spec_digest->str()));
+    return ok();
+  }
+
+  void compare_with_anchor() {
+    const auto& head = check_.report.head;
+    const auto accept = fmt::format(
+        "compare with a head recorded elsewhere (metric holdfast_ledger_head); to accept the "
+        "ledger as it is, put this line "
+        "into HEAD: {} {} {}",
+        head.number, head.hash, check_.commits);
+    if (!anchor_) {
+      if (head.number > 0)
+        fault(Errc::ledger_truncated,
+              fmt::format("HEAD is missing, and ledger.db holds {} entries", head.number), accept);
+      return;
+    }
+    if (anchor_->head.number <= head.number) return;
+    if (check_.commits < anchor_->commits) {
+      fault(Errc::ledger_truncated,
+            fmt::format("ledger.db is older than HEAD: it ends at entry {}, HEAD names entry {}; "
+                        "an older copy was put back or "
+                        "ledger.db-wal was deleted",
+                        head.number, anchor_->head.number),
+            accept);
+    } else {
+      fault(Errc::ledger_truncated,
+            fmt::format("entries {} to {} were deleted: HEAD names entry {}", head.number + 1,
+                        anchor_->head.number, anchor_->head.number),
+            accept);
+    }
+  }
+
+  db::Db& db_;
+  const std::optional<Anchor>& anchor_;
+  Depth depth_;
+  Check check_;
+};
+
+}  // namespace
+
+const std::string& genesis() {
+  static const std::string zeros(64, '0');
+  return zeros;
+}
+
+Result<Check> check_chain(db::Db& db, const std::optional<Anchor>& anchor, Depth depth) {
+  HF_ASSIGN(auto transaction, db::Transaction::begin(db, db::Begin::deferred));
+  return Walk{db, anchor, depth}.run();
+}
+
+}  // namespace holdfast::deploy::ledger

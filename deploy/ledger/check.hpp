@@ -1,0 +1,32 @@
+#pragma once
+#include <filesystem>
+#include <optional>
+
+#include "common/base/result.hpp"
+#include "common/db/db.hpp"
+#include "deploy/ledger/head_file.hpp"
+#include "deploy/ledger/ledger.hpp"
+
+namespace holdfast::deploy::ledger {
+
+/// Hash before the first entry.
+[[nodiscard]] const std::string& genesis();
+
+/// What the whole chain says about itself and about the anchor.
+struct Check {
+  Verification report;
+  std::uint64_t commits = 0;
+  std::optional<Errc> fault;  ///< ledger_corrupt or ledger_truncated; text in report.fault
+  std::string next_step;
+};
+
+enum class Depth : std::uint8_t {
+  hashes,   ///< numbers, hashes, anchor: about 2 µs an entry
+  content,  ///< also that every entry can be read, and that documents are those that were accepted
+};
+
+/// Walks the chain in one read transaction. `anchor` must have been read before.
+[[nodiscard]] Result<Check> check_chain(db::Db& db, const std::optional<Anchor>& anchor,
+                                        Depth depth);
+
+}  // namespace holdfast::deploy::ledger

@@ -1,0 +1,32 @@
+#include "deploy/ledger/head_file.hpp"
+
+#include <fmt/format.h>
+
+#include "common/base/text.hpp"
+#include "common/os/file.hpp"
+
+namespace holdfast::deploy::ledger {
+
+Result<std::optional<Anchor>> read_anchor(const std::filesystem::path& state_dir) {
+  const auto path = state_dir / "HEAD";
+  auto text = os::read_file(path, 256);
+  if (!text && text.error().code() == Errc::not_found) return std::optional<Anchor>{};
+  if (!text) return std::move(text).error();
+  const auto fields = split(trim(*text), ' ');
+  if (fields.size() == 3 && fields[1].size() == 64) {
+    const auto number = parse_number(fields[0]);
+    const auto commits = parse_number(fields[2]);
+    if (number && commits)
+      return std::optional{Anchor{{*number, std::string{fields[1]}}, *commits}};
+  }
+  return Error{Errc::ledger_corrupt,
+               fmt::format("{} is not \"<number> <hash> <commits>\"", path.string())}
+      .hint("restore ledger.db, ledger.db-wal and HEAD together from a backup");
+}
+
+Status write_anchor(const std::filesystem::path& state_dir, const Anchor& anchor) {
+  const auto line = fmt::format("{} {} {}\n", anchor.head.number, anchor.head.hash, anchor.commits);
+  return os::write_atomic(state_dir / "HEAD", line, 0600);
+}
+
+}  // namespace holdfast::deploy::ledger

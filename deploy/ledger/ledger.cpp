@@ -1,0 +1,257 @@
+#include "deploy/ledger/ledger.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "common/base/text.hpp"
+#include "common/crypto/sha256.hpp"
+#include "common/os/file.hpp"
+#include "deploy/ledger/check.hpp"
+#include "deploy/ledger/migrate.hpp"
+#include "deploy/ledger/queries.hpp"
+#include "deploy/ledger/reserve.hpp"
+#include "deploy/ledger/sql_text.hpp"
+
+namespace holdfast::deploy::ledger {
+namespace {
+
+std::int64_t milliseconds_of(WallTime time) { return time.time_since_epoch().count(); }
+
+/// Writes one batch within a transaction that the caller opened.
+class Writer {
+ public:
+  Writer(db::Db& db, Head head) : db_(db), head_(std::move(head)) {}
+
+  Result<Anchor> write(const Batch& batch) {
+    if (batch.generation) HF_TRY(add_generation(*batch.generation));
+    for (const auto& entry : batch.entries) HF_TRY(add_entry(entry, batch.generation));
+    for (const auto& change : batch.results) HF_TRY(set_result(change));
+    for (const auto& item : batch.quarantine) HF_TRY(add_quarantine(item));
+    for (const auto& digest : batch.release) HF_TRY(run(sql::release_quarantine, digest.str()));
+    if (batch.progress) HF_TRY(run(sql::set_progress, *batch.progress));
+    HF_ASSIGN(const auto commits, db_.integer(sql::count_commit));
+    return Anchor{head_, static_cast<std::uint64_t>(commits)};
+  }
+
+ private:
+  Status run(std::string_view statement, std::string_view argument) {
+    HF_ASSIGN(auto query, db_.prepare(statement));
+    return query.bind(1, argument).run();
+  }
+
+  Status add_generation(const NewGeneration& generation) {
+    HF_ASSIGN(const auto last, db_.integer(sql::last_generation));
+    const auto id = static_cast<std::int64_t>(generation.id.value());
+    if (id != last + 1)
+      return Error{Errc::conflict, fmt::format("generation {} does not follow {}", id, last)};
+    HF_ASSIGN(auto document, db_.prepare(sql::add_document));
+    HF_TRY(document.bind(1, generation.spec_digest.str())
+               .bind(2, well_formed(generation.document))
+               .run());
+    HF_ASSIGN(auto row, db_.prepare(sql::add_generation));
+    row.bind(1, id)
+        .bind(2, generation.spec_digest.str())
+        .bind(3, milliseconds_of(generation.accepted));
+    return row.bind(4, well_formed(generation.actor)).bind(5, well_formed(generation.reason)).run();
+  }
+
+  /// The entry that accepts a generation also seals its document.
+  Status add_entry(const proto::Entry& entry, const std::optional<NewGeneration>& generation) {
+    if (entry.kind != proto::EntryKind::accepted || !generation ||
+        entry.generation != generation->id.value())
+      return append(entry);
+    auto sealed = entry;
+    HF_ASSIGN(const auto document, read_document(db_, generation->spec_digest));
+    sealed.spec_digest = generation->spec_digest;
+    sealed.detail["document_sha256"] = crypto::sha256_hex(document);
+    return append(sealed);
+  }
+
+  Status append(const proto::Entry& entry) {
+    const auto body = proto::encode_entry(entry);
+    const Head next{head_.number + 1, proto::entry_hash(head_.number + 1, head_.hash, body)};
+    HF_ASSIGN(auto row, db_.prepare(sql::add_entry));
+    row.bind(1, static_cast<std::int64_t>(next.number)).bind(2, next.hash);
+    HF_TRY(row.bind(3, static_cast<std::int64_t>(entry.generation)).bind_blob(4, body).run());
+    head_ = next;
+    return ok();
+  }
+
+  Status set_result(const ResultChange& change) {
+    HF_ASSIGN(auto row, db_.prepare(sql::set_result));
+    row.bind(1, static_cast<std::int64_t>(change.id.value())).bind(2, to_string(change.result));
+    HF_ASSIGN(const bool found, row.bind(3, well_formed(change.reason)).step());
+    if (!found) return Error{Errc::not_found, fmt::format("no generation {}", change.id.value())};
+    return row.run();
+  }
+
+  Status add_quarantine(const Quarantine& item) {
+    HF_ASSIGN(auto row, db_.prepare(sql::add_quarantine));
+    row.bind(1, item.spec_digest.str())
+        .bind(2, well_formed(item.actor))
+        .bind(3, well_formed(item.reason));
+    return row.bind(4, milliseconds_of(item.since)).run();
+  }
+
+  db::Db& db_;
+  Head head_;
+};
+
+class SqliteLedger final : public ReadSide<Ledger> {
+ public:
+  SqliteLedger(db::Db db, const std::filesystem::path& state_dir, Anchor anchor)
+      : ReadSide{std::move(db), state_dir},
+        reserve_(state_dir / "reserve"),
+        anchor_(std::move(anchor)) {
+    reserve_.ensure();
+  }
+
+  Result<Head> commit(const Batch& batch) override {
+    if (fault_) return Error{*fault_}.in("the ledger is read-only since an earlier failure");
+    if (anchor_lags_) HF_TRY(move_anchor());
+    auto written = write(batch);
+    if (!written && written.error().code() == Errc::nospace && reserve_.give_up())
+      written = write(batch);
+    if (!written) return degrade(std::move(written).error()).in("commit to the ledger");
+    anchor_ = *written;
+    // The transaction is durable: HEAD may lag by this one, and must be there before the next.
+    anchor_lags_ = true;
+    if (auto moved = move_anchor(); !moved) (void)degrade(std::move(moved).error());
+    if (!anchor_lags_) reserve_.ensure();
+    return anchor_.head;
+  }
+
+  Result<std::optional<std::string>> progress() override { return read_progress(db_); }
+
+ private:
+  Result<Anchor> write(const Batch& batch) {
+    HF_ASSIGN(auto transaction, db::Transaction::begin(db_, db::Begin::immediate));
+    HF_ASSIGN(auto anchor, (Writer{db_, anchor_.head}.write(batch)));
+    HF_TRY(transaction.commit());
+    return anchor;
+  }
+
+  Status move_anchor() {
+    HF_TRY(write_anchor(state_dir_, anchor_));
+    anchor_lags_ = false;
+    return ok();
+  }
+
+  /// A full disk leaves nothing undecided and may be tried again; after any other storage error
+  /// nobody knows what the disk holds, so nothing more is written by this process.
+  Error degrade(Error error) {
+    switch (error.code()) {
+      case Errc::nospace:
+      case Errc::busy:
+      case Errc::conflict:
+      case Errc::not_found:
+      case Errc::internal:
+        return error;
+      case Errc::ledger_corrupt:
+        fault_ = error;
+        return error;
+      default:
+        fault_ = Error{Errc::io, error.what()}.hint(
+            "check the disk, then restart holdfastd; containers keep running");
+        return *fault_;
+    }
+  }
+
+  Reserve reserve_;
+  Anchor anchor_;
+  bool anchor_lags_ = false;
+  std::optional<Error> fault_;
+};
+
+class DamagedLedger final : public ReadSide<Ledger> {
+ public:
+  DamagedLedger(db::Db db, const std::filesystem::path& state_dir, Error why)
+      : ReadSide{std::move(db), state_dir}, why_(std::move(why)) {}
+  Result<Head> commit(const Batch&) override { return Error{why_}.in("commit to the ledger"); }
+  Result<std::optional<std::string>> progress() override { return read_progress(db_); }
+
+ private:
+  Error why_;
+};
+
+constexpr std::string_view kSettings =
+    "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA "
+    "wal_autocheckpoint = 64; "
+    "PRAGMA journal_size_limit = 1048576;";
+
+Result<Anchor> check_and_anchor(db::Db& db, const std::filesystem::path& state_dir) {
+  HF_ASSIGN(const auto verdict, db.text("PRAGMA quick_check(1)"));
+  if (verdict != "ok")
+    return Error{Errc::ledger_corrupt, verdict}.hint(
+        "restore ledger.db, ledger.db-wal and HEAD together from a backup");
+  HF_ASSIGN(const auto anchor, read_anchor(state_dir));
+  HF_ASSIGN(auto check, check_chain(db, anchor, Depth::hashes));
+  if (check.fault) return Error{*check.fault, check.report.fault}.hint(check.next_step);
+  const Anchor now{check.report.head, check.commits};
+  if (!anchor || anchor->head != now.head || anchor->commits != now.commits)
+    HF_TRY(write_anchor(state_dir, now));
+  return now;
+}
+
+Result<std::unique_ptr<Ledger>> open_checked(const std::filesystem::path& state_dir) {
+  const auto path = state_dir / "ledger.db";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    HF_ASSIGN(const auto anchor, read_anchor(state_dir));
+    if (anchor && anchor->head.number > 0)
+      return Error{Errc::ledger_truncated,
+                   fmt::format("ledger.db is gone, HEAD names entry {}", anchor->head.number)}
+          .hint("restore ledger.db from a backup; to begin a new history, move HEAD away");
+  }
+  HF_TRY(os::make_directories(state_dir, 0700));
+  HF_TRY(os::open_file(path, O_RDWR | O_CREAT, 0600));  // SQLite would make it 0644
+  HF_ASSIGN(auto db, db::Db::open(path, db::OpenMode::read_write));
+  HF_TRY(db.exec(kSettings));
+  HF_TRY(migrate(db, migrations(), path));
+  HF_ASSIGN(auto anchor, check_and_anchor(db, state_dir));
+  return std::make_unique<SqliteLedger>(std::move(db), state_dir, std::move(anchor));
+}
+
+}  // namespace
+
+std::string_view to_string(GenerationResult result) {
+  switch (result) {
+    case GenerationResult::pending:
+      return "pending";
+    case GenerationResult::good:
+      return "good";
+    case GenerationResult::failed:
+      return "failed";
+    case GenerationResult::rolled_back:
+      return "rolled_back";
+    case GenerationResult::superseded:
+      return "superseded";
+  }
+  return "pending";
+}
+
+bool Batch::empty() const {
+  return entries.empty() && !generation && results.empty() && !progress && quarantine.empty() &&
+         release.empty();
+}
+
+Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir) {
+  auto ledger = open_checked(state_dir);
+  if (!ledger)
+    return std::move(ledger).error().in(fmt::format("open the ledger in {}", state_dir.string()));
+  return ledger;
+}
+
+Result<std::unique_ptr<Ledger>> open_damaged_ledger(const std::filesystem::path& state_dir,
+                                                    const Error& why) {
+  HF_ASSIGN(auto db, db::Db::open(state_dir / "ledger.db", db::OpenMode::read_only));
+  HF_TRY(read_generations(db));
+  return std::unique_ptr<Ledger>{std::make_unique<DamagedLedger>(std::move(db), state_dir, why)};
+}
+
+Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir) {
+  HF_ASSIGN(auto db, db::Db::open(state_dir / "ledger.db", db::OpenMode::read_only));
+  return std::unique_ptr<Reader>{std::make_unique<ReadSide<Reader>>(std::move(db), state_dir)};
+}
+
+}  // namespace holdfast::deploy::ledger

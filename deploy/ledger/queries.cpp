@@ -1,0 +1,125 @@
+#include "deploy/ledger/queries.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "deploy/ledger/check.hpp"
+#include "deploy/ledger/sql_text.hpp"
+
+namespace holdfast::deploy::ledger {
+namespace {
+
+WallTime time_of(std::int64_t milliseconds) { return WallTime{Milliseconds{milliseconds}}; }
+
+Result<proto::Digest> digest_of(const std::string& text) {
+  auto digest = proto::Digest::parse(text);
+  if (digest) return digest;
+  return Error{Errc::ledger_corrupt, std::move(digest).error().what()};
+}
+
+Result<GenerationResult> result_of(const std::string& text) {
+  using enum GenerationResult;
+  constexpr std::array kAll{pending, good, failed, rolled_back, superseded};
+  for (const auto value : kAll) {
+    if (to_string(value) == text) return value;
+  }
+  return Error{Errc::ledger_corrupt, fmt::format("unknown result \"{}\"", text)};
+}
+
+Result<Generation> generation_of(const db::Stmt& row) {
+  HF_ASSIGN(auto digest, digest_of(row.text(1)));
+  HF_ASSIGN(const auto result, result_of(row.text(2)));
+  return Generation{.id = GenerationId{static_cast<std::uint64_t>(row.integer(0))},
+                    .spec_digest = std::move(digest),
+                    .result = result,
+                    .ever_good = row.integer(3) != 0,
+                    .accepted = time_of(row.integer(4)),
+                    .actor = row.text(5),
+                    .reason = row.text(6)};
+}
+
+Result<std::vector<NumberedEntry>> collect_entries(db::Stmt query) {
+  std::vector<NumberedEntry> found;
+  for (;;) {
+    HF_ASSIGN(const bool more, query.step());
+    if (!more) return found;
+    const auto number = static_cast<std::uint64_t>(query.integer(0));
+    auto entry = proto::decode_entry(query.text(2));
+    if (!entry) return std::move(entry).error().in(fmt::format("read entry {}", number));
+    found.push_back({number, query.text(1), std::move(entry).value()});
+  }
+}
+
+}  // namespace
+
+Result<std::vector<Generation>> read_generations(db::Db& db) {
+  std::vector<Generation> found;
+  HF_ASSIGN(auto query, db.prepare(sql::generations));
+  for (;;) {
+    HF_ASSIGN(const bool more, query.step());
+    if (!more) return found;
+    HF_ASSIGN(auto generation, generation_of(query));
+    found.push_back(std::move(generation));
+  }
+}
+
+Result<std::string> read_document(db::Db& db, const proto::Digest& spec_digest) {
+  HF_ASSIGN(auto query, db.prepare(sql::document));
+  HF_ASSIGN(const bool found, query.bind(1, spec_digest.str()).step());
+  if (!found)
+    return Error{Errc::not_found, fmt::format("no document {} in the ledger", spec_digest.str())};
+  return query.text(0);
+}
+
+Result<std::vector<NumberedEntry>> read_entries(db::Db& db, std::uint64_t after,
+                                                std::size_t limit) {
+  HF_ASSIGN(auto query, db.prepare(sql::entries_after));
+  query.bind(1, static_cast<std::int64_t>(after)).bind(2, static_cast<std::int64_t>(limit));
+  return collect_entries(std::move(query));
+}
+
+Result<std::vector<NumberedEntry>> read_entries_of(db::Db& db, GenerationId id) {
+  HF_ASSIGN(auto query, db.prepare(sql::entries_of));
+  query.bind(1, static_cast<std::int64_t>(id.value()));
+  return collect_entries(std::move(query));
+}
+
+Result<std::vector<Quarantine>> read_quarantine(db::Db& db) {
+  std::vector<Quarantine> found;
+  HF_ASSIGN(auto query, db.prepare(sql::quarantine));
+  for (;;) {
+    HF_ASSIGN(const bool more, query.step());
+    if (!more) return found;
+    HF_ASSIGN(auto digest, digest_of(query.text(0)));
+    found.push_back({std::move(digest), query.text(1), query.text(2), time_of(query.integer(3))});
+  }
+}
+
+Result<Head> read_head(db::Db& db) {
+  HF_ASSIGN(auto query, db.prepare(sql::head));
+  HF_ASSIGN(const bool found, query.step());
+  if (!found) return Head{0, genesis()};
+  return Head{static_cast<std::uint64_t>(query.integer(0)), query.text(1)};
+}
+
+Result<Verification> verify_ledger(db::Db& db, const std::filesystem::path& state_dir) {
+  auto anchor = read_anchor(state_dir);
+  std::optional<Anchor> known;
+  if (anchor) known = *anchor;
+  HF_ASSIGN(auto check, check_chain(db, known, Depth::content));
+  if (!anchor) {  // says more than "missing"
+    check.report.intact = false;
+    check.report.fault = anchor.error().what();
+  }
+  return std::move(check.report);
+}
+
+Result<std::optional<std::string>> read_progress(db::Db& db) {
+  HF_ASSIGN(auto query, db.prepare(sql::progress));
+  HF_ASSIGN(const bool found, query.step());
+  if (!found || query.is_null(0)) return std::optional<std::string>{};
+  return std::optional{query.text(0)};
+}
+
+}  // namespace holdfast::deploy::ledger

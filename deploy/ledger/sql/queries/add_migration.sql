@@ -1,0 +1,1 @@
+INSERT INTO migrations (version, backward) VALUES (?1, ?2)

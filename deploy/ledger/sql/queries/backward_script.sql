@@ -1,0 +1,1 @@
+SELECT backward FROM migrations WHERE version = ?1

@@ -1,0 +1,1 @@
+SELECT number, hash, generation, body FROM entries ORDER BY number

@@ -1,0 +1,1 @@
+SELECT commits FROM state WHERE id = 1

@@ -1,0 +1,1 @@
+UPDATE state SET commits = commits + 1 WHERE id = 1 RETURNING commits

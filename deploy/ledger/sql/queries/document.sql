@@ -1,0 +1,1 @@
+SELECT body FROM documents WHERE spec_digest = ?1

@@ -1,0 +1,1 @@
+SELECT progress FROM state WHERE id = 1

@@ -1,0 +1,1 @@
+UPDATE state SET progress = ?1 WHERE id = 1
