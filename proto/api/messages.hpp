@@ -1,9 +1,11 @@
 #pragma once
 /// \file
-/// What the agent and its clients say to each other over the unix socket; described by proto/openapi.yaml. Each struct has
-/// `boost::json` conversions in codec.hpp. Times are RFC 3339, durations seconds as numbers, sizes bytes.
+/// What the agent and its clients say to each other over the unix socket; described by
+/// proto/openapi.yaml. Each struct has `boost::json` conversions in codec.hpp. Times are RFC 3339,
+/// durations seconds as numbers, sizes bytes.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,58 +13,60 @@
 namespace holdfast::proto::api {
 
 struct ErrorBody {
-  std::string code;     ///< "E_SPEC_PARSE"
+  std::string code;  ///< "E_SPEC_PARSE"
   std::string message;
-  std::string next;     ///< next step, may be empty
+  std::string next;  ///< next step, may be empty
 };
 
 struct DriftItem {
   std::string service;  ///< empty: the host as a whole
-  std::string kind;     ///< missing, exited, frozen, wrong_run_hash, wrong_image, limits, mounts, network, publish, unsupervised, orphan, …
+  std::string kind;     ///< missing, exited, frozen, wrong_run_hash, wrong_image, limits, mounts,
+                        ///< network, publish, unsupervised, orphan, …
   std::string since;
   std::string evidence;
-  std::string action;   ///< repair | report | hold
+  std::string action;  ///< repair | report | hold
 };
 
 struct ServiceStatus {
   std::string name;
-  std::string image;      ///< as in the document
-  std::string digest;     ///< pinned
-  std::string manifest;   ///< platform manifest digest, empty before the pull
-  std::string state;      ///< pending | pulling | starting | running | stopping | exited | backoff | missing
-  std::string health;     ///< healthy | unhealthy | starting | none
+  std::string image;     ///< as in the document
+  std::string digest;    ///< pinned
+  std::string manifest;  ///< platform manifest digest, empty before the pull
+  std::string
+      state;  ///< pending | pulling | starting | running | stopping | exited | backoff | missing
+  std::string health;  ///< healthy | unhealthy | starting | none
   std::uint64_t restarts = 0;
   std::string instance;
   int pid = 0;
   std::string address;
-  std::string since;      ///< of the running process; empty without one
-  std::string detail;     ///< why it is not running or healthy
+  std::string since;   ///< of the running process; empty without one
+  std::string detail;  ///< why it is not running or healthy
   std::vector<std::string> publish;
 };
 
 struct RollbackReadiness {
   std::uint64_t generation = 0;  ///< 0: there is none
   bool ready = false;
-  std::string reason;            ///< why not
+  std::string reason;  ///< why not
 };
 
 struct RolloutStatus {
   std::uint64_t generation = 0;
-  std::string phase;             ///< staging | starting | checking | switching | soaking | reverting
+  std::string phase;  ///< staging | starting | checking | switching | soaking | reverting
   double seconds = 0;
-  std::string waiting_for;       ///< "web: GET :8080/healthz → 500 (2 of 3)"
+  std::string waiting_for;  ///< "web: GET :8080/healthz → 500 (2 of 3)"
 };
 
 struct Status {
   std::string deployment;        ///< name; empty before the first
   std::uint64_t generation = 0;  ///< current
   std::string spec_digest;
-  std::string state;             ///< empty | converged | rolling | reverting | held | degraded
+  std::string state;  ///< empty | converged | rolling | reverting | held | degraded
   std::vector<ServiceStatus> services;
   std::vector<DriftItem> drift;
   RollbackReadiness rollback;
   std::optional<RolloutStatus> rollout;
-  std::string message;           ///< one line for people when not converged
+  std::string message;  ///< one line for people when not converged
   std::string agent_version;
   std::string agent_since;
 };
@@ -70,7 +74,7 @@ struct Status {
 struct HistoryItem {
   std::uint64_t generation = 0;
   std::string spec_digest;
-  std::string result;            ///< pending | good | failed | rolled_back | superseded
+  std::string result;  ///< pending | good | failed | rolled_back | superseded
   std::string reason;
   std::string actor;
   std::string time;
@@ -79,37 +83,38 @@ struct HistoryItem {
 };
 
 struct ApplyRequest {
-  std::string document;          ///< YAML
-  std::string file;              ///< for messages only
+  std::string document;  ///< YAML
+  std::string file;      ///< for messages only
   std::string reason;
   bool dry_run = false;
 };
 
 struct RollbackRequest {
-  std::uint64_t to = 0;          ///< 0: the last good generation before the current one
+  std::uint64_t to = 0;  ///< 0: the last good generation before the current one
   std::string reason;
   bool dry_run = false;
 };
 
-/// Answer to apply and rollback: the change was accepted (or was a no-op). Follow /v1/events for the rest.
+/// Answer to apply and rollback: the change was accepted (or was a no-op). Follow /v1/events for
+/// the rest.
 struct Accepted {
   std::uint64_t generation = 0;
   std::string spec_digest;
-  bool changed = true;           ///< false: already so, nothing to do
-  std::uint64_t since_event = 0; ///< follow events from here
+  bool changed = true;            ///< false: already so, nothing to do
+  std::uint64_t since_event = 0;  ///< follow events from here
 };
 
 struct PlanStep {
   std::string service;
-  std::string change;            ///< create | cutover | replace | policy | remove | keep
-  std::string reason;            ///< why this strategy; expected downtime
-  std::vector<std::string> fields;       ///< "env.LOG_LEVEL: info → debug"
+  std::string change;               ///< create | cutover | replace | policy | remove | keep
+  std::string reason;               ///< why this strategy; expected downtime
+  std::vector<std::string> fields;  ///< "env.LOG_LEVEL: info → debug"
   std::vector<std::string> relaxations;
 };
 
 struct PlanReport {
   std::uint64_t from = 0;
-  std::uint64_t to = 0;          ///< the number it would get, or of the rollback target
+  std::uint64_t to = 0;  ///< the number it would get, or of the rollback target
   std::string spec_digest;
   bool changes = false;
   std::vector<PlanStep> steps;
@@ -119,22 +124,70 @@ struct PlanReport {
 
 /// One event of the stream (server-sent events: id = number, event = kind, data = this).
 struct Event {
-  std::uint64_t number = 0;      ///< grows by one; gaps mean the client was too slow
+  std::uint64_t number = 0;  ///< grows by one; gaps mean the client was too slow
   std::string time;
-  std::string kind;              ///< ledger kinds, and: pull (progress), result (end of an apply or rollback)
+  std::string kind;  ///< ledger kinds, and: pull (progress), result (end of an apply or rollback)
   std::uint64_t generation = 0;
   std::string service;
-  std::string message;           ///< one line for people
-  std::string detail;            ///< JSON object as text, may be empty
+  std::string message;  ///< one line for people
+  std::string detail;   ///< JSON object as text, may be empty
 };
 
 /// The `result` event's detail, and what `apply`/`rollback --output json` print.
 struct Outcome {
   std::uint64_t generation = 0;
-  std::string result;            ///< good | failed | rolled_back | superseded | unchanged
+  std::string result;  ///< good | failed | rolled_back | superseded | unchanged
   double seconds = 0;
   std::vector<ServiceStatus> services;
   std::optional<ErrorBody> error;
+};
+
+struct LedgerHead {
+  std::uint64_t number = 0;  ///< of the last entry; 0: empty
+  std::string hash;          ///< 64 hex digits
+};
+
+/// An entry of the ledger (proto/ledger/entry.hpp) with its place in the chain.
+struct LedgerEntry {
+  std::uint64_t number = 0;
+  std::string hash;
+  std::string kind;
+  std::string time;
+  std::string actor;
+  std::string reason;
+  std::uint64_t generation = 0;
+  std::string spec_digest;  ///< empty: none
+  std::string service;
+  std::map<std::string, std::string> images_before;
+  std::map<std::string, std::string> images_after;
+  std::map<std::string, std::string> detail;
+};
+
+struct LedgerVerification {
+  bool intact = false;
+  std::uint64_t entries = 0;
+  LedgerHead head;
+  std::string fault;  ///< the first one; empty when intact
+};
+
+/// Everything about one generation.
+struct GenerationRecord {
+  HistoryItem generation;
+  std::vector<LedgerEntry> entries;
+  std::string document;   ///< YAML as it was read
+  std::string canonical;  ///< JSON text; empty when this agent cannot read the document any more
+};
+
+struct LogLine {
+  std::string time;
+  std::string stream;  ///< stdout | stderr
+  std::string text;
+  bool partial = false;  ///< the line goes on in the next one
+};
+
+struct VersionInfo {
+  std::string version;
+  std::string api;  ///< "v1"
 };
 
 }  // namespace holdfast::proto::api

@@ -28,7 +28,7 @@ TEST(LedgerEntry, HasOneCanonicalTextWithSortedKeys) {
   const std::string expected =
       R"x({"actor":"root (uid 0)","detail":{"took_ms":"4"},"generation":7,)x"
       R"x("images_after":{"db":"sha256:3","web":"sha256:2"},"images_before":{"web":"sha256:1"},)x"
-      R"x("kind":"switched","reason":"say \"why\"\nin two lines","service":"web",)x"
+      R"x("kind":"switched","reason":"say \"why\"\u000ain two lines","service":"web",)x"
       R"x("spec_digest":")x" +
       kDigest + R"x(","time":"2026-11-23T09:24:15.123Z"})x";
   EXPECT_EQ(encode_entry(full_entry()), expected);

@@ -1,0 +1,270 @@
+#include "proto/api/codec.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cmath>
+#include <type_traits>
+#include <utility>
+
+#include "common/base/text.hpp"
+#include "proto/api/members.hpp"
+#include "proto/json/json.hpp"
+
+namespace holdfast::proto::api {
+namespace {
+
+namespace bj = boost::json;
+
+using Texts = std::map<std::string, std::string>;
+
+template <class T>
+inline constexpr bool kIsRequest =
+    std::is_same_v<T, ApplyRequest> || std::is_same_v<T, RollbackRequest>;
+
+/// Appends JSON text; no tree in between, so a large answer costs its own size.
+class Writer {
+ public:
+  template <class T>
+  void value(const T& message) {
+    out_ += '{';
+    first_ = true;
+    detail::members(*this, message, static_cast<T*>(nullptr));
+    out_ += '}';
+    first_ = false;
+  }
+  void value(const std::string& text) { quote(text); }
+  void value(bool flag) { out_ += flag ? "true" : "false"; }
+  void value(std::uint64_t number) { out_ += std::to_string(number); }
+  void value(int number) { out_ += std::to_string(number); }
+  void value(double number) { out_ += std::isfinite(number) ? fmt::format("{}", number) : "null"; }
+  void value(const Texts& texts) {
+    out_ += '{';
+    bool first = true;
+    for (const auto& [name, text] : texts) {
+      if (!std::exchange(first, false)) out_ += ',';
+      quote(name);
+      out_ += ':';
+      quote(text);
+    }
+    out_ += '}';
+  }
+  template <class T>
+  void value(const std::vector<T>& items) {
+    out_ += '[';
+    bool first = true;
+    for (const auto& item : items) {
+      if (!std::exchange(first, false)) out_ += ',';
+      value(item);
+    }
+    out_ += ']';
+  }
+  template <class T>
+  void value(const std::optional<T>& item) {
+    if (item) {
+      value(*item);
+    } else {
+      out_ += "null";
+    }
+  }
+
+  template <class T>
+  void operator()(std::string_view name, const T& member) {
+    if (!std::exchange(first_, false)) out_ += ',';
+    quote(name);
+    out_ += ':';
+    value(member);
+  }
+
+  std::string take() && { return std::move(out_); }
+
+ private:
+  /// RFC 8259, 7; DEL and C1 too, so that no terminal ever gets them raw (security.md T-44).
+  void quote(std::string_view raw) {
+    out_ += '"';
+    const auto text = well_formed(raw);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const auto c = static_cast<unsigned char>(text[i]);
+      const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
+      if (c == '"' || c == '\\') {
+        out_ += '\\';
+        out_ += text[i];
+      } else if (c == '\n') {
+        out_ += "\\n";
+      } else if (c == '\t') {
+        out_ += "\\t";
+      } else if (c < 0x20 || c == 0x7F) {
+        out_ += fmt::format("\\u{:04x}", c);
+      } else if (c == 0xC2 && next < 0xA0) {
+        out_ += fmt::format("\\u{:04x}", next);
+        ++i;
+      } else {
+        out_ += text[i];
+      }
+    }
+    out_ += '"';
+  }
+
+  std::string out_;
+  bool first_ = true;
+};
+
+/// Fills a message from an object; the first fault is kept.
+class Reader {
+ public:
+  Reader(const bj::object& object, std::string path) : object_(object), path_(std::move(path)) {}
+
+  template <class T>
+  holdfast::Status read(T& message) {
+    detail::members(*this, message, static_cast<T*>(nullptr));
+    if (fault_.empty() && kIsRequest<T> && taken_ != object_.size()) name_unknown<T>();
+    return status();
+  }
+
+  [[nodiscard]] holdfast::Status status() const {
+    if (fault_.empty()) return ok();
+    return Error{Errc::usage, fault_};
+  }
+
+  template <class T>
+  void operator()(std::string_view name, T& member) {
+    const auto found = object_.find(name);
+    if (found == object_.end()) return;
+    ++taken_;
+    take(path_.empty() ? std::string{name} : fmt::format("{}.{}", path_, name), found->value(),
+         member);
+  }
+
+ private:
+  void fault(const std::string& path, std::string_view what) {
+    if (fault_.empty()) fault_ = fmt::format("{} is not {}", path, what);
+  }
+
+  template <class T>
+  void take(const std::string& path, const bj::value& from, T& to) {
+    if (!from.is_object()) return fault(path, "an object");
+    if (auto done = Reader{from.get_object(), path}.read(to); !done && fault_.empty())
+      fault_ = done.error().what();
+  }
+  void take(const std::string& path, const bj::value& from, std::string& to) {
+    if (!from.is_string()) return fault(path, "a text");
+    to = std::string{from.get_string()};
+  }
+  void take(const std::string& path, const bj::value& from, bool& to) {
+    if (!from.is_bool()) return fault(path, "true or false");
+    to = from.get_bool();
+  }
+  void take(const std::string& path, const bj::value& from, std::uint64_t& to) {
+    number(path, from, to);
+  }
+  void take(const std::string& path, const bj::value& from, int& to) { number(path, from, to); }
+  void take(const std::string& path, const bj::value& from, double& to) { number(path, from, to); }
+  void take(const std::string& path, const bj::value& from, Texts& to) {
+    if (!from.is_object()) return fault(path, "an object");
+    to.clear();
+    for (const auto& member : from.get_object())
+      take(path, member.value(), to[std::string{member.key()}]);
+  }
+  template <class T>
+  void take(const std::string& path, const bj::value& from, std::vector<T>& to) {
+    if (!from.is_array()) return fault(path, "an array");
+    to.clear();
+    to.reserve(from.get_array().size());
+    for (const auto& item : from.get_array()) {
+      const auto place = fmt::format("{}[{}]", path, to.size());
+      take(place, item, to.emplace_back());
+    }
+  }
+  template <class T>
+  void take(const std::string& path, const bj::value& from, std::optional<T>& to) {
+    to.reset();
+    if (!from.is_null()) take(path, from, to.emplace());
+  }
+  template <class T>
+  void number(const std::string& path, const bj::value& from, T& to) {
+    boost::system::error_code ec;
+    const auto value = from.is_number() ? from.to_number<T>(ec) : T{};
+    if (!from.is_number() || ec) return fault(path, "a number in range");
+    to = value;
+  }
+
+  template <class T>
+  void name_unknown() {
+    std::vector<std::string_view> known;
+    const auto collect = [&](std::string_view name, auto&) { known.push_back(name); };
+    T sample;
+    detail::members(collect, sample, static_cast<T*>(nullptr));
+    for (const auto& member : object_) {
+      const std::string_view name{member.key().data(), member.key().size()};
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      const auto near = nearest(name, known);
+      fault_ = fmt::format("unknown member \"{}\"", printable(name));
+      if (!near.empty()) fault_ += fmt::format(", did you mean \"{}\"?", near);
+      return;
+    }
+  }
+
+  const bj::object& object_;
+  std::string path_;
+  std::string fault_;
+  std::size_t taken_ = 0;
+};
+
+}  // namespace
+
+template <class T>
+std::string encode(const T& message) {
+  Writer writer;
+  writer.value(message);
+  return std::move(writer).take();
+}
+
+template <class T>
+Result<T> decode(std::string_view text) {
+  HF_ASSIGN(const auto value, json::parse(text, Errc::usage));
+  T message{};
+  if constexpr (requires { typename T::value_type; }) {
+    bj::object holder;
+    holder["items"] = value;
+    Reader reader{holder, ""};
+    reader("items", message);
+    HF_TRY(reader.status());
+  } else {
+    if (!value.is_object()) return Error{Errc::usage, "not a JSON object"};
+    HF_TRY((Reader{value.get_object(), ""}.read(message)));
+  }
+  return message;
+}
+
+#define HOLDFAST_API_MESSAGE(T)             \
+  template std::string encode<T>(const T&); \
+  template Result<T> decode<T>(std::string_view);
+
+HOLDFAST_API_MESSAGE(ErrorBody)
+HOLDFAST_API_MESSAGE(DriftItem)
+HOLDFAST_API_MESSAGE(ServiceStatus)
+HOLDFAST_API_MESSAGE(RollbackReadiness)
+HOLDFAST_API_MESSAGE(RolloutStatus)
+HOLDFAST_API_MESSAGE(Status)
+HOLDFAST_API_MESSAGE(HistoryItem)
+HOLDFAST_API_MESSAGE(ApplyRequest)
+HOLDFAST_API_MESSAGE(RollbackRequest)
+HOLDFAST_API_MESSAGE(Accepted)
+HOLDFAST_API_MESSAGE(PlanStep)
+HOLDFAST_API_MESSAGE(PlanReport)
+HOLDFAST_API_MESSAGE(Event)
+HOLDFAST_API_MESSAGE(Outcome)
+HOLDFAST_API_MESSAGE(LedgerHead)
+HOLDFAST_API_MESSAGE(LedgerEntry)
+HOLDFAST_API_MESSAGE(LedgerVerification)
+HOLDFAST_API_MESSAGE(GenerationRecord)
+HOLDFAST_API_MESSAGE(LogLine)
+HOLDFAST_API_MESSAGE(VersionInfo)
+HOLDFAST_API_MESSAGE(std::vector<HistoryItem>)
+HOLDFAST_API_MESSAGE(std::vector<DriftItem>)
+HOLDFAST_API_MESSAGE(std::vector<LedgerEntry>)
+HOLDFAST_API_MESSAGE(std::vector<Event>)
+#undef HOLDFAST_API_MESSAGE
+
+}  // namespace holdfast::proto::api

@@ -1,0 +1,129 @@
+#pragma once
+/// \file
+/// The members of each message, once, in the order in which they are written. `v` is called with
+/// name and member.
+
+#include "proto/api/messages.hpp"
+
+namespace holdfast::proto::api::detail {
+
+template <class V, class M>
+void members(V& v, M& m, ErrorBody*) {
+  v("code", m.code), v("message", m.message), v("next", m.next);
+}
+
+template <class V, class M>
+void members(V& v, M& m, DriftItem*) {
+  v("service", m.service), v("kind", m.kind), v("since", m.since);
+  v("evidence", m.evidence), v("action", m.action);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ServiceStatus*) {
+  v("name", m.name), v("image", m.image), v("digest", m.digest), v("manifest", m.manifest);
+  v("state", m.state), v("health", m.health), v("restarts", m.restarts);
+  v("instance", m.instance), v("pid", m.pid), v("address", m.address), v("since", m.since);
+  v("detail", m.detail), v("publish", m.publish);
+}
+
+template <class V, class M>
+void members(V& v, M& m, RollbackReadiness*) {
+  v("generation", m.generation), v("ready", m.ready), v("reason", m.reason);
+}
+
+template <class V, class M>
+void members(V& v, M& m, RolloutStatus*) {
+  v("generation", m.generation), v("phase", m.phase), v("seconds", m.seconds);
+  v("waiting_for", m.waiting_for);
+}
+
+template <class V, class M>
+void members(V& v, M& m, Status*) {
+  v("deployment", m.deployment), v("generation", m.generation), v("spec_digest", m.spec_digest);
+  v("state", m.state), v("services", m.services), v("drift", m.drift);
+  v("rollback", m.rollback), v("rollout", m.rollout), v("message", m.message);
+  v("agent_version", m.agent_version), v("agent_since", m.agent_since);
+}
+
+template <class V, class M>
+void members(V& v, M& m, HistoryItem*) {
+  v("generation", m.generation), v("spec_digest", m.spec_digest), v("result", m.result);
+  v("reason", m.reason), v("actor", m.actor), v("time", m.time);
+  v("current", m.current), v("quarantined", m.quarantined);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ApplyRequest*) {
+  v("document", m.document), v("file", m.file), v("reason", m.reason), v("dry_run", m.dry_run);
+}
+
+template <class V, class M>
+void members(V& v, M& m, RollbackRequest*) {
+  v("to", m.to), v("reason", m.reason), v("dry_run", m.dry_run);
+}
+
+template <class V, class M>
+void members(V& v, M& m, Accepted*) {
+  v("generation", m.generation), v("spec_digest", m.spec_digest), v("changed", m.changed);
+  v("since_event", m.since_event);
+}
+
+template <class V, class M>
+void members(V& v, M& m, PlanStep*) {
+  v("service", m.service), v("change", m.change), v("reason", m.reason);
+  v("fields", m.fields), v("relaxations", m.relaxations);
+}
+
+template <class V, class M>
+void members(V& v, M& m, PlanReport*) {
+  v("from", m.from), v("to", m.to), v("spec_digest", m.spec_digest), v("changes", m.changes);
+  v("steps", m.steps), v("images_to_pull", m.images_to_pull), v("warnings", m.warnings);
+}
+
+template <class V, class M>
+void members(V& v, M& m, Event*) {
+  v("number", m.number), v("time", m.time), v("kind", m.kind), v("generation", m.generation);
+  v("service", m.service), v("message", m.message), v("detail", m.detail);
+}
+
+template <class V, class M>
+void members(V& v, M& m, Outcome*) {
+  v("generation", m.generation), v("result", m.result), v("seconds", m.seconds);
+  v("services", m.services), v("error", m.error);
+}
+
+template <class V, class M>
+void members(V& v, M& m, LedgerHead*) {
+  v("number", m.number), v("hash", m.hash);
+}
+
+template <class V, class M>
+void members(V& v, M& m, LedgerEntry*) {
+  v("number", m.number), v("hash", m.hash), v("kind", m.kind), v("time", m.time);
+  v("actor", m.actor), v("reason", m.reason), v("generation", m.generation);
+  v("spec_digest", m.spec_digest), v("service", m.service);
+  v("images_before", m.images_before), v("images_after", m.images_after), v("detail", m.detail);
+}
+
+template <class V, class M>
+void members(V& v, M& m, LedgerVerification*) {
+  v("intact", m.intact), v("entries", m.entries), v("head", m.head), v("fault", m.fault);
+}
+
+template <class V, class M>
+void members(V& v, M& m, GenerationRecord*) {
+  v("generation", m.generation), v("entries", m.entries);
+  v("document", m.document), v("canonical", m.canonical);
+}
+
+template <class V, class M>
+void members(V& v, M& m, LogLine*) {
+  v("time", m.time), v("stream", m.stream), v("text", m.text), v("partial", m.partial);
+}
+
+template <class V, class M>
+void members(V& v, M& m, VersionInfo*) {
+  v("version", m.version), v("api", m.api);
+}
+
+}  // namespace holdfast::proto::api::detail

@@ -1,0 +1,151 @@
+#include "proto/api/codec.hpp"
+
+#include <gmock/gmock.h>
+
+#include <limits>
+
+namespace holdfast::proto::api {
+namespace {
+
+using ::testing::HasSubstr;
+
+Status full_status() {
+  Status status;
+  status.deployment = "shop";
+  status.generation = 2;
+  status.spec_digest = "sha256:ab";
+  status.state = "rolling";
+  ServiceStatus web;
+  web.name = "web";
+  web.image = "r/web:1@sha256:cd";
+  web.digest = "sha256:cd";
+  web.manifest = "sha256:ef";
+  web.state = "running";
+  web.health = "healthy";
+  web.restarts = 3;
+  web.instance = "web-12345678-1";
+  web.pid = 42;
+  web.address = "10.89.0.5";
+  web.since = "2026-11-23T09:00:00.000Z";
+  web.publish = {"80:8080"};
+  status.services = {web};
+  status.drift = {{"web", "limits", "2026-11-23T09:01:00.000Z", "memory is 64 MiB", "repair"}};
+  status.rollback = {1, true, ""};
+  status.rollout = RolloutStatus{3, "checking", 1.5, "web: GET :8080/healthz → 500"};
+  status.message = "rolling to 3";
+  status.agent_version = "0.1.0";
+  status.agent_since = "2026-11-23T08:00:00.000Z";
+  return status;
+}
+
+TEST(ApiCodec, WritesAStatusInOneStableForm) {
+  EXPECT_EQ(
+      encode(full_status()),
+      R"({"deployment":"shop","generation":2,"spec_digest":"sha256:ab","state":"rolling","services":[)"
+      R"({"name":"web","image":"r/web:1@sha256:cd","digest":"sha256:cd","manifest":"sha256:ef","state":"running",)"
+      R"("health":"healthy","restarts":3,"instance":"web-12345678-1","pid":42,"address":"10.89.0.5",)"
+      R"("since":"2026-11-23T09:00:00.000Z","detail":"","publish":["80:8080"]}],)"
+      R"("drift":[{"service":"web","kind":"limits","since":"2026-11-23T09:01:00.000Z","evidence":"memory is 64 MiB",)"
+      R"("action":"repair"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
+      R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500"},)"
+      R"("message":"rolling to 3","agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
+}
+
+TEST(ApiCodec, WritesEmptyArraysAndNullForAnAbsentOptional) {
+  EXPECT_EQ(
+      encode(Status{}),
+      R"({"deployment":"","generation":0,"spec_digest":"","state":"","services":[],"drift":[],)"
+      R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"message":"",)"
+      R"("agent_version":"","agent_since":""})");
+}
+
+TEST(ApiCodec, WritesTheOtherMessagesInOneStableForm) {
+  EXPECT_EQ(encode(ErrorBody{"E_USAGE", "no", "yes"}),
+            R"({"code":"E_USAGE","message":"no","next":"yes"})");
+  EXPECT_EQ(
+      encode(HistoryItem{1, "sha256:a", "good", "r", "root", "t", true, false}),
+      R"({"generation":1,"spec_digest":"sha256:a","result":"good","reason":"r","actor":"root","time":"t",)"
+      R"("current":true,"quarantined":false})");
+  EXPECT_EQ(encode(ApplyRequest{"d", "f", "r", true}),
+            R"({"document":"d","file":"f","reason":"r","dry_run":true})");
+  EXPECT_EQ(encode(RollbackRequest{4, "r", false}), R"({"to":4,"reason":"r","dry_run":false})");
+  EXPECT_EQ(encode(Accepted{5, "sha256:a", true, 77}),
+            R"({"generation":5,"spec_digest":"sha256:a","changed":true,"since_event":77})");
+  EXPECT_EQ(
+      encode(PlanReport{
+          1, 2, "sha256:a", true, {{"web", "cutover", "r", {"env.A: 1 → 2"}, {}}}, {"i"}, {}}),
+      R"({"from":1,"to":2,"spec_digest":"sha256:a","changes":true,"steps":[{"service":"web","change":"cutover",)"
+      R"("reason":"r","fields":["env.A: 1 → 2"],"relaxations":[]}],"images_to_pull":["i"],"warnings":[]})");
+  EXPECT_EQ(
+      encode(Event{9, "t", "pull", 2, "web", "m", "{}"}),
+      R"({"number":9,"time":"t","kind":"pull","generation":2,"service":"web","message":"m","detail":"{}"})");
+  EXPECT_EQ(encode(Outcome{2, "failed", 0.25, {}, ErrorBody{"E_UNHEALTHY", "m", ""}}),
+            R"({"generation":2,"result":"failed","seconds":0.25,"services":[],)"
+            R"("error":{"code":"E_UNHEALTHY","message":"m","next":""}})");
+  LedgerEntry entry;
+  entry.number = 1;
+  entry.kind = "good";
+  entry.images_after = {{"web", "sha256:b"}};
+  EXPECT_EQ(
+      encode(std::vector{entry}),
+      R"([{"number":1,"hash":"","kind":"good","time":"","actor":"","reason":"","generation":0,"spec_digest":"",)"
+      R"("service":"","images_before":{},"images_after":{"web":"sha256:b"},"detail":{}}])");
+  EXPECT_EQ(encode(LedgerVerification{true, 3, {3, "h"}, ""}),
+            R"({"intact":true,"entries":3,"head":{"number":3,"hash":"h"},"fault":""})");
+  EXPECT_EQ(encode(LogLine{"t", "stderr", "x", false}),
+            R"({"time":"t","stream":"stderr","text":"x","partial":false})");
+  EXPECT_EQ(encode(std::vector<DriftItem>{}), "[]");
+}
+
+TEST(ApiCodec, ReadsBackWhatItWrites) {
+  const auto text = encode(full_status());
+  const auto back = decode<Status>(text);
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(encode(*back), text);
+  const auto items = decode<std::vector<HistoryItem>>(R"([{"generation":1},{"generation":2}])");
+  ASSERT_TRUE(items);
+  EXPECT_EQ(items->back().generation, 2U);
+}
+
+TEST(ApiCodec, KeepsDefaultsForWhatIsMissingAndIgnoresWhatIsNewInAnswers) {
+  const auto accepted = decode<Accepted>(R"({"generation":3,"added_later":[1,2]})");
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(accepted->generation, 3U);
+  EXPECT_TRUE(accepted->changed);
+}
+
+TEST(ApiCodec, RefusesUnknownMembersOfRequestsAndNamesTheNearest) {
+  const auto request = decode<RollbackRequest>(R"({"to":1,"dryrun":true})");
+  ASSERT_FALSE(request);
+  EXPECT_EQ(request.error().code(), Errc::usage);
+  EXPECT_EQ(request.error().what(), R"(unknown member "dryrun", did you mean "dry_run"?)");
+}
+
+TEST(ApiCodec, NamesTheMemberThatHasTheWrongType) {
+  EXPECT_EQ(decode<RollbackRequest>(R"({"to":"1"})").error().what(), "to is not a number in range");
+  EXPECT_EQ(decode<RollbackRequest>(R"({"to":-1})").error().what(), "to is not a number in range");
+  EXPECT_EQ(decode<ApplyRequest>(R"({"document":5})").error().what(), "document is not a text");
+  EXPECT_EQ(decode<Status>(R"({"services":[{"pid":"x"}]})").error().what(),
+            "services[0].pid is not a number in range");
+  EXPECT_EQ(decode<Status>(R"({"rollback":[]})").error().what(), "rollback is not an object");
+  EXPECT_FALSE(decode<Status>("[]"));
+  EXPECT_FALSE(decode<Status>("{"));
+  EXPECT_FALSE(decode<Status>(R"({"state":"a","state":"b"})"));
+}
+
+TEST(ApiCodec, WritesHostileTextEscaped) {
+  const auto text =
+      encode(LogLine{"", "stdout", "\x1b[31m \"q\" \\ \r\n\t \x7f \xC2\x9B \xFF é", false});
+  EXPECT_THAT(text, HasSubstr(R"(\u001b[31m \"q\" \\ \u000d\n\t \u007f \u009b)"));
+  EXPECT_THAT(text, HasSubstr("\xEF\xBF\xBD é"));
+  EXPECT_TRUE(decode<LogLine>(text));
+}
+
+TEST(ApiCodec, WritesNoNumberThatJsonDoesNotHave) {
+  Outcome outcome;
+  outcome.seconds = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(encode(outcome), HasSubstr(R"("seconds":null)"));
+}
+
+}  // namespace
+}  // namespace holdfast::proto::api
