@@ -32,7 +32,7 @@ void read_head(yaml::Fields& fields, json::Object& canon, Deployment& deployment
   }
   canon.set("apiVersion", kApiVersion);
 
-  fields.require("name", "write name: and what this deployment is called");
+  fields.require("name", "write name: and a word such as shop");
   const auto name = fields.text("name");
   if (name && !rules::is_name(name->value)) {
     fields.findings().error(name->mark,
@@ -54,9 +54,10 @@ void read_address(yaml::Fields& fields, Deployment& deployment) {
     if (time) {
       deployment.expires = *time;
     } else {
-      fields.findings().error(expires->mark,
-                              fmt::format("expires must be a time, not {}", describe(*expires)),
-                              "write 2026-12-01T00:00:00Z");
+      fields.findings().error(
+          expires->mark,
+          fmt::format("expires must be a point in time, not {}", value_text(*expires)),
+          "write 2026-12-01T00:00:00Z");
     }
   }
   const auto targets = fields.text_map("targets");

@@ -15,6 +15,11 @@ using std::chrono::minutes;
 constexpr std::array<std::string_view, 11> kHealthKeys{
     "http",         "tcp",     "exec",      "sd_notify", "interval", "timeout",
     "start_period", "healthy", "unhealthy", "status",    "body"};
+constexpr yaml::Alias kAliases[] = {
+    {"test", "did you mean \"exec\"?"},         {"command", "did you mean \"exec\"?"},
+    {"http_get", "did you mean \"http\"?"},     {"tcp_socket", "did you mean \"tcp\"?"},
+    {"retries", "did you mean \"unhealthy\"?"},
+};
 constexpr std::array<std::string_view, 4> kProbeKeys{"http", "tcp", "exec", "sd_notify"};
 constexpr std::string_view kHttpForm = "write \"http://:8080/healthz\"";
 constexpr std::string_view kTcpForm = "write \"tcp://:6379\", \":6379\" or the port alone";
@@ -70,7 +75,7 @@ void read_tcp(yaml::Fields& fields, json::Object& canon, std::optional<Probe>& p
   const auto port = node->kind == yaml::Kind::scalar ? rules::parse_port(text) : std::nullopt;
   if (!port) {
     fields.findings().error(
-        node->mark, fmt::format("{} must be a port, not {}", fields.path("tcp"), describe(*node)),
+        node->mark, fmt::format("{} must be a port, not {}", fields.path("tcp"), value_text(*node)),
         std::string{kTcpForm});
     return;
   }
@@ -176,7 +181,7 @@ void read_pace(yaml::Fields& fields, json::Object& canon, HealthRule& rule) {
 void read_health(yaml::Fields& service, ServiceDraft& draft) {
   const auto* node = service.find("health");
   if (node == nullptr) return;
-  yaml::Fields fields{*node, service.path("health"), kHealthKeys, service.findings()};
+  yaml::Fields fields{*node, service.path("health"), kHealthKeys, service.findings(), kAliases};
   if (node->kind != yaml::Kind::mapping) return;
   json::Object canon;
   auto probe = read_probe(fields, canon);

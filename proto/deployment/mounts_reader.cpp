@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kSecretKeys{"name", "file"};
 constexpr std::array<std::string_view, 3> kVolumeKeys{"source", "target", "read_only"};
+constexpr yaml::Alias kVolumeAliases[] = {
+    {"src", "did you mean \"source\"?"},         {"dst", "did you mean \"target\"?"},
+    {"destination", "did you mean \"target\"?"}, {"readonly", "did you mean \"read_only\"?"},
+    {"ro", "did you mean \"read_only\"?"},
+};
 constexpr std::array<std::string_view, 2> kTmpfsKeys{"target", "size"};
 constexpr Bytes kLeastTmpfs{4096};
 
@@ -56,7 +61,7 @@ bool check_source(yaml::Fields& fields, const yaml::Located<std::string>& source
 void read_volume(const yaml::Node& node, std::string path, Targets& targets,
                  yaml::Findings& findings, ServiceDraft& draft,
                  std::vector<std::string>& fragments) {
-  yaml::Fields fields{node, std::move(path), kVolumeKeys, findings};
+  yaml::Fields fields{node, std::move(path), kVolumeKeys, findings, kVolumeAliases};
   json::Object canon;
   VolumeMount volume;
   fields.require("source", "write an absolute path of the host or the name of a volume");

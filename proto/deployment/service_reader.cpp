@@ -14,6 +14,32 @@ constexpr std::array<std::string_view, 17> kServiceKeys{
     "image",      "entrypoint", "command", "env",       "working_dir", "secrets",
     "publish",    "volumes",    "tmpfs",   "resources", "health",      "update",
     "depends_on", "security",   "restart", "stop",      "network"};
+constexpr yaml::Alias kAliases[] = {
+    {"environment", "did you mean \"env\"?"},
+    {"healthcheck", "did you mean \"health\"?"},
+    {"ports", "did you mean \"publish\"?"},
+    {"args", "did you mean \"command\"?"},
+    {"network_mode", "did you mean \"network\"?"},
+    {"networks", "did you mean \"network\"?"},
+    {"restart_policy", "did you mean \"restart\"?"},
+    {"update_config", "did you mean \"update\"?"},
+    {"user", "write security: {user: …}"},
+    {"read_only", "write security: {read_only: …}"},
+    {"cap_add", "write security: {cap_add: […]}"},
+    {"cap_drop", "every capability is dropped already; add with security: {cap_add: […]}"},
+    {"security_opt", "did you mean \"security\"?"},
+    {"privileged", "there are no privileged containers; add what is needed under security"},
+    {"stop_signal", "write stop: {signal: …}"},
+    {"stop_grace_period", "write stop: {timeout: …}"},
+    {"mem_limit", "write resources: {memory: …}"},
+    {"memory", "write resources: {memory: …}"},
+    {"cpus", "write resources: {cpus: …}"},
+    {"pids_limit", "write resources: {pids: …}"},
+    {"deploy", "write resources and update"},
+    {"env_file", "write the values under env, and secrets under secrets"},
+    {"build", "images are built elsewhere; write image with its digest"},
+    {"labels", "labels belong to hosts: write targets at the top of the document"},
+};
 constexpr std::array<std::string_view, 3> kResourceKeys{"memory", "cpus", "pids"};
 constexpr std::array<std::string_view, 2> kStopKeys{"signal", "timeout"};
 constexpr std::array<std::string_view, 3> kNetworks{"private", "host", "none"};
@@ -74,6 +100,13 @@ void read_image(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& d
 
 void read_arguments(yaml::Fields& fields, std::string_view key, json::Object& canon,
                     std::optional<std::vector<std::string>>& into) {
+  if (const auto* node = fields.find(key); node != nullptr && node->kind == yaml::Kind::scalar) {
+    fields.findings().error(
+        node->mark, fmt::format("{} must be a list, not {}", fields.path(key), describe(*node)),
+        "there is no shell; write each argument on its own: [\"--port\", "
+        "\"8080\"]");
+    return;
+  }
   const auto items = fields.texts(key);
   if (!items) return;
   into.emplace();
@@ -140,7 +173,7 @@ void read_cpus(yaml::Fields& fields, json::Object& canon, std::optional<std::uin
   if (!value || *value < kLeastMillicpus || *value > kMostMillicpus) {
     fields.findings().error(node->mark,
                             fmt::format("{} must be a number of CPUs between 0.01 and 1024, not {}",
-                                        fields.path("cpus"), yaml::describe(*node)),
+                                        fields.path("cpus"), yaml::value_text(*node)),
                             "write 0.5, 1 or 1.5");
     return;
   }
@@ -241,7 +274,8 @@ ServiceDraft read_service(const yaml::Member& member, const ImagePolicy& policy,
                      .canon = {},
                      .publish_marks = {},
                      .depends_on_marks = {}};
-  yaml::Fields fields{member.value, "services." + yaml::shown(member.key), kServiceKeys, findings};
+  yaml::Fields fields{member.value, "services." + yaml::shown(member.key), kServiceKeys, findings,
+                      kAliases};
   if (!rules::is_name(member.key)) {
     findings.error(member.mark,
                    fmt::format("\"{}\" is not a name for a service", yaml::shown(member.key)),

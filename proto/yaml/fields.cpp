@@ -17,6 +17,28 @@ std::string join(std::span<const std::string_view> words) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
 
+/// "write true" for the words of YAML 1.1.
+std::string meant(const Node& node) {
+  if (node.kind != Kind::scalar || other_type(node.text) != "a boolean") return {};
+  const char last = node.text.back();  // yes, on, true; no, off, false
+  const bool yes = node.text.size() == 4 || last == 's' || last == 'S' ||
+                   ((last == 'n' || last == 'N') && node.text.size() == 2);
+  return yes ? "write true" : "write false";
+}
+
+std::string hint_for(std::string_view key, std::span<const std::string_view> known,
+                     std::span<const Alias> aliases) {
+  if (key.size() > kLongestNearMiss) return {};
+  std::vector<std::string_view> words{known.begin(), known.end()};
+  for (const auto& alias : aliases) words.push_back(alias.word);
+  const auto near = nearest(key, words);
+  for (const auto& alias : aliases) {
+    if (near == alias.word) return std::string{alias.hint};
+  }
+  return near.empty() ? fmt::format("known keys: {}", join(known))
+                      : fmt::format("did you mean \"{}\"?", near);
+}
+
 }  // namespace
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
@@ -44,7 +66,7 @@ std::optional<Located<std::string>> as_text(const Node& node, std::string_view w
 }
 
 Fields::Fields(const Node& node, std::string path, std::span<const std::string_view> known,
-               Findings& findings)
+               Findings& findings, std::span<const Alias> aliases)
     : node_(node), path_(std::move(path)), findings_(findings) {
   if (node.kind != Kind::mapping) {
     findings.error(node.mark, fmt::format("{} must be a mapping, not {}",
@@ -54,8 +76,7 @@ Fields::Fields(const Node& node, std::string path, std::span<const std::string_v
   if (known.empty()) return;
   for (const auto& [key, mark, value] : node.members) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    auto hint = findings.full() ? std::string{} : did_you_mean(key, known);
-    if (hint.empty()) hint = fmt::format("known keys: {}", join(known));
+    auto hint = findings.full() ? std::string{} : hint_for(key, known, aliases);
     findings.error(
         mark, fmt::format("unknown key \"{}\"{}{}", shown(key), path_.empty() ? "" : " in ", path_),
         std::move(hint));
@@ -115,7 +136,8 @@ std::optional<bool> Fields::flag(std::string_view key) {
     if (node->text == "false") return false;
   }
   findings_.error(node->mark,
-                  fmt::format("{} must be true or false, not {}", path(key), describe(*node)));
+                  fmt::format("{} must be true or false, not {}", path(key), value_text(*node)),
+                  meant(*node));
   return std::nullopt;
 }
 
@@ -127,7 +149,7 @@ std::optional<std::uint64_t> Fields::number(std::string_view key, Range range) {
                          : std::nullopt;
   if (!value) {
     findings_.error(node->mark,
-                    fmt::format("{} must be a whole number, not {}", path(key), describe(*node)));
+                    fmt::format("{} must be a whole number, not {}", path(key), value_text(*node)));
     return std::nullopt;
   }
   if (*value < range.least || *value > range.most) {
@@ -145,7 +167,7 @@ std::optional<Milliseconds> Fields::duration(std::string_view key, DurationRange
   if (!value) {
     const bool bare = node->kind == Kind::scalar && parse_integer(node->text);
     findings_.error(
-        node->mark, fmt::format("{} must be a duration, not {}", path(key), describe(*node)),
+        node->mark, fmt::format("{} must be a duration, not {}", path(key), value_text(*node)),
         bare ? fmt::format("add a unit: {}s", shown(node->text)) : "write 500ms, 10s, 1m30s or 2h");
     return std::nullopt;
   }
@@ -164,7 +186,7 @@ std::optional<Bytes> Fields::size(std::string_view key, Bytes least) {
   const auto value = node->kind == Kind::scalar ? parse_size(node->text) : std::nullopt;
   if (!value) {
     findings_.error(node->mark,
-                    fmt::format("{} must be a size, not {}", path(key), describe(*node)),
+                    fmt::format("{} must be a size, not {}", path(key), value_text(*node)),
                     "write 64Ki, 256Mi, 1Gi or a number of bytes");
     return std::nullopt;
   }
@@ -227,7 +249,7 @@ std::optional<std::size_t> Fields::choice(std::string_view key,
   }
   findings_.error(
       node->mark,
-      fmt::format("{} must be one of {}, not {}", path(key), join(options), describe(*node)),
+      fmt::format("{} must be one of {}, not {}", path(key), join(options), value_text(*node)),
       node->kind == Kind::scalar ? did_you_mean(node->text, options) : "");
   return std::nullopt;
 }

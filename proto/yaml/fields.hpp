@@ -24,6 +24,12 @@ struct Located {
   Mark mark;
 };
 
+/// A word of other tools for something that is written in another way here.
+struct Alias {
+  std::string_view word;
+  std::string_view hint;  ///< "did you mean \"env\"?"
+};
+
 struct Range {
   std::uint64_t least = 0;
   std::uint64_t most = UINT64_MAX;
@@ -38,11 +44,11 @@ struct DurationRange {
 /// then reported.
 class Fields {
  public:
-  /// Reports a node that is no mapping, and keys that are not `known` with the nearest that is.
-  /// `path` names the mapping in messages ("services.web"); empty at the top. The node must outlive
-  /// this.
+  /// Reports a node that is no mapping, and keys that are not `known` with the nearest that is, or
+  /// the hint of an alias. `path` names the mapping in messages ("services.web"); empty at the top.
+  /// The node must outlive this.
   Fields(const Node& node, std::string path, std::span<const std::string_view> known,
-         Findings& findings);
+         Findings& findings, std::span<const Alias> aliases = {});
 
   /// The value, whatever it is. An explicit empty value ("key:") is reported and counts as absent.
   [[nodiscard]] const Node* find(std::string_view key);

@@ -189,8 +189,13 @@ std::string describe(const Node& node) {
       break;
   }
   const auto other = node.style == Style::plain ? other_type(node.text) : std::string_view{};
-  return other.empty() ? fmt::format("the string \"{}\"", shown(node.text))
-                       : fmt::format("{} ({})", other, shown(node.text));
+  if (other.empty()) return fmt::format("the string \"{}\"", shown(node.text));
+  return fmt::format("the {} {}", other.substr(other.find(' ') + 1), shown(node.text));
+}
+
+std::string value_text(const Node& node) {
+  if (node.kind != Kind::scalar) return describe(node);
+  return node.style == Style::plain ? shown(node.text) : fmt::format("\"{}\"", shown(node.text));
 }
 
 }  // namespace holdfast::proto::yaml

@@ -34,7 +34,10 @@ namespace holdfast::proto::yaml {
 /// At most 80 characters of foreign text, printable.
 [[nodiscard]] std::string shown(std::string_view text);
 
-/// "a mapping", "the string \"x\"", "nothing": for messages.
+/// "a mapping", "the string \"x\"", "the number 5", "nothing": for messages about types.
 [[nodiscard]] std::string describe(const Node& node);
+
+/// A scalar as it is written, or what the node is: for messages about values.
+[[nodiscard]] std::string value_text(const Node& node);
 
 }  // namespace holdfast::proto::yaml

@@ -57,11 +57,7 @@ class Builder final : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     findings_.error(place(mark), "aliases are not allowed", "write the value out");
-    Node node;
-    node.mark = place(mark);
-    node.kind = Kind::scalar;
-    node.style = Style::quoted;
-    add(std::move(node));
+    drop();
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -140,6 +136,19 @@ class Builder final : public YAML::EventHandler {
       add_key(frame, std::move(node));
     } else {
       add_value(frame, std::move(node));
+    }
+  }
+
+  /// Leaves out a value that was refused as a whole, so that it is not judged a second time.
+  void drop() {
+    if (frames_.empty()) return;
+    auto& frame = frames_.back();
+    if (frame.node.kind == Kind::sequence) return;
+    if (frame.pending) {
+      frame.pending.reset();
+    } else {
+      frame.drop_value = true;
+      frame.pending.emplace();
     }
   }
 
