@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// The engine: owner of all mutable deployment state. One thread, one mailbox; jobs do the slow work.
+/// The engine: owner of all mutable deployment state. One thread, one mailbox; jobs do the slow
+/// work.
 
 #include <functional>
 #include <memory>
@@ -41,29 +42,39 @@ class Engine {
     proto::AgentConfig config;
     /// Called at each resync (log rotation and the like), on a job thread.
     std::function<void()> housekeeping;
+    /// Last lines of an instance's output, as evidence. May be empty.
+    std::function<std::vector<std::string>(const plan::InstanceId&, std::size_t lines)> log_tail;
   };
 
   /// Loads state from the ledger; adopts what runs. No thread runs yet.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(Ports ports, Options options);
   virtual ~Engine() = default;
 
-  virtual void start() = 0;   ///< starts the engine thread and the job pool
-  virtual void stop() = 0;    ///< finishes or abandons the current steps, joins; containers keep running
+  virtual void start() = 0;  ///< starts the engine thread and the job pool
+  virtual void
+  stop() = 0;  ///< finishes or abandons the current steps, joins; containers keep running
 
   [[nodiscard]] virtual std::shared_ptr<const Snapshot> snapshot() const = 0;
   [[nodiscard]] virtual EventLog& events() = 0;
 
-  /// Accepts a document: parse, policy, quarantine, plan. The reply comes once it is durable, before the roll-out.
-  virtual void apply(proto::api::ApplyRequest request, Actor actor, Reply<proto::api::Accepted> reply) = 0;
-  virtual void rollback(proto::api::RollbackRequest request, Actor actor, Reply<proto::api::Accepted> reply) = 0;
-  /// What apply (document given) or rollback (`rollback_to`, 0: default target) would do. Touches nothing.
-  virtual void plan_apply(proto::api::ApplyRequest request, Reply<proto::api::PlanReport> reply) = 0;
-  virtual void plan_rollback(proto::api::RollbackRequest request, Reply<proto::api::PlanReport> reply) = 0;
+  /// Accepts a document: parse, policy, quarantine, plan. The reply comes once it is durable,
+  /// before the roll-out.
+  virtual void apply(proto::api::ApplyRequest request, Actor actor,
+                     Reply<proto::api::Accepted> reply) = 0;
+  virtual void rollback(proto::api::RollbackRequest request, Actor actor,
+                        Reply<proto::api::Accepted> reply) = 0;
+  /// What apply (document given) or rollback (`rollback_to`, 0: default target) would do. Touches
+  /// nothing.
+  virtual void plan_apply(proto::api::ApplyRequest request,
+                          Reply<proto::api::PlanReport> reply) = 0;
+  virtual void plan_rollback(proto::api::RollbackRequest request,
+                             Reply<proto::api::PlanReport> reply) = 0;
   /// A watched source has a new document (or the first one after start).
   virtual void source_changed(std::string document, std::string source) = 0;
   /// Settings that can change while running: retain, resync, labels, registries' policy.
   virtual void reconfigure(proto::AgentConfig config) = 0;
-  /// Monotonic count of engine loop turns, and whether the engine is inside a turn for longer than allowed: for the watchdog.
+  /// Monotonic count of engine loop turns, and whether the engine is inside a turn for longer than
+  /// allowed: for the watchdog.
   [[nodiscard]] virtual bool alive() const = 0;
 };
 

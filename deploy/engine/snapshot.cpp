@@ -15,7 +15,8 @@ void EventLog::publish(proto::api::Event event) {
   {
     const std::lock_guard lock{mutex_};
     event.number = next_++;
-    if (ring_.size() == capacity_) ring_.erase(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(capacity_ / 4));
+    if (ring_.size() == capacity_)
+      ring_.erase(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(capacity_ / 4));
     ring_.push_back(std::move(event));
     wakers.reserve(wakers_.size());
     for (const auto& [token, wake] : wakers_) wakers.push_back(wake);
@@ -25,7 +26,8 @@ void EventLog::publish(proto::api::Event event) {
 
 std::vector<proto::api::Event> EventLog::after(std::uint64_t number, std::size_t limit) const {
   const std::lock_guard lock{mutex_};
-  const auto first = std::find_if(ring_.begin(), ring_.end(), [&](const auto& e) { return e.number > number; });
+  const auto first =
+      std::find_if(ring_.begin(), ring_.end(), [&](const auto& e) { return e.number > number; });
   const auto count = std::min<std::size_t>(limit, static_cast<std::size_t>(ring_.end() - first));
   return {first, first + static_cast<std::ptrdiff_t>(count)};
 }

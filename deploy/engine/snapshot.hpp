@@ -19,7 +19,8 @@ namespace holdfast::deploy::engine {
 
 /// A histogram as Prometheus wants it: counts per bucket (not cumulative), the last one +Inf.
 struct Histogram {
-  explicit Histogram(std::vector<double> upper_bounds) : bounds(std::move(upper_bounds)), counts(bounds.size() + 1) {}
+  explicit Histogram(std::vector<double> upper_bounds)
+      : bounds(std::move(upper_bounds)), counts(bounds.size() + 1) {}
   void observe(double value);
   std::vector<double> bounds;
   std::vector<std::uint64_t> counts;
@@ -39,33 +40,34 @@ struct WorkloadFigures {
 /// Counters and instants for the metrics; every known label value is present from the start.
 struct Figures {
   std::map<std::string, WorkloadFigures> workloads;
-  std::map<std::string, std::uint64_t> rollouts;          ///< by result: good, failed, rolled_back, superseded
-  std::map<std::string, std::uint64_t> rollbacks;         ///< by trigger: operator, automatic
-  std::map<std::string, Histogram> phase_seconds;         ///< by phase
-  std::map<std::string, std::uint64_t> drift_detected;    ///< by kind
-  std::map<std::string, std::uint64_t> drift_repaired;    ///< by kind
-  std::map<std::string, std::uint64_t> drift_now;         ///< by kind
-  std::map<std::string, std::uint64_t> pulls;             ///< by result: success, error
+  std::map<std::string, std::uint64_t>
+      rollouts;  ///< by result: good, failed, rolled_back, superseded
+  std::map<std::string, std::uint64_t> rollbacks;       ///< by trigger: operator, automatic
+  std::map<std::string, Histogram> phase_seconds;       ///< by phase
+  std::map<std::string, std::uint64_t> drift_detected;  ///< by kind
+  std::map<std::string, std::uint64_t> drift_repaired;  ///< by kind
+  std::map<std::string, std::uint64_t> drift_now;       ///< by kind
+  std::map<std::string, std::uint64_t> pulls;           ///< by result: success, error
   std::uint64_t pull_bytes = 0;
   Histogram pull_seconds{{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}};
-  std::map<std::string, std::uint64_t> errors;            ///< by E_ code
+  std::map<std::string, std::uint64_t> errors;  ///< by E_ code
   std::uint64_t verification_failures = 0;
   std::uint64_t reconciles = 0;
   Histogram reconcile_seconds{{.0001, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1}};
   std::uint64_t good_generation = 0;
   std::uint64_t rollback_ready_generations = 0;
   std::uint64_t quarantined = 0;
-  double last_change_timestamp = 0;                       ///< seconds since the epoch; 0: never
+  double last_change_timestamp = 0;  ///< seconds since the epoch; 0: never
   double source_last_success_timestamp = 0;
-  std::uint64_t reset_connections = 0;                    ///< cut at the end of a drain
+  std::uint64_t reset_connections = 0;  ///< cut at the end of a drain
 };
 
 struct Snapshot {
   proto::api::Status status;
-  std::vector<proto::api::HistoryItem> history;           ///< newest first
+  std::vector<proto::api::HistoryItem> history;  ///< newest first
   Figures figures;
   ledger::Head head;
-  bool ready = false;          ///< adoption is over, the first pass is done
+  bool ready = false;  ///< adoption is over, the first pass is done
   bool ledger_writable = true;
 };
 
@@ -79,7 +81,8 @@ class EventLog {
   /// Events with number > `after`, oldest first. What has fallen out of the ring is missing.
   [[nodiscard]] std::vector<proto::api::Event> after(std::uint64_t number, std::size_t limit) const;
   [[nodiscard]] std::uint64_t last() const;
-  /// `wake` is called after each publish, from the publishing thread, and must be quick. Returns a token for `unsubscribe`.
+  /// `wake` is called after each publish, from the publishing thread, and must be quick. Returns a
+  /// token for `unsubscribe`.
   std::uint64_t subscribe(std::function<void()> wake);
   void unsubscribe(std::uint64_t token);
 

@@ -12,7 +12,8 @@ InstanceId make_instance_id(const proto::ServiceName& service, const proto::Dige
 }
 
 std::string address_text(Address address) {
-  return fmt::format("{}.{}.{}.{}", address >> 24, (address >> 16) & 255, (address >> 8) & 255, address & 255);
+  return fmt::format("{}.{}.{}.{}", address >> 24, (address >> 16) & 255, (address >> 8) & 255,
+                     address & 255);
 }
 
 std::string_view to_string(InstanceState state) {

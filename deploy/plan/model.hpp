@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// The words that plan and the ports share: instances as observed, and where traffic goes. Plain values.
+/// The words that plan and the ports share: instances as observed, and where traffic goes. Plain
+/// values.
 
 #include <chrono>
 #include <compare>
@@ -22,22 +23,24 @@ namespace holdfast::deploy::plan {
 /// One acceptance of a spec digest on this host, numbered from 1. 0: none.
 using GenerationId = StrongNumber<struct GenerationTag>;
 
-/// "<service, at most 40 characters>-<first 8 hex digits of the run hash>-<sequence>": valid for runc, conmon, CNI and files.
+/// "<service, at most 40 characters>-<first 8 hex digits of the run hash>-<sequence>": valid for
+/// runc, conmon, CNI and files.
 using InstanceId = StrongString<struct InstanceIdTag>;
-[[nodiscard]] InstanceId make_instance_id(const proto::ServiceName& service, const proto::Digest& run_hash,
-                                          std::uint64_t sequence);
+[[nodiscard]] InstanceId make_instance_id(const proto::ServiceName& service,
+                                          const proto::Digest& run_hash, std::uint64_t sequence);
 
 /// IPv4 address in host byte order.
 using Address = std::uint32_t;
 [[nodiscard]] std::string address_text(Address address);
 
 enum class InstanceState : std::uint8_t {
-  creating,      ///< begun, not finished: no process of the service has run
+  creating,  ///< begun, not finished: no process of the service has run
   running,
-  frozen,        ///< cgroup freezer
+  frozen,  ///< cgroup freezer
   exited,
   unsupervised,  ///< the process runs, its conmon is gone
-  broken,        ///< half there: namespace, bundle or runtime state missing (also after a reboot); only remove helps
+  broken,  ///< half there: namespace, bundle or runtime state missing (also after a reboot); only
+           ///< remove helps
 };
 [[nodiscard]] std::string_view to_string(InstanceState state);
 
@@ -56,13 +59,14 @@ struct ObservedInstance {
   proto::Digest image;     ///< pinned
   proto::Digest manifest;  ///< of the platform
   InstanceState state = InstanceState::creating;
-  int pid = 0;             ///< 0 when no process
-  Address address = 0;     ///< 127.0.0.1 with host network, 0 with none
-  WallTime started{};      ///< of the process
+  int pid = 0;          ///< 0 when no process
+  Address address = 0;  ///< 127.0.0.1 with host network, 0 with none
+  WallTime started{};   ///< of the process
   BootTime started_boot{};
   std::uint32_t starts = 0;  ///< how often a process was started in it
   std::optional<ExitInfo> exit;
-  std::vector<std::string> deviations;  ///< drift of its own: "limits: memory is 64 MiB, not 256 MiB"
+  std::vector<std::string>
+      deviations;  ///< drift of its own: "limits: memory is 64 MiB, not 256 MiB"
 };
 
 /// A port of the host that is published. `host_ip` 0: on every address.
@@ -84,8 +88,9 @@ struct Endpoint {
 /// Where new connections go. The whole truth: what is not in it is not published.
 struct RoutingTable {
   std::map<PortKey, Endpoint> ports;
-  std::map<Address, Address> services;                    ///< virtual address → instance
-  std::map<std::pair<Address, Address>, Address> staged;  ///< (source instance, virtual address) → instance; before `services`
+  std::map<Address, Address> services;  ///< virtual address → instance
+  std::map<std::pair<Address, Address>, Address>
+      staged;  ///< (source instance, virtual address) → instance; before `services`
   bool operator==(const RoutingTable&) const = default;
 };
 

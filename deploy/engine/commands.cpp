@@ -1,0 +1,320 @@
+// What people and sources ask for. Everything is checked before anything is recorded.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/log/log.hpp"
+#include "deploy/engine/core.hpp"
+
+namespace holdfast::deploy::engine {
+namespace {
+
+bool is_semver(const std::string& tag) {
+  int dots = 0;
+  bool digit = false;
+  for (const char c : tag.substr(0, tag.find_first_of("-+"))) {
+    if (c == '.') {
+      if (!digit) return false;
+      ++dots;
+      digit = false;
+    } else if (c >= '0' && c <= '9') {
+      digit = true;
+    } else {
+      return false;
+    }
+  }
+  return dots == 2 && digit;
+}
+
+}  // namespace
+
+proto::Entry Core::entry(proto::EntryKind kind, const Actor& actor, std::string reason,
+                         GenerationId id) const {
+  proto::Entry made;
+  made.kind = kind;
+  made.time = ports_.clock.wall();
+  made.actor = actor;
+  made.reason = std::move(reason);
+  made.generation = id.value();
+  if (const auto* row = generation(id)) made.spec_digest = row->spec_digest;
+  return made;
+}
+
+std::map<std::string, std::string> Core::images_of(GenerationId id) {
+  std::map<std::string, std::string> images;
+  if (const auto known = document(id)) {
+    for (const auto& [name, service] : known->services) {
+      const auto view = observed_.images.find(service.image.digest);
+      const bool resolved = view != observed_.images.end() && view->second.manifest;
+      images[name.str()] = resolved ? view->second.manifest->str() : service.image.digest.str();
+    }
+  }
+  return images;
+}
+
+Result<proto::Deployment> Core::admit(const proto::api::ApplyRequest& request) {
+  HF_ASSIGN(auto wanted, proto::load_deployment(
+                             request.document, request.file.empty() ? "deployment" : request.file));
+  if (const auto current = document(progress_.current); current && current->name != wanted.name) {
+    return Error{Errc::conflict, fmt::format("this agent runs deployment \"{}\", not \"{}\"",
+                                             current->name, wanted.name)}
+        .hint(
+            "one deployment per agent: keep the name, or give the other one an agent with its own "
+            "`instance`");
+  }
+  for (const auto& [key, value] : wanted.targets) {
+    const auto label = options_.config.labels.find(key);
+    if (label == options_.config.labels.end() || label->second != value)
+      return Error{Errc::spec_target,
+                   fmt::format("the document is for hosts with {}={}", key, value)}
+          .hint("set the label in agent.yaml, or apply it elsewhere");
+  }
+  if (wanted.expires && *wanted.expires <= ports_.clock.wall())
+    return Error{Errc::spec_expired, "the document expired at " + to_rfc3339(*wanted.expires)}.hint(
+        "publish it again with a later `expires`");
+  if (options_.config.image_policy.require_semver_tag) {
+    for (const auto& [name, service] : wanted.services) {
+      if (!is_semver(service.image.tag))
+        return Error{Errc::policy, fmt::format("service {}: tag \"{}\" is not a version like "
+                                               "1.8.2, which this host's policy asks for",
+                                               name.str(), service.image.tag)}
+            .hint("name a version tag beside the digest");
+    }
+  }
+  if (quarantine_.contains(wanted.spec_digest)) {
+    return Error{Errc::quarantined,
+                 fmt::format("this document ({}) was rolled back from and is quarantined",
+                             wanted.spec_digest.short_hex())}
+        .hint("apply a changed document; `holdfast history` shows why it went back");
+  }
+  return wanted;
+}
+
+Status Core::reserve_for(const proto::Deployment* next) {
+  std::set<plan::PortKey> ports;
+  for (const auto id :
+       {progress_.current, progress_.rollout ? progress_.rollout->from : GenerationId{}}) {
+    if (const auto known = document(id)) ports.merge(plan::published_ports(*known));
+  }
+  if (next != nullptr) ports.merge(plan::published_ports(*next));
+  return ports_.publisher.reserve(ports);
+}
+
+Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request,
+                                         const Actor& actor, plan::Trigger trigger) {
+  auto admitted = admit(request);
+  if (!admitted) {
+    count(admitted.error());
+    if (admitted.error().code() == Errc::quarantined)
+      (void)commit(
+          {.entries = {entry(proto::EntryKind::refused, actor, admitted.error().what(), {})}});
+    return std::move(admitted).error();
+  }
+  proto::Deployment& wanted = *admitted;
+  proto::api::Accepted accepted{progress_.current.value(), wanted.spec_digest.str(), true,
+                                events_.last()};
+  const auto* current = generation(progress_.current);
+  if (current != nullptr && current->spec_digest == wanted.spec_digest) {
+    accepted.changed = progress_.rollout.has_value();
+    if (!accepted.changed)
+      HF_TRY(commit({.entries = {entry(proto::EntryKind::apply_unchanged, actor, request.reason,
+                                       current->id)}}));
+    return accepted;
+  }
+  if (progress_.rollout) {
+    return Error{Errc::busy, fmt::format("generation {} is being rolled out ({})",
+                                         progress_.rollout->target.value(),
+                                         plan::to_string(progress_.rollout->phase))}
+        .hint("wait for it (`holdfast status --watch`) or go back (`holdfast rollback`)");
+  }
+  if (auto reserved = reserve_for(&wanted); !reserved) {
+    count(reserved.error());
+    return std::move(reserved)
+        .error()
+        .in("publish the ports of " + wanted.name)
+        .hint("free the port or publish another one");
+  }
+  const GenerationId id{generations_.empty() ? 1 : generations_.front().id.value() + 1};
+  const auto next =
+      plan::begin_rollout(progress_, id, trigger, actor, request.reason, ports_.clock.boot());
+  auto note = entry(proto::EntryKind::accepted, actor, request.reason, {});
+  note.generation = id.value();
+  note.spec_digest = wanted.spec_digest;
+  ledger::Batch batch;
+  batch.entries.push_back(std::move(note));
+  batch.generation = ledger::NewGeneration{id,    wanted.spec_digest, request.document,
+                                           actor, request.reason,     ports_.clock.wall()};
+  batch.progress = plan::encode_progress(next);
+  HF_TRY(commit(std::move(batch)));
+  documents_[id] = std::make_shared<const proto::Deployment>(std::move(wanted));
+  observed_.job_failures.clear();
+  observed_.images.clear();
+  progress_ = next;
+  changed_ = true;
+  accepted.generation = id.value();
+  return accepted;
+}
+
+Result<plan::GenerationId> Core::rollback_target(std::uint64_t wanted) {
+  for (const auto& row : generations_) {
+    if (wanted != 0 && row.id.value() != wanted) continue;
+    if (wanted == 0 &&
+        (row.id >= progress_.current || !row.ever_good || quarantine_.contains(row.spec_digest)))
+      continue;
+    if (!row.ever_good)
+      return Error{Errc::not_found, fmt::format("generation {} was never good", wanted)}.hint(
+          "`holdfast history` lists the good ones");
+    if (row.id == progress_.current)
+      return Error{Errc::conflict, fmt::format("generation {} is current already", wanted)};
+    return row.id;
+  }
+  if (wanted != 0)
+    return Error{Errc::not_found, fmt::format("there is no generation {}", wanted)}.hint(
+        "`holdfast history` lists them");
+  return Error{Errc::not_found, "there is no earlier good generation to go back to"}.hint(
+      "apply another document instead");
+}
+
+Status Core::check_local(GenerationId id) {
+  const auto known = document(id);
+  if (!known)
+    return Error{Errc::not_found,
+                 fmt::format("the document of generation {} is not in the ledger", id.value())};
+  for (const auto& [name, service] : known->services) {
+    if (auto found = ports_.images.find(service.image.digest); !found)
+      return std::move(found)
+          .error()
+          .in(fmt::format("generation {} is not ready: image of {}", id.value(), name.str()))
+          .hint("apply its document again while the registry can be reached");
+  }
+  return ok();
+}
+
+Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& request,
+                                            const Actor& actor) {
+  const auto since = events_.last();
+  if (progress_.rollout && progress_.rollout->trigger != plan::Trigger::rollback &&
+      request.to == 0) {
+    if (progress_.rollout->from.value() == 0)
+      return Error{Errc::not_found, "this is the first roll-out: there is nothing to go back to"}
+          .hint("wait for it to end");
+    if (progress_.rollout->phase != plan::Phase::reverting) {
+      const auto next =
+          plan::abandon_rollout(progress_, actor, request.reason, ports_.clock.boot());
+      HF_TRY(commit({.entries = {entry(proto::EntryKind::rollback_started, actor, request.reason,
+                                       progress_.rollout->from)},
+                     .generation = {},
+                     .results = {},
+                     .progress = plan::encode_progress(next),
+                     .quarantine = {},
+                     .release = {}}));
+      progress_ = next;
+    }
+    changed_ = true;
+    return proto::api::Accepted{progress_.rollout->from.value(), {}, true, since};
+  }
+  if (progress_.rollout)
+    return Error{Errc::busy, fmt::format("generation {} is being rolled out",
+                                         progress_.rollout->target.value())}
+        .hint("wait for it (`holdfast status --watch`)");
+  HF_ASSIGN(const auto target, rollback_target(request.to));
+  HF_TRY(check_local(target));
+  const auto known = document(target);
+  HF_TRY(reserve_for(known.get()));
+  const auto next = plan::begin_rollout(progress_, target, plan::Trigger::rollback, actor,
+                                        request.reason, ports_.clock.boot());
+  ledger::Batch batch;
+  batch.entries.push_back(entry(proto::EntryKind::rollback_started, actor, request.reason, target));
+  if (const auto* from = generation(progress_.current)) {
+    batch.quarantine.push_back({from->spec_digest, actor, request.reason, ports_.clock.wall()});
+    batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, request.reason, from->id));
+    quarantine_.insert(from->spec_digest);
+  }
+  const auto* row = generation(target);
+  const auto digest = row->spec_digest;
+  if (quarantine_.contains(digest)) {
+    batch.release.push_back(digest);
+    batch.entries.push_back(
+        entry(proto::EntryKind::released, actor, "chosen as rollback target", target));
+    quarantine_.erase(digest);
+  }
+  batch.progress = plan::encode_progress(next);
+  HF_TRY(commit(std::move(batch)));
+  progress_ = next;
+  changed_ = true;
+  return proto::api::Accepted{target.value(), digest.str(), true, since};
+}
+
+Result<proto::api::PlanReport> Core::plan_apply(const proto::api::ApplyRequest& request) {
+  HF_ASSIGN(const auto wanted, admit(request));
+  proto::api::PlanReport report;
+  const auto current = document(progress_.current);
+  report.from = progress_.current.value();
+  report.spec_digest = wanted.spec_digest.str();
+  report.changes = !current || current->spec_digest != wanted.spec_digest;
+  report.to = report.changes ? (generations_.empty() ? 1 : generations_.front().id.value() + 1)
+                             : report.from;
+  report.steps = plan::compare(current.get(), wanted);
+  for (const auto& [name, service] : wanted.services) {
+    if (!ports_.images.find(service.image.digest))
+      report.images_to_pull.push_back(service.image.str());
+  }
+  std::sort(report.images_to_pull.begin(), report.images_to_pull.end());
+  report.images_to_pull.erase(
+      std::unique(report.images_to_pull.begin(), report.images_to_pull.end()),
+      report.images_to_pull.end());
+  if (progress_.rollout)
+    report.warnings.push_back(
+        fmt::format("generation {} is being rolled out", progress_.rollout->target.value()));
+  return report;
+}
+
+Result<proto::api::PlanReport> Core::plan_rollback(const proto::api::RollbackRequest& request) {
+  HF_ASSIGN(const auto target, rollback_target(request.to));
+  HF_TRY(check_local(target));
+  const auto known = document(target);
+  const auto current = document(progress_.current);
+  proto::api::PlanReport report;
+  report.from = progress_.current.value();
+  report.to = target.value();
+  report.spec_digest = known->spec_digest.str();
+  report.changes = true;
+  report.steps = plan::compare(current.get(), *known);
+  if (current)
+    report.warnings.push_back(
+        fmt::format("the document of generation {} will be quarantined", report.from));
+  return report;
+}
+
+void Core::source_changed(const std::string& document, const std::string& source) {
+  figures_.source_last_success_timestamp =
+      std::chrono::duration<double>(ports_.clock.wall().time_since_epoch()).count();
+  const Actor actor = "source " + source;
+  auto parsed = proto::load_deployment(document, source);
+  if (parsed) {
+    // Only a change of the source counts: what was last accepted from it is not applied again over
+    // an operator's `apply`.
+    const auto last = std::find_if(generations_.begin(), generations_.end(),
+                                   [&](const auto& row) { return row.actor == actor; });
+    if (last != generations_.end() && last->spec_digest == parsed->spec_digest) return;
+  }
+  auto accepted = apply({document, source, "changed source", false}, actor, plan::Trigger::source);
+  if (accepted) return;
+  log::error("event=source_refused source={} error={}", log::field(source),
+             log::field(accepted.error().to_string()));
+  proto::api::Event event;
+  event.time = to_rfc3339(ports_.clock.wall());
+  event.kind = "refused";
+  event.message = accepted.error().to_string();
+  events_.publish(std::move(event));
+}
+
+void Core::reconfigure(proto::AgentConfig config) {
+  options_.config.retain = config.retain;
+  options_.config.resync = config.resync;
+  options_.config.labels = std::move(config.labels);
+  options_.config.image_policy = std::move(config.image_policy);
+  changed_ = true;
+}
+
+}  // namespace holdfast::deploy::engine

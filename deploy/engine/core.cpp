@@ -1,0 +1,360 @@
+#include "deploy/engine/core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/log/log.hpp"
+
+namespace holdfast::deploy::engine {
+
+Core::Core(Ports ports, Engine::Options options, Jobs& jobs)
+    : ports_(ports), options_(std::move(options)), jobs_(jobs), since_(ports.clock.wall()) {
+  for (const auto& kind : plan::drift_kinds()) {
+    figures_.drift_detected[kind] = figures_.drift_repaired[kind] = figures_.drift_now[kind] = 0;
+  }
+  for (const auto* result : {"good", "failed", "rolled_back", "superseded"})
+    figures_.rollouts[result] = 0;
+  for (const auto* trigger : {"operator", "automatic"}) figures_.rollbacks[trigger] = 0;
+  for (const auto* result : {"success", "error"}) figures_.pulls[result] = 0;
+  for (const auto* phase : {"staging", "starting", "checking", "switching", "soaking", "reverting"})
+    figures_.phase_seconds.try_emplace(
+        phase, Histogram{{.005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}});
+  for (std::size_t i = 0; i < kErrcCount; ++i)
+    figures_.errors[std::string{code(static_cast<Errc>(i))}] = 0;
+}
+
+Status Core::load() {
+  HF_ASSIGN(generations_, ports_.ledger.generations());
+  HF_ASSIGN(const auto quarantined, ports_.ledger.quarantine());
+  for (const auto& row : quarantined) quarantine_.insert(row.spec_digest);
+  HF_ASSIGN(const auto text, ports_.ledger.progress());
+  if (text) {
+    HF_ASSIGN(progress_, plan::decode_progress(*text, ports_.clock.boot()));
+    recorded_progress_ = *text;
+  }
+  HF_ASSIGN(head_, ports_.ledger.head());
+  figures_.good_generation = progress_.good.value();
+  if (auto reserved = reserve_for(nullptr); !reserved)
+    log::error("event=port_lost error={}", log::field(reserved.error().to_string()));
+  return commit({.entries = {entry(proto::EntryKind::agent_started, "agent",
+                                   "version " HOLDFAST_VERSION, progress_.current)}});
+}
+
+BootTime Core::turn(bool fresh) {
+  const BootTime began = ports_.clock.boot();
+  if (began >= next_resync_) {
+    fresh = true;
+    next_resync_ = began + options_.config.resync;
+    observed_.images.clear();
+    refresh_rollback();
+    if (options_.housekeeping) {
+      jobs_.run(Jobs::Pool::change, [work = options_.housekeeping](const std::stop_token&) {
+        work();
+        return std::function<void()>{};
+      });
+    }
+  }
+  fresh = fresh || changed_;
+  changed_ = false;
+  BootTime wake = next_resync_;
+  bool acted = fresh;
+  constexpr int kMaxPasses = 16;
+  for (int pass = 0; pass < kMaxPasses; ++pass) {
+    observe(fresh || pass > 0);
+    auto decision = plan::decide(progress_, observed_, settings(), ports_.clock.boot());
+    wake = std::min(decision.wake_at.value_or(next_resync_), next_resync_);
+    const bool again = settle(std::move(decision));
+    acted = acted || again;
+    if (!again && wake > ports_.clock.boot()) break;
+    acted = true;
+  }
+  ready_ = true;
+  if (acted) {
+    ++figures_.reconciles;
+    figures_.reconcile_seconds.observe(
+        std::chrono::duration<double>(ports_.clock.boot() - began).count());
+    build_snapshot();
+  }
+  return wake;
+}
+
+Core::Document Core::document(GenerationId id) {
+  if (id.value() == 0) return nullptr;
+  if (const auto known = documents_.find(id); known != documents_.end()) return known->second;
+  const auto* row = generation(id);
+  if (row == nullptr) return nullptr;
+  const auto text = ports_.ledger.document(row->spec_digest);
+  if (!text) {
+    log::error("event=document_missing generation={} error={}", id.value(),
+               log::field(text.error().to_string()));
+    return nullptr;
+  }
+  auto parsed = proto::load_deployment(*text, fmt::format("generation {}", id.value()));
+  if (!parsed) {
+    log::error("event=document_unreadable generation={} error={}", id.value(),
+               log::field(parsed.error().to_string()));
+    return nullptr;
+  }
+  return documents_[id] = std::make_shared<const proto::Deployment>(std::move(parsed).value());
+}
+
+const ledger::Generation* Core::generation(GenerationId id) const {
+  const auto found = std::find_if(generations_.begin(), generations_.end(),
+                                  [&](const auto& row) { return row.id == id; });
+  return found == generations_.end() ? nullptr : &*found;
+}
+
+void Core::observe(bool fresh) {
+  observed_.documents.clear();
+  for (const auto id :
+       {progress_.current, progress_.rollout ? progress_.rollout->from : GenerationId{}}) {
+    if (auto known = document(id)) observed_.documents.emplace(id, std::move(known));
+  }
+  if (fresh) {
+    observe_instances();
+    auto routing = ports_.publisher.observe();
+    if (routing) {
+      observed_.routing = std::move(routing).value();
+    } else {
+      observed_.routing.reset();
+    }
+  } else {
+    for (auto& [id, view] : observed_.instances) view.health = health_[id];
+  }
+  observe_images();
+  observe_connections();
+}
+
+void Core::observe_instances() {
+  auto seen = ports_.instances.observe();
+  if (!seen) {
+    log::warn("event=observe_failed error={}", log::field(seen.error().to_string()));
+    count(seen.error());
+    return;
+  }
+  auto former = std::exchange(observed_.instances, {});
+  for (auto& instance : *seen) {
+    auto& health = health_[instance.id];
+    if (health.starts != instance.starts) {
+      const bool in_flight = health.in_flight;
+      health = {};
+      health.starts = instance.starts;
+      health.in_flight = in_flight;
+    }
+    const auto before = former.find(instance.id);
+    const bool ended =
+        instance.exit && (before == former.end() || before->second.seen.exit != instance.exit);
+    if (ended) {
+      auto& figures = figures_.workloads[instance.service.str()];
+      figures.last_exit_code = instance.exit->code;
+      figures.oom_kills += instance.exit->oom ? 1U : 0U;
+      log::info("event=instance_exited service={} instance={} code={} oom={}",
+                instance.service.str(), instance.id.str(), instance.exit->code, instance.exit->oom);
+    }
+    const auto id = instance.id;
+    observed_.instances.emplace(id, plan::InstanceView{std::move(instance), health});
+  }
+  std::erase_if(health_, [&](const auto& row) { return !observed_.instances.contains(row.first); });
+}
+
+void Core::observe_images() {
+  for (const auto& [id, known] : observed_.documents) {
+    for (const auto& [name, service] : known->services) {
+      const auto& digest = service.image.digest;
+      if (observed_.images.contains(digest)) continue;
+      plan::ImageView view;
+      if (auto found = ports_.images.find(digest)) {
+        view.state = plan::ImageView::State::present;
+        view.manifest = found->manifest;
+      }
+      observed_.images.emplace(digest, std::move(view));
+    }
+  }
+}
+
+void Core::observe_connections() {
+  observed_.connections.clear();
+  for (const auto& [id, retired] : progress_.retired) {
+    const auto found = observed_.instances.find(id);
+    if (retired.standby || found == observed_.instances.end() || found->second.seen.address == 0)
+      continue;
+    if (auto open = ports_.publisher.connections(found->second.seen.address))
+      observed_.connections.emplace(id, *open);
+  }
+}
+
+void Core::count(const Error& error) {
+  ++figures_.errors[std::string{code(error.code())}];
+  if (error.code() == Errc::digest_mismatch || error.code() == Errc::diffid_mismatch ||
+      error.code() == Errc::size_mismatch)
+    ++figures_.verification_failures;
+}
+
+Status Core::commit(ledger::Batch batch) {
+  if (!ledger_ok_)
+    return Error{Errc::io, ledger_fault_}.hint("mend the storage, then restart holdfastd");
+  const auto entries = batch.entries;
+  auto head = ports_.ledger.commit(batch);
+  if (!head) {
+    count(head.error());
+    ledger_ok_ = false;
+    ledger_fault_ = "the ledger cannot be written: " + head.error().what();
+    log::error("event=ledger_failed error={}", log::field(head.error().to_string()));
+    return std::move(head).error();
+  }
+  head_ = *head;
+  if (batch.progress) recorded_progress_ = *batch.progress;
+  for (const auto& each : entries) publish(each);
+  if (batch.generation || !batch.results.empty()) {
+    if (auto rows = ports_.ledger.generations()) generations_ = std::move(rows).value();
+  }
+  return ok();
+}
+
+void Core::publish(const proto::Entry& entry) {
+  proto::api::Event event;
+  event.time = to_rfc3339(entry.time);
+  event.kind = std::string{proto::to_string(entry.kind)};
+  event.generation = entry.generation;
+  event.service = entry.service;
+  event.message = entry.reason;
+  events_.publish(std::move(event));
+  log::info("event={} generation={} service={} actor={} reason={}", proto::to_string(entry.kind),
+            entry.generation, log::field(entry.service), log::field(entry.actor),
+            log::field(entry.reason));
+}
+
+bool Core::record(const plan::Decision& decision) {
+  ledger::Batch batch;
+  const auto actor =
+      decision.progress.rollout ? decision.progress.rollout->actor : std::string{"agent"};
+  for (const auto& note : decision.notes) {
+    auto made = entry(note.kind, actor, note.reason, note.generation);
+    made.service = note.service;
+    made.detail = note.detail;
+    if (note.kind == proto::EntryKind::phase) {
+      if (const auto seconds = note.detail.find("seconds"); seconds != note.detail.end()) {
+        if (const auto h = figures_.phase_seconds.find(note.detail.at("from"));
+            h != figures_.phase_seconds.end())
+          h->second.observe(std::strtod(seconds->second.c_str(), nullptr));
+      }
+    }
+    if (note.kind == proto::EntryKind::failed && options_.log_tail &&
+        note.detail.contains("instance")) {
+      const auto lines = options_.log_tail(plan::InstanceId{note.detail.at("instance")}, 5);
+      if (!lines.empty()) made.detail["log_tail"] = fmt::format("{}", fmt::join(lines, "\n"));
+    }
+    if (note.kind == proto::EntryKind::restarted) ++figures_.workloads[note.service].restarts;
+    if (note.kind == proto::EntryKind::switched && decision.progress.rollout) {
+      made.images_before = images_of(decision.progress.rollout->from);
+      made.images_after = images_of(note.generation);
+    }
+    batch.entries.push_back(std::move(made));
+  }
+  for (const auto& ending : decision.endings) {
+    using plan::Verdict;
+    const auto result = ending.verdict == Verdict::good     ? ledger::GenerationResult::good
+                        : ending.verdict == Verdict::failed ? ledger::GenerationResult::failed
+                        : ending.verdict == Verdict::rolled_back
+                            ? ledger::GenerationResult::rolled_back
+                            : ledger::GenerationResult::superseded;
+    batch.results.push_back({ending.generation, result, ending.reason});
+    ++figures_.rollouts[std::string{ledger::to_string(result)}];
+  }
+  if (decision.quarantine) {
+    if (const auto* row = generation(*decision.quarantine)) {
+      const auto reason = decision.finished && decision.finished->failure
+                              ? decision.finished->failure->what
+                              : std::string{};
+      batch.quarantine.push_back({row->spec_digest, actor, reason, ports_.clock.wall()});
+      batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, reason, row->id));
+      quarantine_.insert(row->spec_digest);
+    }
+  }
+  auto text = plan::encode_progress(decision.progress);
+  if (text != recorded_progress_) batch.progress = std::move(text);
+  if (batch.empty()) return true;
+  return commit(std::move(batch)).has_value();
+}
+
+/// Records the decision, then starts its actions. True when something was done at once, so that
+/// another look is due.
+bool Core::settle(plan::Decision decision) {
+  const bool changes = !record(decision);
+  if (changes && !ledger_ok_) {
+    // Storage is broken: what runs is kept running by actions that need no record; the state stays
+    // as recorded.
+    bool acted = false;
+    for (const auto& action : decision.actions) {
+      if (std::holds_alternative<plan::Route>(action) ||
+          std::holds_alternative<plan::Thaw>(action) ||
+          std::holds_alternative<plan::ProbeNow>(action) ||
+          std::holds_alternative<plan::RestartProcess>(action))
+        acted = start(action) || acted;
+    }
+    return acted;
+  }
+  progress_ = std::move(decision.progress);
+  bool acted = !decision.notes.empty();
+  for (const auto& action : decision.actions) acted = start(action) || acted;
+  if (auto table = hosts(); table != published_hosts_) {
+    if (auto written = ports_.control.set_hosts(table); !written)
+      log::warn("event=hosts_failed error={}", log::field(written.error().to_string()));
+    published_hosts_ = std::move(table);
+  }
+  if (decision.finished) finish(decision);
+  return acted;
+}
+
+void Core::finish(const plan::Decision& decision) {
+  const auto& rollout = *decision.finished;
+  figures_.good_generation = progress_.good.value();
+  figures_.last_change_timestamp =
+      std::chrono::duration<double>(ports_.clock.wall().time_since_epoch()).count();
+  if (rollout.trigger == plan::Trigger::rollback ||
+      (rollout.failure && rollout.failure->code == Errc::cancelled)) {
+    ++figures_.rollbacks["operator"];
+  } else if (rollout.failure) {
+    ++figures_.rollbacks["automatic"];
+  }
+  if (rollout.failure) ++figures_.errors[std::string{code(rollout.failure->code)}];
+  for (const auto& [name, id] : rollout.fresh) observed_.job_failures.erase(name);
+  if (auto reserved = reserve_for(nullptr); !reserved)
+    log::warn("event=port_lost error={}", log::field(reserved.error().to_string()));
+  refresh_rollback();
+  announce_result(rollout);
+  collect_garbage();
+}
+
+void Core::collect_garbage() {
+  std::set<proto::Digest> keep;
+  std::uint32_t kept = 0;
+  for (const auto& row : generations_) {
+    const bool in_use = row.id == progress_.current || row.id == progress_.good;
+    if (!in_use && (!row.ever_good || kept >= options_.config.retain)) {
+      documents_.erase(row.id);
+      continue;
+    }
+    if (row.ever_good) ++kept;
+    if (const auto known = document(row.id)) {
+      for (const auto& [name, service] : known->services) keep.insert(service.image.digest);
+    }
+  }
+  jobs_.run(Jobs::Pool::pull, [this, keep](const std::stop_token& stop) -> std::function<void()> {
+    auto collected = ports_.images.collect(keep, stop);
+    return [this, collected] {
+      if (!collected) {
+        log::warn("event=collect_failed error={}", log::field(collected.error().to_string()));
+      } else if (collected->layers + collected->blobs > 0) {
+        (void)commit(
+            {.entries = {entry(proto::EntryKind::collected, "agent",
+                               fmt::format("{} layers, {} blobs, {} bytes", collected->layers,
+                                           collected->blobs, collected->bytes),
+                               {})}});
+      }
+    };
+  });
+}
+
+}  // namespace holdfast::deploy::engine

@@ -1,0 +1,137 @@
+#pragma once
+/// \file
+/// The engine without its thread: state and one turn of the loop, so that a test can step it with
+/// fake ports and clock.
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "deploy/engine/engine.hpp"
+#include "deploy/plan/plan.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// How slow work leaves the engine thread. `done` handed to a job posts back to the engine thread.
+class Jobs {
+ public:
+  enum class Pool { change, pull, probe };
+  using Work = std::function<std::function<void()>(
+      const std::stop_token&)>;  ///< returns what to do back on the engine thread
+  virtual ~Jobs() = default;
+  virtual void run(Pool pool, Work work) = 0;
+};
+
+/// Not thread safe: belongs to the engine thread, but for `snapshot` and `events`.
+class Core {
+ public:
+  Core(Ports ports, Engine::Options options, Jobs& jobs);
+
+  /// Reads generations, documents and progress; reserves the current ports.
+  [[nodiscard]] Status load();
+
+  /// One turn: observe (fully, or from memory when `fresh` is false), decide, record, act; repeated
+  /// until nothing more is due now. Returns when the next turn is due.
+  BootTime turn(bool fresh);
+
+  Result<proto::api::Accepted> apply(const proto::api::ApplyRequest& request, const Actor& actor,
+                                     plan::Trigger trigger);
+  Result<proto::api::Accepted> rollback(const proto::api::RollbackRequest& request,
+                                        const Actor& actor);
+  Result<proto::api::PlanReport> plan_apply(const proto::api::ApplyRequest& request);
+  Result<proto::api::PlanReport> plan_rollback(const proto::api::RollbackRequest& request);
+  void source_changed(const std::string& document, const std::string& source);
+  void reconfigure(proto::AgentConfig config);
+  /// Something changed outside: the next turn observes fully.
+  void mark_changed() { changed_ = true; }
+  [[nodiscard]] bool changed() const { return changed_; }
+
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const {
+    return std::atomic_load(&snapshot_);
+  }
+  [[nodiscard]] EventLog& events() { return events_; }
+
+ private:
+  using Document = std::shared_ptr<const proto::Deployment>;
+  using GenerationId = plan::GenerationId;
+
+  // core.cpp
+  void observe(bool fresh);
+  void observe_instances();
+  void observe_images();
+  void observe_connections();
+  [[nodiscard]] bool settle(plan::Decision decision);
+  [[nodiscard]] bool record(const plan::Decision& decision);
+  void finish(const plan::Decision& decision);
+  void collect_garbage();
+  [[nodiscard]] Document document(GenerationId id);
+  void count(const Error& error);
+  [[nodiscard]] Status commit(ledger::Batch batch);
+  void publish(const proto::Entry& entry);
+  [[nodiscard]] plan::Settings settings() const { return {options_.config.service_subnet}; }
+
+  // actions.cpp
+  [[nodiscard]] bool start(const plan::Action& action);
+  void start_pull(const plan::Pull& pull);
+  void start_create(const plan::Create& create);
+  void start_probe(const plan::ProbeNow& probe);
+  void run_change(const plan::ServiceName& service, const std::string& what,
+                  std::function<Status(const std::stop_token&)> work);
+  void probed(const plan::InstanceId& id, const proto::HealthRule& rule, bool success, bool timeout,
+              std::string detail);
+  [[nodiscard]] runtime::HostsTable hosts() const;
+
+  // commands.cpp
+  [[nodiscard]] Result<proto::Deployment> admit(const proto::api::ApplyRequest& request);
+  [[nodiscard]] Result<GenerationId> rollback_target(std::uint64_t wanted);
+  [[nodiscard]] Status check_local(GenerationId id);
+  [[nodiscard]] Status reserve_for(const proto::Deployment* next);
+  [[nodiscard]] proto::Entry entry(proto::EntryKind kind, const Actor& actor, std::string reason,
+                                   GenerationId id) const;
+  [[nodiscard]] std::map<std::string, std::string> images_of(GenerationId id);
+  [[nodiscard]] const ledger::Generation* generation(GenerationId id) const;
+
+  // report.cpp
+  void refresh_rollback();
+  void build_snapshot();
+  [[nodiscard]] proto::api::ServiceStatus service_status(const std::string& name,
+                                                         const proto::Service& wanted) const;
+  void fill_rollout(proto::api::Status& status) const;
+  void fill_drift(proto::api::Status& status);
+  [[nodiscard]] std::vector<proto::api::ServiceStatus> services_status() const;
+  void announce_result(const plan::Rollout& rollout);
+  void announce(GenerationId id, std::string result, const plan::Rollout& rollout, bool went_back);
+  [[nodiscard]] bool retrying() const;
+
+  Ports ports_;
+  Engine::Options options_;
+  Jobs& jobs_;
+
+  plan::Progress progress_;
+  std::string recorded_progress_;
+  plan::Observed observed_;
+  std::map<GenerationId, Document> documents_;
+  std::vector<ledger::Generation> generations_;  ///< newest first
+  std::set<proto::Digest> quarantine_;
+  std::map<plan::InstanceId, plan::Health> health_;
+  runtime::HostsTable published_hosts_;
+  std::map<std::string, std::pair<WallTime, plan::Drift>> drift_;
+  proto::api::RollbackReadiness rollback_;
+  bool changed_ = true;
+  bool ready_ = false;
+  bool ledger_ok_ = true;
+  std::string ledger_fault_;
+  WallTime since_{};
+  BootTime next_resync_{};
+  ledger::Head head_;
+  Figures figures_;
+  EventLog events_;
+  std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<Snapshot>();
+};
+
+}  // namespace holdfast::deploy::engine

@@ -1,0 +1,125 @@
+#include "deploy/engine/engine.hpp"
+
+#include <thread>
+
+#include "common/log/log.hpp"
+#include "common/os/process.hpp"
+#include "deploy/engine/core.hpp"
+#include "deploy/engine/job_pool.hpp"
+#include "deploy/engine/mailbox.hpp"
+
+namespace holdfast::deploy::engine {
+namespace {
+
+/// A turn longer than this means that the engine hangs: the watchdog is not fed any more.
+constexpr auto kLongestTurn = std::chrono::seconds{20};
+
+class ThreadedEngine final : public Engine, private Jobs {
+ public:
+  ThreadedEngine(Ports ports, Options options)
+      : clock_(ports.clock),
+        control_(ports.control),
+        pools_{JobPool{"job", 4}, JobPool{"pull", 2}, JobPool{"probe", 4}},
+        core_(ports, std::move(options), *this) {}
+  ~ThreadedEngine() override { halt(); }
+
+  [[nodiscard]] Status load() { return core_.load(); }
+
+  void start() override {
+    control_.watch_exits(
+        [this](const runtime::InstanceId&) { mailbox_.post([this] { core_.mark_changed(); }); });
+    thread_ = std::jthread{[this](const std::stop_token& stop) {
+      os::name_this_thread("engine");
+      loop(stop);
+    }};
+  }
+  void stop() override { halt(); }
+
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const override {
+    return core_.snapshot();
+  }
+  [[nodiscard]] EventLog& events() override { return core_.events(); }
+
+  void apply(proto::api::ApplyRequest request, Actor actor,
+             Reply<proto::api::Accepted> reply) override {
+    mailbox_.post(
+        [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+          reply(core_.apply(request, actor, plan::Trigger::apply));
+        });
+  }
+  void rollback(proto::api::RollbackRequest request, Actor actor,
+                Reply<proto::api::Accepted> reply) override {
+    mailbox_.post([this, request = std::move(request), actor = std::move(actor),
+                   reply = std::move(reply)] { reply(core_.rollback(request, actor)); });
+  }
+  void plan_apply(proto::api::ApplyRequest request, Reply<proto::api::PlanReport> reply) override {
+    mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
+      reply(core_.plan_apply(request));
+    });
+  }
+  void plan_rollback(proto::api::RollbackRequest request,
+                     Reply<proto::api::PlanReport> reply) override {
+    mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
+      reply(core_.plan_rollback(request));
+    });
+  }
+  void source_changed(std::string document, std::string source) override {
+    mailbox_.post([this, document = std::move(document), source = std::move(source)] {
+      core_.source_changed(document, source);
+    });
+  }
+  void reconfigure(proto::AgentConfig config) override {
+    mailbox_.post([this, config = std::move(config)] { core_.reconfigure(config); });
+  }
+  [[nodiscard]] bool alive() const override {
+    const auto began = turn_began_.load();
+    return began == BootTime{} || clock_.boot() - began < kLongestTurn;
+  }
+
+ private:
+  void loop(const std::stop_token& stop) {
+    BootTime due{};
+    while (!stop.stop_requested()) {
+      turn_began_ = clock_.boot();
+      due = core_.turn(core_.changed());
+      turn_began_ = BootTime{};
+      for (const auto& letter : mailbox_.take(clock_, due, stop)) {
+        if (stop.stop_requested()) return;
+        letter();
+      }
+    }
+  }
+
+  void run(Pool pool, Work work) override {
+    pools_[static_cast<std::size_t>(pool)].submit(
+        [this, work = std::move(work)](const std::stop_token& stop) {
+          if (auto back = work(stop)) mailbox_.post(std::move(back));
+        });
+  }
+
+  void halt() {
+    if (thread_.joinable()) {
+      thread_.request_stop();
+      thread_.join();
+    }
+    for (auto& pool : pools_) pool.stop();
+  }
+
+  const Clock& clock_;
+  runtime::InstanceControl& control_;
+  Mailbox mailbox_;
+  std::array<JobPool, 3> pools_;
+  Core core_;
+  std::atomic<BootTime> turn_began_{};
+  std::jthread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(Ports ports, Options options) {
+  auto engine = std::make_unique<ThreadedEngine>(ports, std::move(options));
+  HF_TRY(engine->load());
+  return std::unique_ptr<Engine>{std::move(engine)};
+}
+
+}  // namespace holdfast::deploy::engine

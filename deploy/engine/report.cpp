@@ -1,0 +1,247 @@
+// The picture for the API and the metrics.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "deploy/engine/core.hpp"
+#include "proto/api/codec.hpp"
+
+namespace holdfast::deploy::engine {
+
+using plan::InstanceState;
+
+bool Core::retrying() const { return !observed_.job_failures.empty(); }
+
+proto::api::ServiceStatus Core::service_status(const std::string& name,
+                                               const proto::Service& wanted) const {
+  proto::api::ServiceStatus status;
+  status.name = name;
+  status.image = wanted.image.str();
+  status.digest = wanted.image.digest.str();
+  status.health = "none";
+  const plan::ServiceName key{name};
+  if (const auto figures = figures_.workloads.find(name); figures != figures_.workloads.end())
+    status.restarts = figures->second.restarts;
+  for (const auto& port : wanted.publish)
+    status.publish.push_back(
+        fmt::format("{}{}:{}/{}", port.host_ip.empty() ? "" : port.host_ip + ":", port.host_port,
+                    port.container_port, port.transport == proto::Transport::tcp ? "tcp" : "udp"));
+  const auto image = observed_.images.find(wanted.image.digest);
+  if (image != observed_.images.end() && image->second.manifest)
+    status.manifest = image->second.manifest->str();
+  const auto failed = observed_.job_failures.find(key);
+  if (failed != observed_.job_failures.end()) status.detail = failed->second.error.to_string();
+  const auto serving = progress_.serving.find(key);
+  const auto found = serving == progress_.serving.end() ? observed_.instances.end()
+                                                        : observed_.instances.find(serving->second);
+  if (found == observed_.instances.end()) {
+    const bool pulling =
+        image != observed_.images.end() && image->second.state == plan::ImageView::State::pulling;
+    status.state = pulling                                  ? "pulling"
+                   : observed_.busy.contains(key)           ? "starting"
+                   : failed != observed_.job_failures.end() ? "backoff"
+                   : progress_.rollout                      ? "pending"
+                                                            : "missing";
+    if (status.detail.empty() && image != observed_.images.end() && image->second.error)
+      status.detail = image->second.error->to_string();
+    return status;
+  }
+  const auto& [seen, health] = found->second;
+  status.instance = seen.id.str();
+  status.pid = seen.pid;
+  if (seen.address != 0) status.address = plan::address_text(seen.address);
+  if (seen.pid != 0) status.since = to_rfc3339(seen.started);
+  status.state = seen.state == InstanceState::running ? "running"
+                 : seen.state == InstanceState::exited
+                     ? (wanted.restart == proto::Restart::never ? "exited" : "backoff")
+                     : std::string{plan::to_string(seen.state)};
+  if (wanted.health)
+    status.health = health.state == plan::HealthState::none
+                        ? "starting"
+                        : std::string{plan::to_string(health.state)};
+  if (status.detail.empty() && seen.exit && seen.state == InstanceState::exited)
+    status.detail = seen.exit->oom ? "killed for using too much memory"
+                                   : fmt::format("exited with code {}", seen.exit->code);
+  if (status.detail.empty() && status.health != "healthy") status.detail = health.detail;
+  return status;
+}
+
+std::vector<proto::api::ServiceStatus> Core::services_status() const {
+  std::vector<proto::api::ServiceStatus> services;
+  const auto current = observed_.documents.find(progress_.current);
+  if (current == observed_.documents.end()) return services;
+  for (const auto& [name, wanted] : current->second->services)
+    services.push_back(service_status(name.str(), wanted));
+  return services;
+}
+
+void Core::fill_rollout(proto::api::Status& status) const {
+  if (!progress_.rollout) return;
+  const auto& r = *progress_.rollout;
+  proto::api::RolloutStatus rollout;
+  rollout.generation = r.target.value();
+  rollout.phase = std::string{plan::to_string(r.phase)};
+  rollout.seconds = std::chrono::duration<double>(ports_.clock.boot() - r.started).count();
+  for (const auto& [name, id] : r.fresh) {
+    const auto view = observed_.instances.find(id);
+    if (view == observed_.instances.end()) {
+      rollout.waiting_for = name.str() + ": being created";
+    } else if (view->second.health.state != plan::HealthState::healthy &&
+               !view->second.health.detail.empty()) {
+      rollout.waiting_for = name.str() + ": " + view->second.health.detail;
+    }
+  }
+  for (const auto& [digest, image] : observed_.images) {
+    if (image.state == plan::ImageView::State::failed && image.error &&
+        r.phase == plan::Phase::staging)
+      rollout.waiting_for = image.error->to_string();
+  }
+  status.rollout = std::move(rollout);
+}
+
+void Core::fill_drift(proto::api::Status& status) {
+  std::map<std::string, std::pair<WallTime, plan::Drift>> now;
+  for (auto& [kind, value] : figures_.drift_now) value = 0;
+  for (const auto& drift : plan::classify(progress_, observed_)) {
+    const auto key = drift.service + "/" + drift.kind;
+    const auto before = drift_.find(key);
+    if (before == drift_.end()) ++figures_.drift_detected[drift.kind];
+    ++figures_.drift_now[drift.kind];
+    const auto since = before == drift_.end() ? ports_.clock.wall() : before->second.first;
+    status.drift.push_back(
+        {drift.service, drift.kind, to_rfc3339(since), drift.evidence, drift.action});
+    now.insert_or_assign(key, std::pair{since, drift});
+  }
+  for (const auto& [key, row] : drift_) {
+    if (!now.contains(key) && row.second.action == "repair")
+      ++figures_.drift_repaired[row.second.kind];
+  }
+  drift_ = std::move(now);
+}
+
+void Core::refresh_rollback() {
+  rollback_ = {};
+  figures_.rollback_ready_generations = 0;
+  for (const auto& row : generations_) {
+    if (row.ever_good && row.id != progress_.current &&
+        figures_.rollback_ready_generations < options_.config.retain && check_local(row.id))
+      ++figures_.rollback_ready_generations;
+  }
+  const auto target = rollback_target(0);
+  if (!target) {
+    rollback_.reason = target.error().what();
+    return;
+  }
+  rollback_.generation = target->value();
+  const auto local = check_local(*target);
+  rollback_.ready = local.has_value();
+  if (!local) rollback_.reason = local.error().to_string();
+}
+
+void Core::build_snapshot() {
+  auto next = std::make_shared<Snapshot>();
+  auto& status = next->status;
+  const auto current = document(progress_.current);
+  status.deployment = current ? current->name : "";
+  status.generation = progress_.current.value();
+  status.spec_digest = current ? current->spec_digest.str() : "";
+  status.services = services_status();
+  fill_rollout(status);
+  fill_drift(status);
+  status.rollback = rollback_;
+  status.agent_version = HOLDFAST_VERSION;
+  status.agent_since = to_rfc3339(since_);
+  const bool unwell =
+      std::any_of(status.services.begin(), status.services.end(), [](const auto& s) {
+        return s.state == "backoff" || s.state == "missing" || s.health == "unhealthy" ||
+               s.state == "pulling";
+      });
+  if (!ledger_ok_) {
+    status.state = "degraded";
+    status.message = ledger_fault_;
+  } else if (progress_.rollout) {
+    status.state = progress_.rollout->phase == plan::Phase::reverting ? "reverting" : "rolling";
+  } else if (progress_.current.value() == 0) {
+    status.state = "empty";
+    status.message = generations_.empty() ? "nothing has been applied yet"
+                                          : "nothing runs: " + generations_.front().reason;
+  } else if (unwell || !status.drift.empty() || retrying()) {
+    status.state = "degraded";
+    for (const auto& s : status.services) {
+      if (status.message.empty() && !s.detail.empty()) status.message = s.name + ": " + s.detail;
+    }
+    if (status.message.empty() && !status.drift.empty())
+      status.message = status.drift.front().evidence;
+  } else {
+    status.state = "converged";
+  }
+  for (const auto& row : generations_)
+    next->history.push_back({row.id.value(), row.spec_digest.str(),
+                             std::string{ledger::to_string(row.result)}, row.reason, row.actor,
+                             to_rfc3339(row.accepted), row.id == progress_.current,
+                             quarantine_.contains(row.spec_digest)});
+  figures_.quarantined = quarantine_.size();
+  if (current) {
+    for (const auto& [name, service] : current->services)
+      figures_.workloads[name.str()].relaxations =
+          static_cast<std::uint32_t>(service.security.relaxations.size());
+    std::erase_if(figures_.workloads, [&](const auto& row) {
+      return !current->services.contains(plan::ServiceName{row.first});
+    });
+  }
+  next->figures = figures_;
+  next->head = head_;
+  next->ready = ready_;
+  next->ledger_writable = ledger_ok_;
+  std::atomic_store(&snapshot_, std::shared_ptr<const Snapshot>{std::move(next)});
+}
+
+void Core::announce(GenerationId id, std::string result, const plan::Rollout& rollout,
+                    bool went_back) {
+  proto::api::Outcome outcome;
+  outcome.generation = id.value();
+  outcome.result = std::move(result);
+  outcome.seconds = std::chrono::duration<double>(ports_.clock.boot() - rollout.started).count();
+  outcome.services = services_status();
+  if (went_back && rollout.failure) {
+    std::string next;
+    if (const auto hint = rollout.failure->evidence.find("next");
+        hint != rollout.failure->evidence.end())
+      next = hint->second;
+    if (next.empty()) next = fmt::format("holdfast show {}", id.value());
+    outcome.error = proto::api::ErrorBody{std::string{code(rollout.failure->code)},
+                                          rollout.failure->what, std::move(next)};
+  }
+  proto::api::Event event;
+  event.time = to_rfc3339(ports_.clock.wall());
+  event.kind = "result";
+  event.generation = id.value();
+  event.message = outcome.result;
+  auto detail = boost::json::parse(proto::api::encode(outcome)).as_object();
+  if (went_back && rollout.failure) {
+    boost::json::object evidence;
+    for (const auto& [key, value] : rollout.failure->evidence) evidence[key] = value;
+    if (options_.log_tail && rollout.failure->evidence.contains("instance")) {
+      boost::json::array lines;
+      for (auto& line :
+           options_.log_tail(plan::InstanceId{rollout.failure->evidence.at("instance")}, 5))
+        lines.emplace_back(line);
+      evidence["log"] = std::move(lines);
+    }
+    detail["evidence"] = std::move(evidence);
+  }
+  event.detail = boost::json::serialize(detail);
+  events_.publish(std::move(event));
+}
+
+void Core::announce_result(const plan::Rollout& rollout) {
+  build_snapshot();
+  if (!rollout.failure) return announce(rollout.target, "good", rollout, false);
+  const bool by_operator = rollout.failure->code == Errc::cancelled;
+  // With nothing to go back to it failed; else the earlier generation is in force again.
+  announce(rollout.target, rollout.from.value() == 0 ? "failed" : "rolled_back", rollout, true);
+  if (by_operator) announce(rollout.from, "good", rollout, false);
+}
+
+}  // namespace holdfast::deploy::engine

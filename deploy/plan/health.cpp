@@ -1,0 +1,21 @@
+#include "deploy/plan/plan.hpp"
+
+namespace holdfast::deploy::plan {
+
+Health advance(Health health, const proto::HealthRule& rule, bool success, std::string detail,
+               Milliseconds age) {
+  health.in_flight = false;
+  health.detail = std::move(detail);
+  if (health.state == HealthState::none) health.state = HealthState::starting;
+  if (success) {
+    health.failures = 0;
+    if (++health.successes >= rule.healthy) health.state = HealthState::healthy;
+    return health;
+  }
+  health.successes = 0;
+  if (health.state == HealthState::starting && age < rule.start_period) return health;
+  if (++health.failures >= rule.unhealthy) health.state = HealthState::unhealthy;
+  return health;
+}
+
+}  // namespace holdfast::deploy::plan

@@ -1,0 +1,45 @@
+#pragma once
+#include "deploy/plan/state.hpp"
+#include "proto/api/messages.hpp"
+
+namespace holdfast::deploy::plan {
+
+/// Computes the next steps towards the current generation, or of the roll-out under way (design.md
+/// 4).
+///
+/// Pure: no I/O, no clock, no logging; equal input gives equal output. Cannot fail. Converged input
+/// gives no action (probes that are due aside). A cutover service's old instance keeps its traffic
+/// until its replacement passed the gate; a service whose run hash did not change is never touched.
+[[nodiscard]] Decision decide(const Progress& progress, const Observed& observed,
+                              const Settings& settings, BootTime now);
+
+/// Begins a roll-out: progress with `target` as current. Precondition: none is under way.
+[[nodiscard]] Progress begin_rollout(const Progress& progress, GenerationId target, Trigger trigger,
+                                     std::string actor, std::string reason, BootTime now);
+
+/// Turns the roll-out under way back, on an operator's word: the next decisions revert it.
+[[nodiscard]] Progress abandon_rollout(const Progress& progress, std::string actor,
+                                       std::string reason, BootTime now);
+
+/// One more probe result. Failures within `start_period` of the process's start do not count.
+[[nodiscard]] Health advance(Health health, const proto::HealthRule& rule, bool success,
+                             std::string detail, Milliseconds age);
+
+/// Wait before the n-th restart of a process in a row: none for the first, then 1 s doubling to 60
+/// s.
+[[nodiscard]] Milliseconds restart_delay(std::uint32_t attempts);
+
+/// Differences between declared and real, outside a roll-out; sorted.
+[[nodiscard]] std::vector<Drift> classify(const Progress& progress, const Observed& observed);
+
+/// Where new connections should go now.
+[[nodiscard]] RoutingTable wanted_routes(const Progress& progress, const Observed& observed);
+
+/// Host ports that a deployment publishes.
+[[nodiscard]] std::set<PortKey> published_ports(const proto::Deployment& deployment);
+
+/// What going from `before` (may be null) to `after` would do, service by service.
+[[nodiscard]] std::vector<proto::api::PlanStep> compare(const proto::Deployment* before,
+                                                        const proto::Deployment& after);
+
+}  // namespace holdfast::deploy::plan

@@ -1,0 +1,174 @@
+#include "deploy/plan/planner.hpp"
+
+#include <algorithm>
+
+#include "deploy/plan/service_addresses.hpp"
+
+namespace holdfast::deploy::plan {
+
+Decision decide(const Progress& progress, const Observed& observed, const Settings& settings,
+                BootTime now) {
+  return Planner{progress, observed, settings, now}.run();
+}
+
+Decision Planner::run() {
+  assign_addresses();
+  if (state().rollout) step_rollout();
+  keep_running();
+  step_retired();
+  remove_orphans();
+  schedule_probes();
+  route();
+  return std::move(out_);
+}
+
+const proto::Deployment* Planner::document(GenerationId id) const {
+  const auto found = observed_.documents.find(id);
+  return found == observed_.documents.end() ? nullptr : found->second.get();
+}
+
+const InstanceView* Planner::find(const InstanceId& id) const {
+  const auto found = observed_.instances.find(id);
+  return found == observed_.instances.end() ? nullptr : &found->second;
+}
+
+void Planner::note(proto::EntryKind kind, GenerationId generation, std::string reason,
+                   std::map<std::string, std::string> detail, std::string service) {
+  out_.notes.push_back(
+      {kind, generation, std::move(service), std::move(reason), std::move(detail)});
+}
+
+void Planner::wake(BootTime at) {
+  if (!out_.wake_at || at < *out_.wake_at) out_.wake_at = at;
+}
+
+void Planner::assign_addresses() {
+  std::set<ServiceName> names;
+  for (const auto& id :
+       {state().current, state().rollout ? state().rollout->from : GenerationId{}}) {
+    if (const auto* known = document(id)) {
+      for (const auto& [name, service] : known->services) names.insert(name);
+    }
+  }
+  state().addresses = plan::service_addresses(state().addresses, names, settings_.service_subnet);
+}
+
+InstanceId Planner::allot(const ServiceName& service, const proto::Service& wanted) {
+  return make_instance_id(service, wanted.run_hash, state().next_sequence++);
+}
+
+void Planner::retire(const InstanceId& id, const proto::Service* service) {
+  Retired retired{.since = now_};
+  if (service != nullptr) {
+    retired.drain = service->update.drain;
+    retired.keep = service->update.standby;
+  }
+  state().retired.try_emplace(id, retired);
+}
+
+void Planner::step_retired() {
+  for (auto it = state().retired.begin(); it != state().retired.end();) {
+    auto& [id, retired] = *it;
+    const auto* view = find(id);
+    const auto age = now_ - retired.since;
+    const bool lives = view != nullptr && (view->seen.state == InstanceState::running ||
+                                           view->seen.state == InstanceState::frozen);
+    if (!lives || (retired.standby && age >= retired.keep)) {
+      // What cannot be thawed any more is no standby: remove_orphans takes it from here.
+      it = state().retired.erase(it);
+      continue;
+    }
+    const auto open = observed_.connections.find(id);
+    const bool quiet = open != observed_.connections.end() && open->second == 0;
+    if (!retired.standby && (quiet || age >= retired.drain)) {
+      if (view->seen.state == InstanceState::running) act(Freeze{id, view->seen.address});
+      retired.standby = true;
+      retired.since = now_;
+    }
+    if (retired.standby) {
+      wake(retired.since + retired.keep);
+    } else {
+      wake(std::min<BootTime>(retired.since + retired.drain, now_ + Milliseconds{200}));
+    }
+    ++it;
+  }
+}
+
+void Planner::remove_orphans() {
+  std::set<InstanceId> needed;
+  for (const auto& [service, id] : state().serving) needed.insert(id);
+  for (const auto& [id, retired] : state().retired) needed.insert(id);
+  if (state().rollout) {
+    for (const auto& [service, id] : rollout().fresh) needed.insert(id);
+    for (const auto& [service, id] : rollout().before) needed.insert(id);
+  }
+  for (const auto& [id, view] : observed_.instances) {
+    if (needed.contains(id) || busy(view.seen.service)) continue;
+    const bool lives = view.seen.state == InstanceState::running ||
+                       view.seen.state == InstanceState::frozen ||
+                       view.seen.state == InstanceState::unsupervised;
+    if (!lives) {
+      act(Remove{id, view.seen.service});
+    } else {
+      const auto* known = document(GenerationId{view.seen.generation});
+      const auto service = known == nullptr ? nullptr : [&]() -> const proto::Service* {
+        const auto found = known->services.find(view.seen.service);
+        return found == known->services.end() ? nullptr : &found->second;
+      }();
+      act(Stop{id, view.seen.service,
+               service == nullptr ? Milliseconds{10'000} : service->stop.timeout});
+    }
+  }
+}
+
+void Planner::schedule_probes() {
+  if (const auto* current = document(state().current)) {
+    for (const auto& [service, wanted] : current->services) {
+      if (const auto found = state().serving.find(service); found != state().serving.end())
+        probe_due(service, found->second, state().current);
+    }
+  }
+  if (!state().rollout) return;
+  for (const auto& [service, id] : rollout().fresh) probe_due(service, id, rollout().target);
+}
+
+void Planner::probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation) {
+  const auto* view = find(id);
+  const auto* known = document(generation);
+  if (view == nullptr || known == nullptr || view->seen.state != InstanceState::running ||
+      view->health.in_flight)
+    return;
+  const auto wanted = known->services.find(service);
+  if (wanted == known->services.end() || !wanted->second.health) return;
+  for (const auto& action : out_.actions) {
+    if (const auto* probe = std::get_if<ProbeNow>(&action); probe != nullptr && probe->id == id)
+      return;
+  }
+  // Until it is healthy it is asked more often, so that the gate opens soon.
+  constexpr Milliseconds kEager{250};
+  const auto& rule = *wanted->second.health;
+  const auto interval =
+      view->health.state == HealthState::healthy ? rule.interval : std::min(rule.interval, kEager);
+  const BootTime due =
+      view->health.starts == view->seen.starts && view->health.last_probe != BootTime{}
+          ? view->health.last_probe + interval
+          : now_;
+  if (due <= now_) {
+    act(ProbeNow{id, service, generation});
+  } else {
+    wake(due);
+  }
+}
+
+void Planner::route() {
+  auto wanted = wanted_routes(state(), observed_);
+  if (!observed_.routing || *observed_.routing != wanted) act(Route{std::move(wanted)});
+}
+
+bool is_ready(const InstanceView& view, const proto::Service& wanted, BootTime now) {
+  if (view.seen.state != InstanceState::running) return false;
+  if (!wanted.health) return now - view.seen.started_boot >= kSettle;
+  return view.health.state == HealthState::healthy && view.health.starts == view.seen.starts;
+}
+
+}  // namespace holdfast::deploy::plan

@@ -1,0 +1,83 @@
+#pragma once
+/// \file
+/// Inside of plan: the working state of one decision.
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "deploy/plan/plan.hpp"
+
+namespace holdfast::deploy::plan {
+
+class Planner {
+ public:
+  Planner(const Progress& progress, const Observed& observed, const Settings& settings,
+          BootTime now)
+      : observed_(observed), settings_(settings), now_(now) {
+    out_.progress = progress;
+  }
+
+  Decision run();
+
+ private:
+  using Services = std::map<ServiceName, proto::Service>;
+
+  // planner.cpp
+  Progress& state() { return out_.progress; }
+  Rollout& rollout() { return *out_.progress.rollout; }
+  [[nodiscard]] const proto::Deployment* document(GenerationId id) const;
+  [[nodiscard]] const InstanceView* find(const InstanceId& id) const;
+  [[nodiscard]] bool busy(const ServiceName& service) const {
+    return observed_.busy.contains(service);
+  }
+  void act(Action action) { out_.actions.push_back(std::move(action)); }
+  void note(proto::EntryKind kind, GenerationId generation, std::string reason,
+            std::map<std::string, std::string> detail = {}, std::string service = {});
+  void wake(BootTime at);
+  void assign_addresses();
+  [[nodiscard]] InstanceId allot(const ServiceName& service, const proto::Service& wanted);
+  void remove_orphans();
+  void step_retired();
+  void retire(const InstanceId& id, const proto::Service* service);
+  void schedule_probes();
+  void probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation);
+  void route();
+
+  // rollout.cpp
+  void step_rollout();
+  void enter(Phase phase);
+  void stage();
+  void start_and_check();
+  [[nodiscard]] bool advance_cutover(const proto::Deployment& target);
+  [[nodiscard]] bool advance_replace(const proto::Deployment& target);
+  [[nodiscard]] bool gate(const ServiceName& service, const proto::Service& wanted);
+  void start_fresh(const ServiceName& service, const proto::Service& wanted);
+  [[nodiscard]] bool dependencies_ready(const proto::Service& wanted);
+  [[nodiscard]] bool replaces(const ServiceName& service, const proto::Service& wanted) const;
+  [[nodiscard]] bool changed(const ServiceName& service, const proto::Service& wanted) const;
+  void switch_over(const proto::Deployment& target);
+  void soak();
+  void fail(Failure failure);
+  void revert();
+  void finish_good();
+  void finish_failed();
+
+  // steady.cpp
+  void keep_running();
+  void keep_service(const ServiceName& service, const proto::Service& wanted);
+  void restart_exited(const ServiceName& service, const proto::Service& wanted,
+                      const InstanceView& view);
+
+  const Observed& observed_;
+  const Settings& settings_;
+  BootTime now_;
+  Decision out_;
+};
+
+/// The instance counts as ready: its process runs and its health rule is satisfied; without a rule
+/// after a second.
+inline constexpr Milliseconds kSettle{1'000};
+[[nodiscard]] bool is_ready(const InstanceView& view, const proto::Service& wanted, BootTime now);
+
+}  // namespace holdfast::deploy::plan

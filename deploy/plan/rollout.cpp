@@ -1,0 +1,387 @@
+// The roll-out state machine of design.md 4: staging → starting → checking → switching → soaking →
+// good, and the way back.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/text.hpp"
+#include "deploy/plan/planner.hpp"
+
+namespace holdfast::deploy::plan {
+namespace {
+
+/// A pull that somebody waits for gives up after so many tries; one from a source goes on for ever.
+constexpr std::uint32_t kApplyPullTries = 4;
+
+std::string seconds_text(BootClock::duration d) {
+  return fmt::format("{:.3f}", std::chrono::duration<double>(d).count());
+}
+
+}  // namespace
+
+Progress begin_rollout(const Progress& progress, GenerationId target, Trigger trigger,
+                       std::string actor, std::string reason, BootTime now) {
+  Progress next = progress;
+  Rollout rollout;
+  rollout.target = target;
+  rollout.from = progress.current;
+  rollout.trigger = trigger;
+  rollout.actor = std::move(actor);
+  rollout.reason = std::move(reason);
+  rollout.since = rollout.started = now;
+  rollout.before = progress.serving;
+  next.current = target;
+  next.rollout = std::move(rollout);
+  return next;
+}
+
+Progress abandon_rollout(const Progress& progress, std::string actor, std::string reason,
+                         BootTime now) {
+  Progress next = progress;
+  if (!next.rollout || next.rollout->phase == Phase::reverting) return next;
+  next.rollout->failure =
+      Failure{Errc::cancelled, {}, fmt::format("rolled back by {}: {}", actor, reason), {}};
+  next.rollout->phase = Phase::reverting;
+  next.rollout->since = now;
+  return next;
+}
+
+void Planner::enter(Phase phase) {
+  auto& r = rollout();
+  note(proto::EntryKind::phase, r.target, std::string{to_string(phase)},
+       {{"from", std::string{to_string(r.phase)}}, {"seconds", seconds_text(now_ - r.since)}});
+  r.phase = phase;
+  r.since = now_;
+  wake(now_);
+}
+
+void Planner::step_rollout() {
+  if (rollout().phase == Phase::staging) stage();
+  if (rollout().phase == Phase::starting || rollout().phase == Phase::checking) start_and_check();
+  if (!state().rollout) return;
+  switch (rollout().phase) {
+    case Phase::switching:
+      if (observed_.routing && *observed_.routing == wanted_routes(state(), observed_)) {
+        note(proto::EntryKind::switched, rollout().target, "traffic goes to the new instances");
+        enter(Phase::soaking);
+        soak();
+      }
+      break;
+    case Phase::soaking:
+      soak();
+      break;
+    case Phase::reverting:
+      revert();
+      break;
+    default:
+      break;
+  }
+}
+
+void Planner::stage() {
+  const auto* target = document(rollout().target);
+  if (target == nullptr)
+    return fail({Errc::internal, {}, "the document is missing from the ledger", {}});
+  bool complete = true;
+  std::set<proto::Digest> asked;
+  for (const auto& [name, wanted] : target->services) {
+    const auto found = observed_.images.find(wanted.image.digest);
+    const auto view = found == observed_.images.end() ? ImageView{} : found->second;
+    if (view.state == ImageView::State::present) continue;
+    complete = false;
+    if (view.state == ImageView::State::pulling || !asked.insert(wanted.image.digest).second)
+      continue;
+    if (view.state == ImageView::State::failed && view.error) {
+      const bool hopeless = disposition(view.error->code()) == Disposition::reject;
+      const bool given_up =
+          rollout().trigger != Trigger::source && view.attempts >= kApplyPullTries;
+      if (hopeless || given_up)
+        return fail({view.error->code(),
+                     name.str(),
+                     view.error->what(),
+                     {{"next", view.error->next_step()}}});
+      if (view.retry_at > now_) {
+        wake(view.retry_at);
+        continue;
+      }
+    }
+    act(Pull{wanted.image});
+  }
+  if (complete) enter(Phase::starting);
+}
+
+bool Planner::changed(const ServiceName& service, const proto::Service& wanted) const {
+  const auto serving = out_.progress.rollout->before.find(service);
+  if (serving == out_.progress.rollout->before.end()) return true;
+  const auto* view = find(serving->second);
+  return view == nullptr || view->seen.run_hash != wanted.run_hash ||
+         view->seen.state == InstanceState::broken;
+}
+
+bool Planner::replaces(const ServiceName& service, const proto::Service& wanted) const {
+  return wanted.update.strategy == proto::Strategy::replace &&
+         out_.progress.rollout->before.contains(service);
+}
+
+void Planner::start_and_check() {
+  const auto* target = document(rollout().target);
+  if (target == nullptr)
+    return fail({Errc::internal, {}, "the document is missing from the ledger", {}});
+  if (!advance_cutover(*target) || !state().rollout || rollout().phase == Phase::reverting) return;
+  if (!advance_replace(*target) || rollout().phase == Phase::reverting) return;
+  switch_over(*target);
+}
+
+bool Planner::advance_cutover(const proto::Deployment& target) {
+  bool all_started = true;
+  bool all_ready = true;
+  for (const auto& name : proto::dependency_order(target)) {
+    const auto& wanted = target.services.at(name);
+    if (!changed(name, wanted) || replaces(name, wanted)) continue;
+    if (!rollout().fresh.contains(name)) {
+      all_ready = false;
+      if (!dependencies_ready(wanted)) {
+        all_started = false;
+        continue;
+      }
+      start_fresh(name, wanted);
+    }
+    if (!gate(name, wanted)) all_ready = false;
+    if (rollout().phase == Phase::reverting) return false;
+  }
+  if (all_started && rollout().phase == Phase::starting) enter(Phase::checking);
+  return all_ready;
+}
+
+bool Planner::advance_replace(const proto::Deployment& target) {
+  for (const auto& name : proto::dependency_order(target)) {
+    const auto& wanted = target.services.at(name);
+    if (!changed(name, wanted) || !replaces(name, wanted)) continue;
+    const auto& old = rollout().before.at(name);
+    if (!rollout().fresh.contains(name)) {
+      rollout().replaced.insert(name);
+      const auto* view = find(old);
+      if (view != nullptr && (view->seen.state == InstanceState::running ||
+                              view->seen.state == InstanceState::frozen)) {
+        if (!busy(name)) act(Stop{old, name, wanted.stop.timeout});
+        return false;
+      }
+      start_fresh(name, wanted);
+      return false;
+    }
+    if (!gate(name, wanted)) return false;
+  }
+  return true;
+}
+
+bool Planner::dependencies_ready(const proto::Service& wanted) {
+  return std::all_of(wanted.depends_on.begin(), wanted.depends_on.end(),
+                     [&](const ServiceName& name) {
+                       const auto* target = document(rollout().target);
+                       const auto dependency = target->services.find(name);
+                       if (dependency == target->services.end()) return true;
+                       if (!changed(name, dependency->second) || replaces(name, dependency->second))
+                         return true;
+                       const auto fresh = rollout().fresh.find(name);
+                       if (fresh == rollout().fresh.end()) return false;
+                       const auto* view = find(fresh->second);
+                       return view != nullptr && is_ready(*view, dependency->second, now_);
+                     });
+}
+
+void Planner::start_fresh(const ServiceName& service, const proto::Service& wanted) {
+  rollout().gate_since[service] = now_;
+  for (const auto& [id, retired] : state().retired) {
+    const auto* view = find(id);
+    if (view == nullptr || view->seen.service != service || view->seen.run_hash != wanted.run_hash)
+      continue;
+    if (view->seen.state == InstanceState::frozen) act(Thaw{id});
+    rollout().fresh[service] = id;
+    state().retired.erase(id);
+    return;
+  }
+  rollout().fresh[service] = allot(service, wanted);
+}
+
+bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
+  auto& id = rollout().fresh.at(service);
+  const auto* view = find(id);
+  const bool half = view != nullptr && (view->seen.state == InstanceState::creating ||
+                                        view->seen.state == InstanceState::broken);
+  if (!busy(service) && (view == nullptr || half)) {
+    const auto failed = observed_.job_failures.find(service);
+    if (failed != observed_.job_failures.end()) {
+      const auto& job = failed->second;
+      if (disposition(job.error.code()) == Disposition::reject || job.count >= 3) {
+        fail(
+            {job.error.code(), service.str(), job.error.what(), {{"next", job.error.next_step()}}});
+        return false;
+      }
+      if (job.retry_at > now_) {
+        wake(job.retry_at);
+        return false;
+      }
+    }
+    if (half) id = allot(service, wanted);
+    act(Create{id, service, rollout().target});
+    return false;
+  }
+  if (view != nullptr && view->seen.exit && view->seen.state == InstanceState::exited) {
+    const auto& exit = *view->seen.exit;
+    fail({Errc::unhealthy,
+          service.str(),
+          fmt::format("{} {} before it was healthy", service.str(),
+                      exit.oom ? std::string{"was killed for using too much memory"}
+                               : fmt::format("exited with code {}", exit.code)),
+          {{"exit_code", std::to_string(exit.code)},
+           {"oom", exit.oom ? "yes" : "no"},
+           {"instance", id.str()}}});
+    return false;
+  }
+  if (view != nullptr && is_ready(*view, wanted, now_)) return true;
+  const BootTime deadline = rollout().gate_since[service] + wanted.update.deadline;
+  if (now_ >= deadline) {
+    const std::string detail = view == nullptr ? "it was not created" : view->health.detail;
+    fail({Errc::unhealthy,
+          service.str(),
+          fmt::format("{} was not healthy within {}{}{}", service.str(),
+                      human_duration(wanted.update.deadline), detail.empty() ? "" : ": ", detail),
+          {{"probe", detail}, {"instance", id.str()}}});
+    return false;
+  }
+  wake(deadline);
+  if (view != nullptr && !wanted.health && view->seen.state == InstanceState::running)
+    wake(view->seen.started_boot + kSettle);
+  return false;
+}
+
+void Planner::switch_over(const proto::Deployment& target) {
+  enter(Phase::switching);
+  const auto* from = document(rollout().from);
+  for (const auto& [name, id] : rollout().before) {
+    const bool kept = target.services.contains(name) && !rollout().fresh.contains(name);
+    if (kept) continue;
+    const proto::Service* old = nullptr;
+    if (from != nullptr) {
+      if (const auto found = from->services.find(name); found != from->services.end())
+        old = &found->second;
+    }
+    retire(id, old);
+    if (!target.services.contains(name)) state().serving.erase(name);
+  }
+  for (const auto& [name, id] : rollout().fresh) {
+    state().serving[name] = id;
+    state().restarts.erase(name);
+  }
+}
+
+void Planner::soak() {
+  const auto* target = document(rollout().target);
+  Milliseconds longest{0};
+  for (const auto& [name, id] : rollout().fresh) {
+    const auto wanted = target->services.find(name);
+    if (wanted == target->services.end()) continue;
+    if (rollout().trigger != Trigger::rollback)
+      longest = std::max(longest, wanted->second.update.soak);
+    const auto* view = find(id);
+    if (view == nullptr || view->seen.state == InstanceState::exited ||
+        view->seen.state == InstanceState::broken) {
+      const int code = view != nullptr && view->seen.exit ? view->seen.exit->code : -1;
+      return fail({Errc::unhealthy,
+                   name.str(),
+                   fmt::format("{} exited with code {} during soak", name.str(), code),
+                   {{"exit_code", std::to_string(code)}, {"instance", id.str()}}});
+    }
+    if (view->health.state == HealthState::unhealthy)
+      return fail(
+          {Errc::unhealthy,
+           name.str(),
+           fmt::format("{} became unhealthy during soak: {}", name.str(), view->health.detail),
+           {{"probe", view->health.detail}, {"instance", id.str()}}});
+  }
+  if (now_ >= rollout().since + longest) return finish_good();
+  wake(rollout().since + longest);
+}
+
+void Planner::fail(Failure failure) {
+  const auto* target = document(rollout().target);
+  const bool hold =
+      target != nullptr && !failure.service.empty() &&
+      target->services.contains(ServiceName{failure.service}) &&
+      target->services.at(ServiceName{failure.service}).update.on_failure == proto::OnFailure::hold;
+  const bool switched = rollout().phase == Phase::switching || rollout().phase == Phase::soaking;
+  auto detail = failure.evidence;
+  detail["error"] = std::string{code(failure.code)};
+  note(proto::EntryKind::failed, rollout().target, failure.what, std::move(detail),
+       failure.service);
+  rollout().failure = std::move(failure);
+  if (hold && switched) {
+    out_.endings.push_back({rollout().target, Verdict::failed, rollout().failure->what});
+    out_.finished = std::move(state().rollout);
+    state().rollout.reset();
+    return;
+  }
+  enter(Phase::reverting);
+  revert();
+}
+
+void Planner::revert() {
+  const auto* from = document(rollout().from);
+  state().serving = rollout().before;
+  bool back = true;
+  for (const auto& [name, id] : rollout().before) {
+    state().retired.erase(id);
+    const auto* view = find(id);
+    if (view == nullptr || from == nullptr || !from->services.contains(name)) continue;
+    if (view->seen.state == InstanceState::frozen) act(Thaw{id});
+    if (view->seen.state == InstanceState::exited && rollout().replaced.contains(name)) {
+      if (!busy(name) && !observed_.job_failures.contains(name)) {
+        act(RestartProcess{id, name});
+        back = false;
+      } else if (busy(name)) {
+        back = false;
+      }
+    }
+  }
+  const bool routed = observed_.routing && *observed_.routing == wanted_routes(state(), observed_);
+  if (back && routed) finish_failed();
+}
+
+void Planner::finish_good() {
+  auto& r = rollout();
+  note(proto::EntryKind::phase, r.target, "good",
+       {{"from", std::string{to_string(r.phase)}}, {"seconds", seconds_text(now_ - r.since)}});
+  const bool back = r.trigger == Trigger::rollback;
+  note(back ? proto::EntryKind::rolled_back : proto::EntryKind::good, r.target, r.reason,
+       {{"seconds", seconds_text(now_ - r.started)}});
+  if (back) out_.endings.push_back({r.from, Verdict::rolled_back, r.reason});
+  if (!back && r.from.value() != 0)
+    out_.endings.push_back(
+        {r.from, Verdict::superseded, fmt::format("by generation {}", r.target.value())});
+  out_.endings.push_back({r.target, Verdict::good, r.reason});
+  state().good = r.target;
+  out_.finished = std::move(state().rollout);
+  state().rollout.reset();
+}
+
+void Planner::finish_failed() {
+  auto& r = rollout();
+  const auto& failure = *r.failure;
+  const bool by_operator = failure.code == Errc::cancelled;
+  note(proto::EntryKind::rolled_back, r.from, failure.what,
+       {{"failed_generation", std::to_string(r.target.value())},
+        {"seconds", seconds_text(now_ - r.started)}},
+       failure.service);
+  if (r.trigger != Trigger::rollback)
+    out_.endings.push_back(
+        {r.target, by_operator ? Verdict::rolled_back : Verdict::failed, failure.what});
+  // What may work later (a registry that is away) is not the document's fault.
+  if (r.trigger != Trigger::rollback &&
+      (by_operator || disposition(failure.code) == Disposition::reject))
+    out_.quarantine = r.target;
+  state().current = r.from;
+  out_.finished = std::move(state().rollout);
+  state().rollout.reset();
+}
+
+}  // namespace holdfast::deploy::plan

@@ -1,0 +1,162 @@
+#include "deploy/plan/state.hpp"
+
+#include <boost/json.hpp>
+#include <exception>
+
+namespace holdfast::deploy::plan {
+namespace {
+
+namespace json = boost::json;
+
+template <class Map>
+json::object instances_json(const Map& map) {
+  json::object out;
+  for (const auto& [name, id] : map) out[name.str()] = id.str();
+  return out;
+}
+
+std::map<ServiceName, InstanceId> instances_from(const json::value& value) {
+  std::map<ServiceName, InstanceId> out;
+  for (const auto& [name, id] : value.as_object())
+    out.emplace(ServiceName{std::string_view{name}}, InstanceId{std::string_view{id.as_string()}});
+  return out;
+}
+
+std::uint64_t number(const json::value& value) { return value.to_number<std::uint64_t>(); }
+
+json::object rollout_json(const Rollout& r) {
+  json::object out{{"target", r.target.value()},
+                   {"from", r.from.value()},
+                   {"trigger", static_cast<int>(r.trigger)},
+                   {"actor", r.actor},
+                   {"reason", r.reason},
+                   {"phase", static_cast<int>(r.phase)},
+                   {"fresh", instances_json(r.fresh)},
+                   {"before", instances_json(r.before)}};
+  json::array replaced;
+  for (const auto& name : r.replaced) replaced.emplace_back(name.str());
+  out["replaced"] = std::move(replaced);
+  if (r.failure) {
+    json::object evidence;
+    for (const auto& [key, value] : r.failure->evidence) evidence[key] = value;
+    out["failure"] = json::object{{"code", code(r.failure->code)},
+                                  {"service", r.failure->service},
+                                  {"what", r.failure->what},
+                                  {"evidence", evidence}};
+  }
+  return out;
+}
+
+Rollout rollout_from(const json::object& in, BootTime now) {
+  Rollout r;
+  r.target = GenerationId{number(in.at("target"))};
+  r.from = GenerationId{number(in.at("from"))};
+  r.trigger = static_cast<Trigger>(in.at("trigger").to_number<int>());
+  r.actor = in.at("actor").as_string();
+  r.reason = in.at("reason").as_string();
+  r.phase = static_cast<Phase>(in.at("phase").to_number<int>());
+  r.since = r.started = now;
+  r.fresh = instances_from(in.at("fresh"));
+  r.before = instances_from(in.at("before"));
+  for (const auto& [name, id] : r.fresh) r.gate_since[name] = now;
+  for (const auto& name : in.at("replaced").as_array())
+    r.replaced.insert(ServiceName{std::string_view{name.as_string()}});
+  if (const auto* failure = in.if_contains("failure")) {
+    const auto& f = failure->as_object();
+    Failure read{errc_from_code(f.at("code").as_string()).value_or(Errc::internal),
+                 std::string{f.at("service").as_string()},
+                 std::string{f.at("what").as_string()},
+                 {}};
+    for (const auto& [key, value] : f.at("evidence").as_object())
+      read.evidence[key] = value.as_string();
+    r.failure = std::move(read);
+  }
+  return r;
+}
+
+}  // namespace
+
+std::string_view to_string(Phase phase) {
+  switch (phase) {
+    case Phase::staging:
+      return "staging";
+    case Phase::starting:
+      return "starting";
+    case Phase::checking:
+      return "checking";
+    case Phase::switching:
+      return "switching";
+    case Phase::soaking:
+      return "soaking";
+    case Phase::reverting:
+      return "reverting";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Trigger trigger) {
+  switch (trigger) {
+    case Trigger::apply:
+      return "apply";
+    case Trigger::source:
+      return "source";
+    case Trigger::rollback:
+      return "rollback";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(HealthState state) {
+  switch (state) {
+    case HealthState::none:
+      return "none";
+    case HealthState::starting:
+      return "starting";
+    case HealthState::healthy:
+      return "healthy";
+    case HealthState::unhealthy:
+      return "unhealthy";
+  }
+  return "unknown";
+}
+
+std::string encode_progress(const Progress& progress) {
+  json::object addresses;
+  for (const auto& [name, address] : progress.addresses) addresses[name.str()] = address;
+  json::object retired;
+  for (const auto& [id, r] : progress.retired)
+    retired[id.str()] =
+        json::object{{"standby", r.standby}, {"drain", r.drain.count()}, {"keep", r.keep.count()}};
+  json::object out{
+      {"current", progress.current.value()},         {"good", progress.good.value()},
+      {"serving", instances_json(progress.serving)}, {"retired", std::move(retired)},
+      {"addresses", std::move(addresses)},           {"next_sequence", progress.next_sequence}};
+  if (progress.rollout) out["rollout"] = rollout_json(*progress.rollout);
+  return json::serialize(out);
+}
+
+Result<Progress> decode_progress(std::string_view text, BootTime now) try {
+  const json::value parsed = json::parse(json::string_view{text.data(), text.size()});
+  const auto& in = parsed.as_object();
+  Progress progress;
+  progress.current = GenerationId{number(in.at("current"))};
+  progress.good = GenerationId{number(in.at("good"))};
+  progress.serving = instances_from(in.at("serving"));
+  progress.next_sequence = number(in.at("next_sequence"));
+  for (const auto& [name, address] : in.at("addresses").as_object())
+    progress.addresses.emplace(ServiceName{std::string_view{name}}, address.to_number<Address>());
+  for (const auto& [id, r] : in.at("retired").as_object()) {
+    progress.retired.emplace(InstanceId{std::string_view{id}},
+                             Retired{now, r.at("standby").as_bool(),
+                                     Milliseconds{r.at("drain").to_number<std::int64_t>()},
+                                     Milliseconds{r.at("keep").to_number<std::int64_t>()}});
+  }
+  if (const auto* rollout = in.if_contains("rollout"))
+    progress.rollout = rollout_from(rollout->as_object(), now);
+  return progress;
+} catch (const std::exception& broken) {
+  return Error{Errc::ledger_corrupt,
+               std::string{"the recorded progress cannot be read: "} + broken.what()};
+}
+
+}  // namespace holdfast::deploy::plan

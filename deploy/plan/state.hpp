@@ -1,0 +1,219 @@
+#pragma once
+/// \file
+/// What plan is told and what it answers. Progress is the engine's durable state; everything else
+/// is observed anew.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "deploy/plan/model.hpp"
+#include "proto/config/agent_config.hpp"
+#include "proto/deployment/deployment.hpp"
+#include "proto/ledger/entry.hpp"
+
+namespace holdfast::deploy::plan {
+
+using proto::ServiceName;
+
+enum class Phase : std::uint8_t { staging, starting, checking, switching, soaking, reverting };
+[[nodiscard]] std::string_view to_string(Phase phase);
+
+enum class Trigger : std::uint8_t { apply, source, rollback };
+[[nodiscard]] std::string_view to_string(Trigger trigger);
+
+/// Why a roll-out goes back, with what proves it.
+struct Failure {
+  Errc code = Errc::internal;
+  std::string service;
+  std::string what;                             ///< "web exited with code 1 before it was healthy"
+  std::map<std::string, std::string> evidence;  ///< exit_code, oom, probe
+  bool operator==(const Failure&) const = default;
+};
+
+struct Rollout {
+  GenerationId target;
+  GenerationId from;  ///< what serves until the switch and what a failure goes back to; 0: nothing
+  Trigger trigger = Trigger::apply;
+  std::string actor;
+  std::string reason;
+  Phase phase = Phase::staging;
+  BootTime since{};  ///< of the phase
+  BootTime started{};
+  std::map<ServiceName, InstanceId> fresh;     ///< instances of the target for its changed services
+  std::map<ServiceName, InstanceId> before;    ///< what served when the roll-out began
+  std::map<ServiceName, BootTime> gate_since;  ///< start of a fresh instance's deadline
+  std::set<ServiceName> replaced;              ///< stopped to make room for the fresh one
+  std::optional<Failure> failure;
+};
+
+/// An instance that no longer serves: drained, then frozen as standby, then removed.
+struct Retired {
+  BootTime since{};
+  bool standby = false;  ///< drained and frozen
+  Milliseconds drain{0};
+  Milliseconds keep{0};  ///< as standby
+};
+
+struct RestartState {
+  std::uint32_t attempts = 0;  ///< since the last 10 minutes of running
+  BootTime last{};
+};
+
+struct Progress {
+  GenerationId current;  ///< what the host converges to; 0: nothing yet
+  GenerationId good;     ///< the last one that was good
+  std::map<ServiceName, InstanceId> serving;
+  std::optional<Rollout> rollout;
+  std::map<InstanceId, Retired> retired;
+  std::map<ServiceName, Address> addresses;  ///< stable virtual addresses
+  std::uint64_t next_sequence = 1;
+  std::map<ServiceName, RestartState> restarts;  ///< not durable: a restarted agent begins anew
+};
+
+/// Durable form of Progress; instants are left out and become `now` on return, so every deadline
+/// starts with its full length.
+[[nodiscard]] std::string encode_progress(const Progress& progress);
+/// Errors: ledger_corrupt.
+[[nodiscard]] Result<Progress> decode_progress(std::string_view text, BootTime now);
+
+enum class HealthState : std::uint8_t { none, starting, healthy, unhealthy };
+[[nodiscard]] std::string_view to_string(HealthState state);
+
+struct Health {
+  HealthState state = HealthState::none;
+  std::uint32_t successes = 0;
+  std::uint32_t failures = 0;
+  std::uint32_t starts = 0;  ///< the process it speaks of
+  BootTime last_probe{};
+  bool in_flight = false;
+  std::string detail;  ///< of the last probe
+};
+
+struct InstanceView {
+  ObservedInstance seen;
+  Health health;
+};
+
+struct ImageView {
+  enum class State : std::uint8_t { missing, pulling, present, failed };
+  State state = State::missing;
+  std::optional<proto::Digest> manifest;
+  std::optional<Error> error;
+  BootTime retry_at{};
+  std::uint32_t attempts = 0;
+};
+
+struct JobFailure {
+  Error error;
+  BootTime retry_at{};
+  std::uint32_t count = 0;
+};
+
+struct Observed {
+  std::map<InstanceId, InstanceView> instances;
+  std::map<proto::Digest, ImageView> images;
+  std::optional<RoutingTable> routing;  ///< none: the table is missing or altered
+  std::map<GenerationId, std::shared_ptr<const proto::Deployment>>
+      documents;                                    ///< of current, from and target
+  std::set<ServiceName> busy;                       ///< a changing job runs for it
+  std::map<ServiceName, JobFailure> job_failures;   ///< of the last create or restart
+  std::map<InstanceId, std::uint32_t> connections;  ///< open ones, of draining instances
+};
+
+struct Settings {
+  proto::Subnet service_subnet;
+};
+
+struct Pull {
+  proto::ImageRef image;
+  bool operator==(const Pull&) const = default;
+};
+struct Create {
+  InstanceId id;
+  ServiceName service;
+  GenerationId generation;
+  bool operator==(const Create&) const = default;
+};
+struct RestartProcess {
+  InstanceId id;
+  ServiceName service;
+  bool operator==(const RestartProcess&) const = default;
+};
+struct Stop {
+  InstanceId id;
+  ServiceName service;
+  Milliseconds timeout{10'000};
+  bool operator==(const Stop&) const = default;
+};
+struct Remove {
+  InstanceId id;
+  ServiceName service;
+  bool operator==(const Remove&) const = default;
+};
+/// Forget what is still connected, then freeze.
+struct Freeze {
+  InstanceId id;
+  Address address = 0;
+  bool operator==(const Freeze&) const = default;
+};
+struct Thaw {
+  InstanceId id;
+  bool operator==(const Thaw&) const = default;
+};
+struct ProbeNow {
+  InstanceId id;
+  ServiceName service;
+  GenerationId generation;
+  bool operator==(const ProbeNow&) const = default;
+};
+struct Route {
+  RoutingTable table;
+  bool operator==(const Route&) const = default;
+};
+using Action =
+    std::variant<Pull, Create, RestartProcess, Stop, Remove, Freeze, Thaw, ProbeNow, Route>;
+
+/// For the ledger; the engine adds time and actor.
+struct Note {
+  proto::EntryKind kind;
+  GenerationId generation;
+  std::string service;
+  std::string reason;
+  std::map<std::string, std::string> detail;
+};
+
+enum class Verdict : std::uint8_t { good, failed, rolled_back, superseded };
+struct Ending {
+  GenerationId generation;
+  Verdict verdict;
+  std::string reason;
+};
+
+struct Decision {
+  Progress progress;
+  std::vector<Action> actions;
+  std::vector<Note> notes;  ///< recorded before the actions start
+  std::vector<Ending> endings;
+  std::optional<Rollout> finished;  ///< the roll-out that ended in this step
+  std::optional<GenerationId> quarantine;
+  std::optional<BootTime> wake_at;
+};
+
+struct Drift {
+  std::string service;
+  std::string kind;
+  std::string evidence;
+  std::string action;  ///< repair | report
+  auto operator<=>(const Drift&) const = default;
+};
+/// Every kind, for metrics.
+[[nodiscard]] const std::vector<std::string>& drift_kinds();
+
+}  // namespace holdfast::deploy::plan

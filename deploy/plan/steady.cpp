@@ -1,0 +1,108 @@
+// Outside a roll-out, and for what a roll-out does not touch: what serves keeps running.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "deploy/plan/planner.hpp"
+
+namespace holdfast::deploy::plan {
+namespace {
+constexpr auto kRestartReset = std::chrono::minutes{10};
+}
+
+Milliseconds restart_delay(std::uint32_t attempts) {
+  if (attempts == 0) return Milliseconds{0};
+  return Milliseconds{std::min<std::int64_t>(1'000LL << std::min(attempts - 1, 6U), 60'000)};
+}
+
+void Planner::keep_running() {
+  // Before the switch and while reverting, the former generation is the one that must keep serving.
+  const bool before_switch =
+      state().rollout && rollout().phase != Phase::switching && rollout().phase != Phase::soaking;
+  const auto id = before_switch ? rollout().from : state().current;
+  const auto* wanted = document(id);
+  if (wanted == nullptr) return;
+  for (const auto& name : proto::dependency_order(*wanted)) {
+    // A roll-out minds its fresh instances itself, and those it stopped to replace.
+    if (state().rollout &&
+        (rollout().replaced.contains(name) || (!before_switch && rollout().fresh.contains(name))))
+      continue;
+    if (state().rollout && before_switch && !rollout().before.contains(name)) continue;
+    keep_service(name, wanted->services.at(name));
+  }
+}
+
+void Planner::keep_service(const ServiceName& name, const proto::Service& wanted) {
+  if (busy(name)) return;
+  const bool before_switch =
+      state().rollout && rollout().phase != Phase::switching && rollout().phase != Phase::soaking;
+  const auto generation = before_switch ? rollout().from : state().current;
+  const auto serving = state().serving.find(name);
+  const auto* view = serving == state().serving.end() ? nullptr : find(serving->second);
+  const bool usable = view != nullptr && view->seen.run_hash == wanted.run_hash &&
+                      view->seen.state != InstanceState::broken &&
+                      view->seen.state != InstanceState::creating &&
+                      view->seen.state != InstanceState::unsupervised;
+  if (!usable) {
+    if (const auto failed = observed_.job_failures.find(name);
+        failed != observed_.job_failures.end() && failed->second.retry_at > now_)
+      return wake(failed->second.retry_at);
+    const auto image = observed_.images.find(wanted.image.digest);
+    if (image == observed_.images.end() || image->second.state != ImageView::State::present) {
+      const bool wait =
+          image != observed_.images.end() &&
+          (image->second.state == ImageView::State::pulling ||
+           (image->second.state == ImageView::State::failed && image->second.retry_at > now_));
+      if (!wait) act(Pull{wanted.image});
+      if (wait && image->second.state == ImageView::State::failed) wake(image->second.retry_at);
+      return;
+    }
+    // An id that was allotted but never came to be is used again; one that is half there is left to
+    // remove_orphans.
+    const bool allotted = serving != state().serving.end() && view == nullptr;
+    const auto id = allotted ? serving->second : allot(name, wanted);
+    act(Create{id, name, generation});
+    state().serving[name] = id;
+    if (state().rollout) rollout().before[name] = id;
+    return;
+  }
+  switch (view->seen.state) {
+    case InstanceState::frozen:
+      return act(Thaw{view->seen.id});
+    case InstanceState::exited:
+      return restart_exited(name, wanted, *view);
+    default:
+      break;
+  }
+  const auto restarts = state().restarts.find(name);
+  if (restarts != state().restarts.end() && now_ - view->seen.started_boot >= kRestartReset)
+    state().restarts.erase(restarts);
+  if (view->health.state == HealthState::unhealthy && wanted.restart != proto::Restart::never) {
+    note(proto::EntryKind::restarted, generation, "unhealthy: " + view->health.detail,
+         {{"instance", view->seen.id.str()}}, name.str());
+    act(Stop{view->seen.id, name, wanted.stop.timeout});
+  }
+}
+
+void Planner::restart_exited(const ServiceName& name, const proto::Service& wanted,
+                             const InstanceView& view) {
+  const int code = view.seen.exit ? view.seen.exit->code : -1;
+  if (wanted.restart == proto::Restart::never ||
+      (wanted.restart == proto::Restart::on_failure && code == 0))
+    return;
+  auto& restart = state().restarts[name];
+  const BootTime due = restart.last + restart_delay(restart.attempts);
+  if (restart.attempts > 0 && due > now_) return wake(due);
+  restart.last = now_;
+  ++restart.attempts;
+  note(proto::EntryKind::restarted, GenerationId{view.seen.generation},
+       fmt::format("exited with code {}", code),
+       {{"instance", view.seen.id.str()},
+        {"exit_code", std::to_string(code)},
+        {"oom", view.seen.exit && view.seen.exit->oom ? "yes" : "no"},
+        {"attempt", std::to_string(restart.attempts)}},
+       name.str());
+  act(RestartProcess{view.seen.id, name});
+}
+
+}  // namespace holdfast::deploy::plan
