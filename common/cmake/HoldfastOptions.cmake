@@ -25,6 +25,7 @@ add_library(holdfast_options INTERFACE)
 target_include_directories(holdfast_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(holdfast_options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
+  -Wno-missing-field-initializers  # designated initialisers leave members at their defaults on purpose
   -fstack-protector-strong -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 target_compile_definitions(holdfast_options INTERFACE
   HOLDFAST_VERSION="${PROJECT_VERSION}"
