@@ -30,8 +30,9 @@ using plan::ObservedInstance;
 /// Names that containers can resolve: service → its stable virtual address.
 using HostsTable = std::map<std::string, Address>;
 
-/// Everything needed to create an instance. It is stored with the instance (instances/<id>/instance.json), so that an
-/// observation after a restart of the agent knows what it was created from.
+/// Everything needed to create an instance. It is stored with the instance
+/// (instances/<id>/instance.json), so that an observation after a restart of the agent knows what
+/// it was created from.
 struct InstanceSpec {
   InstanceId id;
   proto::ServiceName service;
@@ -41,26 +42,31 @@ struct InstanceSpec {
   HostsTable hosts;
 };
 
-/// Life and death of instances. Thread safe; calls for one instance are serialised inside. All block, honour `stop` within a
-/// second, and are safe to repeat. None runs on the engine thread except `observe`.
+/// Life and death of instances. Thread safe; calls for one instance are serialised inside. All
+/// block, honour `stop` within a second, and are safe to repeat. None runs on the engine thread
+/// except `observe`.
 class Instances {
  public:
   virtual ~Instances() = default;
 
-  /// All instances of this agent, also ones left by an earlier life of it. Reads files and /proc only: < 0.2 ms an instance.
+  /// All instances of this agent, also ones left by an earlier life of it. Reads files and /proc
+  /// only: < 0.2 ms an instance.
   virtual Result<std::vector<ObservedInstance>> observe() = 0;
 
-  /// Namespace, network, mounts, bundle, conmon and runtime, process started. On failure everything of it is gone again.
-  /// Errors: user, runtime, conmon, cni, port_in_use, nospace, io.
+  /// Namespace, network, mounts, bundle, conmon and runtime, process started. On failure everything
+  /// of it is gone again. Errors: user, runtime, conmon, cni, port_in_use, nospace, io.
   virtual Status create(const InstanceSpec& spec, const std::stop_token& stop) = 0;
 
-  /// A new process in an instance whose process has exited; same namespace, address and mounts; secrets are read anew.
+  /// A new process in an instance whose process has exited; same namespace, address and mounts;
+  /// secrets are read anew.
   virtual Status restart(const InstanceId& id, const std::stop_token& stop) = 0;
 
-  /// Stop signal, then SIGKILL after `timeout`. Thaws first. An instance without a process is success.
+  /// Stop signal, then SIGKILL after `timeout`. Thaws first. An instance without a process is
+  /// success.
   virtual Status stop(const InstanceId& id, Milliseconds timeout, const std::stop_token& stop) = 0;
 
-  /// Kills what runs and removes every trace: CNI DEL, then namespace, mounts, cgroup, bundle. Unknown id is success.
+  /// Kills what runs and removes every trace: CNI DEL, then namespace, mounts, cgroup, bundle.
+  /// Unknown id is success.
   virtual Status remove(const InstanceId& id, const std::stop_token& stop) = 0;
 };
 
@@ -77,16 +83,18 @@ class InstanceControl {
   virtual Status freeze(const InstanceId& id) = 0;
   virtual Status thaw(const InstanceId& id) = 0;
   /// Runs a command inside. Errors: timed_out, runtime.
-  virtual Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command, Milliseconds timeout,
-                                  const std::stop_token& stop) = 0;
+  virtual Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
+                                  Milliseconds timeout, const std::stop_token& stop) = 0;
   /// Rewrites /etc/hosts of every instance in place.
   virtual Status set_hosts(const HostsTable& hosts) = 0;
-  /// Calls `on_exit` from a thread of its own soon (≤ 20 ms) after the process of any instance ended. Set once.
+  /// Calls `on_exit` from a thread of its own soon (≤ 20 ms) after the process of any instance
+  /// ended. Set once.
   virtual void watch_exits(std::function<void(const InstanceId&)> on_exit) = 0;
 };
 
 /// Where the output of a service is kept.
 struct LogLine {
+  InstanceId instance;
   WallTime time{};
   bool is_stderr = false;
   bool partial = false;

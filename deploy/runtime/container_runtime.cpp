@@ -1,0 +1,231 @@
+#include "deploy/runtime/container_runtime.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+
+#include "common/base/text.hpp"
+#include "common/log/log.hpp"
+#include "common/os/file.hpp"
+#include "deploy/runtime/conmon.hpp"
+#include "deploy/runtime/etc_files.hpp"
+#include "deploy/runtime/lifecycle.hpp"
+#include "deploy/runtime/log_stream.hpp"
+#include "deploy/runtime/logs.hpp"
+#include "deploy/runtime/mounts.hpp"
+
+namespace holdfast::deploy::runtime {
+
+Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
+    const RuntimeOptions& options, const Clock& clock, network::Attachments& attachments) {
+  const Paths paths{.state_dir = options.state_dir, .run_dir = options.run_dir};
+  HF_TRY(os::make_directories(paths.instances()));
+  HF_TRY(os::make_directories(paths.logs()));
+  for (const auto& directory :
+       {paths.bundles(), paths.exits(), paths.mounts(), paths.runtime_root()})
+    HF_TRY(os::make_directories(directory));
+  HF_TRY(make_private_mount(paths.mounts()));
+  HF_ASSIGN(auto cgroups, Cgroups::detect());
+  HF_ASSIGN(auto runtime,
+            OciRuntime::probe(options.runtime, paths.runtime_root(), cgroups.unified()));
+  HF_ASSIGN(auto conmon, probe_conmon());
+  auto facts = probe_host();
+  facts.cgroup_namespace = cgroups.unified();
+  Host host{.paths = paths,
+            .group_parent = "/holdfast-" + options.instance,
+            .runtime = std::move(runtime),
+            .cgroups = std::move(cgroups),
+            .facts = facts,
+            .host_paths = {.allowed = options.allowed_host_paths,
+                           .refused = {options.state_dir.string(), options.run_dir.string(),
+                                       "/etc/holdfast"}},
+            .clock = clock,
+            .attachments = attachments};
+  return std::unique_ptr<ContainerRuntime>{
+      new ContainerRuntime{std::move(host), options.log_max_size, std::move(conmon)}};
+}
+
+ContainerRuntime::Turn::Turn(ContainerRuntime& runtime, const InstanceId& id)
+    : runtime_(runtime), id_(id) {
+  std::unique_lock lock{runtime_.turns_mutex_};
+  runtime_.turns_changed_.wait(lock, [&] { return !runtime_.turns_.contains(id_); });
+  runtime_.turns_.insert(id_);
+}
+
+ContainerRuntime::Turn::~Turn() {
+  const std::lock_guard lock{runtime_.turns_mutex_};
+  runtime_.turns_.erase(id_);
+  runtime_.turns_changed_.notify_all();
+}
+
+std::set<InstanceId> ContainerRuntime::in_progress() {
+  const std::lock_guard lock{turns_mutex_};
+  return turns_;
+}
+
+Result<std::vector<ObservedInstance>> ContainerRuntime::observe() {
+  // Before the look at the disk: an instance that gets ready in between is seen as what it was.
+  return observer_.observe(in_progress());
+}
+
+Status ContainerRuntime::create(const InstanceSpec& spec, const std::stop_token& stop) {
+  HF_TRY(check_id(spec.id));
+  const Turn turn{*this, spec.id};
+  const auto existing = read_run_state(host_, spec.id);
+  if (existing && existing->phase == Phase::started && alive(existing->init)) return ok();
+  // What an earlier try left, in whatever state, goes first.
+  std::error_code ignored;
+  if (std::filesystem::exists(host_.paths.kept(spec.id), ignored))
+    HF_TRY(remove_instance(host_, spec.id));
+  auto created = create_instance(host_, spec, stop);
+  if (created) {
+    arm(spec.id);
+    return created;
+  }
+  if (auto removed = remove_instance(host_, spec.id); !removed)
+    log::warn("event=left_over instance={} error={}", spec.id.str(),
+              log::field(removed.error().to_string()));
+  return std::move(created).error().in("create instance " + spec.id.str());
+}
+
+Status ContainerRuntime::restart(const InstanceId& id, const std::stop_token& stop) {
+  const Turn turn{*this, id};
+  disarm(id);
+  auto restarted = restart_instance(host_, id, stop);
+  if (!restarted) return std::move(restarted).error().in("restart instance " + printable(id.str()));
+  arm(id);
+  return restarted;
+}
+
+Status ContainerRuntime::stop(const InstanceId& id, Milliseconds timeout,
+                              const std::stop_token& stop) {
+  const Turn turn{*this, id};
+  auto stopped = stop_instance(host_, id, timeout, stop);
+  if (!stopped) return std::move(stopped).error().in("stop instance " + printable(id.str()));
+  return stopped;
+}
+
+Status ContainerRuntime::remove(const InstanceId& id, const std::stop_token& stop) {
+  const Turn turn{*this, id};
+  if (stop.stop_requested())
+    return Error{Errc::cancelled, "remove instance " + printable(id.str())};
+  disarm(id);
+  auto removed = remove_instance(host_, id);
+  if (!removed) return std::move(removed).error().in("remove instance " + printable(id.str()));
+  return removed;
+}
+
+Status ContainerRuntime::freeze(const InstanceId& id) {
+  HF_TRY(check_id(id));
+  auto done = host_.cgroups.freeze(host_.group(id));
+  if (done) return done;
+  (void)host_.cgroups.thaw(host_.group(id));
+  return std::move(done).error().in("freeze instance " + id.str());
+}
+
+Status ContainerRuntime::thaw(const InstanceId& id) {
+  HF_TRY(check_id(id));
+  auto done = host_.cgroups.thaw(host_.group(id));
+  if (!done) return std::move(done).error().in("thaw instance " + id.str());
+  return done;
+}
+
+Result<ExecResult> ContainerRuntime::exec(const InstanceId& id,
+                                          const std::vector<std::string>& command,
+                                          Milliseconds timeout, const std::stop_token& stop) {
+  static std::atomic<std::uint64_t> sequence{0};
+  HF_TRY(check_id(id));
+  HF_ASSIGN(const auto run, read_run_state(host_, id));
+  if (run.phase != Phase::started || !alive(run.init))
+    return Error{Errc::runtime, fmt::format("{} does not run", id.str())};
+  const auto bundle = host_.paths.bundle(id);
+  HF_ASSIGN(const auto config, os::read_file(bundle / "config.json"));
+  HF_ASSIGN(const auto process, exec_process_json(config, command));
+  const auto number = sequence.fetch_add(1);
+  const auto process_file = bundle / fmt::format("exec-{}.json", number);
+  const auto pid_file = bundle / fmt::format("exec-{}.pid", number);
+  HF_TRY(os::write_atomic(process_file, process, 0600, os::Durability::lazy));
+  auto outcome = host_.runtime.exec(
+      {.id = id, .process_json = process_file, .pid_file = pid_file, .timeout = timeout}, stop);
+  std::error_code ignored;
+  std::filesystem::remove(process_file, ignored);
+  std::filesystem::remove(pid_file, ignored);
+  if (!outcome) return std::move(outcome).error().in("exec in " + id.str());
+  return ExecResult{.code = outcome->code, .output = std::move(outcome->output)};
+}
+
+Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
+  const std::lock_guard lock{hosts_mutex_};
+  HF_ASSIGN(const auto seen, observe());
+  Status first = ok();
+  for (const auto& instance : seen) {
+    if (instance.state == InstanceState::broken || instance.state == InstanceState::creating)
+      continue;
+    const auto text = hosts_text(instance.service.str(), instance.address, hosts);
+    const auto path = host_.paths.hosts(instance.id);
+    const auto now = os::read_file(path, 1U << 20);
+    if (now && *now == text) continue;
+    auto done = rewrite_in_place(path, text);
+    if (!done && first) first = std::move(done).error().in("rewrite hosts of " + instance.id.str());
+  }
+  return first;
+}
+
+void ContainerRuntime::arm(const InstanceId& id) {
+  const std::lock_guard lock{watcher_mutex_};
+  if (!watcher_) return;
+  const auto run = read_run_state(host_, id);
+  if (run && run->phase == Phase::started) watcher_->watch(id, run->init, run->conmon);
+}
+
+void ContainerRuntime::disarm(const InstanceId& id) {
+  const std::lock_guard lock{watcher_mutex_};
+  if (watcher_) watcher_->forget(id);
+}
+
+void ContainerRuntime::watch_exits(std::function<void(const InstanceId&)> on_exit) {
+  auto started = ExitWatcher::start(host_.paths, host_.clock, std::move(on_exit));
+  if (!started) {
+    log::error("event=exit_watch_failed error={}", log::field(started.error().to_string()));
+    return;
+  }
+  {
+    const std::lock_guard lock{watcher_mutex_};
+    watcher_ = std::move(*started);
+  }
+  const auto seen = observe();
+  if (!seen) return;
+  for (const auto& instance : *seen)
+    if (instance.pid != 0) arm(instance.id);
+}
+
+Status ContainerRuntime::maintain_logs() {
+  HF_ASSIGN(const auto seen, observe());
+  std::set<InstanceId> present;
+  Status first = ok();
+  for (const auto& instance : seen) {
+    present.insert(instance.id);
+    auto done = rotate_log(host_.paths, instance.service, instance.id, log_max_size_);
+    if (!done && first) first = std::move(done).error().in("rotate log of " + instance.id.str());
+  }
+  HF_TRY(first);
+  return prune_logs(host_.paths, present, host_.clock.wall());
+}
+
+Result<std::vector<std::string>> ContainerRuntime::last_lines(const InstanceId& id,
+                                                              std::size_t count) const {
+  HF_TRY(check_id(id));
+  HF_ASSIGN(const auto record, read_record(host_, id));
+  LogStream stream{id, host_.paths.log(record.service, id)};
+  std::vector<std::string> lines;
+  while (stream.peek() != nullptr) {
+    lines.push_back(printable(stream.take().text));
+    if (lines.size() > 2 * count + 64)
+      lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  }
+  if (lines.size() > count)
+    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  return lines;
+}
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,107 @@
+#pragma once
+/// \file
+/// Instances as containers: an OCI runtime under conmon, both from the distribution.
+
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/base/strong.hpp"
+#include "deploy/network/attachments.hpp"
+#include "deploy/runtime/exit_watcher.hpp"
+#include "deploy/runtime/host.hpp"
+#include "deploy/runtime/instances.hpp"
+#include "deploy/runtime/observer.hpp"
+#include "proto/config/agent_config.hpp"
+
+namespace holdfast::deploy::runtime {
+
+struct RuntimeOptions {
+  std::filesystem::path state_dir;
+  std::filesystem::path run_dir;  ///< on a tmpfs, so that a reboot empties it
+  std::string instance = "main";  ///< of the agent: names the parent of all control groups
+  proto::RuntimeChoice runtime = proto::RuntimeChoice::automatic;
+  Bytes log_max_size{10U << 20};  ///< of one file; two are kept
+  std::vector<std::string> allowed_host_paths;
+};
+
+/// Adopts whatever an earlier life of the agent left in the same directories: nothing is restarted
+/// for it.
+class ContainerRuntime final : public Instances, public InstanceControl {
+ public:
+  /// Probes the host once. `clock` and `attachments` outlive the object.
+  /// Errors: runtime, conmon (what to install or to change), io.
+  [[nodiscard]] static Result<std::unique_ptr<ContainerRuntime>> open(
+      const RuntimeOptions& options, const Clock& clock, network::Attachments& attachments);
+  ~ContainerRuntime() override = default;
+
+  Result<std::vector<ObservedInstance>> observe() override;
+  Status create(const InstanceSpec& spec, const std::stop_token& stop) override;
+  Status restart(const InstanceId& id, const std::stop_token& stop) override;
+  Status stop(const InstanceId& id, Milliseconds timeout, const std::stop_token& stop) override;
+  Status remove(const InstanceId& id, const std::stop_token& stop) override;
+
+  Status freeze(const InstanceId& id) override;
+  Status thaw(const InstanceId& id) override;
+  Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
+                          Milliseconds timeout, const std::stop_token& stop) override;
+  Status set_hosts(const HostsTable& hosts) override;
+  void watch_exits(std::function<void(const InstanceId&)> on_exit) override;
+
+  /// Rotates logs that have grown too large and deletes old ones. For every resync; ≤ 1 ms when
+  /// there is nothing to do.
+  Status maintain_logs();
+
+  /// The last lines an instance wrote, oldest first, printable; for the report of a failure.
+  /// Errors: not_found.
+  Result<std::vector<std::string>> last_lines(const InstanceId& id, std::size_t count) const;
+
+  /// "runc 1.1.5, conmon version 2.1.6", for `doctor` and the log.
+  [[nodiscard]] std::string description() const {
+    return host_.runtime.version() + ", " + conmon_version_;
+  }
+
+ private:
+  /// Serialises the calls for one instance and shows which are in progress.
+  class Turn {
+   public:
+    Turn(ContainerRuntime& runtime, const InstanceId& id);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    ContainerRuntime& runtime_;
+    InstanceId id_;
+  };
+
+  ContainerRuntime(Host host, Bytes log_max_size, std::string conmon_version)
+      : host_(std::move(host)),
+        log_max_size_(log_max_size),
+        conmon_version_(std::move(conmon_version)),
+        observer_(host_) {}
+
+  [[nodiscard]] std::set<InstanceId> in_progress();
+  void arm(const InstanceId& id);
+  void disarm(const InstanceId& id);
+
+  const Host host_;
+  const Bytes log_max_size_;
+  const std::string conmon_version_;
+  Observer observer_;
+  std::mutex turns_mutex_;
+  std::condition_variable turns_changed_;
+  std::set<InstanceId> turns_;
+  std::mutex hosts_mutex_;
+  std::mutex watcher_mutex_;
+  std::unique_ptr<ExitWatcher> watcher_;
+};
+
+}  // namespace holdfast::deploy::runtime

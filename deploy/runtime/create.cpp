@@ -1,0 +1,145 @@
+#include <fmt/format.h>
+
+#include "common/os/file.hpp"
+#include "deploy/runtime/capabilities.hpp"
+#include "deploy/runtime/command.hpp"
+#include "deploy/runtime/etc_files.hpp"
+#include "deploy/runtime/lifecycle.hpp"
+#include "deploy/runtime/mounts.hpp"
+#include "deploy/runtime/rootfs.hpp"
+#include "deploy/runtime/user.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+Limits limits_of(const proto::Resources& resources) {
+  Limits limits;
+  if (resources.memory) limits.memory_bytes = resources.memory->value();
+  limits.millicpus = resources.millicpus;
+  if (resources.pids) limits.pids = *resources.pids;
+  return limits;
+}
+
+Result<InstanceRecord> make_record(const InstanceSpec& spec) {
+  HF_ASSIGN(const int signal, stop_signal(spec.wanted, spec.image.config));
+  return InstanceRecord{.id = spec.id,
+                        .boot_id = boot_id(),
+                        .service = spec.service,
+                        .generation = spec.generation,
+                        .run_hash = spec.wanted.run_hash,
+                        .image = spec.image.pinned,
+                        .manifest = spec.image.manifest,
+                        .network = spec.wanted.network,
+                        .limits = limits_of(spec.wanted.resources),
+                        .stop_signal = signal,
+                        .secrets = spec.wanted.secrets};
+}
+
+/// Directories of the bundle and the run directory's side of the instance.
+Status make_places(const Host& host, const InstanceSpec& spec) {
+  HF_TRY(os::make_directories(host.paths.bundle(spec.id) / "etc"));
+  HF_TRY(os::make_directories(host.paths.mount(spec.id)));
+  return os::make_directories(host.paths.log(spec.service, spec.id).parent_path());
+}
+
+Status connect(const Host& host, const InstanceSpec& spec, RunState& run) {
+  constexpr plan::Address kLoopback = 0x7F000001;
+  if (spec.wanted.network == proto::NetworkMode::host) run.address = kLoopback;
+  if (spec.wanted.network != proto::NetworkMode::isolated) return ok();
+  HF_ASSIGN(const auto attachment, host.attachments.attach(spec.id.str()));
+  run.address = attachment.address;
+  run.netns = attachment.netns.string();
+  return ok();
+}
+
+std::string hostname_of(const proto::ServiceName& service) { return service.str().substr(0, 63); }
+
+Status write_etc(const Host& host, const InstanceSpec& spec, const RunState& run) {
+  const auto etc = host.paths.bundle(spec.id) / "etc";
+  const auto write = [&](const char* name, const std::string& text) {
+    return os::write_atomic(etc / name, text, 0644, os::Durability::lazy);
+  };
+  const auto name = hostname_of(spec.service);
+  HF_TRY(write("hosts", hosts_text(name, run.address, spec.hosts)));
+  HF_TRY(write("hostname", name + "\n"));
+  return write("resolv.conf", resolv_for(spec.wanted.network));
+}
+
+Status prepare_secrets(const Host& host, const InstanceSpec& spec, const User& user) {
+  if (spec.wanted.secrets.empty()) return ok();
+  const auto at = host.paths.secrets(spec.id);
+  HF_TRY(os::make_directories(at, 0755));
+  HF_TRY(mount_secret_tmpfs(at));
+  return write_secrets(at, spec.wanted.secrets, user.uid, user.gid);
+}
+
+Result<ProcessSpec> make_process(const InstanceSpec& spec, User user) {
+  HF_ASSIGN(auto args, merged_args(spec.wanted, spec.image.config));
+  HF_ASSIGN(auto env, merged_env(spec.wanted, spec.image.config, user));
+  HF_ASSIGN(auto cwd, working_directory(spec.wanted, spec.image.config));
+  HF_ASSIGN(auto granted, capabilities(spec.wanted.security));
+  return ProcessSpec{.args = std::move(args),
+                     .env = std::move(env),
+                     .cwd = std::move(cwd),
+                     .user = std::move(user),
+                     .capabilities = std::move(granted),
+                     .no_new_privileges = spec.wanted.security.no_new_privileges};
+}
+
+/// Root, user, mounts and config.json; everything that depends on the image.
+Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
+  const auto& security = spec.wanted.security;
+  const auto access = security.read_only ? RootAccess::read_only : RootAccess::writable;
+  HF_ASSIGN(auto root, mount_root(host.paths, spec.id, spec.image, access));
+  HF_ASSIGN(const auto user, service_user(root.get(), security, spec.image.config.user));
+  run.uid = user.uid;
+  run.gid = user.gid;
+  HF_ASSIGN(auto process, make_process(spec, user));
+  HF_TRY(write_etc(host, spec, run));
+  HF_TRY(prepare_secrets(host, spec, user));
+  HF_ASSIGN(auto mounts, service_mounts({.paths = host.paths,
+                                         .id = spec.id,
+                                         .service = spec.wanted,
+                                         .user = user,
+                                         .rule = host.host_paths}));
+  if (security.read_only) {
+    auto all = standard_mounts();
+    all.insert(all.end(), mounts.begin(), mounts.end());
+    HF_ASSIGN(root, add_mount_points(host.paths, spec.id, spec.image, std::move(root), all));
+  }
+  BundleSpec bundle{.process = std::move(process),
+                    .hostname = hostname_of(spec.service),
+                    .rootfs = host.paths.rootfs(spec.id),
+                    .read_only = security.read_only,
+                    .mounts = std::move(mounts),
+                    .network = spec.wanted.network,
+                    .netns = run.netns,
+                    .limits = limits_of(spec.wanted.resources),
+                    .cgroup = host.group(spec.id),
+                    .seccomp = {},
+                    .host = host.facts};
+  if (security.seccomp) bundle.seccomp = seccomp_profile(bundle.process.capabilities);
+  return os::write_atomic(host.paths.bundle(spec.id) / "config.json", config_json(bundle), 0600,
+                          os::Durability::lazy);
+}
+
+}  // namespace
+
+Status create_instance(const Host& host, const InstanceSpec& spec, const std::stop_token& stop) {
+  HF_TRY(check_id(spec.id));
+  HF_ASSIGN(const auto record, make_record(spec));
+  HF_TRY(os::make_directories(host.paths.kept(spec.id)));
+  // The intent, durable, before the first effect: what a power cut leaves behind can be found and
+  // removed.
+  HF_TRY(os::write_atomic(host.paths.record(spec.id), to_json(record)));
+  HF_TRY(make_places(host, spec));
+  RunState run;
+  run.boot_id = boot_id();
+  if (stop.stop_requested()) return Error{Errc::cancelled, "create instance"};
+  HF_TRY(connect(host, spec, run));
+  HF_TRY(make_bundle(host, spec, run));
+  HF_TRY(write_run_state(host, spec.id, run));
+  return start_process(host, record, run, stop);
+}
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,149 @@
+#include "deploy/runtime/observer.hpp"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "common/os/file.hpp"
+#include "deploy/runtime/lifecycle.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+Result<std::vector<plan::InstanceId>> list_ids(const std::filesystem::path& directory) {
+  struct Closer {
+    void operator()(DIR* dir) const { closedir(dir); }
+  };
+  std::vector<plan::InstanceId> ids;
+  const std::unique_ptr<DIR, Closer> dir{opendir(directory.c_str())};
+  if (!dir) {
+    if (errno == ENOENT) return ids;
+    return errno_error(errno, "list " + directory.string());
+  }
+  while (const dirent* entry = readdir(dir.get())) {
+    plan::InstanceId id{entry->d_name};
+    if (check_id(id)) ids.push_back(std::move(id));
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+/// Of a namespace file, followed; 0 when there is none.
+ino_t inode_of(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+/// The part of an id before "-<hash>-<sequence>".
+proto::ServiceName service_of(const plan::InstanceId& id) {
+  auto name = id.str();
+  for (int i = 0; i < 2; ++i)
+    if (const auto dash = name.rfind('-'); dash != std::string::npos) name.resize(dash);
+  return proto::ServiceName{name};
+}
+
+}  // namespace
+
+Result<InstanceRecord> Observer::record(const plan::InstanceId& id) {
+  struct stat info {};
+  const auto path = host_.paths.record(id);
+  if (::stat(path.c_str(), &info) != 0) return errno_error(errno, "stat " + path.string());
+  const std::int64_t time_ns =
+      std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  const std::lock_guard lock{mutex_};
+  const auto found = cache_.find(id);
+  if (found != cache_.end() && found->second.inode == info.st_ino &&
+      found->second.time_ns == time_ns)
+    return found->second.record;
+  HF_ASSIGN(auto fresh, read_record(host_, id));
+  cache_.insert_or_assign(id, Cached{.inode = info.st_ino, .time_ns = time_ns, .record = fresh});
+  return fresh;
+}
+
+Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy) {
+  HF_ASSIGN(const auto ids, list_ids(host_.paths.instances()));
+  std::vector<ObservedInstance> out;
+  out.reserve(ids.size());
+  for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id)));
+  const std::lock_guard lock{mutex_};
+  std::erase_if(cache_, [&](const auto& entry) {
+    return !std::binary_search(ids.begin(), ids.end(), entry.first);
+  });
+  return out;
+}
+
+ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progress) {
+  const auto known = record(id);
+  if (!known) {
+    const auto unknown = proto::Digest::of({});
+    ObservedInstance seen{.id = id,
+                          .service = service_of(id),
+                          .generation = 0,
+                          .run_hash = unknown,
+                          .image = unknown,
+                          .manifest = unknown,
+                          .exit = {},
+                          .deviations = {}};
+    seen.state = in_progress ? InstanceState::creating : InstanceState::broken;
+    seen.deviations.push_back("record: " + known.error().what());
+    return seen;
+  }
+  ObservedInstance seen{.id = id,
+                        .service = known->service,
+                        .generation = known->generation,
+                        .run_hash = known->run_hash,
+                        .image = known->image,
+                        .manifest = known->manifest,
+                        .exit = {},
+                        .deviations = {}};
+  add_state(seen, *known, in_progress);
+  return seen;
+}
+
+void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known,
+                         bool in_progress) const {
+  const auto run = read_run_state(host_, seen.id);
+  if (!run || (run->starts == 0 && run->phase != Phase::started)) {
+    seen.state = in_progress ? InstanceState::creating : InstanceState::broken;
+    return;
+  }
+  seen.address = run->address;
+  seen.starts = run->starts;
+  seen.started = WallTime{Milliseconds{run->started_wall_ms}};
+  seen.started_boot = BootTime{std::chrono::nanoseconds{run->started_boot_ns}};
+  if (run->phase != Phase::started) {
+    seen.state = InstanceState::exited;
+    seen.exit = run->last_exit;
+    return;
+  }
+  if (!alive(run->init)) {
+    seen.state = InstanceState::exited;
+    seen.exit = read_exit(host_, seen.id);
+    return;
+  }
+  seen.pid = run->init.pid;
+  const bool frozen = host_.cgroups.frozen(host_.group(seen.id));
+  seen.state = !alive(run->conmon) ? InstanceState::unsupervised
+               : frozen            ? InstanceState::frozen
+                                   : InstanceState::running;
+  add_deviations(seen, known, *run);
+}
+
+void Observer::add_deviations(ObservedInstance& seen, const InstanceRecord& known,
+                              const RunState& run) const {
+  seen.deviations = host_.cgroups.deviations(host_.group(seen.id), known.limits);
+  if (!run.netns.empty()) {
+    const auto pinned = inode_of(run.netns);
+    if (pinned == 0) {
+      seen.deviations.emplace_back("network: its namespace is no longer pinned");
+    } else if (pinned != inode_of(fmt::format("/proc/{}/ns/net", seen.pid))) {
+      seen.deviations.emplace_back("network: the process is not in the namespace of the instance");
+    }
+  }
+}
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,46 @@
+#pragma once
+/// \file
+/// What is really there: records, run states, exit files, /proc and control groups. No process is
+/// started for it.
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "deploy/runtime/host.hpp"
+#include "deploy/runtime/instances.hpp"
+#include "deploy/runtime/record.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// Thread safe. Parsed records are kept by inode and time of the file: they are replaced by rename
+/// only.
+class Observer {
+ public:
+  explicit Observer(const Host& host) : host_(host) {}
+
+  /// `busy`: instances that a call of this agent works on now; a half made one is `creating` then,
+  /// `broken` else.
+  [[nodiscard]] Result<std::vector<ObservedInstance>> observe(
+      const std::set<plan::InstanceId>& busy);
+
+ private:
+  struct Cached {
+    std::uint64_t inode = 0;
+    std::int64_t time_ns = 0;
+    InstanceRecord record;
+  };
+  [[nodiscard]] Result<InstanceRecord> record(const plan::InstanceId& id);
+  [[nodiscard]] ObservedInstance observe_one(const plan::InstanceId& id, bool in_progress);
+  void add_state(ObservedInstance& seen, const InstanceRecord& record, bool in_progress) const;
+  void add_deviations(ObservedInstance& seen, const InstanceRecord& record,
+                      const RunState& run) const;
+
+  const Host& host_;
+  std::mutex mutex_;
+  std::map<plan::InstanceId, Cached> cache_;
+};
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,56 @@
+#pragma once
+/// \file
+/// All path arithmetic of the runtime.
+///
+/// ```
+/// state_dir/                         survives a reboot
+///   instances/<id>/instance.json     what the instance was created from; written before its first
+///   effect instances/<id>/top               lower that holds mount points the image lacks
+///   (read-only root) instances/<id>/{upper,work}      only where the root is writable
+///   volumes/<name>                   named volumes, never removed by the runtime
+///   logs/<service>/<id>.log[.1]      k8s-file lines of conmon; .1 is the older half
+/// run_dir/                           tmpfs
+///   runtime/                         state of the OCI runtime (--root)
+///   exits/<id>                       exit code, written by conmon
+///   instances/<id>/                  the bundle: config.json, run.json, pidfiles,
+///   etc/{hosts,hostname,resolv.conf}, ctl mnt/                             private mount
+///   mnt/<id>/rootfs, mnt/<id>/secrets, mnt/<id>/vol
+/// ```
+
+#include <filesystem>
+#include <string>
+
+#include "deploy/plan/model.hpp"
+
+namespace holdfast::deploy::runtime {
+
+struct Paths {
+  std::filesystem::path state_dir;
+  std::filesystem::path run_dir;
+
+  using Path = std::filesystem::path;
+  [[nodiscard]] Path instances() const { return state_dir / "instances"; }
+  [[nodiscard]] Path kept(const plan::InstanceId& id) const { return instances() / id.str(); }
+  [[nodiscard]] Path record(const plan::InstanceId& id) const { return kept(id) / "instance.json"; }
+  [[nodiscard]] Path volume(const std::string& name) const { return state_dir / "volumes" / name; }
+  [[nodiscard]] Path logs() const { return state_dir / "logs"; }
+  [[nodiscard]] Path log(const proto::ServiceName& service, const plan::InstanceId& id) const {
+    return logs() / service.str() / (id.str() + ".log");
+  }
+
+  [[nodiscard]] Path runtime_root() const { return run_dir / "runtime"; }
+  [[nodiscard]] Path exits() const { return run_dir / "exits"; }
+  [[nodiscard]] Path exit_file(const plan::InstanceId& id) const { return exits() / id.str(); }
+  [[nodiscard]] Path bundles() const { return run_dir / "instances"; }
+  [[nodiscard]] Path bundle(const plan::InstanceId& id) const { return bundles() / id.str(); }
+  [[nodiscard]] Path run_state(const plan::InstanceId& id) const { return bundle(id) / "run.json"; }
+  [[nodiscard]] Path hosts(const plan::InstanceId& id) const {
+    return bundle(id) / "etc" / "hosts";
+  }
+  [[nodiscard]] Path mounts() const { return run_dir / "mnt"; }
+  [[nodiscard]] Path mount(const plan::InstanceId& id) const { return mounts() / id.str(); }
+  [[nodiscard]] Path rootfs(const plan::InstanceId& id) const { return mount(id) / "rootfs"; }
+  [[nodiscard]] Path secrets(const plan::InstanceId& id) const { return mount(id) / "secrets"; }
+};
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,230 @@
+#include "common/os/process.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "common/base/text.hpp"
+#include "common/os/file.hpp"
+#include "deploy/runtime/confinement.hpp"
+#include "deploy/runtime/conmon.hpp"
+#include "deploy/runtime/lifecycle.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+/// Waits for the end of exactly this process; true when it is over.
+bool wait_gone(const Host& host, const ProcessId& process, Milliseconds timeout,
+               const std::stop_token& stop) {
+  auto pidfd = os::open_pidfd(process.pid);
+  if (!pidfd || !alive(process)) return true;
+  const BootTime deadline = host.clock.boot() + timeout;
+  while (!stop.stop_requested()) {
+    const auto left = std::chrono::ceil<Milliseconds>(deadline - host.clock.boot());
+    if (left.count() <= 0) return !alive(process);
+    constexpr Milliseconds kStopCheck{200};
+    pollfd waiting{pidfd->get(), POLLIN, 0};
+    if (::poll(&waiting, 1, static_cast<int>(std::min(left, kStopCheck).count())) > 0) return true;
+  }
+  return false;
+}
+
+/// To exactly this process, also when its pid has been given away meanwhile.
+void send_signal(const ProcessId& process, int signo) {
+  const auto pidfd = os::open_pidfd(process.pid);
+  if (!pidfd || !alive(process)) return;
+  syscall(SYS_pidfd_send_signal, pidfd->get(), signo, nullptr, 0);
+}
+
+/// The exit file is there, or nobody is left to write one.
+void wait_exit_file(const Host& host, const plan::InstanceId& id, const RunState& run,
+                    Milliseconds timeout) {
+  const BootTime deadline = host.clock.boot() + timeout;
+  constexpr Milliseconds kStep{2};
+  while (!read_exit(host, id) && alive(run.conmon) && host.clock.boot() < deadline)
+    os::sleep_until(host.clock.boot() + kStep, {});
+}
+
+void remember(Status& first, Status step) {
+  if (first && !step) first = std::move(step);
+}
+
+/// What the configuration asked for, read back from config.json by the runtime's own words in
+/// /proc.
+Result<Confinement> wanted_confinement(const Host& host, const plan::InstanceId& id) {
+  HF_ASSIGN(const auto config, os::read_file(host.paths.bundle(id) / "config.json"));
+  return confinement_of(config);
+}
+
+Status place_supervisor(const Host& host, pid_t pid) {
+  // The last instance of the agent may be removing the group at this moment: make it again.
+  constexpr int kTries = 3;
+  Status done = ok();
+  for (int i = 0; i < kTries; ++i)
+    if (done = host.cgroups.adopt(host.supervisors(), pid); done) return done;
+  return std::move(done).error().in("move conmon to its own control group");
+}
+
+}  // namespace
+
+Status check_id(const plan::InstanceId& id) {
+  constexpr std::size_t kMax = 64;
+  const auto& text = id.str();
+  const auto alnum = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  const bool good = !text.empty() && text.size() <= kMax && alnum(text.front()) &&
+                    std::all_of(text.begin(), text.end(), [&](char c) {
+                      return alnum(c) || c == '_' || c == '.' || c == '-';
+                    });
+  if (good) return ok();
+  return Error{Errc::usage, fmt::format("{} is not an instance id", printable(text))};
+}
+
+Result<InstanceRecord> read_record(const Host& host, const plan::InstanceId& id) {
+  HF_ASSIGN(const auto text, os::read_file(host.paths.record(id), 1U << 20));
+  return parse_record(text);
+}
+
+Result<RunState> read_run_state(const Host& host, const plan::InstanceId& id) {
+  HF_ASSIGN(const auto text, os::read_file(host.paths.run_state(id), 64U << 10));
+  HF_ASSIGN(auto run, parse_run_state(text));
+  if (run.boot_id != boot_id()) return Error{Errc::not_found, "the host was rebooted since"};
+  return run;
+}
+
+Status write_run_state(const Host& host, const plan::InstanceId& id, const RunState& run) {
+  return os::write_atomic(host.paths.run_state(id), to_json(run), 0600, os::Durability::lazy);
+}
+
+std::optional<plan::ExitInfo> read_exit(const Host& host, const plan::InstanceId& id) {
+  const auto path = host.paths.exit_file(id);
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+  const auto text = os::read_file(path, 64);
+  const auto code =
+      text ? parse_number(trim(*text)) : Result<std::uint64_t>{Error{Errc::not_found, ""}};
+  if (!code) return std::nullopt;
+  const auto since_epoch =
+      std::chrono::seconds{info.st_mtim.tv_sec} + std::chrono::nanoseconds{info.st_mtim.tv_nsec};
+  // conmon's oom file may come late or, when conmon lost the race with the exit, never: the group's
+  // own count decides too.
+  const bool oom = ::access((host.paths.bundle(id) / "oom").c_str(), F_OK) == 0 ||
+                   host.cgroups.oom_kills(host.group(id)) > 0;
+  return plan::ExitInfo{.code = static_cast<int>(*code),
+                        .oom = oom,
+                        .at = WallTime{std::chrono::duration_cast<Milliseconds>(since_epoch)}};
+}
+
+Status start_process(const Host& host, const InstanceRecord& record, RunState& run,
+                     const std::stop_token& stop) {
+  HF_TRY(os::make_directories(host.paths.exits()));
+  HF_ASSIGN(const auto started,
+            create_supervised({.id = record.id,
+                               .name = record.service.str(),
+                               .bundle = host.paths.bundle(record.id),
+                               .exits = host.paths.exits(),
+                               .log = host.paths.log(record.service, record.id),
+                               .runtime = host.runtime,
+                               .place = [&host](pid_t pid) { return place_supervisor(host, pid); }},
+                              stop));
+  run.init = started.init;
+  run.conmon = started.conmon;
+  run.phase = Phase::created;
+  HF_TRY(write_run_state(host, record.id, run));
+  HF_ASSIGN(const auto wanted, wanted_confinement(host, record.id));
+  HF_TRY(check_confinement(run.init.pid, wanted));
+  if (stop.stop_requested()) return Error{Errc::cancelled, "start the program"};
+  const auto wall = host.clock.wall();
+  const auto boot = host.clock.boot();
+  HF_TRY(host.runtime.start(record.id, host.paths.bundle(record.id) / "runtime.log", stop));
+  run.phase = Phase::started;
+  run.starts += 1;
+  run.started_wall_ms = wall.time_since_epoch().count();
+  run.started_boot_ns = boot.time_since_epoch().count();
+  run.last_exit.reset();
+  return write_run_state(host, record.id, run);
+}
+
+Status clear_process(const Host& host, const plan::InstanceId& id, const RunState& run) {
+  constexpr Milliseconds kKillWait{5'000};
+  constexpr Milliseconds kConmonWait{1'000};
+  const auto group = host.group(id);
+  Status first = ok();
+  if (host.cgroups.frozen(group)) remember(first, host.cgroups.thaw(group));
+  send_signal(run.init, SIGKILL);
+  remember(first, host.cgroups.kill_all(group));
+  if (!wait_gone(host, run.init, kKillWait, {}))
+    remember(first, Error{Errc::timed_out, fmt::format("process {} does not end", run.init.pid)});
+  std::error_code ignored;
+  if (std::filesystem::exists(host.paths.runtime_root() / id.str(), ignored))
+    remember(first, host.runtime.remove(id));
+  const auto from_file = identify_file(host.paths.bundle(id) / "conmon.pid");
+  const ProcessId conmon = run.conmon.pid != 0 ? run.conmon : from_file ? *from_file : ProcessId{};
+  if (conmon.pid != 0 && !wait_gone(host, conmon, kConmonWait, {})) end_conmon(conmon);
+  for (const char* name :
+       {"pidfile", "conmon.pid", "oom", "exit", "ctl", "winsz", "attach", "runtime.log"})
+    ::unlink((host.paths.bundle(id) / name).c_str());
+  ::unlink(host.paths.exit_file(id).c_str());
+  return first;
+}
+
+Status restart_instance(const Host& host, const plan::InstanceId& id, const std::stop_token& stop) {
+  HF_TRY(check_id(id));
+  HF_ASSIGN(const auto record, read_record(host, id));
+  HF_ASSIGN(auto run, read_run_state(host, id));
+  if (run.phase == Phase::started && alive(run.init))
+    return Error{Errc::conflict, fmt::format("{} is running", id.str())};
+  if (!run.netns.empty()) {
+    HF_ASSIGN(const auto attachment, host.attachments.find(id.str()));
+    if (!attachment)
+      return Error{Errc::runtime, "its network namespace is gone"}.hint("it is created anew");
+  }
+  if (auto exit = read_exit(host, id)) run.last_exit = exit;
+  const RunState before = run;
+  run.phase = Phase::preparing;
+  run.init = {};
+  run.conmon = {};
+  HF_TRY(write_run_state(host, id, run));
+  HF_TRY(clear_process(host, id, before));
+  HF_TRY(write_secrets(host.paths.secrets(id), record.secrets, run.uid, run.gid));
+  auto started = start_process(host, record, run, stop);
+  if (!started) {
+    const RunState failed = run;
+    run = before;
+    run.phase = Phase::preparing;
+    HF_TRY(clear_process(host, id, failed));
+    HF_TRY(write_run_state(host, id, run));
+  }
+  return started;
+}
+
+Status stop_instance(const Host& host, const plan::InstanceId& id, Milliseconds timeout,
+                     const std::stop_token& stop) {
+  HF_TRY(check_id(id));
+  const auto run = read_run_state(host, id);
+  const auto record = read_record(host, id);
+  if (!run || !record || !alive(run->init)) return ok();
+  const auto group = host.group(id);
+  // Signalled first: what was frozen sees the signal before it does anything else.
+  send_signal(run->init, record->stop_signal);
+  if (host.cgroups.frozen(group)) HF_TRY(host.cgroups.thaw(group));
+  if (!wait_gone(host, run->init, timeout, stop)) {
+    if (stop.stop_requested()) return Error{Errc::cancelled, "stop instance"};
+    send_signal(run->init, SIGKILL);
+    constexpr Milliseconds kKillWait{5'000};
+    if (!wait_gone(host, run->init, kKillWait, {}))
+      return Error{Errc::timed_out,
+                   fmt::format("process {} does not end after SIGKILL", run->init.pid)}
+          .hint("it hangs in the kernel: see its stack in /proc");
+  }
+  constexpr Milliseconds kExitFileWait{2'000};
+  wait_exit_file(host, id, *run, kExitFileWait);
+  return ok();
+}
+
+}  // namespace holdfast::deploy::runtime

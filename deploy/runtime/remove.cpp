@@ -1,0 +1,62 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/os/file.hpp"
+#include "common/os/process.hpp"
+#include "deploy/runtime/lifecycle.hpp"
+#include "deploy/runtime/mounts.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+/// A group is busy for a moment after its last process ended.
+Status remove_group(const Host& host, const plan::InstanceId& id) {
+  constexpr Milliseconds kStep{2};
+  constexpr int kTries = 500;
+  for (int i = 0; i < kTries; ++i) {
+    if (host.cgroups.remove(host.group(id))) return ok();
+    HF_TRY(host.cgroups.kill_all(host.group(id)));
+    os::sleep_until(host.clock.boot() + kStep, {});
+  }
+  return Error{Errc::busy, fmt::format("control group {} still has processes", host.group(id))};
+}
+
+/// An empty log tells nothing; one with lines is kept for `holdfast logs` until it is old
+/// (logs.hpp).
+void remove_empty_log(const Host& host, const plan::InstanceId& id) {
+  const auto record = read_record(host, id);
+  if (!record) return;
+  const auto log = host.paths.log(record->service, id);
+  std::error_code ignored;
+  if (std::filesystem::file_size(log, ignored) == 0 && !ignored) ::unlink(log.c_str());
+}
+
+}  // namespace
+
+Status remove_instance(const Host& host, const plan::InstanceId& id) {
+  HF_TRY(check_id(id));
+  Status first = ok();
+  const auto step = [&first](Status done, std::string_view what) {
+    if (first && !done) first = std::move(done).error().in(what);
+  };
+  const auto run = read_run_state(host, id);
+  step(clear_process(host, id, run ? *run : RunState{}), "end its processes");
+  step(unmount_below(host.paths.mount(id)), "unmount");
+  step(remove_group(host, id), "remove its control group");
+  step(host.attachments.detach(id.str()), "detach its network");
+  remove_empty_log(host, id);
+  step(os::remove_tree(host.paths.mount(id)), "remove its mount points");
+  step(os::remove_tree(host.paths.bundle(id)), "remove its bundle");
+  // Last, and only when nothing else is left: while the record exists, the instance is seen and
+  // removed again.
+  if (first) step(os::remove_tree(host.paths.kept(id)), "remove its record");
+  // Groups with anything in them stay; so this takes effect with the last instance of the agent
+  // only.
+  (void)host.cgroups.remove_empty(host.supervisors());
+  (void)host.cgroups.remove_empty(host.group_parent);
+  return first;
+}
+
+}  // namespace holdfast::deploy::runtime
