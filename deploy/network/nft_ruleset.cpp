@@ -1,0 +1,114 @@
+#include "deploy/network/nft_ruleset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+namespace holdfast::deploy::network {
+namespace {
+
+using plan::address_text;
+
+// Why each chain is as it is stands in this folder's README.md. No counters and no anonymous sets: the rules as the kernel
+// lists them are compared with what was loaded, so they must not change by themselves.
+constexpr std::string_view kRules = R"(
+  chain guard {{
+    type filter hook prerouting priority -310; policy accept;
+    iifname "lo" accept
+    ip daddr 127.0.0.0/8 drop
+    ip saddr 127.0.0.0/8 drop
+  }}
+  chain route {{
+    ip daddr {services} dnat to ip saddr . ip daddr map @staged
+    ip daddr {services} dnat to ip daddr map @services
+    ip daddr {services} return
+    dnat ip to ip daddr . meta l4proto . th dport map @ports
+    fib daddr type local dnat ip to meta l4proto . th dport map @any_ports
+  }}
+  chain prerouting {{
+    type nat hook prerouting priority -105; policy accept;
+    jump route
+  }}
+  chain output {{
+    type nat hook output priority -105; policy accept;
+    jump route
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority 95; policy accept;
+    ip saddr . ip daddr @hairpin masquerade
+    ip saddr 127.0.0.0/8 ip daddr {subnet} masquerade
+    ip saddr {services} ip daddr {subnet} masquerade
+    ip saddr {subnet} ip daddr != {subnet} masquerade
+  }}
+  chain input {{
+    type filter hook input priority 0; policy accept;
+    ip daddr {services} meta l4proto tcp reject with tcp reset
+    ip daddr {services} reject
+  }}
+}}
+)";
+
+std::string_view name_of(proto::Transport transport) { return transport == proto::Transport::tcp ? "tcp" : "udp"; }
+
+std::string endpoint_text(const Endpoint& endpoint) {
+  return fmt::format("{} . {}", address_text(endpoint.address), endpoint.port);
+}
+
+void append_set(std::string& text, std::string_view kind, std::string_view name, std::string_view type,
+                const std::vector<std::string>& elements) {
+  text += fmt::format("  {} {} {{\n    type {};\n", kind, name, type);
+  if (!elements.empty()) text += fmt::format("    elements = {{ {} }}\n", fmt::join(elements, ", "));
+  text += "  }\n";
+}
+
+void append_sets(std::string& text, const RoutingTable& routing) {
+  std::vector<std::string> ports;
+  std::vector<std::string> any_ports;
+  std::vector<std::string> services;
+  std::vector<std::string> staged;
+  std::set<Address> instances;
+  for (const auto& [key, endpoint] : routing.ports) {
+    const auto rest = fmt::format("{} . {} : {}", name_of(key.transport), key.port, endpoint_text(endpoint));
+    if (key.host_ip == 0) any_ports.push_back(rest);
+    if (key.host_ip != 0) ports.push_back(fmt::format("{} . {}", address_text(key.host_ip), rest));
+    instances.insert(endpoint.address);
+  }
+  for (const auto& [address, instance] : routing.services) {
+    services.push_back(fmt::format("{} : {}", address_text(address), address_text(instance)));
+    instances.insert(instance);
+  }
+  for (const auto& [key, instance] : routing.staged) {
+    staged.push_back(fmt::format("{} . {} : {}", address_text(key.first), address_text(key.second), address_text(instance)));
+    instances.insert(instance);
+  }
+  std::vector<std::string> hairpin;
+  for (const auto instance : instances) hairpin.push_back(fmt::format("{0} . {0}", address_text(instance)));
+  append_set(text, "map", "ports", "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service", ports);
+  append_set(text, "map", "any_ports", "inet_proto . inet_service : ipv4_addr . inet_service", any_ports);
+  append_set(text, "map", "services", "ipv4_addr : ipv4_addr", services);
+  append_set(text, "map", "staged", "ipv4_addr . ipv4_addr : ipv4_addr", staged);
+  append_set(text, "set", "hairpin", "ipv4_addr . ipv4_addr", hairpin);
+}
+
+}  // namespace
+
+std::string table_name(const RulesetOptions& options) {
+  std::string name = "holdfast_" + options.instance;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+std::string render_ruleset(const RulesetOptions& options, const RoutingTable& routing) {
+  const auto table = table_name(options);
+  // `add` first, so that the delete of a table that is not there does not fail.
+  std::string text = fmt::format("add table ip {0}\ndelete table ip {0}\ntable ip {0} {{\n", table);
+  text += fmt::format("  comment \"holdfast agent {}: changed by the agent only\"\n", options.instance);
+  append_sets(text, routing);
+  text += fmt::format(fmt::runtime(kRules), fmt::arg("services", options.service_subnet.str()),
+                      fmt::arg("subnet", options.subnet.str()));
+  return text;
+}
+
+}  // namespace holdfast::deploy::network
