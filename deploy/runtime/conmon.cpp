@@ -21,6 +21,7 @@ namespace json = boost::json;
 constexpr int kStartPipe = 3;
 constexpr int kSyncPipe = 4;
 constexpr std::size_t kMaxSync = 64U << 10;
+constexpr const char* kComplaints = "conmon.err";  ///< what it writes before it has a log
 
 std::vector<std::string> arguments(const ConmonRequest& r) {
   std::vector<std::string> argv{"conmon",
@@ -106,8 +107,10 @@ std::vector<pid_t> children_of(pid_t pid) {
 
 Result<Supervised> finish(const ConmonRequest& request, const std::string& line) {
   if (line.empty()) {
-    return Error{Errc::conmon, "conmon ended without an answer"}.hint(
-        "see the system's log for conmon's own message");
+    const auto said = os::read_file(request.bundle / kComplaints, kMaxSync);
+    return Error{Errc::conmon, fmt::format("conmon ended without an answer: {}",
+                                           said ? printable(trim(*said)) : "")}
+        .hint("conmon --version must say 2.0 or newer");
   }
   HF_ASSIGN(const auto message, parse_sync(line));
   if (message.pid <= 0) {
@@ -149,24 +152,27 @@ Result<Supervised> create_supervised(const ConmonRequest& request, const std::st
   HF_ASSIGN(auto start_pipe, os::make_pipe());
   HF_ASSIGN(auto sync_pipe, os::make_pipe());
   HF_ASSIGN(const auto null, os::open_file("/dev/null", O_RDWR));
+  HF_ASSIGN(const auto complaints,
+            os::open_file(request.bundle / kComplaints, O_WRONLY | O_CREAT | O_TRUNC, 0600));
   auto spawned =
       os::Process::spawn({.argv = arguments(request),
                           .env = {os::kChildPath, fmt::format("_OCI_STARTPIPE={}", kStartPipe),
                                   fmt::format("_OCI_SYNCPIPE={}", kSyncPipe)},
                           .fds = {{null.get(), 0},
                                   {null.get(), 1},
-                                  {null.get(), 2},
+                                  {complaints.get(), 2},
                                   {start_pipe.first.get(), kStartPipe},
                                   {sync_pipe.second.get(), kSyncPipe}},
                           .directory = request.bundle.string(),
                           .new_session = false});
   if (!spawned) return Error{Errc::conmon, spawned.error().what()}.hint("apt install conmon");
-  start_pipe.first.reset();
   sync_pipe.second.reset();
   const BootTime deadline = SystemClock{}.boot() + kRuntimeTimeout;
   HF_TRY(request.place(spawned->pid()));
   HF_TRY(os::write_all(start_pipe.second.get(), "x"));
   start_pipe.second.reset();
+  start_pipe.first
+      .reset();  // kept open until here: a conmon that ended early must not raise SIGPIPE
   // It forks twice and its parent ends with 0 even when the container could not be created: only
   // the pipe tells.
   auto ended = spawned->wait(deadline, stop);

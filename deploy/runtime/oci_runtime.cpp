@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/json.hpp>
@@ -28,6 +29,16 @@ Result<os::RunResult> call(std::vector<std::string> argv, Milliseconds timeout,
                   .timeout = timeout,
                   .output_limit = output_limit},
                  stop);
+}
+
+/// conmon wants an absolute path; empty where it is not installed.
+std::string locate(const std::string& name) {
+  const std::string_view path = std::string_view{os::kChildPath}.substr(5);
+  for (const auto directory : split(path, ':'))
+    if (auto candidate = fmt::format("{}/{}", directory, name);
+        ::access(candidate.c_str(), X_OK) == 0)
+      return candidate;
+  return {};
 }
 
 /// "runc 1.1.5" from "runc version 1.1.5+ds1\ncommit: …".
@@ -118,7 +129,12 @@ Result<OciRuntime> OciRuntime::probe(proto::RuntimeChoice choice, const std::fil
   if (choice != proto::RuntimeChoice::runc) candidates.emplace_back("crun");
   std::string why;
   for (const auto& name : candidates) {
-    const auto answer = call({name, "--version"}, kProbeTimeout);
+    const auto program = locate(name);
+    if (program.empty()) {
+      why += fmt::format("{}{} is not installed", why.empty() ? "" : "; ", name);
+      continue;
+    }
+    const auto answer = call({program, "--version"}, kProbeTimeout);
     if (!answer || !os::succeeded(answer->status)) {
       why +=
           fmt::format("{}{}", why.empty() ? "" : "; ",
@@ -133,7 +149,7 @@ Result<OciRuntime> OciRuntime::probe(proto::RuntimeChoice choice, const std::fil
       continue;
     }
     HF_TRY(os::make_directories(root));
-    return OciRuntime{name, version, root};
+    return OciRuntime{program, version, root};
   }
   return Error{Errc::runtime, "no OCI runtime works here: " + why}.hint(
       "apt install runc, and runtime: runc in agent.yaml");
