@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""Services come, go and change one by one; what did not change is not touched."""
+import os
+import signal
+from pathlib import Path
+
+import fixture
+
+
+def started_at(pid):
+    """Start time in clock ticks since boot (proc(5), field 22)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+
+
+class Services(fixture.AgentCase):
+    def test_a_service_added_or_removed_leaves_the_others_alone(self):
+        self.applied({"web": self.web()})
+        web = self.agent.pids()["web"]
+        self.applied({"web": self.web(), "extra": self.small()})
+        self.assertEqual(self.agent.pids()["web"], web)
+        self.assertEqual(self.agent.service("extra")["state"], "running")
+        self.applied({"web": self.web()})
+        self.assertEqual(self.agent.pids(), {"web": web})
+        fixture.wait_until("the removed service is gone", lambda: len(self.agent.traces()["namespaces"]) == 1, 15)
+
+    def test_an_environment_change_starts_a_new_container_with_it(self):
+        self.applied({"web": self.web(env={"LEVEL": "info"}), "cache": self.redis()})
+        before = self.agent.pids()
+        with fixture.Load(self.port) as load:
+            self.applied({"web": self.web(env={"LEVEL": "debug"}), "cache": self.redis()})
+        self.assert_no_request_failed(load)
+        after = self.agent.pids()
+        self.assertNotEqual(after["web"], before["web"])
+        self.assertEqual(after["cache"], before["cache"])
+        self.assertIn(b"LEVEL=debug", Path(f"/proc/{after['web']}/environ").read_bytes().split(b"\0"))
+
+    def test_a_change_of_policy_takes_effect_without_a_restart(self):
+        self.applied({"web": self.web()})
+        before = self.agent.pids()
+        health = {"http": "http://:8080/healthz", "interval": "300ms", "timeout": "900ms"}
+        done = self.applied({"web": self.web(health=health)})
+        self.assertEqual(done.json["generation"], 2)
+        self.assertEqual(self.agent.pids(), before)
+
+    def test_a_service_starts_after_what_it_depends_on_is_healthy(self):
+        slow = {"http": "http://:8080/healthz", "interval": "400ms", "timeout": "1s", "healthy": 3}
+        self.applied({"a-web": self.web(depends_on=["z-base"]), "z-base": self.small(health=slow)})
+        pids = self.agent.pids()
+        gap = (started_at(pids["a-web"]) - started_at(pids["z-base"])) / 100
+        self.assertGreater(gap, 0.7, "three probes 400 ms apart come first")
+
+    def test_services_find_each_other_by_name(self):
+        probe = {"exec": ["/bin/sh", "-c", "/bin/wget -q -O /dev/null http://web:8080/healthz"], "interval": "200ms", "timeout": "2s"}
+        client = {"image": self.images["WEB_V1"], "entrypoint": ["/bin/sleep"], "command": ["1000"], "depends_on": ["web"],
+                  "health": probe, "update": {"soak": "500ms", "drain": "500ms", "deadline": "20s"}, "stop": {"timeout": "1s"}}
+        self.applied({"web": self.web(), "client": client})
+        self.assertEqual(self.agent.service("client")["health"], "healthy")
+
+    def test_a_crashed_container_is_started_again_and_counted(self):
+        self.applied({"web": self.web()})
+        pid = self.agent.pids()["web"]
+        os.kill(pid, signal.SIGKILL)
+        fixture.wait_until("another process serves", lambda: self.agent.service("web")["pid"] not in (0, pid), 15)
+        fixture.wait_until("it is healthy", lambda: self.agent.service("web")["health"] == "healthy", 15)
+        self.assertEqual(fixture.get(self.port), "v1")
+        self.assertEqual(self.agent.service("web")["restarts"], 1)
+
+
+if __name__ == "__main__":
+    fixture.main()
