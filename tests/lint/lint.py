@@ -30,7 +30,7 @@ MAY_INCLUDE = {
 
 # System headers that betray an effect, in the pure rooms.
 IMPURE = re.compile(r"<(fstream|iostream|thread|mutex|condition_variable|sys/(?!types)\S+|unistd\.h|fcntl\.h|csignal|"
-                    r"signal\.h|ctime|time\.h|netinet/\S+|arpa/\S+|dirent\.h|poll\.h|random)>")
+                    r"signal\.h|ctime|time\.h|netinet/(?!in)\S+|dirent\.h|poll\.h|random)>")
 PURE_ROOMS = ("proto", "deploy/plan")
 
 # Library → the places whose .cpp files may see it. A name in `IN_HEADERS` may also appear in that header.
@@ -112,21 +112,34 @@ def includes(root, relative):
 
 
 def targets(root):
-    """Folder → (target, direct DEPS), as the CMake files say."""
+    """Folder → (target, direct DEPS, stems left out of its library), as the CMake files say."""
     rooms = {}
     for relative in files(root, under=ROOMS, suffixes={".txt"}):
         text = re.sub(r"#[^\n]*", "", read(root, relative))
         found = re.search(r"holdfast_library\(\s*(\w+)(.*?)\)", text, re.S)
+        plain = re.search(r"add_library\(\s*(holdfast_\w+) STATIC", text)
         if found:
             deps = re.search(r"\bDEPS\b(.*?)(?:\bPRIVATE\b|\bEXCLUDE\b|$)", found.group(2), re.S)
+            left_out = re.search(r"\bEXCLUDE\b(.*?)(?:\bPRIVATE\b|\bDEPS\b|$)", found.group(2), re.S)
             names = re.findall(r"holdfast_\w+", deps.group(1)) if deps else []
-            rooms[str(relative.parent)] = ("holdfast_" + found.group(1), names)
+            stems = set(re.findall(r"(\w+)\.cpp", left_out.group(1))) if left_out else set()
+            rooms[str(relative.parent)] = ("holdfast_" + found.group(1), names, stems)
+        elif plain:
+            links = re.search(rf"target_link_libraries\(\s*{plain.group(1)}\b(.*?)\)", text, re.S)
+            names = re.findall(r"holdfast_\w+", links.group(1)) if links else []
+            rooms[str(relative.parent)] = (plain.group(1), names, set())
     return rooms
+
+
+def generated(root, include):
+    """True for a header that the CMake file of its folder makes."""
+    cmake = root / Path(include).parent / "CMakeLists.txt"
+    return cmake.is_file() and Path(include).name in cmake.read_text()
 
 
 def closure(rooms):
     """Target → every target it may see through its DEPS."""
-    direct = dict(rooms.values())
+    direct = {name: deps for name, deps, _ in rooms.values()}
     seen = {}
 
     def visit(name):
@@ -155,11 +168,11 @@ def layers(root, _):
                     yield f"{relative}:{number}: {system} in a pure room: move the effect behind a port in deploy/"
                 continue
             where = str(Path(house).parent)
-            if "/" not in house or not (root / house).exists():
+            if "/" not in house or not ((root / house).exists() or generated(root, house)):
                 yield f"{relative}:{number}: \"{house}\" is not rooted at the top of the house or does not exist"
             elif not longest({prefix: 0 for prefix in allowed}, where):
                 yield f"{relative}:{number}: {place} must not include {house}: dependencies point agent → deploy → proto → common"
-            elif relative.parts[0] in ROOMS and own:
+            elif relative.parts[0] in ROOMS and own and relative.stem not in rooms[own][2]:
                 theirs = longest(rooms, where)
                 name = rooms[own][0]
                 if theirs and theirs != own and rooms[theirs][0] not in reach[name]:
