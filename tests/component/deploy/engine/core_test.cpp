@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/os/file.hpp"
+#include "tests/support/fake_ports.hpp"
+
+namespace holdfast::test {
+namespace {
+
+using namespace std::chrono_literals;
+using deploy::plan::InstanceState;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+std::string document(const std::string& version, const std::string& extra = "") {
+  return fmt::format(R"(apiVersion: holdfast/v1
+name: shop
+services:
+  web:
+    image: registry.example.com/shop/web:{0}@sha256:{1}
+    publish: ["8080:80"]
+    update: {{soak: 2s, deadline: 10s}}
+{2})",
+                     version, proto::Digest::of(version).hex(), extra);
+}
+
+class CoreTest : public ::testing::Test {
+ protected:
+  os::TempDir dir_ = os::TempDir::create("/tmp", "holdfast-core").value();
+  FakeHost host_;
+};
+
+TEST_F(CoreTest, AnAppliedDocumentBecomesGood) {
+  Agent agent{host_, dir_.path()};
+  const auto accepted = agent.apply(document("1.0.0"));
+  ASSERT_TRUE(accepted) << accepted.error().to_string();
+  agent.run(10s);
+  const auto now = agent.snapshot();
+  EXPECT_EQ(now->status.state, "converged");
+  EXPECT_EQ(now->status.generation, 1U);
+  ASSERT_THAT(now->history, SizeIs(1));
+  EXPECT_EQ(now->history[0].result, "good");
+  EXPECT_THAT(host_.routing->ports, SizeIs(1));
+  EXPECT_TRUE(agent.ledger().verify()->intact);
+}
+
+TEST_F(CoreTest, TheSameDocumentAgainChangesNothing) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  const auto again = agent.apply(document("1.0.0"));
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(again->changed);
+  agent.run(5s);
+  EXPECT_EQ(host_.creates, 1);
+}
+
+TEST_F(CoreTest, ARollbackNeedsNoPullAndIsNotUndone) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(30s);
+  ASSERT_EQ(agent.snapshot()->status.generation, 2U);
+  const int pulls = host_.pulls;
+  const auto back = agent.rollback();
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(back->generation, 1U);
+  agent.run(5s);
+  EXPECT_EQ(agent.snapshot()->status.generation, 1U);
+  EXPECT_EQ(host_.pulls, pulls);
+  const auto refused = agent.apply(document("2.0.0"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::quarantined);
+  EXPECT_TRUE(agent.apply(document("2.0.1")));
+}
+
+TEST_F(CoreTest, ARollbackIsRefusedWhenAnImageIsMissing) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(30s);
+  host_.local_images.erase(proto::Digest::of("1.0.0"));
+  const auto refused = agent.rollback();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().what(), HasSubstr(proto::Digest::of("1.0.0").short_hex()));
+  EXPECT_EQ(agent.snapshot()->status.generation, 2U);
+}
+
+TEST_F(CoreTest, AVersionThatCannotStartIsRolledBackWithItsReason) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  host_.failing_creates.insert("web");
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(20s);
+  const auto now = agent.snapshot();
+  EXPECT_EQ(now->status.generation, 1U);
+  EXPECT_EQ(now->history[0].result, "failed");
+  EXPECT_THAT(now->history[0].reason, HasSubstr("no such file"));
+  EXPECT_TRUE(now->history[0].quarantined);
+  EXPECT_EQ(now->figures.rollbacks.at("automatic"), 1U);
+}
+
+TEST_F(CoreTest, ARegistryThatIsAwayFailsTheApplyWithoutQuarantine) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  host_.pull_errors.emplace(proto::Digest::of("2.0.0"),
+                            Error{Errc::unreachable, "connection refused"});
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(60s);
+  EXPECT_EQ(agent.snapshot()->status.generation, 1U);
+  EXPECT_EQ(agent.snapshot()->status.state, "converged");
+  EXPECT_FALSE(agent.snapshot()->history[0].quarantined);
+  host_.pull_errors.clear();
+  EXPECT_TRUE(agent.apply(document("2.0.0")));
+}
+
+TEST_F(CoreTest, ATakenPortIsRefusedBeforeAnythingChanges) {
+  Agent agent{host_, dir_.path()};
+  host_.taken_ports.insert({0, proto::Transport::tcp, 8080});
+  const auto refused = agent.apply(document("1.0.0"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::port_in_use);
+  EXPECT_THAT(refused.error().what(), HasSubstr("nginx"));
+  EXPECT_THAT(agent.snapshot()->history, SizeIs(0));
+}
+
+TEST_F(CoreTest, AnAlteredRoutingTableIsRepaired) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  const auto before = *host_.routing;
+  host_.routing.reset();
+  agent.run(60s);
+  EXPECT_EQ(host_.routing, before);
+}
+
+TEST_F(CoreTest, AKilledAgentAdoptsWhatRuns) {
+  {
+    Agent agent{host_, dir_.path()};
+    ASSERT_TRUE(agent.apply(document("1.0.0")));
+    agent.run(10s);
+  }
+  Agent again{host_, dir_.path()};
+  again.run(10s);
+  EXPECT_EQ(again.snapshot()->status.state, "converged");
+  EXPECT_EQ(host_.creates, 1);
+  EXPECT_THAT(host_.instances, SizeIs(1));
+}
+
+TEST_F(CoreTest, AnAgentKilledAtAnyMomentOfARollOutGoesOn) {
+  for (int cut_ms = 0; cut_ms < 6'000; cut_ms += 250) {
+    FakeHost host;
+    const auto dir = os::TempDir::create("/tmp", "holdfast-cut").value();
+    {
+      Agent agent{host, dir.path()};
+      ASSERT_TRUE(agent.apply(document("1.0.0")));
+      agent.run(10s);
+      ASSERT_TRUE(agent.apply(document("2.0.0")));
+      agent.run(Milliseconds{cut_ms});
+    }
+    Agent again{host, dir.path()};
+    again.run(40s);
+    EXPECT_EQ(again.snapshot()->status.generation, 2U) << "cut after " << cut_ms << " ms";
+    EXPECT_EQ(again.snapshot()->status.state, "converged") << "cut after " << cut_ms << " ms";
+    EXPECT_TRUE(again.ledger().verify()->intact);
+  }
+}
+
+TEST_F(CoreTest, OldImagesAreCollectedAndRetainedOnesKept) {
+  Agent agent{host_, dir_.path(), 2};
+  for (const auto* version : {"1.0.0", "2.0.0", "3.0.0", "4.0.0"}) {
+    ASSERT_TRUE(agent.apply(document(version)));
+    agent.run(1000s);
+  }
+  EXPECT_THAT(host_.local_images, SizeIs(2));
+  EXPECT_THAT(host_.local_images, Contains(proto::Digest::of("3.0.0")));
+}
+
+}  // namespace
+}  // namespace holdfast::test

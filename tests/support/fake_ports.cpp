@@ -1,0 +1,147 @@
+#include "tests/support/fake_ports.hpp"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::test {
+
+using namespace deploy;
+using plan::InstanceState;
+
+namespace {
+image::StoredImage stored(const proto::Digest& digest) {
+  return {.pinned = digest, .manifest = digest};
+}
+}  // namespace
+
+Result<image::Pulled> FakeImages::ensure(const proto::ImageRef& ref, const image::ProgressSink&,
+                                         const std::stop_token&) {
+  ++host_.pulls;
+  if (const auto broken = host_.pull_errors.find(ref.digest); broken != host_.pull_errors.end())
+    return broken->second;
+  host_.local_images.insert(ref.digest);
+  return image::Pulled{stored(ref.digest), {}};
+}
+
+Result<image::StoredImage> FakeImages::find(const proto::Digest& digest) {
+  if (!host_.local_images.contains(digest))
+    return Error{Errc::not_found, "image " + digest.short_hex() + " is not here"};
+  return stored(digest);
+}
+
+Result<image::Collected> FakeImages::collect(const std::set<proto::Digest>& keep,
+                                             const std::stop_token&) {
+  const auto gone =
+      std::erase_if(host_.local_images, [&](const auto& digest) { return !keep.contains(digest); });
+  return image::Collected{static_cast<std::uint32_t>(gone), 0, 0};
+}
+
+Result<std::vector<plan::ObservedInstance>> FakeRuntime::observe() {
+  std::vector<plan::ObservedInstance> seen;
+  for (const auto& [id, instance] : host_.instances) seen.push_back(instance);
+  return seen;
+}
+
+Status FakeRuntime::create(const runtime::InstanceSpec& spec, const std::stop_token&) {
+  ++host_.creates;
+  if (host_.failing_creates.contains(spec.service.str()))
+    return Error{Errc::runtime, "exec /bin/web: no such file"};
+  host_.instances.insert_or_assign(spec.id,
+                                   plan::ObservedInstance{.id = spec.id,
+                                                          .service = spec.service,
+                                                          .generation = spec.generation,
+                                                          .run_hash = spec.wanted.run_hash,
+                                                          .image = spec.image.pinned,
+                                                          .manifest = spec.image.manifest,
+                                                          .state = InstanceState::running,
+                                                          .pid = 4242,
+                                                          .address = host_.next_address++,
+                                                          .started = host_.clock.wall(),
+                                                          .started_boot = host_.clock.boot(),
+                                                          .starts = 1});
+  return ok();
+}
+
+Status FakeRuntime::restart(const plan::InstanceId& id, const std::stop_token&) {
+  auto& instance = host_.instances.at(id);
+  instance.state = InstanceState::running;
+  instance.exit.reset();
+  instance.started_boot = host_.clock.boot();
+  ++instance.starts;
+  return ok();
+}
+
+Status FakeRuntime::stop(const plan::InstanceId& id, Milliseconds, const std::stop_token&) {
+  auto& instance = host_.instances.at(id);
+  instance.state = InstanceState::exited;
+  instance.exit = plan::ExitInfo{143, false, host_.clock.wall()};
+  return ok();
+}
+
+Status FakeRuntime::remove(const plan::InstanceId& id, const std::stop_token&) {
+  host_.instances.erase(id);
+  return ok();
+}
+
+Status FakeRuntime::freeze(const plan::InstanceId& id) {
+  host_.instances.at(id).state = InstanceState::frozen;
+  return ok();
+}
+
+Status FakeRuntime::thaw(const plan::InstanceId& id) {
+  host_.instances.at(id).state = InstanceState::running;
+  return ok();
+}
+
+Result<plan::RoutingTable> FakePublisher::observe() {
+  if (!host_.routing) return Error{Errc::not_found, "the table is missing"};
+  return *host_.routing;
+}
+
+Status FakePublisher::apply(const plan::RoutingTable& wanted) {
+  host_.routing = wanted;
+  return ok();
+}
+
+Status FakePublisher::reserve(const std::set<plan::PortKey>& ports) {
+  for (const auto& port : ports) {
+    if (host_.taken_ports.contains(port))
+      return Error{Errc::port_in_use, to_string(port) + " is in use by nginx (pid 77)"};
+  }
+  return ok();
+}
+
+Agent::Agent(FakeHost& host, const std::filesystem::path& state_dir, std::uint32_t retain)
+    : host_(host), images_(host), runtime_(host), publisher_(host) {
+  auto opened = ledger::open_ledger(state_dir);
+  EXPECT_TRUE(opened) << (opened ? "" : opened.error().to_string());
+  ledger_ = std::move(opened).value();
+  proto::AgentConfig config;
+  config.retain = retain;
+  core_ = std::make_unique<engine::Core>(
+      engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *ledger_},
+      engine::Engine::Options{config, {}, {}}, jobs_);
+  const auto loaded = core_->load();
+  EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().to_string());
+}
+
+void Agent::run(BootClock::duration span) {
+  const auto end = host_.clock.boot() + span;
+  while (host_.clock.boot() < end) {
+    const auto due = core_->turn(core_->changed());
+    if (jobs_.deliver()) continue;
+    const auto now = host_.clock.boot();
+    host_.clock.advance(std::max<BootClock::duration>(std::min(due, end) - now, Milliseconds{1}));
+  }
+  core_->turn(true);
+}
+
+Result<proto::api::Accepted> Agent::apply(const std::string& document) {
+  return core_->apply({document, "deployment.yaml", "test", false}, "root (uid 0)",
+                      plan::Trigger::apply);
+}
+
+Result<proto::api::Accepted> Agent::rollback(std::uint64_t to) {
+  return core_->rollback({to, "test", false}, "root (uid 0)");
+}
+
+}  // namespace holdfast::test

@@ -1,0 +1,137 @@
+#pragma once
+/// \file
+/// A host made of values, behind the engine's ports: the ledger is real, everything else is
+/// simulated.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "deploy/engine/core.hpp"
+
+namespace holdfast::test {
+
+class FakeClock final : public Clock {
+ public:
+  [[nodiscard]] WallTime wall() const override { return wall_; }
+  [[nodiscard]] BootTime boot() const override { return boot_; }
+  void advance(BootClock::duration by) {
+    boot_ += by;
+    wall_ += std::chrono::duration_cast<Milliseconds>(by);
+  }
+
+ private:
+  BootTime boot_{std::chrono::hours{1}};
+  WallTime wall_{std::chrono::hours{24 * 365 * 55}};
+};
+
+/// What outlives the agent: images, containers and the kernel's routing.
+struct FakeHost {
+  FakeClock clock;
+  std::set<proto::Digest> local_images;
+  std::map<proto::Digest, Error> pull_errors;
+  int pulls = 0;
+  std::map<deploy::plan::InstanceId, deploy::plan::ObservedInstance> instances;
+  std::set<std::string> failing_creates;  ///< services whose create is refused
+  int creates = 0;
+  std::optional<deploy::plan::RoutingTable> routing = deploy::plan::RoutingTable{};
+  std::set<deploy::plan::PortKey> taken_ports;
+  deploy::plan::Address next_address = 0x0A590002;
+};
+
+class FakeImages final : public deploy::image::Images {
+ public:
+  explicit FakeImages(FakeHost& host) : host_(host) {}
+  Result<deploy::image::Pulled> ensure(const proto::ImageRef&, const deploy::image::ProgressSink&,
+                                       const std::stop_token&) override;
+  Result<deploy::image::StoredImage> find(const proto::Digest&) override;
+  Result<std::set<proto::Digest>> list() override { return host_.local_images; }
+  Result<deploy::image::Collected> collect(const std::set<proto::Digest>& keep,
+                                           const std::stop_token&) override;
+
+ private:
+  FakeHost& host_;
+};
+
+class FakeRuntime final : public deploy::runtime::Instances,
+                          public deploy::runtime::InstanceControl {
+ public:
+  explicit FakeRuntime(FakeHost& host) : host_(host) {}
+  Result<std::vector<deploy::plan::ObservedInstance>> observe() override;
+  Status create(const deploy::runtime::InstanceSpec&, const std::stop_token&) override;
+  Status restart(const deploy::plan::InstanceId&, const std::stop_token&) override;
+  Status stop(const deploy::plan::InstanceId&, Milliseconds, const std::stop_token&) override;
+  Status remove(const deploy::plan::InstanceId&, const std::stop_token&) override;
+  Status freeze(const deploy::plan::InstanceId&) override;
+  Status thaw(const deploy::plan::InstanceId&) override;
+  Result<deploy::runtime::ExecResult> exec(const deploy::plan::InstanceId&,
+                                           const std::vector<std::string>&, Milliseconds,
+                                           const std::stop_token&) override {
+    return deploy::runtime::ExecResult{};
+  }
+  Status set_hosts(const deploy::runtime::HostsTable&) override { return ok(); }
+  void watch_exits(std::function<void(const deploy::plan::InstanceId&)>) override {}
+
+ private:
+  FakeHost& host_;
+};
+
+class FakePublisher final : public deploy::network::Publisher {
+ public:
+  explicit FakePublisher(FakeHost& host) : host_(host) {}
+  Result<deploy::plan::RoutingTable> observe() override;
+  Status apply(const deploy::plan::RoutingTable& wanted) override;
+  Status reserve(const std::set<deploy::plan::PortKey>& ports) override;
+  Result<std::uint32_t> connections(deploy::plan::Address) override { return 0U; }
+  Result<std::uint32_t> cut(deploy::plan::Address) override { return 0U; }
+
+ private:
+  FakeHost& host_;
+};
+
+/// Runs each job at once; its results wait until `deliver`.
+class InlineJobs final : public deploy::engine::Jobs {
+ public:
+  void run(Pool, Work work) override {
+    if (auto back = work({})) results_.push_back(std::move(back));
+  }
+  bool deliver() {
+    if (results_.empty()) return false;
+    auto results = std::exchange(results_, {});
+    for (auto& result : results) result();
+    return true;
+  }
+
+ private:
+  std::deque<std::function<void()>> results_;
+};
+
+/// An agent's life on a host: a Core over a real ledger. Destroying it is a kill -9 between two
+/// turns.
+class Agent {
+ public:
+  Agent(FakeHost& host, const std::filesystem::path& state_dir, std::uint32_t retain = 5);
+
+  /// Turns until nothing more happens within `span` of simulated time.
+  void run(BootClock::duration span);
+  [[nodiscard]] Result<proto::api::Accepted> apply(const std::string& document);
+  [[nodiscard]] Result<proto::api::Accepted> rollback(std::uint64_t to = 0);
+  [[nodiscard]] std::shared_ptr<const deploy::engine::Snapshot> snapshot() const {
+    return core_->snapshot();
+  }
+  deploy::engine::Core& core() { return *core_; }
+  deploy::ledger::Ledger& ledger() { return *ledger_; }
+
+ private:
+  FakeHost& host_;
+  FakeImages images_;
+  FakeRuntime runtime_;
+  FakePublisher publisher_;
+  InlineJobs jobs_;
+  std::unique_ptr<deploy::ledger::Ledger> ledger_;
+  std::unique_ptr<deploy::engine::Core> core_;
+};
+
+}  // namespace holdfast::test
