@@ -1,0 +1,58 @@
+#pragma once
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "agent/worker/fetch/challenge.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/net/http_client.hpp"
+
+namespace holdfast::agent::worker::fetch {
+
+/// What a registry may be told about us. Never sent to any other origin.
+struct Credentials {
+  std::string user;
+  std::string password;
+  std::string identity_token;  ///< in place of both
+};
+
+/// A registry as the token flow sees it.
+struct Realm {
+  std::string base;  ///< URL of the registry
+  std::string repository;
+  std::string ca_pem;
+  bool allow_http = false;
+};
+
+/// Answers challenges for one registry: Basic, or a Bearer token from the realm it names
+/// (security.md 1.4). Thread safe; one token serves all threads and is renewed at four fifths of
+/// its life or when it is refused.
+class Authorizer {
+ public:
+  Authorizer(Realm realm, Credentials credentials, const Clock& clock);
+
+  /// Value of the Authorization header known to work, or empty.
+  [[nodiscard]] std::string current();
+
+  /// Reacts to a 401 whose request carried `used` (may be empty). Returns the header to retry with.
+  /// Errors: auth, ssrf, and those of the HTTP client.
+  [[nodiscard]] Result<std::string> answer(const std::vector<std::string>& headers,
+                                           const std::string& used, net::HttpClient& http);
+
+ private:
+  Result<std::string> token(const Challenge& challenge, net::HttpClient& http);
+  Status check_realm(const std::string& url) const;
+  Result<std::string> ask(const net::HttpRequest& request, net::HttpClient& http);
+
+  Realm realm_;
+  Credentials credentials_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::string header_;
+  BootTime renew_at_{};
+  bool expires_ = false;
+};
+
+}  // namespace holdfast::agent::worker::fetch

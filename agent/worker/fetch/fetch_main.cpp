@@ -1,0 +1,163 @@
+#include "agent/worker/fetch/fetch_main.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/worker/confine.hpp"
+#include "agent/worker/fetch/registry_client.hpp"
+#include "common/os/file.hpp"
+#include "common/os/process.hpp"
+
+namespace holdfast::agent::worker::fetch {
+namespace {
+
+namespace wire = deploy::image::worker;
+
+constexpr Milliseconds kProgressInterval{100};
+
+/// A message of the parent with the descriptors that came along; empty text at the end.
+struct Message {
+  std::string text;
+  os::UniqueFd body;
+  os::UniqueFd report;
+};
+
+Result<Message> receive_message() {
+  std::string text(wire::kMaxMessageBytes, '\0');
+  iovec part{text.data(), text.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  ssize_t got = 0;
+  do {
+    got = recvmsg(wire::kFetchControl, &header, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return errno_error(errno, "receive a request");
+  text.resize(static_cast<std::size_t>(got));
+  Message message{.text = std::move(text), .body = {}, .report = {}};
+  if (const cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr && c->cmsg_type == SCM_RIGHTS) {
+    std::array<int, 2> fds{-1, -1};
+    std::memcpy(fds.data(), CMSG_DATA(c),
+                std::min<std::size_t>(sizeof fds, c->cmsg_len - CMSG_LEN(0)));
+    message.body.reset(fds[0]);
+    message.report.reset(fds[1]);
+  }
+  return message;
+}
+
+/// Serves requests, each on a thread of its own; clients with their connections go from one to the
+/// next.
+class Server {
+ public:
+  Server(const wire::FetchSetup& setup, const std::vector<Endpoint>& endpoints,
+         const std::string& ca_pem)
+      : setup_(setup), endpoints_(endpoints), ca_pem_(ca_pem) {}
+  ~Server() {
+    for (auto& thread : threads_) thread.join();
+  }
+
+  Status run() {
+    for (;;) {
+      HF_ASSIGN(auto message, receive_message());
+      if (message.text.empty()) return ok();
+      auto request = wire::decode_fetch_request(message.text);
+      if (!request || !message.report) return Error{Errc::internal, "malformed request"};
+      threads_.emplace_back([this, r = *std::move(request), m = std::move(message)]() mutable {
+        serve(r, std::move(m));
+      });
+    }
+  }
+
+ private:
+  void serve(const wire::FetchRequest& request, Message message) {
+    os::name_this_thread("fetch");
+    auto client = take_client();
+    BootTime last = clock_.boot();
+    std::uint64_t bytes = 0;
+    auto outcome = client->fetch(request, [&](std::span<const char> data) -> Status {
+      if (!os::write_all(message.body.get(), {data.data(), data.size()}))
+        return Error{Errc::cancelled, "the receiver went away"};
+      bytes += data.size();
+      const BootTime now = clock_.boot();
+      if (now - last < kProgressInterval) return ok();
+      last = now;
+      wire::FetchReport progress;
+      progress.bytes = bytes;
+      return os::write_all(message.report.get(),
+                           wire::encode(Result<wire::FetchReport>{progress}) + "\n");
+    });
+    message.body.reset();
+    (void)os::write_all(message.report.get(), wire::encode(outcome) + "\n");
+    const std::lock_guard lock{mutex_};
+    idle_.push_back(std::move(client));
+  }
+
+  std::unique_ptr<RegistryClient> take_client() {
+    const std::lock_guard lock{mutex_};
+    if (idle_.empty()) return std::make_unique<RegistryClient>(setup_, endpoints_, ca_pem_, clock_);
+    auto client = std::move(idle_.back());
+    idle_.pop_back();
+    return client;
+  }
+
+  const wire::FetchSetup& setup_;
+  const std::vector<Endpoint>& endpoints_;
+  const std::string& ca_pem_;
+  SystemClock clock_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<RegistryClient>> idle_;
+  std::vector<std::thread> threads_;
+};
+
+/// Everything is given up that is not needed to talk to a registry.
+Status confine() {
+  constexpr std::uint64_t kAddressSpace = 2ULL << 30;
+  constexpr std::uint64_t kOpenFiles = 1024;
+  HF_TRY(limit_process({.address_space = kAddressSpace, .file_size = 0, .open_files = kOpenFiles}));
+  HF_TRY(restrict_files_to_reading());
+  HF_TRY(become_nobody());
+  return allow_system_calls(Profile::fetch);
+}
+
+Status serve_parent() {
+  HF_ASSIGN(const auto first, receive_message());
+  HF_ASSIGN(const auto setup, wire::decode_fetch_setup(first.text));
+  std::string ca_pem;
+  if (!setup.ca_file.empty()) {
+    HF_ASSIGN(ca_pem, os::read_file(setup.ca_file, 4U << 20));
+  }
+  HF_TRY(net::HttpClient::start());
+  if (auto confined = confine(); !confined)
+    return std::move(confined).error().in("confine the fetcher");
+  const SystemClock clock;
+  HF_ASSIGN(const auto endpoints, endpoints_of(setup, ca_pem, clock));
+  Server server{setup, endpoints, ca_pem};
+  return server.run();
+}
+
+}  // namespace
+
+int fetch_main() {
+  const auto served = serve_parent();
+  if (served) return 0;
+  // The parent sees the control socket close; the reason goes to the log it keeps of our standard
+  // error.
+  (void)os::write_all(STDERR_FILENO, "holdfast-worker fetch: " + served.error().to_string() + "\n");
+  return 1;
+}
+
+}  // namespace holdfast::agent::worker::fetch

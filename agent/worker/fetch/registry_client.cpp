@@ -1,0 +1,298 @@
+#include "agent/worker/fetch/registry_client.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+
+#include "common/base/text.hpp"
+#include "common/os/process.hpp"
+#include "proto/oci/oci.hpp"
+
+namespace holdfast::agent::worker::fetch {
+namespace {
+
+namespace wire = deploy::image::worker;
+
+constexpr int kMaxRedirects = 5;
+constexpr int kTries = 5;
+constexpr int kConnectTries = 3;
+constexpr Milliseconds kMaxPatience{60'000};
+constexpr Milliseconds kMaxRetryAfter{300'000};
+constexpr std::size_t kShownErrorBytes = 512;
+
+bool redirected(long status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+bool transient(Errc code) {
+  return code == Errc::unreachable || code == Errc::net_timeout || code == Errc::net_slow ||
+         code == Errc::registry || code == Errc::rate_limited;
+}
+
+/// "bytes 100-199/200" → {100, 200}.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> content_range(std::string_view text) {
+  if (!text.starts_with("bytes ")) return std::nullopt;
+  text.remove_prefix(6);
+  const auto dash = text.find('-');
+  const auto slash = text.find('/');
+  if (dash == std::string_view::npos || slash == std::string_view::npos || slash < dash)
+    return std::nullopt;
+  const auto start = parse_number(text.substr(0, dash));
+  const auto total = parse_number(text.substr(slash + 1));
+  if (!start || !total) return std::nullopt;
+  return std::pair{*start, *total};
+}
+
+}  // namespace
+
+struct RegistryClient::Object {
+  const wire::FetchRequest& request;
+  std::uint64_t delivered = 0;  ///< bytes the receiver has
+  bool use_range = true;        ///< off after a false answer to a Range
+  std::string content_type;
+  std::string error_body;
+  std::optional<Milliseconds> retry_after;
+};
+
+/// One answer under way.
+struct RegistryClient::Hop {
+  std::uint64_t asked_from = 0;
+  std::uint64_t position = 0;  ///< offset in the object of the next byte of this answer
+  bool begun = false;
+};
+
+Result<std::vector<Endpoint>> endpoints_of(const wire::FetchSetup& setup, const std::string& ca_pem,
+                                           const Clock& clock) {
+  std::vector<Endpoint> out;
+  const auto add = [&](std::string base, std::string query, Credentials credentials) {
+    while (base.ends_with('/')) base.pop_back();
+    Realm realm{.base = base,
+                .repository = setup.repository,
+                .ca_pem = ca_pem,
+                .allow_http = base.starts_with("http:")};
+    out.push_back({base, std::move(query),
+                   std::make_unique<Authorizer>(std::move(realm), std::move(credentials), clock)});
+  };
+  for (const auto& mirror : setup.mirrors) {
+    if (!mirror.starts_with("http://") && !mirror.starts_with("https://"))
+      return Error{Errc::usage, fmt::format("mirror {} of {} must begin with http:// or https://",
+                                            printable(mirror), setup.host)};
+    add(mirror, "?ns=" + setup.host,
+        {});  // never the credentials of the registry (security.md R-1.19)
+  }
+  const std::string host = setup.host == "docker.io" ? "registry-1.docker.io" : setup.host;
+  add((setup.plain_http ? "http://" : "https://") + host, "",
+      {setup.user, setup.password, setup.identity_token});
+  return out;
+}
+
+RegistryClient::RegistryClient(const wire::FetchSetup& setup,
+                               const std::vector<Endpoint>& endpoints, const std::string& ca_pem,
+                               const Clock& clock)
+    : setup_(setup), endpoints_(endpoints), ca_pem_(ca_pem), clock_(clock) {}
+
+Result<wire::FetchReport> RegistryClient::fetch(const wire::FetchRequest& request,
+                                                const Receiver& receive) {
+  Object object{.request = request, .content_type = {}, .error_body = {}, .retry_after = {}};
+  for (std::size_t i = std::min<std::size_t>(request.skip_endpoints, endpoints_.size() - 1);
+       i < endpoints_.size(); ++i) {
+    const auto& endpoint = endpoints_[i];
+    auto done = try_endpoint(endpoint, object, receive);
+    if (done)
+      return wire::FetchReport{.done = true,
+                               .bytes = object.delivered,
+                               .content_type = object.content_type,
+                               .endpoint = net::host_of(endpoint.base),
+                               .endpoint_index = static_cast<std::uint32_t>(i),
+                               .endpoints = static_cast<std::uint32_t>(endpoints_.size())};
+    const bool final = done.error().code() == Errc::cancelled;
+    if (final || i + 1 == endpoints_.size()) return std::move(done).error();
+  }
+  return Error{Errc::internal, "no endpoint to fetch from"};
+}
+
+Status RegistryClient::try_endpoint(const Endpoint& endpoint, Object& object,
+                                    const Receiver& receive) {
+  const BootTime patience = clock_.boot() + kMaxPatience;
+  Milliseconds pause{500};
+  for (int attempt = 1;; ++attempt) {
+    const std::uint64_t before = object.delivered;
+    object.retry_after.reset();
+    object.error_body.clear();
+    auto answer = once(endpoint, object, receive);
+    Status outcome = answer ? judge(*answer, object, endpoint) : Status{std::move(answer).error()};
+    if (outcome) return ok();
+    if (!transient(outcome.error().code())) return outcome;
+    if (object.delivered > before) attempt = 1;  // it moves: patience is for those who do not
+    const int tries = outcome.error().code() == Errc::unreachable && object.delivered == 0
+                          ? kConnectTries
+                          : kTries;
+    if (object.retry_after && *object.retry_after > kMaxRetryAfter)
+      return Error{Errc::rate_limited,
+                   fmt::format("{} asks to come back only in {}", net::host_of(endpoint.base),
+                               human_duration(*object.retry_after))};
+    if (attempt >= tries) return outcome;
+    const Milliseconds jitter{clock_.boot().time_since_epoch().count() / 1000 %
+                                  (pause.count() * 3 / 5) -
+                              pause.count() * 3 / 10};
+    const BootTime next = clock_.boot() + object.retry_after.value_or(pause + jitter);
+    if (!object.retry_after && object.delivered == before && next > patience) return outcome;
+    (void)os::sleep_until(next, {});
+    pause *= 2;
+  }
+}
+
+Result<net::HttpHead> RegistryClient::once(const Endpoint& endpoint, Object& object,
+                                           const Receiver& receive) {
+  std::string authorization = endpoint.authorizer->current();
+  HF_ASSIGN(auto head, follow(endpoint, object, receive, authorization));
+  if (head.status != 401) return head;
+  HF_ASSIGN(authorization, endpoint.authorizer->answer(head.challenges, authorization, http_));
+  object.error_body.clear();
+  return follow(endpoint, object, receive, authorization);
+}
+
+Result<net::HttpHead> RegistryClient::follow(const Endpoint& endpoint, Object& object,
+                                             const Receiver& receive,
+                                             const std::string& authorization) {
+  const auto& request = object.request;
+  std::string url = fmt::format("{}/v2/{}/{}/{}{}", endpoint.base, setup_.repository,
+                                request.kind == wire::FetchKind::manifest ? "manifests" : "blobs",
+                                request.digest, endpoint.query);
+  HF_ASSIGN(const std::string home, net::origin_of(url));
+  for (int redirects = 0;; ++redirects) {
+    HF_ASSIGN(const std::string origin, net::origin_of(url));
+    net::HttpRequest http;
+    http.url = url;
+    http.allow_http = home.starts_with("http:");
+    http.ca_pem = ca_pem_;
+    http.headers = {"Accept-Encoding: identity"};
+    http.total_seconds = request.kind == wire::FetchKind::manifest ? 60 : 0;
+    http.headers.push_back(request.kind == wire::FetchKind::manifest
+                               ? fmt::format("Accept: {}", proto::oci::manifest_accept())
+                               : std::string{"Accept: */*"});
+    Hop hop;
+    if (object.delivered > 0 && object.use_range) {
+      hop.asked_from = object.delivered;
+      http.headers.push_back(fmt::format("Range: bytes={}-", object.delivered));
+    }
+    if (origin == home && !authorization.empty())
+      http.headers.push_back("Authorization: " + authorization);
+    http.accept_address = [&, at_home = origin == home](net::Reach reach) {
+      if (at_home) home_reach_[home] = reach;
+      return at_home || reach == net::Reach::public_ || reach == home_reach_[home];
+    };
+    HF_ASSIGN(auto head,
+              http_.perform(http, [&](const net::HttpHead& h, std::span<const char> data) {
+                return take(h, data, object, hop, receive);
+              }));
+    if (!redirected(head.status)) return head;
+    if (head.location.empty())
+      return Error{Errc::redirect, fmt::format("{} redirects to nowhere", net::host_of(url))};
+    if (redirects == kMaxRedirects)
+      return Error{Errc::redirect, fmt::format("more than {} redirects, the last at {}",
+                                               kMaxRedirects, net::host_of(url))};
+    HF_ASSIGN(const std::string next, net::resolve_url(url, head.location));
+    if (!next.starts_with("https://") && !next.starts_with("http://"))
+      return Error{Errc::redirect,
+                   fmt::format("{} redirects to something that is not HTTP", net::host_of(url))};
+    if (url.starts_with("https://") && !next.starts_with("https://"))
+      return Error{Errc::redirect, fmt::format("{} redirects to {} without TLS", net::host_of(url),
+                                               net::host_of(next))};
+    url = next;
+  }
+}
+
+Status RegistryClient::take(const net::HttpHead& head, std::span<const char> data, Object& object,
+                            Hop& hop, const Receiver& receive) const {
+  const auto& request = object.request;
+  if (head.status != 200 && head.status != 206) {
+    const std::size_t room =
+        kShownErrorBytes - std::min(kShownErrorBytes, object.error_body.size());
+    object.error_body.append(data.data(), std::min(room, data.size()));
+    return ok();
+  }
+  if (!hop.begun) {
+    hop.begun = true;
+    if (!head.content_encoding.empty() && head.content_encoding != "identity")
+      return Error{Errc::media_type, fmt::format("the registry encodes the object as {}",
+                                                 printable(head.content_encoding))};
+    if (head.status == 206) {
+      const auto range = content_range(head.content_range);
+      if (!range || range->first != hop.asked_from ||
+          (request.size > 0 && range->second != request.size)) {
+        object.use_range = false;
+        return Error{Errc::registry,
+                     fmt::format("false answer to a range: {}", printable(head.content_range))};
+      }
+      hop.position = range->first;
+    } else if (request.size > 0 && head.content_length && *head.content_length != request.size) {
+      return Error{Errc::size_mismatch, fmt::format("the registry has {} bytes, {} are declared",
+                                                    *head.content_length, request.size)};
+    }
+    object.content_type = head.content_type;
+  }
+  // An answer from the start although we asked for the rest: what we have already is dropped.
+  const auto skip = static_cast<std::size_t>(std::min<std::uint64_t>(
+      data.size(), object.delivered - std::min(object.delivered, hop.position)));
+  hop.position += data.size();
+  if (hop.position > request.limit) {
+    if (request.size > 0)
+      return Error{Errc::size_mismatch,
+                   fmt::format("the registry sends more than the {} bytes declared", request.size)};
+    return Error{Errc::too_large,
+                 fmt::format("the document is larger than {}", human_bytes(request.limit))};
+  }
+  data = data.subspan(skip);
+  if (data.empty()) return ok();
+  HF_TRY(receive(data));
+  object.delivered += data.size();
+  return ok();
+}
+
+Status RegistryClient::judge(const net::HttpHead& head, Object& object,
+                             const Endpoint& endpoint) const {
+  const std::string host = net::host_of(endpoint.base);
+  const std::string what = fmt::format("{}/{}@{}", host, setup_.repository, object.request.digest);
+  const std::string said =
+      object.error_body.empty() ? "" : ": " + printable(trim(object.error_body));
+  if (head.status == 200 || head.status == 206) {
+    if (object.request.size > 0 && object.delivered < object.request.size)
+      return Error{Errc::unreachable, fmt::format("{} ended after {} of {} bytes", what,
+                                                  object.delivered, object.request.size)};
+    return ok();
+  }
+  if (const auto seconds = parse_number(head.retry_after); seconds)
+    object.retry_after = std::chrono::seconds{std::min<std::uint64_t>(*seconds, 1U << 30)};
+  switch (head.status) {
+    case 401:
+    case 403:
+      return Error{Errc::auth, fmt::format("{} refuses access to {} ({}){}", host,
+                                           setup_.repository, head.status, said)}
+          .hint(fmt::format("check that the login for {} may pull {}", host, setup_.repository));
+    case 404:
+    case 410:
+      return Error{Errc::not_found, fmt::format("{} does not exist there{}", what, said)}.hint(
+          "check repository and digest, or push the image again: a registry may have deleted it");
+    case 429:
+      return Error{Errc::rate_limited, fmt::format("{} limits the rate of requests", host)}.hint(
+          "log in, or pull through a mirror");
+    case 408:
+    case 425:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+      return Error{Errc::registry, fmt::format("{} answers {}{}", host, head.status, said)}.hint(
+          "see the log of the registry");
+    case 416:
+      return Error{Errc::size_mismatch, fmt::format("{} is shorter there than declared", what)};
+    default:
+      return Error{Errc::not_found,
+                   fmt::format("{}: unexpected answer {}{}", what, head.status, said)};
+  }
+}
+
+}  // namespace holdfast::agent::worker::fetch

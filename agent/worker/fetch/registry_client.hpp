@@ -1,0 +1,69 @@
+#pragma once
+/// \file
+/// Fetches one object of a registry by digest: mirrors in order, redirects in our own loop, login,
+/// retries, and going on by Range where a connection broke (security.md 1.2-1.10). Digests are not
+/// checked here but where the bytes are used.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/worker/fetch/authorizer.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/net/http_client.hpp"
+#include "deploy/image/worker_protocol.hpp"
+
+namespace holdfast::agent::worker::fetch {
+
+/// One place that serves the repository. Shared by all threads.
+struct Endpoint {
+  std::string base;   ///< "https://registry.example.com"
+  std::string query;  ///< "?ns=registry.example.com" at a mirror
+  std::unique_ptr<Authorizer> authorizer;
+};
+
+/// The endpoints of a setup, mirrors first, the registry itself last. Errors: usage (mirror with
+/// another scheme).
+[[nodiscard]] Result<std::vector<Endpoint>> endpoints_of(
+    const deploy::image::worker::FetchSetup& setup, const std::string& ca_pem, const Clock& clock);
+
+/// Receives body bytes in order, each once. An error ends the fetch.
+using Receiver = std::function<Status(std::span<const char>)>;
+
+/// One thread's client.
+class RegistryClient {
+ public:
+  RegistryClient(const deploy::image::worker::FetchSetup& setup,
+                 const std::vector<Endpoint>& endpoints, const std::string& ca_pem,
+                 const Clock& clock);
+
+  /// Errors: not_found, auth, registry, rate_limited, redirect, ssrf, size_mismatch, too_large,
+  /// media_type, those of the HTTP client, and the receiver's. Blocks, with waits between tries of
+  /// at most a minute in all.
+  [[nodiscard]] Result<deploy::image::worker::FetchReport> fetch(
+      const deploy::image::worker::FetchRequest& request, const Receiver& receive);
+
+ private:
+  /// What is known about the object while tries go on.
+  struct Object;
+  struct Hop;
+  Status try_endpoint(const Endpoint& endpoint, Object& object, const Receiver& receive);
+  Result<net::HttpHead> once(const Endpoint& endpoint, Object& object, const Receiver& receive);
+  Result<net::HttpHead> follow(const Endpoint& endpoint, Object& object, const Receiver& receive,
+                               const std::string& authorization);
+  Status take(const net::HttpHead& head, std::span<const char> data, Object& object, Hop& hop,
+              const Receiver& receive) const;
+  Status judge(const net::HttpHead& head, Object& object, const Endpoint& endpoint) const;
+
+  const deploy::image::worker::FetchSetup& setup_;
+  const std::vector<Endpoint>& endpoints_;
+  const std::string& ca_pem_;
+  const Clock& clock_;
+  std::map<std::string, net::Reach> home_reach_;  ///< where each endpoint itself lies
+  net::HttpClient http_;
+};
+
+}  // namespace holdfast::agent::worker::fetch

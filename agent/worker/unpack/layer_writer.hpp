@@ -1,0 +1,56 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/worker/unpack/attributes.hpp"
+#include "agent/worker/unpack/directories.hpp"
+#include "agent/worker/unpack/tar_reader.hpp"
+#include "common/base/result.hpp"
+
+namespace holdfast::agent::worker::unpack {
+
+struct LayerSummary {
+  std::uint64_t entries = 0;
+  bool needs_lower =
+      false;  ///< a hard link names a file of a lower layer: unpack again with the lowers given
+  std::vector<std::string> implicit_directories;
+  std::vector<std::string> whiteout_parents;
+  std::uint64_t unsupported_xattrs = 0;
+};
+
+/// Applies a layer's archive to an empty directory as an overlay lower: whiteouts become character
+/// devices 0:0, opaque directories carry `trusted.overlay.opaque` (image-spec layer.md;
+/// security.md 2.3, 2.4). Writes through descriptors below `root` only. Not thread safe; expects
+/// umask 0.
+class LayerWriter {
+ public:
+  /// `lowers`: the merged view of the layers below, or -1 to unpack the layer by itself. Both are
+  /// borrowed.
+  LayerWriter(int root, int lowers, XattrPolicy policy);
+
+  /// Errors: layer_unsafe, layer_limit, layer_corrupt, and by errno.
+  [[nodiscard]] Result<LayerSummary> apply_all(TarReader& tar);
+
+ private:
+  Status apply(Entry& entry, TarReader& tar);
+  Status whiteout(const std::string& parent, const std::string& name);
+  Status place(const Entry& entry, TarReader& tar, const std::string& parent,
+               const std::string& name);
+  Status file(const Entry& entry, TarReader& tar, const std::string& parent,
+              const std::string& name);
+  Status fill(int fd, const Entry& entry, TarReader& tar) const;
+  Status hard_link(const Entry& entry, const std::string& parent, const std::string& name);
+  Status copy_up(const std::string& path);
+  Status special(const Entry& entry, const std::string& parent, const std::string& name);
+
+  int root_;
+  XattrPolicy policy_;
+  Directories directories_;
+  LayerSummary summary_;
+  std::string last_prefix_;
+  std::string last_parent_;
+  bool last_valid_ = false;
+};
+
+}  // namespace holdfast::agent::worker::unpack

@@ -1,0 +1,114 @@
+#include "agent/worker/unpack/unpack_main.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+#include <string>
+
+#include "agent/worker/confine.hpp"
+#include "agent/worker/unpack/layer_writer.hpp"
+#include "agent/worker/unpack/pipeline.hpp"
+#include "common/os/file.hpp"
+#include "deploy/image/worker_protocol.hpp"
+
+namespace holdfast::agent::worker::unpack {
+namespace {
+
+namespace wire = deploy::image::worker;
+
+/// Address space: buffers, the zstd window of 128 MiB, thread stacks, and the names of a million
+/// directories.
+constexpr std::uint64_t kAddressSpace = 1U << 30;
+constexpr std::uint64_t kOpenFiles = 512;
+constexpr int kCapabilities[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,   CAP_FSETID,
+                                 CAP_MKNOD, CAP_SETFCAP,      CAP_SYS_ADMIN};
+
+/// The merged view of the layers below, or none. Mounted over the still empty tree in this
+/// process's own namespace, opened, and detached again: only the descriptor stays.
+Result<os::UniqueFd> open_lowers(std::uint32_t count) {
+  if (count == 0) return os::UniqueFd{};
+  if (count == 1) {
+    os::UniqueFd fd{fcntl(wire::kUnpackLowers, F_DUPFD_CLOEXEC, 3)};
+    if (!fd) return errno_error(errno, "open the lower layer");
+    return fd;
+  }
+  std::string options = "redirect_dir=nofollow,metacopy=off,index=off,lowerdir=";
+  for (std::uint32_t i = count; i-- > 0;)
+    options += fmt::format("/proc/self/fd/{}{}", wire::kUnpackLowers + static_cast<int>(i),
+                           i > 0 ? ":" : "");
+  const std::string tree = fmt::format("/proc/self/fd/{}", wire::kUnpackTree);
+  if (::mount("overlay", tree.c_str(), "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID,
+              options.c_str()) != 0)
+    return errno_error(errno, "mount the lower layers");
+  // The descriptor of the tree still names the directory below the mount; its path names the mount.
+  HF_ASSIGN(const std::string path, [&]() -> Result<std::string> {
+    std::string target(4096, '\0');
+    const ssize_t size = readlink(tree.c_str(), target.data(), target.size());
+    if (size < 0) return errno_error(errno, "read " + tree);
+    target.resize(static_cast<std::size_t>(size));
+    return target;
+  }());
+  HF_ASSIGN(auto fd, os::open_file(path, O_RDONLY | O_DIRECTORY));
+  if (umount2(path.c_str(), MNT_DETACH) != 0) return errno_error(errno, "detach the lower layers");
+  return fd;
+}
+
+Result<os::UniqueFd> confine(const wire::UnpackJob& job) {
+  HF_TRY(limit_process(
+      {.address_space = kAddressSpace, .file_size = job.max_bytes + 1, .open_files = kOpenFiles}));
+  HF_TRY(enter_namespaces());
+  HF_ASSIGN(auto lowers, open_lowers(job.lowers));
+  HF_TRY(enter_root(wire::kUnpackTree));
+  HF_TRY(keep_capabilities(kCapabilities));
+  HF_TRY(allow_system_calls(Profile::unpack));
+  umask(0);
+  return lowers;
+}
+
+Result<wire::UnpackReport> unpack(const wire::UnpackJob& job) {
+  auto lowers = confine(job);
+  if (!lowers) return std::move(lowers).error().in("confine the unpacker");
+  const os::UniqueFd root{::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!root) return errno_error(errno, "open the layer's tree");
+
+  InflatedStream stream{
+      wire::kUnpackInput, job.compression, {.compressed = job.size, .uncompressed = job.max_bytes}};
+  TarReader tar{stream, TarLimits{.entries = job.max_entries}};
+  LayerWriter writer{root.get(), lowers->get(), XattrPolicy::of_this_kernel()};
+  HF_ASSIGN(LayerSummary summary, writer.apply_all(tar));
+  wire::UnpackReport report{.blob = stream.compressed_sha256(),
+                            .diff_id = {},
+                            .bytes = stream.bytes(),
+                            .entries = summary.entries,
+                            .needs_lower = summary.needs_lower,
+                            .implicit_directories = std::move(summary.implicit_directories),
+                            .whiteout_parents = std::move(summary.whiteout_parents),
+                            .unsupported_xattrs = summary.unsupported_xattrs};
+  if (!report.needs_lower) report.diff_id = stream.diff_id_hex();
+  return report;
+}
+
+Result<wire::UnpackReport> unpack_job(std::string_view text) {
+  try {
+    HF_ASSIGN(const auto job, wire::decode_unpack_job(text));
+    return unpack(job);
+  } catch (const std::bad_alloc&) {
+    return Error{Errc::layer_limit, "unpacking the layer takes more memory than it may"};
+  }
+}
+
+}  // namespace
+
+int unpack_main(std::string_view job) {
+  const auto report = unpack_job(job);
+  const auto wrote = os::write_all(wire::kUnpackReport, wire::encode(report));
+  return report && wrote ? 0 : 1;
+}
+
+}  // namespace holdfast::agent::worker::unpack

@@ -1,0 +1,161 @@
+#include "deploy/image/worker_protocol.hpp"
+
+#include <boost/json.hpp>
+
+#include "deploy/image/json_fields.hpp"
+#include "proto/json/json.hpp"
+
+namespace holdfast::deploy::image::worker {
+namespace {
+
+namespace bj = boost::json;
+
+bj::object failure(const Error& error) {
+  return {{"error",
+           {{"code", code(error.code())}, {"what", error.what()}, {"hint", error.next_step()}}}};
+}
+
+/// The object of a report, or the failure that it carries.
+Result<bj::object> report_object(std::string_view text) {
+  HF_ASSIGN(bj::object object, json_object(text, Errc::internal));
+  const auto* error = object.if_contains("error");
+  if (error == nullptr || !error->is_object()) return object;
+  const auto& fields = error->as_object();
+  const auto code = errc_from_code(string_field(fields, "code"));
+  auto out = Error{code.value_or(Errc::internal), string_field(fields, "what")};
+  return std::move(out).hint(string_field(fields, "hint"));
+}
+
+constexpr std::string_view name_of(proto::oci::Compression compression) {
+  switch (compression) {
+    case proto::oci::Compression::gzip:
+      return "gzip";
+    case proto::oci::Compression::zstd:
+      return "zstd";
+    case proto::oci::Compression::none:
+      break;
+  }
+  return "none";
+}
+
+proto::oci::Compression compression_of(std::string_view name) {
+  if (name == "gzip") return proto::oci::Compression::gzip;
+  if (name == "zstd") return proto::oci::Compression::zstd;
+  return proto::oci::Compression::none;
+}
+
+}  // namespace
+
+std::string encode(const UnpackJob& job) {
+  return bj::serialize(bj::object{{"compression", name_of(job.compression)},
+                                  {"size", job.size},
+                                  {"max_bytes", job.max_bytes},
+                                  {"max_entries", job.max_entries},
+                                  {"lowers", job.lowers}});
+}
+
+Result<UnpackJob> decode_unpack_job(std::string_view text) {
+  HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
+  return UnpackJob{.compression = compression_of(string_field(o, "compression")),
+                   .size = number_field(o, "size"),
+                   .max_bytes = number_field(o, "max_bytes"),
+                   .max_entries = number_field(o, "max_entries"),
+                   .lowers = static_cast<std::uint32_t>(number_field(o, "lowers"))};
+}
+
+std::string encode(const Result<UnpackReport>& report) {
+  if (!report) return bj::serialize(failure(report.error()));
+  return bj::serialize(bj::object{{"blob", report->blob},
+                                  {"diff_id", report->diff_id},
+                                  {"bytes", report->bytes},
+                                  {"entries", report->entries},
+                                  {"needs_lower", report->needs_lower},
+                                  {"implicit", paths_array(report->implicit_directories)},
+                                  {"whiteout_parents", paths_array(report->whiteout_parents)},
+                                  {"unsupported_xattrs", report->unsupported_xattrs}});
+}
+
+Result<UnpackReport> decode_unpack_report(std::string_view text) {
+  HF_ASSIGN(const bj::object o, report_object(text));
+  UnpackReport report{.blob = string_field(o, "blob"),
+                      .diff_id = string_field(o, "diff_id"),
+                      .bytes = number_field(o, "bytes"),
+                      .entries = number_field(o, "entries"),
+                      .needs_lower = flag_field(o, "needs_lower"),
+                      .implicit_directories = {},
+                      .whiteout_parents = {},
+                      .unsupported_xattrs = number_field(o, "unsupported_xattrs")};
+  HF_ASSIGN(report.implicit_directories, paths_field(o, "implicit"));
+  HF_ASSIGN(report.whiteout_parents, paths_field(o, "whiteout_parents"));
+  return report;
+}
+
+std::string encode(const FetchSetup& setup) {
+  bj::array mirrors;
+  for (const auto& mirror : setup.mirrors) mirrors.emplace_back(mirror);
+  return bj::serialize(bj::object{{"host", setup.host},
+                                  {"repository", setup.repository},
+                                  {"plain_http", setup.plain_http},
+                                  {"ca_file", setup.ca_file},
+                                  {"mirrors", std::move(mirrors)},
+                                  {"user", setup.user},
+                                  {"password", setup.password},
+                                  {"identity_token", setup.identity_token}});
+}
+
+Result<FetchSetup> decode_fetch_setup(std::string_view text) {
+  HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
+  return FetchSetup{.host = string_field(o, "host"),
+                    .repository = string_field(o, "repository"),
+                    .plain_http = flag_field(o, "plain_http"),
+                    .ca_file = string_field(o, "ca_file"),
+                    .mirrors = strings_field(o, "mirrors"),
+                    .user = string_field(o, "user"),
+                    .password = string_field(o, "password"),
+                    .identity_token = string_field(o, "identity_token")};
+}
+
+std::string encode(const FetchRequest& request) {
+  return bj::serialize(
+      bj::object{{"kind", request.kind == FetchKind::manifest ? "manifest" : "blob"},
+                 {"digest", request.digest},
+                 {"size", request.size},
+                 {"limit", request.limit},
+                 {"skip_endpoints", request.skip_endpoints}});
+}
+
+Result<FetchRequest> decode_fetch_request(std::string_view text) {
+  HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
+  FetchRequest request{
+      .kind = string_field(o, "kind") == "manifest" ? FetchKind::manifest : FetchKind::blob,
+      .digest = {},
+      .size = number_field(o, "size"),
+      .limit = number_field(o, "limit"),
+      .skip_endpoints = static_cast<std::uint32_t>(number_field(o, "skip_endpoints"))};
+  HF_ASSIGN(const auto digest, proto::Digest::parse(string_field(o, "digest")));
+  request.digest = digest.str();
+  return request;
+}
+
+std::string encode(const Result<FetchReport>& report) {
+  if (!report) return bj::serialize(failure(report.error()));
+  return bj::serialize(bj::object{{"done", report->done},
+                                  {"bytes", report->bytes},
+                                  {"content_type", report->content_type},
+                                  {"endpoint", report->endpoint},
+                                  {"endpoint_index", report->endpoint_index},
+                                  {"endpoints", report->endpoints}});
+}
+
+Result<FetchReport> decode_fetch_report(std::string_view text) {
+  HF_ASSIGN(const bj::object o, report_object(text));
+  return FetchReport{
+      .done = flag_field(o, "done"),
+      .bytes = number_field(o, "bytes"),
+      .content_type = string_field(o, "content_type"),
+      .endpoint = string_field(o, "endpoint"),
+      .endpoint_index = static_cast<std::uint32_t>(number_field(o, "endpoint_index")),
+      .endpoints = static_cast<std::uint32_t>(number_field(o, "endpoints"))};
+}
+
+}  // namespace holdfast::deploy::image::worker

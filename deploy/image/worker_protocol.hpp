@@ -1,0 +1,99 @@
+#pragma once
+/// \file
+/// What the daemon and the confined children of `holdfast-worker` say to each other: one JSON
+/// object a message. Nothing a child says is believed beyond its form; digests are compared here.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "proto/digest.hpp"
+#include "proto/oci/oci.hpp"
+
+namespace holdfast::deploy::image::worker {
+
+/// Descriptors of `holdfast-worker unpack`.
+inline constexpr int kUnpackInput = 0;    ///< the compressed layer
+inline constexpr int kUnpackTree = 3;     ///< the empty directory to unpack into
+inline constexpr int kUnpackReport = 4;   ///< one UnpackReport, then the end
+inline constexpr int kUnpackLowers = 10;  ///< and up: trees of the layers below, lowest first
+
+/// Descriptors of `holdfast-worker fetch`.
+inline constexpr int kFetchControl =
+    3;  ///< SOCK_SEQPACKET: FetchSetup, then FetchRequests with two descriptors each
+
+inline constexpr std::size_t kMaxMessageBytes = 64U << 10;
+inline constexpr std::size_t kMaxReportBytes = 32U << 20;
+
+struct UnpackJob {
+  proto::oci::Compression compression = proto::oci::Compression::none;
+  std::uint64_t size = 0;       ///< compressed bytes, exactly
+  std::uint64_t max_bytes = 0;  ///< most uncompressed bytes
+  std::uint64_t max_entries = 0;
+  std::uint32_t lowers = 0;  ///< descriptors from kUnpackLowers on
+};
+
+struct UnpackReport {
+  std::string blob;     ///< sha256 of the compressed bytes, hex
+  std::string diff_id;  ///< sha256 of the tar, hex
+  std::uint64_t bytes = 0;
+  std::uint64_t entries = 0;
+  bool needs_lower = false;
+  std::vector<std::string> implicit_directories;
+  std::vector<std::string> whiteout_parents;
+  std::uint64_t unsupported_xattrs = 0;
+};
+
+/// How to reach one registry; sent once, before any request.
+struct FetchSetup {
+  std::string host;  ///< as in the reference
+  std::string repository;
+  bool plain_http = false;
+  std::string ca_file;  ///< PEM, read before privileges are dropped; empty: the system's
+  std::vector<std::string> mirrors;  ///< base URLs, before the registry itself
+  std::string user;                  ///< empty: anonymous
+  std::string password;
+  std::string identity_token;
+};
+
+enum class FetchKind : std::uint8_t { manifest, blob };
+
+/// One object. With the message come two descriptors: where the body goes, and where FetchReports
+/// go.
+struct FetchRequest {
+  FetchKind kind = FetchKind::blob;
+  std::string digest;                ///< "sha256:…"
+  std::uint64_t size = 0;            ///< exact; 0: unknown, at most `limit`
+  std::uint64_t limit = 0;           ///< most bytes of the body
+  std::uint32_t skip_endpoints = 0;  ///< mirrors that already gave wrong bytes
+};
+
+struct FetchReport {
+  bool done = false;        ///< false: progress only
+  std::uint64_t bytes = 0;  ///< of the body so far
+  std::string content_type;
+  std::string endpoint;  ///< host that answered, for messages
+  std::uint32_t endpoint_index = 0;
+  std::uint32_t endpoints = 1;
+};
+
+[[nodiscard]] std::string encode(const UnpackJob& job);
+[[nodiscard]] Result<UnpackJob> decode_unpack_job(std::string_view text);
+[[nodiscard]] std::string encode(const Result<UnpackReport>& report);
+/// A failure of the child becomes this call's failure.
+[[nodiscard]] Result<UnpackReport> decode_unpack_report(std::string_view text);
+
+[[nodiscard]] std::string encode(const FetchSetup& setup);
+[[nodiscard]] Result<FetchSetup> decode_fetch_setup(std::string_view text);
+[[nodiscard]] std::string encode(const FetchRequest& request);
+[[nodiscard]] Result<FetchRequest> decode_fetch_request(std::string_view text);
+[[nodiscard]] std::string encode(const Result<FetchReport>& report);
+[[nodiscard]] Result<FetchReport> decode_fetch_report(std::string_view text);
+
+/// Paths are bytes and JSON is UTF-8: everything but printable ASCII, and '%', becomes %XX.
+[[nodiscard]] std::string escape_path(std::string_view path);
+[[nodiscard]] Result<std::string> unescape_path(std::string_view text);
+
+}  // namespace holdfast::deploy::image::worker
