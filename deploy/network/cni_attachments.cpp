@@ -24,14 +24,16 @@ constexpr std::size_t kRecordLimit = 1U << 20;
 std::vector<std::string> entries_of(const std::filesystem::path& directory) {
   std::vector<std::string> names;
   std::error_code failure;
-  for (std::filesystem::directory_iterator it{directory, failure}, end; !failure && it != end; it.increment(failure))
+  for (std::filesystem::directory_iterator it{directory, failure}, end; !failure && it != end;
+       it.increment(failure))
     names.push_back(it->path().filename().string());
   return names;
 }
 
-/// 127.0.0.1 published to an instance leaves by its veth: the kernel refuses loopback sources there without route_localnet.
-/// What that would let in is dropped by the chain `guard` of the agent's table. Redirects: an instance that reaches itself
-/// through its service address goes out of the interface it came in by.
+/// 127.0.0.1 published to an instance leaves by its veth: the kernel refuses loopback sources there
+/// without route_localnet. What that would let in is dropped by the chain `guard` of the agent's
+/// table. Redirects: an instance that reaches itself through its service address goes out of the
+/// interface it came in by.
 Status tune_host_side(const std::vector<std::string>& interfaces) {
   for (const auto& name : interfaces) {
     HF_TRY(ensure_sysctl(fmt::format("net/ipv4/conf/{}/route_localnet", name), "1"));
@@ -60,20 +62,26 @@ CniAttachments::Guard CniAttachments::lock(const std::string& id) {
   return Guard{std::move(turn), std::move(held)};
 }
 
-std::filesystem::path CniAttachments::netns_path(const std::string& id) const { return options_.run_dir / "netns" / id; }
+std::filesystem::path CniAttachments::netns_path(const std::string& id) const {
+  return options_.run_dir / "netns" / id;
+}
 std::filesystem::path CniAttachments::record_path(const std::string& id) const {
   return options_.state_dir / "network" / "attachments" / (id + std::string{kRecordSuffix});
 }
-std::filesystem::path CniAttachments::leases_dir() const { return options_.state_dir / "network" / "leases"; }
+std::filesystem::path CniAttachments::leases_dir() const {
+  return options_.state_dir / "network" / "leases";
+}
 
 std::string CniAttachments::effective_conflist() const {
   if (!options_.conflist.empty()) return options_.conflist;
-  const bool firewall = options_.firewall == FirewallUse::always ||
-                        (options_.firewall == FirewallUse::where_forward_drops && host_forward_drops());
-  return default_conflist({.name = "holdfast-" + options_.instance,
-                           .subnet = options_.subnet,
-                           .leases_dir = leases_dir().string(),
-                           .firewall = firewall ? FirewallPlugin::present : FirewallPlugin::absent});
+  const bool firewall =
+      options_.firewall == FirewallUse::always ||
+      (options_.firewall == FirewallUse::where_forward_drops && host_forward_drops());
+  return default_conflist(
+      {.name = "holdfast-" + options_.instance,
+       .subnet = options_.subnet,
+       .leases_dir = leases_dir().string(),
+       .firewall = firewall ? FirewallPlugin::present : FirewallPlugin::absent});
 }
 
 Result<std::unique_ptr<CniAttachments>> CniAttachments::open(CniOptions options) {
@@ -102,7 +110,11 @@ Result<std::optional<AttachmentRecord>> CniAttachments::load(const std::string& 
 }
 
 AttachmentRecord CniAttachments::unrecorded(const std::string& id) const {
-  return {.id = id, .netns = netns_path(id).string(), .conflist = effective_conflist(), .result = {}, .address = 0};
+  return {.id = id,
+          .netns = netns_path(id).string(),
+          .conflist = effective_conflist(),
+          .result = {},
+          .address = 0};
 }
 
 bool CniAttachments::is_whole(const AttachmentRecord& record) const {
@@ -124,7 +136,8 @@ Result<Attachment> CniAttachments::attach(const std::string& id) {
   if (!record) return std::move(record).error().in(doing);
   if (*record && is_whole(**record)) return Attachment{(*record)->netns, (*record)->address};
   if (*record) {
-    if (auto gone = take_down(**record); !gone) return std::move(gone).error().in("remove what is half there").in(doing);
+    if (auto gone = take_down(**record); !gone)
+      return std::move(gone).error().in("remove what is half there").in(doing);
   }
   auto built = build(id);
   if (!built) return std::move(built).error().in(doing);
@@ -134,8 +147,8 @@ Result<Attachment> CniAttachments::attach(const std::string& id) {
 Result<Attachment> CniAttachments::build(const std::string& id) {
   AttachmentRecord record = unrecorded(id);
   HF_ASSIGN(const auto list, parse_conflist(record.conflist));
-  // Intent, so that a crash in the middle of ADD leaves a name to clean up by. It need not survive a power cut, after
-  // which there is nothing in the kernel to clean up.
+  // Intent, so that a crash in the middle of ADD leaves a name to clean up by. It need not survive
+  // a power cut, after which there is nothing in the kernel to clean up.
   HF_TRY(os::write_atomic(record_path(id), encode(record), 0600, os::Durability::lazy));
   const auto whole = [&]() -> Status {
     HF_TRY(unpin_netns(record.netns));
@@ -148,7 +161,8 @@ Result<Attachment> CniAttachments::build(const std::string& id) {
   }();
   if (whole) return Attachment{record.netns, record.address};
   if (auto gone = take_down(record); !gone)
-    log::warn("event=network_left_behind instance={} error={}", id, log::field(gone.error().to_string()));
+    log::warn("event=network_left_behind instance={} error={}", id,
+              log::field(gone.error().to_string()));
   return Error{whole.error()};
 }
 
@@ -166,7 +180,8 @@ Status CniAttachments::detach(const std::string& id) {
   HF_ASSIGN(auto record, load(id));
   if (!record && !is_netns_pinned(netns_path(id))) return unpin_netns(netns_path(id));
   if (!record) record = unrecorded(id);
-  if (auto gone = take_down(*record); !gone) return std::move(gone).error().in(fmt::format("detach {} from the network", id));
+  if (auto gone = take_down(*record); !gone)
+    return std::move(gone).error().in(fmt::format("detach {} from the network", id));
   return ok();
 }
 
@@ -177,8 +192,8 @@ Status CniAttachments::take_down(const AttachmentRecord& record) {
     auto done = run_plugin("DEL", record, list, i, record.result);
     if (!done && !first) first = std::move(done).error();
   }
-  // The namespace and the record stay until every plugin has cleaned up: DEL after the namespace is gone leaves rules
-  // behind although it reports success (security.md 3.7).
+  // The namespace and the record stay until every plugin has cleaned up: DEL after the namespace is
+  // gone leaves rules behind although it reports success (security.md 3.7).
   if (first) return std::move(*first);
   HF_TRY(unpin_netns(record.netns));
   if (::unlink(record_path(record.id).c_str()) != 0 && errno != ENOENT)
@@ -186,10 +201,12 @@ Status CniAttachments::take_down(const AttachmentRecord& record) {
   return ok();
 }
 
-Result<std::string> CniAttachments::run_plugin(const char* command, const AttachmentRecord& record, const CniList& list,
-                                               std::size_t index, const std::string& prev_result) const {
+Result<std::string> CniAttachments::run_plugin(const char* command, const AttachmentRecord& record,
+                                               const CniList& list, std::size_t index,
+                                               const std::string& prev_result) const {
   const auto& type = list.types[index];
-  // DEL without a namespace must succeed (SPEC.md, DEL); plugins want an empty path rather than one that is not there.
+  // DEL without a namespace must succeed (SPEC.md, DEL); plugins want an empty path rather than one
+  // that is not there.
   const bool pinned = is_netns_pinned(record.netns);
   os::RunOptions options;
   options.spawn.argv = {(options_.cni_dir / type).string()};
@@ -206,17 +223,21 @@ Result<std::string> CniAttachments::run_plugin(const char* command, const Attach
     const auto next = ran.error().code() == Errc::not_found
                           ? std::string{"install the package containernetworking-plugins, or set cni_dir in agent.yaml"}
                           : fmt::format("the plugin was killed: see what {} waits for", options.spawn.argv.front());
-    return Error{Errc::cni, fmt::format("CNI plugin {} ({}): {}", type, command, ran.error().what())}.hint(next);
+    return Error{Errc::cni,
+                 fmt::format("CNI plugin {} ({}): {}", type, command, ran.error().what())}
+        .hint(next);
   }
   if (os::succeeded(ran->status)) return std::string{trim(ran->out)};
-  return plugin_error(type, os::describe(ran->status), ran->out, ran->err).in(fmt::format("CNI {}", command));
+  return plugin_error(type, os::describe(ran->status), ran->out, ran->err)
+      .in(fmt::format("CNI {}", command));
 }
 
 Result<std::size_t> CniAttachments::sweep(const std::set<std::string>& known) {
   std::set<std::string> ids;
   for (auto& name : entries_of(options_.run_dir / "netns")) ids.insert(std::move(name));
   for (const auto& name : entries_of(record_path("x").parent_path())) {
-    if (name.ends_with(kRecordSuffix)) ids.insert(name.substr(0, name.size() - kRecordSuffix.size()));
+    if (name.ends_with(kRecordSuffix))
+      ids.insert(name.substr(0, name.size() - kRecordSuffix.size()));
   }
   std::size_t gone = 0;
   std::optional<Error> first;
@@ -238,7 +259,8 @@ Status CniAttachments::free_stale_leases() const {
     const auto text = os::read_file(directory / name, 4096);
     if (!text) continue;
     const auto holder = std::string{trim(split(*text, '\n').front())};
-    // A record is written before its lease and removed after it, so a lease without one has no owner.
+    // A record is written before its lease and removed after it, so a lease without one has no
+    // owner.
     if (check_container_id(holder) && access(record_path(holder).c_str(), F_OK) == 0) continue;
     if (::unlink((directory / name).c_str()) != 0 && errno != ENOENT)
       return errno_error(errno, "remove " + (directory / name).string());

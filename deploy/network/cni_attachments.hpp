@@ -14,7 +14,8 @@ namespace holdfast::deploy::network {
 
 /// When the CNI plugin `firewall` is part of the list.
 enum class FirewallUse : std::uint8_t {
-  where_forward_drops,  ///< only where the host's FORWARD chain drops by default: it costs 55 ms an instance
+  where_forward_drops,  ///< only where the host's FORWARD chain drops by default: it costs 55 ms an
+                        ///< instance
   always,
   never,
 };
@@ -26,15 +27,17 @@ struct CniOptions {
   std::string instance = "main";  ///< of agent.yaml
   proto::Subnet subnet;
   FirewallUse firewall = FirewallUse::where_forward_drops;
-  std::string conflist;           ///< the operator's own list as JSON; empty: ptp, host-local and, as `firewall` says, firewall
+  std::string conflist;  ///< the operator's own list as JSON; empty: ptp, host-local and, as
+                         ///< `firewall` says, firewall
   Milliseconds plugin_timeout{30'000};
 };
 
 /// `Attachments` by the CNI plugins of the host.
 ///
 ///     run_dir/netns/<id>                              the pinned namespace
-///     state_dir/network/attachments/<id>.json         effective conflist and final ADD result, fsynced
-///     state_dir/network/leases/holdfast-<instance>/   host-local: one file an address, holding the id
+///     state_dir/network/attachments/<id>.json         effective conflist and final ADD result,
+///     fsynced state_dir/network/leases/holdfast-<instance>/   host-local: one file an address,
+///     holding the id
 class CniAttachments final : public Attachments {
  public:
   /// Makes the directories. Errors: cni (bad conflist, plugin missing in cni_dir), io.
@@ -61,8 +64,9 @@ class CniAttachments final : public Attachments {
   [[nodiscard]] Result<Attachment> build(const std::string& id);
   [[nodiscard]] Result<std::string> add(const AttachmentRecord& record, const CniList& list);
   [[nodiscard]] Status take_down(const AttachmentRecord& record);
-  [[nodiscard]] Result<std::string> run_plugin(const char* command, const AttachmentRecord& record, const CniList& list,
-                                               std::size_t index, const std::string& prev_result) const;
+  [[nodiscard]] Result<std::string> run_plugin(const char* command, const AttachmentRecord& record,
+                                               const CniList& list, std::size_t index,
+                                               const std::string& prev_result) const;
   [[nodiscard]] Status free_stale_leases() const;
 
   const CniOptions options_;

@@ -1,7 +1,8 @@
 #pragma once
 /// \file
-/// The texts of CNI: configuration lists, plugin input, results, errors, and the record of an attachment.
-/// Pure. Source: containernetworking/cni SPEC.md; version 1.0.0, at which Debian 12's plugins stop (security.md 3.7).
+/// The texts of CNI: configuration lists, plugin input, results, errors, and the record of an
+/// attachment. Pure. Source: containernetworking/cni SPEC.md; version 1.0.0, at which Debian 12's
+/// plugins stop (security.md 3.7).
 
 #include <cstdint>
 #include <string>
@@ -20,7 +21,7 @@ inline constexpr std::string_view kCniVersion = "1.0.0";
 enum class FirewallPlugin : std::uint8_t { absent, present };
 
 struct DefaultNetwork {
-  std::string name;        ///< of the CNI network, own to this agent
+  std::string name;  ///< of the CNI network, own to this agent
   proto::Subnet subnet;
   std::string leases_dir;  ///< host-local keeps one file an address below it
   FirewallPlugin firewall = FirewallPlugin::absent;
@@ -32,14 +33,16 @@ struct DefaultNetwork {
 /// A configuration list, checked: `type` of each plugin is a plain file name.
 struct CniList {
   std::string name;
-  std::vector<std::string> types;    ///< in order of ADD
-  std::vector<std::string> configs;  ///< JSON objects, with name and cniVersion injected and capabilities removed
+  std::vector<std::string> types;  ///< in order of ADD
+  std::vector<std::string>
+      configs;  ///< JSON objects, with name and cniVersion injected and capabilities removed
 };
 /// Errors: cni.
 [[nodiscard]] Result<CniList> parse_conflist(std::string_view text);
 
 /// What a plugin reads on stdin. `prev_result` empty: none.
-[[nodiscard]] std::string plugin_input(const CniList& list, std::size_t index, std::string_view prev_result);
+[[nodiscard]] std::string plugin_input(const CniList& list, std::size_t index,
+                                       std::string_view prev_result);
 
 struct CniResult {
   Address address = 0;                       ///< first IPv4 address of the container
@@ -48,9 +51,10 @@ struct CniResult {
 /// Errors: cni.
 [[nodiscard]] Result<CniResult> parse_result(std::string_view text);
 
-/// The error a plugin reported: JSON on stdout, or on stderr by older texts of the specification, else both streams as they
-/// are. Names plugin, code, message and the next step. Always Errc::cni.
-[[nodiscard]] Error plugin_error(std::string_view type, std::string_view exit, std::string_view out, std::string_view err);
+/// The error a plugin reported: JSON on stdout, or on stderr by older texts of the specification,
+/// else both streams as they are. Names plugin, code, message and the next step. Always Errc::cni.
+[[nodiscard]] Error plugin_error(std::string_view type, std::string_view exit, std::string_view out,
+                                 std::string_view err);
 
 /// What is kept of an attachment, so that DEL works with the configuration of its ADD.
 struct AttachmentRecord {

@@ -12,7 +12,8 @@
 namespace holdfast::deploy::network {
 namespace {
 
-// Bits of CTA_FILTER_ORIG_FLAGS and CTA_FILTER_REPLY_FLAGS (net/netfilter/nf_conntrack_netlink.c; not in the headers).
+// Bits of CTA_FILTER_ORIG_FLAGS and CTA_FILTER_REPLY_FLAGS (net/netfilter/nf_conntrack_netlink.c;
+// not in the headers).
 constexpr std::uint32_t kFilterIpSource = 1U << 0;
 constexpr std::uint32_t kFilterProtocol = 1U << 3;
 
@@ -36,13 +37,19 @@ Attributes nested(const nlattr* parent) {
 }
 
 std::uint32_t u32(const nlattr* attribute) {
-  return attribute == nullptr || mnl_attr_get_payload_len(attribute) < 4 ? 0 : ntohl(mnl_attr_get_u32(attribute));
+  return attribute == nullptr || mnl_attr_get_payload_len(attribute) < 4
+             ? 0
+             : ntohl(mnl_attr_get_u32(attribute));
 }
 std::uint16_t u16(const nlattr* attribute) {
-  return attribute == nullptr || mnl_attr_get_payload_len(attribute) < 2 ? std::uint16_t{0} : ntohs(mnl_attr_get_u16(attribute));
+  return attribute == nullptr || mnl_attr_get_payload_len(attribute) < 2
+             ? std::uint16_t{0}
+             : ntohs(mnl_attr_get_u16(attribute));
 }
 std::uint8_t u8(const nlattr* attribute) {
-  return attribute == nullptr || mnl_attr_get_payload_len(attribute) < 1 ? std::uint8_t{0} : mnl_attr_get_u8(attribute);
+  return attribute == nullptr || mnl_attr_get_payload_len(attribute) < 1
+             ? std::uint8_t{0}
+             : mnl_attr_get_u8(attribute);
 }
 
 FlowTuple tuple_of(const nlattr* attribute, std::uint8_t& protocol) {
@@ -64,13 +71,15 @@ Flow flow_of(const nlmsghdr& header) {
   std::uint8_t ignored = 0;
   flow.original = tuple_of(table[CTA_TUPLE_ORIG], flow.protocol);
   flow.reply = tuple_of(table[CTA_TUPLE_REPLY], ignored);
-  flow.tcp_state = u8(nested(nested(table[CTA_PROTOINFO])[CTA_PROTOINFO_TCP])[CTA_PROTOINFO_TCP_STATE]);
+  flow.tcp_state =
+      u8(nested(nested(table[CTA_PROTOINFO])[CTA_PROTOINFO_TCP])[CTA_PROTOINFO_TCP_STATE]);
   flow.zone = u16(table[CTA_ZONE]);
   flow.id = u32(table[CTA_ID]);
   return flow;
 }
 
-nlmsghdr* begin_message(char* buffer, std::uint16_t type, std::uint16_t flags, std::uint32_t sequence) {
+nlmsghdr* begin_message(char* buffer, std::uint16_t type, std::uint16_t flags,
+                        std::uint32_t sequence) {
   auto* header = mnl_nlmsg_put_header(buffer);
   header->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
   header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
@@ -111,7 +120,8 @@ bool matches(const Flow& flow, const FlowFilter& filter) {
 }  // namespace
 
 bool Flow::is_live_tcp() const {
-  return protocol == IPPROTO_TCP && tcp_state >= TCP_CONNTRACK_SYN_SENT && tcp_state <= TCP_CONNTRACK_CLOSE_WAIT;
+  return protocol == IPPROTO_TCP && tcp_state >= TCP_CONNTRACK_SYN_SENT &&
+         tcp_state <= TCP_CONNTRACK_CLOSE_WAIT;
 }
 
 Result<Conntrack> Conntrack::open() {
@@ -129,7 +139,8 @@ Result<std::vector<Flow>> Conntrack::flows(const FlowFilter& filter) {
   HF_TRY(netlink_.exchange({buffer.data(), header->nlmsg_len}, sequence, "list tracked connections",
                            [&](const nlmsghdr& answer) -> Status {
                              // Checked again: a kernel before 5.8 ignores the filter.
-                             if (const auto flow = flow_of(answer); matches(flow, filter)) flows.push_back(flow);
+                             if (const auto flow = flow_of(answer); matches(flow, filter))
+                               flows.push_back(flow);
                              return ok();
                            }));
   return flows;
@@ -153,7 +164,8 @@ Status Conntrack::forget(const Flow& flow) {
   mnl_attr_nest_end(header, tuple);
   if (flow.zone != 0) mnl_attr_put_u16(header, CTA_ZONE, htons(flow.zone));
   if (flow.id != 0) mnl_attr_put_u32(header, CTA_ID, htonl(flow.id));
-  auto done = netlink_.exchange({buffer.data(), header->nlmsg_len}, sequence, "forget a tracked connection");
+  auto done = netlink_.exchange({buffer.data(), header->nlmsg_len}, sequence,
+                                "forget a tracked connection");
   if (!done && done.error().code() == Errc::not_found) return ok();
   return done;
 }

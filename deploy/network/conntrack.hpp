@@ -28,7 +28,8 @@ struct Flow {
   std::uint32_t id = 0;
 
   [[nodiscard]] bool is_translated() const { return original.destination != reply.source; }
-  /// TCP that may still carry data: from SYN_SENT up to CLOSE_WAIT, where one side has closed and the other still answers.
+  /// TCP that may still carry data: from SYN_SENT up to CLOSE_WAIT, where one side has closed and
+  /// the other still answers.
   [[nodiscard]] bool is_live_tcp() const;
 };
 
@@ -37,7 +38,8 @@ struct FlowFilter {
   std::optional<Address> reply_source;
 };
 
-/// Connection tracking by ctnetlink. Not thread safe. The kernel filters while it walks its table: about 10 ms for 100,000 flows.
+/// Connection tracking by ctnetlink. Not thread safe. The kernel filters while it walks its table:
+/// about 10 ms for 100,000 flows.
 class Conntrack {
  public:
   [[nodiscard]] static Result<Conntrack> open();

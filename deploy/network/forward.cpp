@@ -23,11 +23,12 @@ std::vector<std::vector<std::string>> rules_of(const ForwardOptions& options) {
   const auto subnet = options.subnet.str();
   const auto comment = comment_of(options);
   return {{"-s", subnet, "-m", "comment", "--comment", comment, "-j", "ACCEPT"},
-          {"-d", subnet, "-m", "conntrack", "--ctstate", "DNAT,RELATED,ESTABLISHED", "-m", "comment", "--comment", comment,
-           "-j", "ACCEPT"}};
+          {"-d", subnet, "-m", "conntrack", "--ctstate", "DNAT,RELATED,ESTABLISHED", "-m",
+           "comment", "--comment", comment, "-j", "ACCEPT"}};
 }
 
-Result<os::RunResult> iptables(const char* operation, const char* chain, const std::vector<std::string>& rule) {
+Result<os::RunResult> iptables(const char* operation, const char* chain,
+                               const std::vector<std::string>& rule) {
   os::RunOptions options;
   options.spawn.argv = {"iptables", "-w", "5", "-t", kTable, operation, chain};
   options.spawn.argv.insert(options.spawn.argv.end(), rule.begin(), rule.end());
@@ -40,7 +41,8 @@ bool succeeded(const Result<os::RunResult>& ran) { return ran && os::succeeded(r
 
 bool drops(const std::vector<BaseChain>& chains) {
   return std::any_of(chains.begin(), chains.end(), [](const BaseChain& chain) {
-    return chain.family == "ip" && chain.table == kTable && chain.name == kChain && chain.hook == NF_INET_FORWARD && chain.drops;
+    return chain.family == "ip" && chain.table == kTable && chain.name == kChain &&
+           chain.hook == NF_INET_FORWARD && chain.drops;
   });
 }
 
@@ -96,8 +98,9 @@ Status close_forward(NftTable& nft, const ForwardOptions& options) {
     }
     HF_ASSIGN(const bool left, holds_comment(nft, chain, options));
     if (left) {
-      return Error{Errc::cni, fmt::format("rules of agent {} are still in chain {}", options.instance, chain)}.hint(
-          fmt::format("run: iptables -S {} | grep {}", chain, comment_of(options)));
+      return Error{Errc::cni,
+                   fmt::format("rules of agent {} are still in chain {}", options.instance, chain)}
+          .hint(fmt::format("run: iptables -S {} | grep {}", chain, comment_of(options)));
     }
   }
   return ok();

@@ -8,17 +8,19 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <vector>
+#include <memory>
 
 namespace holdfast::deploy::network {
 namespace {
 
 constexpr std::size_t kReceiveBuffer = 64U << 10;
-constexpr int kSocketBuffer = 4 << 20;  // several thousand elements in one batch; memory is taken only while used
+constexpr int kSocketBuffer =
+    4 << 20;  // several thousand elements in one batch; memory is taken only while used
 
 int error_of(const nlmsghdr& header) {
   int code = 0;
-  if (header.nlmsg_len >= NLMSG_LENGTH(sizeof code)) std::memcpy(&code, NLMSG_DATA(&header), sizeof code);
+  if (header.nlmsg_len >= NLMSG_LENGTH(sizeof code))
+    std::memcpy(&code, NLMSG_DATA(&header), sizeof code);
   return -code;
 }
 
@@ -40,27 +42,30 @@ Result<Netlink> Netlink::open(int protocol) {
   return Netlink{std::move(fd)};
 }
 
-Status Netlink::exchange(std::string_view messages, std::uint32_t last_sequence, std::string_view doing,
-                         const OnMessage& on_message) {
+Status Netlink::exchange(std::string_view messages, std::uint32_t last_sequence,
+                         std::string_view doing, const OnMessage& on_message) {
   drain();  // answers to an exchange that was given up
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   ssize_t sent = 0;
   do {
-    sent = ::sendto(fd_.get(), messages.data(), messages.size(), 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
+    sent = ::sendto(fd_.get(), messages.data(), messages.size(), 0,
+                    reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) return errno_error(errno, doing);
   return receive(last_sequence, doing, on_message);
 }
 
-Status Netlink::receive(std::uint32_t last_sequence, std::string_view doing, const OnMessage& on_message) {
-  std::vector<char> buffer(kReceiveBuffer);
+Status Netlink::receive(std::uint32_t last_sequence, std::string_view doing,
+                        const OnMessage& on_message) {
+  const auto buffer = std::make_unique_for_overwrite<char[]>(kReceiveBuffer);
   for (;;) {
-    const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    const ssize_t got = ::recv(fd_.get(), buffer.get(), kReceiveBuffer, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno_error(errno == EAGAIN ? ETIMEDOUT : errno, doing);
     auto left = static_cast<unsigned>(got);
-    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.get()); NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
       if ((header->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
         return Error{Errc::busy, fmt::format("{}: changed while it was read", doing)};
       if (header->nlmsg_type == NLMSG_ERROR || header->nlmsg_type == NLMSG_DONE) {

@@ -26,7 +26,8 @@ Status loopback_up() {
   if (!socket) return errno_error(errno, "open a socket in the new namespace");
   ifreq request{};
   std::strncpy(request.ifr_name, "lo", sizeof request.ifr_name - 1);
-  if (ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return errno_error(errno, "read the flags of lo");
+  if (ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0)
+    return errno_error(errno, "read the flags of lo");
   request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
   if (ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) return errno_error(errno, "bring lo up");
   return ok();
@@ -34,7 +35,8 @@ Status loopback_up() {
 
 Status make_and_pin(const std::filesystem::path& path) {
   if (unshare(CLONE_NEWNET) != 0) {
-    return errno_error(errno, "make a network namespace").hint("the agent needs root with CAP_SYS_ADMIN");
+    return errno_error(errno, "make a network namespace")
+        .hint("the agent needs root with CAP_SYS_ADMIN");
   }
   HF_TRY(loopback_up());
   if (mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0)
@@ -57,7 +59,8 @@ Status on_a_thread(const std::function<Status()>& work) {
 
 Status pin_new_netns(const std::filesystem::path& path) {
   if (is_netns_pinned(path))
-    return Error{Errc::conflict, fmt::format("a network namespace is already pinned at {}", path.string())};
+    return Error{Errc::conflict,
+                 fmt::format("a network namespace is already pinned at {}", path.string())};
   HF_TRY(os::make_directories(path.parent_path(), 0700));
   HF_TRY(os::open_file(path, O_RDONLY | O_CREAT, 0400));
   auto made = on_a_thread([&] { return make_and_pin(path); });
@@ -75,7 +78,8 @@ Status unpin_netns(const std::filesystem::path& path) {
   while (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
   }
   if (errno != EINVAL && errno != ENOENT) return errno_error(errno, "unmount " + path.string());
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error(errno, "remove " + path.string());
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+    return errno_error(errno, "remove " + path.string());
   return ok();
 }
 

@@ -6,9 +6,10 @@
 
 namespace holdfast::deploy::network {
 
-/// Makes a fresh network namespace with its loopback up and pins it at `path` by a bind mount, so that it lives without a
-/// process (network_namespaces(7)). The caller's own namespace is not touched: the work is done by a thread that ends.
-/// Fails when something is pinned there already. Errors: conflict, perm, io.
+/// Makes a fresh network namespace with its loopback up and pins it at `path` by a bind mount, so
+/// that it lives without a process (network_namespaces(7)). The caller's own namespace is not
+/// touched: the work is done by a thread that ends. Fails when something is pinned there already.
+/// Errors: conflict, perm, io.
 [[nodiscard]] Status pin_new_netns(const std::filesystem::path& path);
 
 /// True when a namespace is pinned at `path`.
@@ -17,7 +18,9 @@ namespace holdfast::deploy::network {
 /// Unpins; the namespace ends with its last process. What is absent is success.
 [[nodiscard]] Status unpin_netns(const std::filesystem::path& path);
 
-/// Runs `work` in a thread of its own inside the namespace at `path`. Errors: of opening or entering it, else those of `work`.
-[[nodiscard]] Status run_in_netns(const std::filesystem::path& path, const std::function<Status()>& work);
+/// Runs `work` in a thread of its own inside the namespace at `path`. Errors: of opening or
+/// entering it, else those of `work`.
+[[nodiscard]] Status run_in_netns(const std::filesystem::path& path,
+                                  const std::function<Status()>& work);
 
 }  // namespace holdfast::deploy::network

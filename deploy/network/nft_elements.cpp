@@ -9,25 +9,35 @@ namespace holdfast::deploy::network {
 namespace {
 
 std::string bytes_of(Address address) {
-  return {static_cast<char>(address >> 24), static_cast<char>(address >> 16), static_cast<char>(address >> 8),
-          static_cast<char>(address)};
+  return {static_cast<char>(address >> 24), static_cast<char>(address >> 16),
+          static_cast<char>(address >> 8), static_cast<char>(address)};
 }
 std::string bytes_of(proto::Transport transport) {
-  return {static_cast<char>(transport == proto::Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP), 0, 0, 0};
+  return {static_cast<char>(transport == proto::Transport::tcp ? IPPROTO_TCP : IPPROTO_UDP), 0, 0,
+          0};
 }
-std::string bytes_of(std::uint16_t port) { return {static_cast<char>(port >> 8), static_cast<char>(port), 0, 0}; }
-std::string bytes_of(const Endpoint& endpoint) { return bytes_of(endpoint.address) + bytes_of(endpoint.port); }
+std::string bytes_of(std::uint16_t port) {
+  return {static_cast<char>(port >> 8), static_cast<char>(port), 0, 0};
+}
+std::string bytes_of(const Endpoint& endpoint) {
+  return bytes_of(endpoint.address) + bytes_of(endpoint.port);
+}
 
-std::uint32_t byte_at(std::string_view bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
+std::uint32_t byte_at(std::string_view bytes, std::size_t at) {
+  return static_cast<unsigned char>(bytes[at]);
+}
 Address address_at(std::string_view bytes, std::size_t at) {
-  return byte_at(bytes, at) << 24 | byte_at(bytes, at + 1) << 16 | byte_at(bytes, at + 2) << 8 | byte_at(bytes, at + 3);
+  return byte_at(bytes, at) << 24 | byte_at(bytes, at + 1) << 16 | byte_at(bytes, at + 2) << 8 |
+         byte_at(bytes, at + 3);
 }
 std::uint16_t port_at(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint16_t>(byte_at(bytes, at) << 8 | byte_at(bytes, at + 1));
 }
 
 NftElements& at(NftSets& sets, NftSet which) { return sets[static_cast<std::size_t>(which)]; }
-const NftElements& at(const NftSets& sets, NftSet which) { return sets[static_cast<std::size_t>(which)]; }
+const NftElements& at(const NftSets& sets, NftSet which) {
+  return sets[static_cast<std::size_t>(which)];
+}
 
 struct Width {
   std::size_t key;
@@ -39,7 +49,8 @@ Status check_widths(const NftSets& sets) {
   for (std::size_t i = 0; i < kNftSetCount; ++i) {
     for (const auto& [key, data] : sets[i]) {
       if (key.size() == kWidths[i].key && data.size() == kWidths[i].data) continue;
-      return Error{Errc::not_found, fmt::format("set {} holds an element of another shape", kNftSetNames[i])};
+      return Error{Errc::not_found,
+                   fmt::format("set {} holds an element of another shape", kNftSetNames[i])};
     }
   }
   return ok();
@@ -49,14 +60,17 @@ Result<PortKey> port_key(Address host_ip, std::string_view bytes) {
   const auto protocol = byte_at(bytes, 0);
   if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
     return Error{Errc::not_found, fmt::format("a published port has protocol {}", protocol)};
-  return PortKey{host_ip, protocol == IPPROTO_TCP ? proto::Transport::tcp : proto::Transport::udp, port_at(bytes, 4)};
+  return PortKey{host_ip, protocol == IPPROTO_TCP ? proto::Transport::tcp : proto::Transport::udp,
+                 port_at(bytes, 4)};
 }
 
 }  // namespace
 
 NftSets to_sets(const RoutingTable& table) {
   NftSets sets;
-  const auto itself = [&](Address instance) { at(sets, NftSet::hairpin)[bytes_of(instance) + bytes_of(instance)] = {}; };
+  const auto itself = [&](Address instance) {
+    at(sets, NftSet::hairpin)[bytes_of(instance) + bytes_of(instance)] = {};
+  };
   for (const auto& [key, endpoint] : table.ports) {
     const std::string port = bytes_of(key.transport) + bytes_of(key.port);
     if (key.host_ip == 0) {
@@ -88,7 +102,8 @@ Result<RoutingTable> from_sets(const NftSets& sets) {
     HF_ASSIGN(const auto port, port_key(0, key));
     table.ports[port] = {address_at(data, 0), port_at(data, 4)};
   }
-  for (const auto& [key, data] : at(sets, NftSet::services)) table.services[address_at(key, 0)] = address_at(data, 0);
+  for (const auto& [key, data] : at(sets, NftSet::services))
+    table.services[address_at(key, 0)] = address_at(data, 0);
   for (const auto& [key, data] : at(sets, NftSet::staged))
     table.staged[{address_at(key, 0), address_at(key, 4)}] = address_at(data, 0);
   if (at(to_sets(table), NftSet::hairpin) != at(sets, NftSet::hairpin))

@@ -6,6 +6,7 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/process.hpp"
+#include "deploy/network/conntrack.hpp"
 #include "deploy/network/route.hpp"
 #include "deploy/network/sysctl.hpp"
 
@@ -23,58 +24,23 @@ Status run_nft(const std::string& text) {
   auto ran = os::run(options);
   if (!ran) {
     const bool missing = ran.error().code() == Errc::not_found;
-    return Error{Errc::cni, ran.error().what()}.hint(missing ? "install the package nftables" : "run: nft list ruleset");
+    return Error{Errc::cni, ran.error().what()}.hint(missing ? "install the package nftables"
+                                                             : "run: nft list ruleset");
   }
   if (os::succeeded(ran->status)) return ok();
   constexpr std::size_t kShown = 400;
-  return Error{Errc::cni, fmt::format("nft: {}", printable(trim(std::string_view{ran->err}.substr(0, kShown))))}.hint(
-      "run: holdfast doctor");
+  return Error{
+      Errc::cni,
+      fmt::format("nft: {}", printable(trim(std::string_view{ran->err}.substr(0, kShown))))}
+      .hint("run: holdfast doctor");
 }
-
-/// True when a UDP flow was, or should have been, led by an entry that differs between the two tables.
-class MovedUdp {
- public:
-  MovedUdp(const RoutingTable& before, const RoutingTable& after) : before_(before), after_(after) {}
-
-  [[nodiscard]] bool holds(const Flow& flow) const {
-    const auto& to = flow.original;
-    if (differs(before_.services, after_.services, to.destination)) return true;
-    if (differs(before_.staged, after_.staged, std::pair{to.source, to.destination})) return true;
-    return differs(before_.ports, after_.ports, PortKey{to.destination, proto::Transport::udp, to.destination_port}) ||
-           (differs(before_.ports, after_.ports, PortKey{0, proto::Transport::udp, to.destination_port}) && led_by_any(flow));
-  }
-  [[nodiscard]] bool possible() const {
-    return before_.services != after_.services || before_.staged != after_.staged || before_.ports != after_.ports;
-  }
-
- private:
-  /// A port on every address leads only flows to the host itself: those that came to the old instance, or, not translated
-  /// yet, to nobody. One that merely passes through to some other host keeps its destination, which answers it.
-  [[nodiscard]] bool led_by_any(const Flow& flow) const {
-    if (!flow.is_translated()) return true;
-    const auto old = before_.ports.find(PortKey{0, proto::Transport::udp, flow.original.destination_port});
-    return old != before_.ports.end() && old->second.address == flow.reply.source;
-  }
-
-  template <class Map, class Key>
-  static bool differs(const Map& before, const Map& after, const Key& key) {
-    const auto old = before.find(key);
-    const auto fresh = after.find(key);
-    if (old == before.end() || fresh == after.end()) return (old == before.end()) != (fresh == after.end());
-    return old->second != fresh->second;
-  }
-
-  const RoutingTable& before_;
-  const RoutingTable& after_;
-};
 
 }  // namespace
 
 Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options) {
   const auto table = table_name(options);
   HF_ASSIGN(auto nft, NftTable::open(table));
-  HF_ASSIGN(auto conntrack, Conntrack::open());
-  std::unique_ptr<NftPublisher> self{new NftPublisher{std::move(options), std::move(nft), std::move(conntrack)}};
+  std::unique_ptr<NftPublisher> self{new NftPublisher{std::move(options), std::move(nft)}};
   RoutingTable left;
   if (auto sets = self->nft_.elements()) {
     if (auto routing = from_sets(*sets)) left = std::move(*routing);
@@ -104,7 +70,9 @@ Status NftPublisher::check_host() {
   HF_ASSIGN(const auto forwarding, read_sysctl(kForwarding));
   if (forwarding != "1") return Error{Errc::not_found, "net.ipv4.ip_forward was turned off"};
   HF_ASSIGN(const bool routed, has_local_route(options_.service_subnet));
-  if (!routed) return Error{Errc::not_found, fmt::format("the local route of {} is gone", options_.service_subnet.str())};
+  if (!routed)
+    return Error{Errc::not_found,
+                 fmt::format("the local route of {} is gone", options_.service_subnet.str())};
   return ok();
 }
 
@@ -114,7 +82,9 @@ Result<RoutingTable> NftPublisher::observe() {
   if (known_ && known_->generation == generation) return known_->routing;
   known_.reset();
   HF_ASSIGN(const bool forwarded, forward_is_open(nft_, forward_options()));
-  if (!forwarded) return Error{Errc::not_found, "chain FORWARD drops, and the rules that let instances pass are gone"};
+  if (!forwarded)
+    return Error{Errc::not_found,
+                 "chain FORWARD drops, and the rules that let instances pass are gone"};
   HF_ASSIGN(auto routing, read());
   known_ = Known{generation, routing};
   return routing;
@@ -123,10 +93,13 @@ Result<RoutingTable> NftPublisher::observe() {
 Result<RoutingTable> NftPublisher::read() {
   HF_ASSIGN(const auto digest, nft_.rules_digest());
   if (digest != rules_digest_)
-    return Error{Errc::not_found, fmt::format("the rules of nft table {} were altered", table_name(options_))};
+    return Error{Errc::not_found,
+                 fmt::format("the rules of nft table {} were altered", table_name(options_))};
   HF_ASSIGN(const auto sets, nft_.elements());
   auto routing = from_sets(sets);
-  if (!routing) return std::move(routing).error().in(fmt::format("nft table {} was altered", table_name(options_)));
+  if (!routing)
+    return std::move(routing).error().in(
+        fmt::format("nft table {} was altered", table_name(options_)));
   return routing;
 }
 
@@ -134,45 +107,41 @@ Status NftPublisher::apply(const RoutingTable& wanted) {
   const auto doing = "publish";
   auto current = observe();
   if (current && *current == wanted) return ok();
-  Status changed = current ? nft_.change(to_sets(*current), to_sets(wanted)) : Status{current.error()};
+  Status changed =
+      current ? nft_.change(to_sets(*current), to_sets(wanted)) : Status{current.error()};
   RoutingTable before = current ? *current : RoutingTable{};
   if (!changed) {
-    // Missing, altered, or changed by somebody between the two calls: load the whole table anew, in one transaction.
-    log::warn("event=network_rules_reloaded table={} reason={}", table_name(options_), log::field(changed.error().what()));
+    // Missing, altered, or changed by somebody between the two calls: load the whole table anew, in
+    // one transaction.
+    log::warn("event=network_rules_reloaded table={} reason={}", table_name(options_),
+              log::field(changed.error().what()));
     if (auto loaded = load_rules(wanted); !loaded) return std::move(loaded).error().in(doing);
     if (auto ensured = ensure_host(); !ensured) return std::move(ensured).error().in(doing);
   }
   const auto generation = nft_.generation();
-  const bool alone = current && changed && generation && known_ && *generation == known_->generation + 1;
+  const bool alone =
+      current && changed && generation && known_ && *generation == known_->generation + 1;
   known_.reset();
   if (alone) known_ = Known{*generation, wanted};
-  if (auto forgotten = forget_moved_udp(before, wanted); !forgotten) return std::move(forgotten).error().in(doing);
-  return ok();
-}
-
-Status NftPublisher::forget_moved_udp(const RoutingTable& before, const RoutingTable& after) {
-  const MovedUdp moved{before, after};
-  if (!moved.possible()) return ok();
-  HF_ASSIGN(const auto flows, conntrack_.flows({.protocol = IPPROTO_UDP, .reply_source = {}}));
-  for (const auto& flow : flows) {
-    if (moved.holds(flow)) HF_TRY(conntrack_.forget(flow));
-  }
+  udp_mover_.moved(before, wanted);
   return ok();
 }
 
 Result<std::uint32_t> NftPublisher::connections(Address instance) {
-  HF_ASSIGN(const auto flows, conntrack_.flows({.protocol = IPPROTO_TCP, .reply_source = instance}));
+  HF_ASSIGN(auto conntrack, Conntrack::open());
+  HF_ASSIGN(const auto flows, conntrack.flows({.protocol = IPPROTO_TCP, .reply_source = instance}));
   std::uint32_t count = 0;
   for (const auto& flow : flows) count += flow.is_translated() && flow.is_live_tcp() ? 1 : 0;
   return count;
 }
 
 Result<std::uint32_t> NftPublisher::cut(Address instance) {
-  HF_ASSIGN(const auto flows, conntrack_.flows({.protocol = {}, .reply_source = instance}));
+  HF_ASSIGN(auto conntrack, Conntrack::open());
+  HF_ASSIGN(const auto flows, conntrack.flows({.protocol = {}, .reply_source = instance}));
   std::uint32_t count = 0;
   for (const auto& flow : flows) {
     if (!flow.is_translated()) continue;
-    HF_TRY(conntrack_.forget(flow));
+    HF_TRY(conntrack.forget(flow));
     count += flow.is_live_tcp() ? 1 : 0;
   }
   return count;

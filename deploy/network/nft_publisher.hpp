@@ -4,44 +4,50 @@
 #include <optional>
 #include <string>
 
-#include "deploy/network/conntrack.hpp"
 #include "deploy/network/forward.hpp"
 #include "deploy/network/nft_ruleset.hpp"
 #include "deploy/network/nft_table.hpp"
 #include "deploy/network/port_reservation.hpp"
 #include "deploy/network/publisher.hpp"
+#include "deploy/network/udp_mover.hpp"
 
 namespace holdfast::deploy::network {
 
-/// `Publisher` by one nftables table, changed by netlink, and connection tracking. It belongs to the network namespace of the
-/// thread that opened it, and all calls come from one thread.
+/// `Publisher` by one nftables table, changed by netlink, and connection tracking. It belongs to
+/// the network namespace of the thread that opened it. All calls come from one thread, except
+/// `connections` and `cut`, which any thread may make: they walk the kernel's table of connections,
+/// 10 ms and more, so they do not belong on the engine thread. For the same reason `apply` leaves
+/// UDP flows to a thread of its own, which has forgotten them some 20 ms later.
 class NftPublisher final : public Publisher {
  public:
-  /// Loads the rules anew, in one transaction, with the elements that an earlier life of the agent left; turns forwarding on,
-  /// routes the service addresses here, and lets the host's FORWARD chain pass our traffic. Runs `nft` once (10 ms).
-  /// Errors: cni, with the next step; perm.
+  /// Loads the rules anew, in one transaction, with the elements that an earlier life of the agent
+  /// left; turns forwarding on, routes the service addresses here, and lets the host's FORWARD
+  /// chain pass our traffic. Runs `nft` once (10 ms). Errors: cni, with the next step; perm.
   [[nodiscard]] static Result<std::unique_ptr<NftPublisher>> open(RulesetOptions options);
 
-  /// Costs one netlink exchange and three small reads while nothing in the host's nft ruleset has changed.
+  /// Costs one netlink exchange and three small reads while nothing in the host's nft ruleset has
+  /// changed.
   Result<RoutingTable> observe() override;
   Status apply(const RoutingTable& wanted) override;
   Status reserve(const std::set<PortKey>& ports) override { return ports_.hold(ports); }
   Result<std::uint32_t> connections(Address instance) override;
   Result<std::uint32_t> cut(Address instance) override;
 
-  /// Takes everything away again: table, FORWARD rules, route, reserved ports. What is absent is success; ip_forward stays, as
-  /// others may rely on it by now. Goes on after a failure and returns the first.
+  /// Takes everything away again: table, FORWARD rules, route, reserved ports. What is absent is
+  /// success; ip_forward stays, as others may rely on it by now. Goes on after a failure and
+  /// returns the first.
   [[nodiscard]] Status remove_all();
 
  private:
-  NftPublisher(RulesetOptions options, NftTable nft, Conntrack conntrack)
-      : options_(std::move(options)), nft_(std::move(nft)), conntrack_(std::move(conntrack)) {}
-  [[nodiscard]] ForwardOptions forward_options() const { return {options_.instance, options_.subnet}; }
+  NftPublisher(RulesetOptions options, NftTable nft)
+      : options_(std::move(options)), nft_(std::move(nft)) {}
+  [[nodiscard]] ForwardOptions forward_options() const {
+    return {options_.instance, options_.subnet};
+  }
   [[nodiscard]] Status load_rules(const RoutingTable& routing);
   [[nodiscard]] Status ensure_host();
   [[nodiscard]] Status check_host();
   [[nodiscard]] Result<RoutingTable> read();
-  [[nodiscard]] Status forget_moved_udp(const RoutingTable& before, const RoutingTable& after);
 
   /// What the kernel held at one generation of its ruleset.
   struct Known {
@@ -51,10 +57,10 @@ class NftPublisher final : public Publisher {
 
   RulesetOptions options_;
   NftTable nft_;
-  Conntrack conntrack_;
   PortReservation ports_;
-  std::string rules_digest_;    ///< of the rules as loaded by us
+  std::string rules_digest_;  ///< of the rules as loaded by us
   std::optional<Known> known_;
+  UdpMover udp_mover_;
 };
 
 }  // namespace holdfast::deploy::network

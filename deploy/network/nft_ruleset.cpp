@@ -11,8 +11,9 @@ namespace {
 
 using plan::address_text;
 
-// Why each chain is as it is stands in this folder's README.md. No counters and no anonymous sets: the rules as the kernel
-// lists them are compared with what was loaded, so they must not change by themselves.
+// Why each chain is as it is stands in this folder's README.md. No counters and no anonymous sets:
+// the rules as the kernel lists them are compared with what was loaded, so they must not change by
+// themselves.
 constexpr std::string_view kRules = R"(
   chain guard {{
     type filter hook prerouting priority -310; policy accept;
@@ -39,7 +40,6 @@ constexpr std::string_view kRules = R"(
     type nat hook postrouting priority 95; policy accept;
     ip saddr . ip daddr @hairpin masquerade
     ip saddr 127.0.0.0/8 ip daddr {subnet} masquerade
-    ip saddr {services} ip daddr {subnet} masquerade
     ip saddr {subnet} ip daddr != {subnet} masquerade
   }}
   chain input {{
@@ -50,16 +50,19 @@ constexpr std::string_view kRules = R"(
 }}
 )";
 
-std::string_view name_of(proto::Transport transport) { return transport == proto::Transport::tcp ? "tcp" : "udp"; }
+std::string_view name_of(proto::Transport transport) {
+  return transport == proto::Transport::tcp ? "tcp" : "udp";
+}
 
 std::string endpoint_text(const Endpoint& endpoint) {
   return fmt::format("{} . {}", address_text(endpoint.address), endpoint.port);
 }
 
-void append_set(std::string& text, std::string_view kind, std::string_view name, std::string_view type,
-                const std::vector<std::string>& elements) {
+void append_set(std::string& text, std::string_view kind, std::string_view name,
+                std::string_view type, const std::vector<std::string>& elements) {
   text += fmt::format("  {} {} {{\n    type {};\n", kind, name, type);
-  if (!elements.empty()) text += fmt::format("    elements = {{ {} }}\n", fmt::join(elements, ", "));
+  if (!elements.empty())
+    text += fmt::format("    elements = {{ {} }}\n", fmt::join(elements, ", "));
   text += "  }\n";
 }
 
@@ -70,7 +73,8 @@ void append_sets(std::string& text, const RoutingTable& routing) {
   std::vector<std::string> staged;
   std::set<Address> instances;
   for (const auto& [key, endpoint] : routing.ports) {
-    const auto rest = fmt::format("{} . {} : {}", name_of(key.transport), key.port, endpoint_text(endpoint));
+    const auto rest =
+        fmt::format("{} . {} : {}", name_of(key.transport), key.port, endpoint_text(endpoint));
     if (key.host_ip == 0) any_ports.push_back(rest);
     if (key.host_ip != 0) ports.push_back(fmt::format("{} . {}", address_text(key.host_ip), rest));
     instances.insert(endpoint.address);
@@ -80,13 +84,17 @@ void append_sets(std::string& text, const RoutingTable& routing) {
     instances.insert(instance);
   }
   for (const auto& [key, instance] : routing.staged) {
-    staged.push_back(fmt::format("{} . {} : {}", address_text(key.first), address_text(key.second), address_text(instance)));
+    staged.push_back(fmt::format("{} . {} : {}", address_text(key.first), address_text(key.second),
+                                 address_text(instance)));
     instances.insert(instance);
   }
   std::vector<std::string> hairpin;
-  for (const auto instance : instances) hairpin.push_back(fmt::format("{0} . {0}", address_text(instance)));
-  append_set(text, "map", "ports", "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service", ports);
-  append_set(text, "map", "any_ports", "inet_proto . inet_service : ipv4_addr . inet_service", any_ports);
+  for (const auto instance : instances)
+    hairpin.push_back(fmt::format("{0} . {0}", address_text(instance)));
+  append_set(text, "map", "ports",
+             "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service", ports);
+  append_set(text, "map", "any_ports", "inet_proto . inet_service : ipv4_addr . inet_service",
+             any_ports);
   append_set(text, "map", "services", "ipv4_addr : ipv4_addr", services);
   append_set(text, "map", "staged", "ipv4_addr . ipv4_addr : ipv4_addr", staged);
   append_set(text, "set", "hairpin", "ipv4_addr . ipv4_addr", hairpin);
@@ -104,7 +112,8 @@ std::string render_ruleset(const RulesetOptions& options, const RoutingTable& ro
   const auto table = table_name(options);
   // `add` first, so that the delete of a table that is not there does not fail.
   std::string text = fmt::format("add table ip {0}\ndelete table ip {0}\ntable ip {0} {{\n", table);
-  text += fmt::format("  comment \"holdfast agent {}: changed by the agent only\"\n", options.instance);
+  text +=
+      fmt::format("  comment \"holdfast agent {}: changed by the agent only\"\n", options.instance);
   append_sets(text, routing);
   text += fmt::format(fmt::runtime(kRules), fmt::arg("services", options.service_subnet.str()),
                       fmt::arg("subnet", options.subnet.str()));

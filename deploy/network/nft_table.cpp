@@ -22,7 +22,8 @@ namespace holdfast::deploy::network {
 namespace {
 
 constexpr std::size_t kMessageBuffer = 64U << 10;
-constexpr std::size_t kElementsPerMessage = 256;  // ≤ 100 bytes each: well below the 64 KiB of a netlink attribute
+constexpr std::size_t kElementsPerMessage =
+    256;  // ≤ 100 bytes each: well below the 64 KiB of a netlink attribute
 
 template <auto Free>
 struct Freer {
@@ -37,13 +38,25 @@ class Messages {
   template <class Fill>
   void add(Fill&& fill) {
     fill(scratch_.data());
+    last_ = text_.size();
     text_.append(scratch_.data(), reinterpret_cast<const nlmsghdr*>(scratch_.data())->nlmsg_len);
+  }
+  /// Asks for an acknowledgement of the message added last, and returns its number; 0 when there is
+  /// none.
+  std::uint32_t acknowledge_last() {
+    if (text_.empty()) return 0;
+    nlmsghdr header{};
+    std::memcpy(&header, text_.data() + last_, sizeof header);
+    header.nlmsg_flags = static_cast<std::uint16_t>(header.nlmsg_flags | NLM_F_ACK);
+    std::memcpy(text_.data() + last_, &header, sizeof header);
+    return header.nlmsg_seq;
   }
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
   std::vector<char> scratch_ = std::vector<char>(kMessageBuffer);
   std::string text_;
+  std::size_t last_ = 0;  ///< where the message added last begins
 };
 
 SetPtr make_set(const std::string& table, std::string_view name) {
@@ -56,50 +69,61 @@ SetPtr make_set(const std::string& table, std::string_view name) {
 enum class Change { erase, insert };
 
 /// Appends messages that erase or insert these elements.
-void append_elements(Messages& batch, Netlink& netlink, const std::string& table, std::size_t which, Change change,
-                     const std::vector<const NftElements::value_type*>& elements) {
+void append_elements(Messages& batch, Netlink& netlink, const std::string& table, std::size_t which,
+                     Change change, const std::vector<const NftElements::value_type*>& elements) {
   for (std::size_t from = 0; from < elements.size(); from += kElementsPerMessage) {
     const auto set = make_set(table, kNftSetNames[which]);
     for (std::size_t i = from; i < std::min(elements.size(), from + kElementsPerMessage); ++i) {
       const auto& [key, data] = *elements[i];
       auto* element = nftnl_set_elem_alloc();
-      nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(), static_cast<std::uint32_t>(key.size()));
+      nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(),
+                         static_cast<std::uint32_t>(key.size()));
       if (change == Change::insert && !data.empty())
-        nftnl_set_elem_set(element, NFTNL_SET_ELEM_DATA, data.data(), static_cast<std::uint32_t>(data.size()));
+        nftnl_set_elem_set(element, NFTNL_SET_ELEM_DATA, data.data(),
+                           static_cast<std::uint32_t>(data.size()));
       nftnl_set_elem_add(set.get(), element);
     }
     batch.add([&](char* buffer) {
       const std::uint16_t type = change == Change::insert ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
-      const std::uint16_t flags = change == Change::insert ? NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK : NLM_F_ACK;
-      auto* header = nftnl_nlmsg_build_hdr(buffer, type, NFPROTO_IPV4, flags, netlink.next_sequence());
+      const std::uint16_t flags = change == Change::insert ? NLM_F_CREATE | NLM_F_EXCL : 0;
+      auto* header =
+          nftnl_nlmsg_build_hdr(buffer, type, NFPROTO_IPV4, flags, netlink.next_sequence());
       nftnl_set_elems_nlmsg_build_payload(header, set.get());
     });
   }
 }
 
 /// A message without libnftnl: family, type, and one or two string attributes.
-std::string simple_request(std::uint8_t family, std::uint16_t type, std::uint16_t flags, std::uint32_t sequence,
-                           const std::vector<std::pair<std::uint16_t, std::string>>& attributes = {}) {
+std::string simple_request(
+    std::uint8_t family, std::uint16_t type, std::uint16_t flags, std::uint32_t sequence,
+    const std::vector<std::pair<std::uint16_t, std::string>>& attributes = {}) {
   std::array<char, 1024> buffer{};
   auto* header = nftnl_nlmsg_build_hdr(buffer.data(), type, family, flags, sequence);
-  for (const auto& [attribute, text] : attributes) mnl_attr_put_strz(header, attribute, text.c_str());
+  for (const auto& [attribute, text] : attributes)
+    mnl_attr_put_strz(header, attribute, text.c_str());
   return {buffer.data(), header->nlmsg_len};
 }
 
 /// Calls `see` with type and bytes of every attribute of an nf_tables message.
-void for_each_attribute(const nlmsghdr& header, const std::function<void(std::uint16_t, std::string_view)>& see) {
+void for_each_attribute(const nlmsghdr& header,
+                        const std::function<void(std::uint16_t, std::string_view)>& see) {
   const auto forward = [](const nlattr* attribute, void* function) {
     (*static_cast<const std::function<void(std::uint16_t, std::string_view)>*>(function))(
-        mnl_attr_get_type(attribute),
-        {static_cast<const char*>(mnl_attr_get_payload(attribute)), mnl_attr_get_payload_len(attribute)});
+        mnl_attr_get_type(attribute), {static_cast<const char*>(mnl_attr_get_payload(attribute)),
+                                       mnl_attr_get_payload_len(attribute)});
     return MNL_CB_OK;
   };
-  mnl_attr_parse(&header, sizeof(nfgenmsg), forward, const_cast<std::function<void(std::uint16_t, std::string_view)>*>(&see));
+  mnl_attr_parse(&header, sizeof(nfgenmsg), forward,
+                 const_cast<std::function<void(std::uint16_t, std::string_view)>*>(&see));
 }
 
-bool is_kind(const nlmsghdr& header, std::uint16_t type) { return header.nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | type); }
+bool is_kind(const nlmsghdr& header, std::uint16_t type) {
+  return header.nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | type);
+}
 
-std::string text_or_empty(const char* text) { return text == nullptr ? std::string{} : std::string{text}; }
+std::string text_or_empty(const char* text) {
+  return text == nullptr ? std::string{} : std::string{text};
+}
 
 }  // namespace
 
@@ -112,16 +136,17 @@ Result<NftTable> NftTable::open(std::string table) {
 Result<std::uint32_t> NftTable::generation() {
   const auto sequence = netlink_.next_sequence();
   std::uint32_t generation = 0;
-  HF_TRY(netlink_.exchange(simple_request(NFPROTO_UNSPEC, NFT_MSG_GETGEN, NLM_F_ACK, sequence), sequence,
-                           "read the number of the nft ruleset", [&](const nlmsghdr& header) -> Status {
-                             for_each_attribute(header, [&](std::uint16_t type, std::string_view bytes) {
-                               std::uint32_t value = 0;
-                               if (type != NFTA_GEN_ID || bytes.size() != sizeof value) return;
-                               std::memcpy(&value, bytes.data(), sizeof value);
-                               generation = ntohl(value);
-                             });
-                             return ok();
-                           }));
+  HF_TRY(netlink_.exchange(
+      simple_request(NFPROTO_UNSPEC, NFT_MSG_GETGEN, NLM_F_ACK, sequence), sequence,
+      "read the number of the nft ruleset", [&](const nlmsghdr& header) -> Status {
+        for_each_attribute(header, [&](std::uint16_t type, std::string_view bytes) {
+          std::uint32_t value = 0;
+          if (type != NFTA_GEN_ID || bytes.size() != sizeof value) return;
+          std::memcpy(&value, bytes.data(), sizeof value);
+          generation = ntohl(value);
+        });
+        return ok();
+      }));
   return generation;
 }
 
@@ -130,13 +155,16 @@ Result<std::string> NftTable::rules_digest() {
   std::size_t chains = 0;
   auto sequence = netlink_.next_sequence();
   HF_TRY(netlink_.exchange(
-      simple_request(NFPROTO_IPV4, NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence), sequence, "read the nft chains",
-      [&](const nlmsghdr& header) -> Status {
+      simple_request(NFPROTO_IPV4, NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence), sequence,
+      "read the nft chains", [&](const nlmsghdr& header) -> Status {
         const ChainPtr chain{nftnl_chain_alloc()};
-        if (!is_kind(header, NFT_MSG_NEWCHAIN) || nftnl_chain_nlmsg_parse(&header, chain.get()) < 0) return ok();
-        if (table_ != text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE))) return ok();
+        if (!is_kind(header, NFT_MSG_NEWCHAIN) || nftnl_chain_nlmsg_parse(&header, chain.get()) < 0)
+          return ok();
+        if (table_ != text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE)))
+          return ok();
         ++chains;
-        hash.update(fmt::format("chain {} {} {} {} {} {}\n", nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME),
+        hash.update(fmt::format("chain {} {} {} {} {} {}\n",
+                                nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME),
                                 text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TYPE)),
                                 nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM),
                                 nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM),
@@ -146,14 +174,16 @@ Result<std::string> NftTable::rules_digest() {
       }));
   if (chains == 0) return Error{Errc::not_found, fmt::format("there is no nft table {}", table_)};
   sequence = netlink_.next_sequence();
-  HF_TRY(netlink_.exchange(
-      simple_request(NFPROTO_IPV4, NFT_MSG_GETRULE, NLM_F_DUMP, sequence, {{NFTA_RULE_TABLE, table_}}), sequence,
-      "read the nft rules", [&](const nlmsghdr& header) -> Status {
-        for_each_attribute(header, [&](std::uint16_t type, std::string_view bytes) {
-          if (type == NFTA_RULE_CHAIN || type == NFTA_RULE_EXPRESSIONS) hash.update(bytes);
-        });
-        return ok();
-      }));
+  HF_TRY(netlink_.exchange(simple_request(NFPROTO_IPV4, NFT_MSG_GETRULE, NLM_F_DUMP, sequence,
+                                          {{NFTA_RULE_TABLE, table_}}),
+                           sequence, "read the nft rules", [&](const nlmsghdr& header) -> Status {
+                             for_each_attribute(
+                                 header, [&](std::uint16_t type, std::string_view bytes) {
+                                   if (type == NFTA_RULE_CHAIN || type == NFTA_RULE_EXPRESSIONS)
+                                     hash.update(bytes);
+                                 });
+                             return ok();
+                           }));
   return hash.finish_hex();
 }
 
@@ -163,7 +193,8 @@ Result<NftElements> NftTable::elements_of(std::size_t which) {
   const auto sequence = netlink_.next_sequence();
   Messages message;
   message.add([&](char* buffer) {
-    auto* header = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSETELEM, NFPROTO_IPV4, NLM_F_DUMP, sequence);
+    auto* header =
+        nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSETELEM, NFPROTO_IPV4, NLM_F_DUMP, sequence);
     nftnl_set_elems_nlmsg_build_payload(header, request.get());
   });
   const auto bytes = [](nftnl_set_elem* element, std::uint16_t attribute) {
@@ -172,10 +203,13 @@ Result<NftElements> NftTable::elements_of(std::size_t which) {
     return data == nullptr ? std::string{} : std::string{static_cast<const char*>(data), size};
   };
   HF_TRY(netlink_.exchange(
-      message.text(), sequence, fmt::format("read set {} of nft table {}", kNftSetNames[which], table_),
+      message.text(), sequence,
+      fmt::format("read set {} of nft table {}", kNftSetNames[which], table_),
       [&](const nlmsghdr& header) -> Status {
         const SetPtr part{nftnl_set_alloc()};
-        if (!is_kind(header, NFT_MSG_NEWSETELEM) || nftnl_set_elems_nlmsg_parse(&header, part.get()) < 0) return ok();
+        if (!is_kind(header, NFT_MSG_NEWSETELEM) ||
+            nftnl_set_elems_nlmsg_parse(&header, part.get()) < 0)
+          return ok();
         const std::unique_ptr<nftnl_set_elems_iter, Freer<nftnl_set_elems_iter_destroy>> each{
             nftnl_set_elems_iter_create(part.get())};
         while (auto* element = nftnl_set_elems_iter_next(each.get()))
@@ -196,7 +230,7 @@ Result<NftSets> NftTable::elements() {
 Status NftTable::change(const NftSets& from, const NftSets& to) {
   Messages batch;
   batch.add([&](char* buffer) { nftnl_batch_begin(buffer, netlink_.next_sequence()); });
-  std::uint32_t last = 0;
+  const std::size_t begun = batch.text().size();
   for (std::size_t i = 0; i < kNftSetCount; ++i) {
     std::vector<const NftElements::value_type*> erased;
     std::vector<const NftElements::value_type*> inserted;
@@ -210,51 +244,57 @@ Status NftTable::change(const NftSets& from, const NftSets& to) {
     }
     append_elements(batch, netlink_, table_, i, Change::erase, erased);
     append_elements(batch, netlink_, table_, i, Change::insert, inserted);
-    if (!erased.empty() || !inserted.empty()) last = netlink_.next_sequence() - 1;
   }
-  if (last == 0) return ok();
+  if (batch.text().size() == begun) return ok();
+  const auto last = batch.acknowledge_last();
   batch.add([&](char* buffer) { nftnl_batch_end(buffer, netlink_.next_sequence()); });
   return netlink_.exchange(batch.text(), last, fmt::format("change nft table {}", table_));
 }
 
 Result<std::vector<BaseChain>> NftTable::base_chains() {
   std::vector<BaseChain> chains;
-  for (const auto& [family, name] : {std::pair{NFPROTO_IPV4, "ip"}, std::pair{NFPROTO_INET, "inet"}}) {
+  for (const auto& [family, name] :
+       {std::pair{NFPROTO_IPV4, "ip"}, std::pair{NFPROTO_INET, "inet"}}) {
     const auto sequence = netlink_.next_sequence();
     HF_TRY(netlink_.exchange(
-        simple_request(static_cast<std::uint8_t>(family), NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence), sequence,
-        "read the nft chains", [&, family_name = name](const nlmsghdr& header) -> Status {
+        simple_request(static_cast<std::uint8_t>(family), NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence),
+        sequence, "read the nft chains", [&, family_name = name](const nlmsghdr& header) -> Status {
           const ChainPtr chain{nftnl_chain_alloc()};
-          if (!is_kind(header, NFT_MSG_NEWCHAIN) || nftnl_chain_nlmsg_parse(&header, chain.get()) < 0) return ok();
+          if (!is_kind(header, NFT_MSG_NEWCHAIN) ||
+              nftnl_chain_nlmsg_parse(&header, chain.get()) < 0)
+            return ok();
           if (!nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM)) return ok();
-          chains.push_back({.family = family_name,
-                            .table = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE)),
-                            .name = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME)),
-                            .hook = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM),
-                            .priority = nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
-                            .drops = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP});
+          chains.push_back(
+              {.family = family_name,
+               .table = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE)),
+               .name = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME)),
+               .hook = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM),
+               .priority = nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
+               .drops = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP});
           return ok();
         }));
   }
   return chains;
 }
 
-Result<bool> NftTable::rules_hold(const std::string& table, const std::string& chain, std::string_view bytes) {
+Result<bool> NftTable::rules_hold(const std::string& table, const std::string& chain,
+                                  std::string_view bytes) {
   // Without this, a chain that is not there would look like an empty one.
   auto sequence = netlink_.next_sequence();
-  HF_TRY(netlink_.exchange(
-      simple_request(NFPROTO_IPV4, NFT_MSG_GETCHAIN, NLM_F_ACK, sequence, {{NFTA_CHAIN_TABLE, table}, {NFTA_CHAIN_NAME, chain}}),
-      sequence, fmt::format("read nft chain {} {}", table, chain)));
+  HF_TRY(netlink_.exchange(simple_request(NFPROTO_IPV4, NFT_MSG_GETCHAIN, NLM_F_ACK, sequence,
+                                          {{NFTA_CHAIN_TABLE, table}, {NFTA_CHAIN_NAME, chain}}),
+                           sequence, fmt::format("read nft chain {} {}", table, chain)));
   bool found = false;
   sequence = netlink_.next_sequence();
-  HF_TRY(netlink_.exchange(simple_request(NFPROTO_IPV4, NFT_MSG_GETRULE, NLM_F_DUMP, sequence,
-                                          {{NFTA_RULE_TABLE, table}, {NFTA_RULE_CHAIN, chain}}),
-                           sequence, fmt::format("read the rules of nft chain {} {}", table, chain),
-                           [&](const nlmsghdr& header) -> Status {
-                             const std::string_view all{reinterpret_cast<const char*>(&header), header.nlmsg_len};
-                             found = found || all.find(bytes) != std::string_view::npos;
-                             return ok();
-                           }));
+  HF_TRY(netlink_.exchange(
+      simple_request(NFPROTO_IPV4, NFT_MSG_GETRULE, NLM_F_DUMP, sequence,
+                     {{NFTA_RULE_TABLE, table}, {NFTA_RULE_CHAIN, chain}}),
+      sequence, fmt::format("read the rules of nft chain {} {}", table, chain),
+      [&](const nlmsghdr& header) -> Status {
+        const std::string_view all{reinterpret_cast<const char*>(&header), header.nlmsg_len};
+        found = found || all.find(bytes) != std::string_view::npos;
+        return ok();
+      }));
   return found;
 }
 

@@ -16,34 +16,41 @@ struct BaseChain {
   std::string name;
   std::uint32_t hook = 0;  ///< NF_INET_FORWARD, …
   std::int32_t priority = 0;
-  bool drops = false;      ///< policy drop
+  bool drops = false;  ///< policy drop
 };
 
-/// nf_tables by netlink, as far as the agent needs it; the rules themselves are loaded by the `nft` program. Not thread safe;
-/// belongs to the network namespace of the thread that opened it. Every call is one exchange with the kernel a set.
+/// nf_tables by netlink, as far as the agent needs it; the rules themselves are loaded by the `nft`
+/// program. Not thread safe; belongs to the network namespace of the thread that opened it. Every
+/// call is one exchange with the kernel a set.
 class NftTable {
  public:
   [[nodiscard]] static Result<NftTable> open(std::string table);
 
-  /// Number of the ruleset of this network namespace: every change by anybody gives another. Microseconds.
+  /// Number of the ruleset of this network namespace: every change by anybody gives another.
+  /// Microseconds.
   [[nodiscard]] Result<std::uint32_t> generation();
 
-  /// Digest of the chains and rules of the table, without their handles and elements. Errors: not_found when there is no table.
+  /// Digest of the chains and rules of the table, without their handles and elements. Errors:
+  /// not_found when there is no table.
   [[nodiscard]] Result<std::string> rules_digest();
 
   /// Errors: not_found when a set is missing.
   [[nodiscard]] Result<NftSets> elements();
 
-  /// Turns `from` into `to` in one transaction. Errors: when the kernel does not hold `from`; then nothing has changed.
+  /// Turns `from` into `to` in one transaction. Errors: when the kernel does not hold `from`; then
+  /// nothing has changed.
   [[nodiscard]] Status change(const NftSets& from, const NftSets& to);
 
   /// Base chains of every table of the host.
   [[nodiscard]] Result<std::vector<BaseChain>> base_chains();
-  /// True when a rule of that chain holds these bytes, e.g. a comment. Errors: not_found when there is no such chain.
-  [[nodiscard]] Result<bool> rules_hold(const std::string& table, const std::string& chain, std::string_view bytes);
+  /// True when a rule of that chain holds these bytes, e.g. a comment. Errors: not_found when there
+  /// is no such chain.
+  [[nodiscard]] Result<bool> rules_hold(const std::string& table, const std::string& chain,
+                                        std::string_view bytes);
 
  private:
-  NftTable(Netlink netlink, std::string table) : netlink_(std::move(netlink)), table_(std::move(table)) {}
+  NftTable(Netlink netlink, std::string table)
+      : netlink_(std::move(netlink)), table_(std::move(table)) {}
   [[nodiscard]] Result<NftElements> elements_of(std::size_t set);
 
   Netlink netlink_;

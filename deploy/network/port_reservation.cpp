@@ -47,16 +47,20 @@ Result<os::UniqueFd> bind_port(const PortKey& key, Reuse reuse) {
 
 Result<os::UniqueFd> reserve_port(const PortKey& key) {
   auto fd = bind_port(key, Reuse::no);
-  // Closed connections of a program that has left (TIME_WAIT) also stand in the way, but not of a socket with SO_REUSEADDR.
-  // UDP has no such state, and there the option would share the port with whoever has it.
-  if (!fd && fd.error().code() == Errc::port_in_use && key.transport == proto::Transport::tcp) fd = bind_port(key, Reuse::yes);
+  // Closed connections of a program that has left (TIME_WAIT) also stand in the way, but not of a
+  // socket with SO_REUSEADDR. UDP has no such state, and there the option would share the port with
+  // whoever has it.
+  if (!fd && fd.error().code() == Errc::port_in_use && key.transport == proto::Transport::tcp)
+    fd = bind_port(key, Reuse::yes);
   if (fd) return fd;
   const auto name = to_string(key);
-  if (fd.error().code() != Errc::port_in_use) return std::move(fd).error().in("reserve port " + name);
+  if (fd.error().code() != Errc::port_in_use)
+    return std::move(fd).error().in("reserve port " + name);
   const auto owner = port_owner(key);
-  return Error{Errc::port_in_use, fmt::format("port {} is taken by {}", name, owner.empty() ? "another program" : owner)}.hint(
-      owner.empty() ? fmt::format("find it with: ss -lnp 'sport = :{}'", key.port)
-                    : fmt::format("stop {}, or publish another port", owner));
+  return Error{Errc::port_in_use, fmt::format("port {} is taken by {}", name,
+                                              owner.empty() ? "another program" : owner)}
+      .hint(owner.empty() ? fmt::format("find it with: ss -lnp 'sport = :{}'", key.port)
+                          : fmt::format("stop {}, or publish another port", owner));
 }
 
 /// Socket inodes in /proc/net/{tcp,udp}[6] whose local port is this one.
@@ -64,7 +68,8 @@ std::set<std::string> inodes_bound_to(const PortKey& key) {
   std::set<std::string> inodes;
   const std::string_view base = key.transport == proto::Transport::tcp ? "tcp" : "udp";
   for (const auto* suffix : {"", "6"}) {
-    const auto text = os::read_file(fmt::format("/proc/thread-self/net/{}{}", base, suffix), 64U << 20);
+    const auto text =
+        os::read_file(fmt::format("/proc/thread-self/net/{}{}", base, suffix), 64U << 20);
     if (!text) continue;
     for (const auto line : split(*text, '\n')) {
       std::vector<std::string_view> fields;
@@ -74,7 +79,8 @@ std::set<std::string> inodes_bound_to(const PortKey& key) {
       constexpr std::size_t kLocal = 1;
       constexpr std::size_t kState = 3;
       constexpr std::size_t kInode = 9;
-      if (fields.size() <= kInode || !fields[kLocal].ends_with(fmt::format(":{:04X}", key.port))) continue;
+      if (fields.size() <= kInode || !fields[kLocal].ends_with(fmt::format(":{:04X}", key.port)))
+        continue;
       const bool connected = fields[kState] == "01" && base == "tcp";
       if (!connected && fields[kInode] != "0") inodes.emplace(fields[kInode]);
     }
@@ -84,10 +90,12 @@ std::set<std::string> inodes_bound_to(const PortKey& key) {
 
 bool holds_one_of(const std::filesystem::path& process, const std::set<std::string>& links) {
   std::error_code failure;
-  for (std::filesystem::directory_iterator fd{process / "fd", failure}, end; !failure && fd != end; fd.increment(failure)) {
+  for (std::filesystem::directory_iterator fd{process / "fd", failure}, end; !failure && fd != end;
+       fd.increment(failure)) {
     std::array<char, 64> target{};
     const ssize_t size = readlink(fd->path().c_str(), target.data(), target.size());
-    if (size > 0 && links.contains(std::string{target.data(), static_cast<std::size_t>(size)})) return true;
+    if (size > 0 && links.contains(std::string{target.data(), static_cast<std::size_t>(size)}))
+      return true;
   }
   return false;
 }
@@ -99,7 +107,8 @@ std::string port_owner(const PortKey& key) {
   for (const auto& inode : inodes_bound_to(key)) links.insert(fmt::format("socket:[{}]", inode));
   if (links.empty()) return {};
   std::error_code failure;
-  for (std::filesystem::directory_iterator it{"/proc", failure}, end; !failure && it != end; it.increment(failure)) {
+  for (std::filesystem::directory_iterator it{"/proc", failure}, end; !failure && it != end;
+       it.increment(failure)) {
     const auto pid = it->path().filename().string();
     if (!parse_number(pid) || !holds_one_of(it->path(), links)) continue;
     const auto name = os::read_file(it->path() / "comm", 256);
@@ -112,9 +121,11 @@ Status PortReservation::hold(const std::set<PortKey>& ports) {
   // "*:80" becoming "127.0.0.1:80": our own old socket would be in the way of the new one.
   std::vector<PortKey> given_up;
   for (const auto& [key, fd] : held_) {
-    const bool in_the_way = !ports.contains(key) && std::any_of(ports.begin(), ports.end(), [&, held = key](const PortKey& wanted) {
-      return wanted.port == held.port && wanted.transport == held.transport;
-    });
+    const bool in_the_way =
+        !ports.contains(key) &&
+        std::any_of(ports.begin(), ports.end(), [&, held = key](const PortKey& wanted) {
+          return wanted.port == held.port && wanted.transport == held.transport;
+        });
     if (in_the_way) given_up.push_back(key);
   }
   for (const auto& key : given_up) held_.erase(key);

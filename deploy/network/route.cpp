@@ -16,7 +16,8 @@ namespace holdfast::deploy::network {
 namespace {
 
 /// RTM_NEWROUTE or RTM_DELROUTE for the route of type local in the local table, on lo.
-std::string route_message(std::uint16_t type, int flags, std::uint32_t sequence, const proto::Subnet& subnet) {
+std::string route_message(std::uint16_t type, int flags, std::uint32_t sequence,
+                          const proto::Subnet& subnet) {
   std::array<char, 256> buffer{};
   auto* header = mnl_nlmsg_put_header(buffer.data());
   header->nlmsg_type = type;
@@ -31,6 +32,9 @@ std::string route_message(std::uint16_t type, int flags, std::uint32_t sequence,
   route->rtm_type = RTN_LOCAL;
   mnl_attr_put_u32(header, RTA_DST, htonl(subnet.address));
   mnl_attr_put_u32(header, RTA_OIF, if_nametoindex("lo"));
+  // Else the kernel picks the destination itself as source, and drops the answer as one that comes
+  // from itself.
+  if (type == RTM_NEWROUTE) mnl_attr_put_u32(header, RTA_PREFSRC, htonl(INADDR_LOOPBACK));
   return {buffer.data(), header->nlmsg_len};
 }
 
@@ -49,11 +53,12 @@ Result<bool> has_local_route(const proto::Subnet& subnet) {
   request->rtm_dst_len = 32;
   mnl_attr_put_u32(header, RTA_DST, htonl(subnet.address | 1));
   bool local = false;
-  auto done = netlink.exchange({buffer.data(), header->nlmsg_len}, sequence, "look up a route",
-                               [&](const nlmsghdr& answer) -> Status {
-                                 local = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&answer))->rtm_type == RTN_LOCAL;
-                                 return ok();
-                               });
+  auto done = netlink.exchange(
+      {buffer.data(), header->nlmsg_len}, sequence, "look up a route",
+      [&](const nlmsghdr& answer) -> Status {
+        local = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&answer))->rtm_type == RTN_LOCAL;
+        return ok();
+      });
   // "network is unreachable" is an answer: there is no default route either.
   if (!done && done.error().code() != Errc::io) return std::move(done).error();
   return local;
@@ -64,19 +69,24 @@ Status ensure_local_route(const proto::Subnet& subnet) {
   if (there) return ok();
   HF_ASSIGN(auto netlink, Netlink::open(NETLINK_ROUTE));
   const auto sequence = netlink.next_sequence();
-  auto added = netlink.exchange(route_message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sequence, subnet), sequence,
-                                fmt::format("route {} to this host", subnet.str()));
+  auto added =
+      netlink.exchange(route_message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sequence, subnet),
+                       sequence, fmt::format("route {} to this host", subnet.str()));
   if (added) return ok();
-  return std::move(added).error().hint(fmt::format("run: ip route add local {} dev lo", subnet.str()));
+  return std::move(added).error().hint(
+      fmt::format("run: ip route add local {} dev lo src 127.0.0.1", subnet.str()));
 }
 
 Status remove_local_route(const proto::Subnet& subnet) {
   HF_ASSIGN(auto netlink, Netlink::open(NETLINK_ROUTE));
   const auto sequence = netlink.next_sequence();
-  auto removed = netlink.exchange(route_message(RTM_DELROUTE, 0, sequence, subnet), sequence, "delete the route");
+  auto removed = netlink.exchange(route_message(RTM_DELROUTE, 0, sequence, subnet), sequence,
+                                  "delete the route");
   if (!removed) {
     HF_ASSIGN(const bool left, has_local_route(subnet));
-    if (left) return std::move(removed).error().in(fmt::format("remove the local route of {}", subnet.str()));
+    if (left)
+      return std::move(removed).error().in(
+          fmt::format("remove the local route of {}", subnet.str()));
   }
   return ok();
 }
