@@ -46,6 +46,11 @@ if(HOLDFAST_SANITIZE)
   endif()
 endif()
 
+if(HOLDFAST_FUZZ)  # coverage of every library, so that the fuzzer sees where its inputs lead
+  target_compile_options(holdfast_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(holdfast_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # A package found by one folder is linked, through its static library, by all above it.
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
 find_package(PkgConfig REQUIRED)
