@@ -78,9 +78,10 @@ std::vector<Drift> classify(const Progress& progress, const Observed& observed) 
     out.push_back({"", "publish",
                    "published ports or service addresses differ from what is declared", "repair"});
   }
+  std::set<InstanceId> serving;
+  for (const auto& [name, id] : progress.serving) serving.insert(id);
   for (const auto& [id, view] : observed.instances) {
-    const bool serves = std::any_of(progress.serving.begin(), progress.serving.end(),
-                                    [&](const auto& s) { return s.second == id; });
+    const bool serves = serving.contains(id);
     if (!serves && !progress.retired.contains(id) && !observed.busy.contains(view.seen.service))
       out.push_back({view.seen.service.str(), "orphan",
                      "instance " + id.str() + " belongs to nothing", "repair"});

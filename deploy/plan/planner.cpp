@@ -111,10 +111,11 @@ void Planner::remove_orphans() {
       act(Remove{id, view.seen.service});
     } else {
       const auto* known = document(GenerationId{view.seen.generation});
-      const auto service = known == nullptr ? nullptr : [&]() -> const proto::Service* {
-        const auto found = known->services.find(view.seen.service);
+      const auto find = [&wanted = view.seen.service, known]() -> const proto::Service* {
+        const auto found = known->services.find(wanted);
         return found == known->services.end() ? nullptr : &found->second;
-      }();
+      };
+      const auto* service = known == nullptr ? nullptr : find();
       act(Stop{id, view.seen.service,
                service == nullptr ? Milliseconds{10'000} : service->stop.timeout});
     }

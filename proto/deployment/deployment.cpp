@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include "proto/deployment/readers.hpp"
@@ -212,25 +213,34 @@ Result<Deployment> load_deployment(std::string_view yaml_text, std::string_view 
 }
 
 std::vector<ServiceName> dependency_order(const Deployment& deployment) {
-  std::vector<ServiceName> order;
-  std::set<ServiceName> placed;
-  const auto ready = [&](const Service& service) {
-    return std::all_of(service.depends_on.begin(), service.depends_on.end(),
-                       [&](const ServiceName& name) {
-                         return placed.contains(name) || !deployment.services.contains(name);
-                       });
-  };
-  // At most 256 services, so the plain way is quick enough: always the first by name that is ready.
-  while (order.size() < deployment.services.size()) {
-    const auto before = order.size();
-    for (const auto& [name, service] : deployment.services) {
-      if (placed.contains(name) || !ready(service)) continue;
-      placed.insert(name);
-      order.push_back(name);
-      break;
+  std::map<ServiceName, std::size_t> waiting;
+  std::map<ServiceName, std::vector<ServiceName>> dependents;
+  std::set<ServiceName> ready;
+  for (const auto& [name, service] : deployment.services) {
+    std::size_t open = 0;
+    for (const auto& dependency : service.depends_on) {
+      if (!deployment.services.contains(dependency)) continue;
+      dependents[dependency].push_back(name);
+      ++open;
     }
-    if (order.size() == before) detail::bad_result_access("a cycle in a checked deployment");
+    if (open == 0) {
+      ready.insert(name);
+    } else {
+      waiting[name] = open;
+    }
   }
+  std::vector<ServiceName> order;
+  order.reserve(deployment.services.size());
+  while (!ready.empty()) {
+    order.push_back(std::move(ready.extract(ready.begin()).value()));
+    const auto found = dependents.find(order.back());
+    if (found == dependents.end()) continue;
+    for (const auto& name : found->second) {
+      if (--waiting.at(name) == 0) ready.insert(name);
+    }
+  }
+  if (order.size() != deployment.services.size())
+    detail::bad_result_access("a cycle in a checked deployment");
   return order;
 }
 
