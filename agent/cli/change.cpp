@@ -1,0 +1,179 @@
+// apply and rollback: ask, wait, tell how it ended.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "agent/cli/commands.hpp"
+#include "agent/cli/document.hpp"
+#include "agent/cli/views.hpp"
+#include "agent/cli/wait.hpp"
+#include "agent/cli/when.hpp"
+#include "common/base/text.hpp"
+#include "proto/api/codec.hpp"
+
+namespace holdfast::agent::cli {
+namespace {
+
+namespace api = proto::api;
+
+enum class Verb : std::uint8_t { apply, rollback };
+
+constexpr std::string_view kGoesOn =
+    "look with \"holdfast status\" or follow it with \"holdfast events -f\"";
+
+/// The result as `--output json` prints it, if that was asked for.
+void print_outcome(const Context& context, const api::Outcome& outcome) {
+  if (context.json()) (void)print_json(context, api::encode(outcome));
+}
+
+/// The change did not even begin.
+ExitCode refuse(const Context& context, const Error& error) {
+  print_outcome(context, {.result = "refused",
+                          .error = api::ErrorBody{std::string{code(error.code())}, error.what(),
+                                                  error.next_step()}});
+  return report(context, error);
+}
+
+/// Facts that say why, then the last lines of the instance.
+std::string evidence_text(const Evidence& evidence) {
+  std::string text;
+  for (const auto& [name, value] : evidence.facts)
+    if (name != "next" && name != "instance" && !value.empty())
+      text += fmt::format("  {}: {}\n", printable(name),
+                          printable_lines(shorten_digests(value), "    "));
+  if (!evidence.log.empty()) text += "  its last lines:\n";
+  for (const auto& line : evidence.log) text += fmt::format("    {}\n", printable(line));
+  return text;
+}
+
+void tell_failure(const Context& context, const Ended& ended) {
+  const auto& outcome = ended.outcome;
+  api::ErrorBody error =
+      outcome.error.value_or(api::ErrorBody{"", "no reason was given", "holdfast history"});
+  auto headline = fmt::format("generation {} {}", outcome.generation,
+                              outcome.result == "rolled_back"  ? "failed and was rolled back"
+                              : outcome.result == "superseded" ? "was superseded by another change"
+                                                               : "failed");
+  const auto facts = evidence_text(ended.evidence);
+  error.message = headline + ": " + shorten_digests(error.message);
+  if (!facts.empty()) error.message += "\n" + facts;
+  report(context, error);
+}
+
+ExitCode tell_end(const Context& context, const Ended& ended, Verb verb) {
+  const auto& outcome = ended.outcome;
+  const auto exit =
+      verb == Verb::apply ? exit_code_of_apply(outcome) : exit_code_of_rollback(outcome);
+  print_outcome(context, outcome);
+  if (exit != ExitCode::done) {
+    tell_failure(context, ended);
+  } else if (!context.json()) {
+    print(fmt::format("{} generation {} is {} ({})\n", mark(Mark::good, context.out),
+                      outcome.generation, verb == Verb::apply ? "good" : "in force again",
+                      seconds_text(outcome.seconds)));
+  }
+  return exit;
+}
+
+/// The wait ended before the change did.
+ExitCode tell_unfinished(const Context& context, const api::Accepted& accepted,
+                         const Error& error) {
+  api::ErrorBody body{std::string{code(error.code())}, error.what(), error.next_step()};
+  if (error.code() == Errc::timed_out || error.code() == Errc::cancelled) {
+    body.message =
+        fmt::format("{}; generation {} goes on without this program",
+                    error.code() == Errc::timed_out ? "the time-out is over" : "interrupted",
+                    accepted.generation);
+    body.next = kGoesOn;
+  }
+  print_outcome(context, {.generation = accepted.generation, .result = "pending", .error = body});
+  report(context, body);
+  return exit_code_of(error.code());
+}
+
+ExitCode finish(const Context& context, const api::Accepted& accepted, const WaitOptions& wait,
+                Verb verb) {
+  if (!accepted.changed) {
+    print_outcome(context, {.generation = accepted.generation, .result = "unchanged"});
+    if (!context.json())
+      print(fmt::format("generation {} already runs this: nothing to do\n", accepted.generation));
+    return ExitCode::done;
+  }
+  if (wait.no_wait) {
+    print_outcome(context, {.generation = accepted.generation, .result = "pending"});
+    if (!context.json())
+      print(fmt::format("generation {} is accepted: {}\n", accepted.generation, kGoesOn));
+    return ExitCode::done;
+  }
+  const auto span = parse_span(wait.timeout);
+  if (!span) return report(context, span.error());
+  using Style = ProgressPrinter::Style;
+  const auto style = context.globals.quiet  ? Style::silent
+                     : context.err.terminal ? Style::live
+                                            : Style::plain;
+  ProgressPrinter printer{STDERR_FILENO, context.err, style};
+  const auto ended =
+      wait_for_end(context.agent, context.clock, {accepted, context.clock.boot() + *span}, printer);
+  printer.clear();
+  if (!ended) return tell_unfinished(context, accepted, ended.error());
+  return tell_end(context, *ended, verb);
+}
+
+}  // namespace
+
+ExitCode run_command(const Context& context, const ApplyOptions& options) {
+  if (options.dry_run) return run_command(context, PlanOptions{.file = options.file});
+  if (const auto span = parse_span(options.wait.timeout); !span)
+    return report(context, span.error());
+  const auto document = read_document(options.file);
+  if (!document) return refuse(context, document.error());
+  const auto checked = check_document(context, *document);
+  if (!checked.deployment) {
+    print_outcome(context, {.result = "refused",
+                            .error = api::ErrorBody{"E_SPEC_PARSE", checked.faults, {}}});
+    return ExitCode::rejected;
+  }
+  const auto accepted =
+      context.agent.apply({document->text, document->name, options.reason, false});
+  if (!accepted) return refuse(context, accepted.error());
+  return finish(context, accepted->value, options.wait, Verb::apply);
+}
+
+ExitCode run_command(const Context& context, const RollbackOptions& options) {
+  if (options.dry_run) return run_command(context, PlanOptions{.rollback = true, .to = options.to});
+  if (const auto span = parse_span(options.wait.timeout); !span)
+    return report(context, span.error());
+  const auto accepted = context.agent.rollback({options.to, options.reason, false});
+  if (!accepted) return refuse(context, accepted.error());
+  return finish(context, accepted->value, options.wait, Verb::rollback);
+}
+
+ExitCode run_command(const Context& context, const PlanOptions& options) {
+  if (options.rollback == !options.file.empty())
+    return report(context,
+                  Error{Errc::usage, options.rollback ? "plan takes a file or --rollback, not both"
+                                                      : "plan needs a file, or --rollback"}
+                      .hint("holdfast plan FILE"));
+  const auto ask = [&]() -> Result<Answer<api::PlanReport>> {
+    if (options.rollback) return context.agent.plan(api::RollbackRequest{options.to, {}, true});
+    HF_ASSIGN(const auto document, read_document(options.file));
+    const auto checked = check_document(context, document);
+    if (!checked.deployment) return Error{Errc::spec_parse, {}};
+    return context.agent.plan(api::ApplyRequest{document.text, document.name, {}, true});
+  };
+  const auto plan = ask();
+  if (!plan)
+    return plan.error().what().empty() ? ExitCode::rejected : report(context, plan.error());
+  if (context.json()) {
+    if (const auto printed = print_json(context, plan->body); printed != ExitCode::done)
+      return printed;
+  } else {
+    print(plan_view(plan->value, context.out));
+    if (plan->value.changes)
+      say(context, options.rollback
+                       ? "next: holdfast rollback\n"
+                       : fmt::format("next: holdfast apply {}\n", printable(options.file)));
+  }
+  return options.exit_code && plan->value.changes ? ExitCode::degraded : ExitCode::done;
+}
+
+}  // namespace holdfast::agent::cli

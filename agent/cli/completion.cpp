@@ -1,0 +1,37 @@
+#include "agent/cli/completion.hpp"
+
+#include <fmt/format.h>
+
+#include "agent/cli/commands.hpp"
+
+namespace holdfast::agent::cli {
+namespace {
+
+/// A shell waits for this: an agent that is slow gives no words.
+constexpr Milliseconds kPatience{200};
+
+}  // namespace
+
+ExitCode run_command(const Context&, const CompletionOptions& options) {
+  const auto tree = command_tree();
+  print(options.shell == "zsh"    ? zsh_completion(tree)
+        : options.shell == "fish" ? fish_completion(tree)
+                                  : bash_completion(tree));
+  return ExitCode::done;
+}
+
+ExitCode run_command(const Context& context, const CompleteOptions& options) {
+  std::string words;
+  if (options.what == "services") {
+    if (const auto status = context.agent.status(kPatience))
+      for (const auto& service : status->value.services) words += completion_word(service.name);
+  } else if (const auto history = context.agent.history(kPatience)) {
+    for (const auto& item : history->value)
+      if (options.what != "good-generations" || item.result == "good")
+        words += fmt::format("{}\n", item.generation);
+  }
+  print(words);
+  return ExitCode::done;
+}
+
+}  // namespace holdfast::agent::cli

@@ -1,0 +1,21 @@
+#pragma once
+/// \file
+/// Completion scripts, made from the tree of commands. Services and generations are asked of the
+/// agent by the shell, through the hidden `holdfast __complete`.
+
+#include <string>
+#include <string_view>
+
+#include "agent/cli/options.hpp"
+
+namespace holdfast::agent::cli {
+
+[[nodiscard]] std::string bash_completion(const CommandInfo& tree);
+[[nodiscard]] std::string zsh_completion(const CommandInfo& tree);
+[[nodiscard]] std::string fish_completion(const CommandInfo& tree);
+
+/// A word from outside with its line end; empty when it holds anything but [A-Za-z0-9._-], which a
+/// shell could take amiss.
+[[nodiscard]] std::string completion_word(std::string_view word);
+
+}  // namespace holdfast::agent::cli

@@ -1,0 +1,77 @@
+#pragma once
+/// \file
+/// A blocking HTTP/1.1 client over a unix socket: Beast's parser fed from plain read(2). No
+/// threads, no event loop.
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+
+namespace holdfast::agent::cli {
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string target;  ///< path and query, already encoded
+  std::string body;    ///< JSON; empty: none
+};
+
+struct HttpResponse {
+  unsigned status = 0;
+  std::string content_type;
+  std::string body;
+};
+
+/// The body of one response as it arrives. Closing is destruction.
+class HttpStream {
+ public:
+  HttpStream(HttpStream&&) noexcept;
+  HttpStream& operator=(HttpStream&&) noexcept;
+  ~HttpStream();
+
+  [[nodiscard]] unsigned status() const;
+  [[nodiscard]] std::string content_type() const;
+  /// The next piece of the body, none at its end. Errors: timed_out (nothing came until `deadline`;
+  /// the stream can be read on), cancelled (the interrupt fd became readable), unreachable (the
+  /// connection broke off), internal (not HTTP).
+  [[nodiscard]] Result<std::optional<std::string>> next(std::optional<BootTime> deadline);
+
+ private:
+  friend class HttpClient;
+  struct State;
+  explicit HttpStream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// One connection per request. Not thread safe.
+class HttpClient {
+ public:
+  struct Options {
+    std::filesystem::path socket;
+    int interrupt_fd = -1;  ///< readable: give up waiting (Errc::cancelled); -1: none
+  };
+  HttpClient(const Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
+
+  /// Sends and reads the whole answer, at most 64 MiB. Errors: unreachable (nobody listens, or
+  /// broke off), perm (the socket may not be opened), timed_out, cancelled, too_large, internal.
+  [[nodiscard]] Result<HttpResponse> send(const HttpRequest& request, Milliseconds timeout) const;
+
+  /// Sends and reads the header; the body follows from the stream, without a limit. Errors: as
+  /// `send`.
+  [[nodiscard]] Result<HttpStream> open(const HttpRequest& request, Milliseconds timeout) const;
+
+  [[nodiscard]] const std::filesystem::path& socket() const { return options_.socket; }
+
+ private:
+  const Clock& clock_;
+  Options options_;
+};
+
+/// Percent-encodes everything but unreserved characters (RFC 3986, 2.3).
+[[nodiscard]] std::string url_encode(std::string_view text);
+
+}  // namespace holdfast::agent::cli

@@ -1,0 +1,39 @@
+#pragma once
+/// \file
+/// What people see of the agent's answers. Pure: text in, text out; everything from outside goes
+/// through `printable`.
+
+#include <string>
+#include <vector>
+
+#include "agent/cli/look.hpp"
+#include "common/base/clock.hpp"
+#include "proto/api/messages.hpp"
+#include "proto/deployment/deployment.hpp"
+
+namespace holdfast::agent::cli {
+
+[[nodiscard]] std::string status_view(const proto::api::Status& status, const Look& look,
+                                      WallTime now);
+/// One service in full, with its drift. `service` must be one of the status.
+[[nodiscard]] std::string service_view(const proto::api::Status& status,
+                                       const proto::api::ServiceStatus& service, const Look& look,
+                                       WallTime now);
+[[nodiscard]] std::string drift_view(const std::vector<proto::api::DriftItem>& drift,
+                                     const Look& look, WallTime now);
+[[nodiscard]] std::string history_view(const std::vector<proto::api::HistoryItem>& items,
+                                       const Look& look, WallTime now);
+[[nodiscard]] std::string generation_view(const proto::api::GenerationRecord& record,
+                                          const Look& look, WallTime now);
+[[nodiscard]] std::string plan_view(const proto::api::PlanReport& plan, const Look& look);
+/// `from` and `to` are names for people: "generation 41", "shop.yaml".
+[[nodiscard]] std::string diff_view(const std::vector<proto::FieldChange>& changes,
+                                    const std::string& from, const std::string& to,
+                                    const Look& look);
+/// One line, with its end.
+[[nodiscard]] std::string event_line(const proto::api::Event& event, const Look& look);
+
+/// "registry.example.com/shop/web:1.8.2@sha256:…" → "shop/web:1.8.2".
+[[nodiscard]] std::string short_image(std::string_view image);
+
+}  // namespace holdfast::agent::cli
