@@ -31,22 +31,22 @@ class BadInput(fixture.AgentCase):
         self.assertRegex(done.text, r'next:|"next": ?"[^"]+|did you mean|expected', f"no next step in {done}")
 
     def apply_image(self, reference):
-        return self.agent.cli("apply", self.agent.document({"web": self.web(reference)}), "--timeout", "8s")
+        return self.agent.cli("apply", self.agent.document({"web": self.web(reference)}), "--timeout", "60s")
 
     def test_a_registry_that_does_not_answer_is_named(self):
         dead = f"127.0.0.1:{fixture.free_port()}"
         done = self.apply_image(f"{dead}/web:2.0.0@sha256:{'1' * 64}")
-        self.expect(done, (1, 4, 9), re.escape(dead))
+        self.expect(done, (1, 4), re.escape(dead))
 
     def test_a_digest_the_registry_does_not_have_is_named(self):
         reference = re.sub("sha256:.*", "sha256:" + "2" * 64, self.images["WEB_V2"])
-        self.expect(self.apply_image(reference), (1, 4), "web", "2222")
+        self.expect(self.apply_image(reference), (1, 3, 4), "web", "2222")
 
     def test_a_missing_blob_is_named(self):
-        self.expect(self.apply_image(self.images["MISSING_V1"]), (1, 4), "missing", "(?i)not found|404|missing")
+        self.expect(self.apply_image(self.images["MISSING_V1"]), (1, 3, 4), "missing", "(?i)not found|404|missing")
 
     def test_a_blob_with_a_wrong_byte_is_refused(self):
-        self.expect(self.apply_image(self.images["CORRUPT_V1"]), (1, 4), "corrupt", "(?i)digest|corrupt")
+        self.expect(self.apply_image(self.images["CORRUPT_V1"]), (1, 3, 4), "corrupt", "(?i)digest|corrupt")
 
     def test_every_fault_of_a_document_is_reported_at_once_with_its_place(self):
         path = self.agent.state / "broken.yaml"
