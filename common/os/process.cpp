@@ -71,22 +71,22 @@ struct ChildPlan {
   for (std::size_t i = 0; i < plan.fd_count; ++i) highest = std::max(highest, plan.fds[i].second);
   const int report = fcntl(plan.report_fd, F_DUPFD_CLOEXEC, highest + 1);
   if (report < 0) child_fail(plan);
+  ChildPlan moved = plan;  // the original report_fd may be the number that a given descriptor gets
+  moved.report_fd = report;
   for (std::size_t i = 0; i < plan.fd_count; ++i) {
     const int high = fcntl(plan.fds[i].first, F_DUPFD, highest + 1);
-    if (high < 0) child_fail(plan);
+    if (high < 0) child_fail(moved);
     plan.moved[i] = {high, plan.fds[i].second};
   }
   for (std::size_t i = 0; i < plan.fd_count; ++i) {
-    if (dup2(plan.moved[i].first, plan.moved[i].second) < 0) child_fail(plan);
+    if (dup2(plan.moved[i].first, plan.moved[i].second) < 0) child_fail(moved);
   }
   // Everything the child was not given is closed on exec: CLOEXEC on all, then off again for what was given.
   syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
   for (std::size_t i = 0; i < plan.fd_count; ++i) fcntl(plan.moved[i].second, F_SETFD, 0);
-  if (plan.directory != nullptr && chdir(plan.directory) != 0) child_fail(plan);
+  if (plan.directory != nullptr && chdir(plan.directory) != 0) child_fail(moved);
   execve(plan.program, plan.argv, plan.env);
-  ChildPlan failed = plan;
-  failed.report_fd = report;
-  child_fail(failed);
+  child_fail(moved);
 }
 
 int poll_timeout(std::optional<BootTime> deadline) {
@@ -112,6 +112,24 @@ class StopFd {
 
 void append_limited(std::string& to, const char* data, std::size_t size, std::size_t limit) {
   if (to.size() < limit) to.append(data, std::min(size, limit - to.size()));
+}
+
+/// write(2) to a pipe whose reader may be gone: EPIPE instead of a signal that ends the whole program.
+ssize_t write_without_sigpipe(int fd, std::string_view data) {
+  sigset_t pipe_only, before;
+  sigemptyset(&pipe_only);
+  sigaddset(&pipe_only, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+  const ssize_t wrote = ::write(fd, data.data(), data.size());
+  const int error = errno;
+  if (wrote < 0 && error == EPIPE && sigismember(&before, SIGPIPE) == 0) {
+    constexpr timespec kNow{};
+    while (sigtimedwait(&pipe_only, nullptr, &kNow) < 0 && errno == EINTR) {
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return wrote;
 }
 
 }  // namespace
@@ -233,7 +251,7 @@ Result<RunResult> run(const RunOptions& options, const std::stop_token& stop) {
     drain(out.first, fds[0].revents, result.out);
     drain(err.first, fds[1].revents, result.err);
     if (fds[2].revents != 0 && in.second) {
-      const ssize_t wrote = ::write(in.second.get(), input.data(), input.size());
+      const ssize_t wrote = write_without_sigpipe(in.second.get(), input);
       if (wrote > 0) input.remove_prefix(static_cast<std::size_t>(wrote));
       if (input.empty() || (wrote < 0 && errno != EAGAIN && errno != EINTR)) in.second.reset();
     }
