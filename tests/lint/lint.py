@@ -262,7 +262,7 @@ def house(root, _):
         if source.is_file():
             hosts |= set(re.findall(r"https?://([^/\s]+)", source.read_text(errors="replace")))
     hosts -= {"deb.debian.org", "security.debian.org", "ftp.debian.org"}
-    machine = re.compile("|".join([r"(?<![\w.])/work/", r"/tmp/" + r"hf\b", r"(?<![\w.])/home/\w+/", r"\.pyenv"] +
+    machine = re.compile("|".join([r"(?<![\w.])/work/", r"/tmp/" + r"hf\b", r"\.pyenv"] +
                                   [re.escape(host) for host in sorted(hosts)]))
     for relative in files(root, suffixes=TEXT):
         text = read(root, relative)
