@@ -1,0 +1,40 @@
+#pragma once
+/// \file
+/// Who may do what (design.md 9): roles by group, root has all.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/daemon/http.hpp"
+#include "common/base/result.hpp"
+
+namespace holdfast::agent::daemon {
+
+/// Each includes the ones before it.
+enum class Role : std::uint8_t { none, observe, rollback, deploy };
+[[nodiscard]] std::string_view to_string(Role role);
+
+/// Roles of groups, resolved once.
+class Access {
+ public:
+  /// `groups`: role → group name, from agent.yaml. Errors: not_found (no such group), usage (no
+  /// such role).
+  [[nodiscard]] static Result<Access> create(const std::map<std::string, std::string>& groups);
+
+  /// Root and the agent's own user have every role.
+  [[nodiscard]] Role role_of(const Peer& peer) const;
+  /// Groups that must be able to open the socket.
+  [[nodiscard]] std::vector<gid_t> groups() const;
+
+ private:
+  std::map<gid_t, Role> roles_;
+};
+
+/// Of the process that connected. Errors: io.
+[[nodiscard]] Result<Peer> peer_of(int socket_fd);
+
+/// "root (uid 0)", "uid 1234" for a user that /etc/passwd does not know. No name service is asked.
+[[nodiscard]] std::string actor_name(uid_t uid);
+
+}  // namespace holdfast::agent::daemon

@@ -1,0 +1,69 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/daemon/access.hpp"
+#include "agent/daemon/http.hpp"
+#include "agent/daemon/jobs.hpp"
+#include "deploy/engine/engine.hpp"
+#include "deploy/runtime/log_reader.hpp"
+
+namespace holdfast::agent::daemon {
+
+using LogRead = std::function<Status(const deploy::runtime::LogQuery&,
+                                     const deploy::runtime::LogSink&, const std::stop_token&)>;
+using OpenReader = std::function<Result<std::unique_ptr<deploy::ledger::Reader>>()>;
+
+/// What the routes work with. All outlive the Api.
+struct ApiParts {
+  deploy::engine::Engine& engine;
+  OpenReader open_reader;  ///< a connection of its own for each ledger request
+  LogRead read_logs;
+  std::function<std::string()> metrics;  ///< called on the io thread
+};
+
+/// The routes of proto/openapi.yaml. Lives on the io thread; what blocks runs on a few job threads.
+class Api {
+ public:
+  Api(ApiParts parts, Access access);
+  ~Api();
+
+  void handle(const ExchangePtr& exchange);
+  /// After a reload of the configuration.
+  void set_access(Access access) { access_ = std::move(access); }
+  /// Ends followed logs and ledger reads; joins.
+  void stop();
+
+ private:
+  struct Call;
+  struct Route;
+  static const std::vector<Route>& routes();
+
+  void status(const Call& call);
+  void history(const Call& call);
+  void generation(const Call& call);
+  void drift(const Call& call);
+  void plan(const Call& call);
+  void apply(const Call& call);
+  void rollback(const Call& call);
+  void events(const Call& call);
+  void ledger_entries(const Call& call);
+  void ledger_head(const Call& call);
+  void ledger_verify(const Call& call);
+  void logs(const Call& call);
+  void version(const Call& call);
+  void metrics(const Call& call);
+  void healthz(const Call& call);
+  void readyz(const Call& call);
+
+  using LedgerWork = std::function<Result<std::string>(deploy::ledger::Reader&)>;
+  void with_ledger(const Call& call, LedgerWork work);
+
+  ApiParts parts_;
+  Access access_;
+  Jobs ledger_jobs_{"ledger-read", 2, 32};
+  Jobs log_jobs_{"log-read", 8, 0};
+};
+
+}  // namespace holdfast::agent::daemon

@@ -1,0 +1,65 @@
+// Routes that ask the engine for a decision. The body is read once, and what was read is what is
+// executed.
+#include "agent/daemon/api_call.hpp"
+#include "common/log/log.hpp"
+#include "proto/api/codec.hpp"
+
+namespace holdfast::agent::daemon {
+namespace {
+
+namespace api = proto::api;
+
+template <class T>
+deploy::engine::Reply<T> answer_with(ExchangePtr exchange, unsigned (*status)(const T&)) {
+  return [exchange = std::move(exchange), status](Result<T> outcome) {
+    if (!outcome) return exchange->respond(outcome.error());
+    exchange->respond(Response{status(*outcome), "application/json", api::encode(*outcome), ""});
+  };
+}
+
+unsigned accepted_status(const api::Accepted& accepted) { return accepted.changed ? 202 : 200; }
+unsigned plan_status(const api::PlanReport&) { return 200; }
+
+Result<api::ApplyRequest> apply_request(const std::string& body) {
+  auto request = api::decode<api::ApplyRequest>(body);
+  if (!request) return std::move(request).error().in("request body");
+  if (request->document.empty())
+    return Error{Errc::usage, "request body: document is missing or empty"}.hint(
+        "send the YAML as \"document\"");
+  return request;
+}
+
+}  // namespace
+
+void Api::plan(const Call& call) {
+  auto request = apply_request(call.request().body);
+  if (!request) return call.exchange->respond(request.error());
+  parts_.engine.plan_apply(std::move(request).value(),
+                           answer_with<api::PlanReport>(call.exchange, plan_status));
+}
+
+void Api::apply(const Call& call) {
+  auto request = apply_request(call.request().body);
+  if (!request) return call.exchange->respond(request.error());
+  if (request->dry_run)
+    return parts_.engine.plan_apply(std::move(request).value(),
+                                    answer_with<api::PlanReport>(call.exchange, plan_status));
+  log::info("event=apply_requested actor={} reason={}", log::field(call.actor()),
+            log::field(request->reason));
+  parts_.engine.apply(std::move(request).value(), call.actor(),
+                      answer_with<api::Accepted>(call.exchange, accepted_status));
+}
+
+void Api::rollback(const Call& call) {
+  auto request = api::decode<api::RollbackRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  if (request->dry_run)
+    return parts_.engine.plan_rollback(std::move(request).value(),
+                                       answer_with<api::PlanReport>(call.exchange, plan_status));
+  log::info("event=rollback_requested actor={} to={} reason={}", log::field(call.actor()),
+            request->to, log::field(request->reason));
+  parts_.engine.rollback(std::move(request).value(), call.actor(),
+                         answer_with<api::Accepted>(call.exchange, accepted_status));
+}
+
+}  // namespace holdfast::agent::daemon

@@ -1,0 +1,129 @@
+#include "agent/daemon/compose.hpp"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "common/log/log.hpp"
+#include "deploy/image/image_store.hpp"
+#include "deploy/network/cni_attachments.hpp"
+#include "deploy/network/nft_publisher.hpp"
+#include "deploy/runtime/container_runtime.hpp"
+
+namespace holdfast::agent::daemon {
+namespace {
+
+namespace engine = deploy::engine;
+namespace image = deploy::image;
+namespace ledger = deploy::ledger;
+namespace network = deploy::network;
+namespace runtime = deploy::runtime;
+
+/// The parts in the order in which they need each other; destroyed the other way round.
+class RealAgent final : public Agent {
+ public:
+  std::filesystem::path state_dir;
+  std::unique_ptr<ledger::Ledger> history;
+  std::unique_ptr<network::CniAttachments> attachments;
+  std::unique_ptr<runtime::ContainerRuntime> containers;
+  std::unique_ptr<network::NftPublisher> publisher;
+  std::unique_ptr<image::Images> images;
+  std::unique_ptr<engine::Engine> loop;
+
+  engine::Engine& engine() override { return *loop; }
+  LogRead logs() override {
+    return [reader = runtime::LogReader{state_dir / "logs"}](
+               const runtime::LogQuery& query, const runtime::LogSink& sink,
+               const std::stop_token& stop) { return reader.read(query, sink, stop); };
+  }
+  OpenReader ledger() override {
+    return [dir = state_dir] { return ledger::open_reader(dir); };
+  }
+};
+
+Result<std::unique_ptr<ledger::Ledger>> open_history(const std::filesystem::path& state_dir) {
+  auto opened = ledger::open_ledger(state_dir);
+  if (opened || disposition(opened.error().code()) != Disposition::stop) return opened;
+  auto readable = ledger::open_damaged_ledger(state_dir, opened.error());
+  if (!readable) return std::move(opened).error();
+  log::error("event=ledger_damaged error={}", log::field(opened.error().to_string()));
+  return readable;
+}
+
+/// Beside this program, so that the two are always of one build.
+Result<std::filesystem::path> worker_path() {
+  std::error_code failed;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", failed);
+  auto path = self.parent_path() / "holdfast-worker";
+  if (!failed && std::filesystem::exists(path, failed)) return path;
+  return Error{Errc::not_found, fmt::format("{} is not there", path.string())}.hint(
+      "install it beside holdfastd");
+}
+
+void keep_logs_small(runtime::ContainerRuntime& containers) {
+  if (auto done = containers.maintain_logs(); !done)
+    log::warn("event=log_rotation_failed error={}", log::field(done.error().to_string()));
+}
+
+/// Attachments of instances that no longer exist are taken down.
+Status sweep_attachments(runtime::ContainerRuntime& containers,
+                         network::CniAttachments& attachments) {
+  HF_ASSIGN(const auto seen, containers.observe());
+  std::set<std::string> known;
+  for (const auto& instance : seen) known.insert(instance.id.str());
+  if (auto swept = attachments.sweep(known); !swept)
+    log::warn("event=sweep_failed error={}", log::field(swept.error().to_string()));
+  return ok();
+}
+
+engine::Engine::Options engine_options(const proto::AgentConfig& config,
+                                       runtime::ContainerRuntime& containers) {
+  engine::Engine::Options options{.config = config};
+  options.housekeeping = [&containers] { keep_logs_small(containers); };
+  options.log_tail = [&containers](const deploy::plan::InstanceId& id, std::size_t lines) {
+    auto last = containers.last_lines(id, lines);
+    return last ? std::move(last).value() : std::vector<std::string>{};
+  };
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const Clock& clock) {
+  auto agent = std::make_unique<RealAgent>();
+  agent->state_dir = config.state_dir;
+  HF_ASSIGN(const auto worker, worker_path());
+  HF_ASSIGN(agent->history, open_history(config.state_dir));
+  HF_ASSIGN(agent->attachments, network::CniAttachments::open({.state_dir = config.state_dir,
+                                                               .run_dir = config.run_dir,
+                                                               .cni_dir = config.cni_dir,
+                                                               .instance = config.instance,
+                                                               .subnet = config.subnet}));
+  HF_ASSIGN(agent->containers,
+            runtime::ContainerRuntime::open({.state_dir = config.state_dir,
+                                             .run_dir = config.run_dir,
+                                             .instance = config.instance,
+                                             .runtime = config.runtime,
+                                             .log_max_size = config.log_max_size,
+                                             .allowed_host_paths = config.allowed_host_paths},
+                                            clock, *agent->attachments));
+  HF_TRY(sweep_attachments(*agent->containers, *agent->attachments));
+  HF_ASSIGN(agent->publisher,
+            network::NftPublisher::open({.instance = config.instance,
+                                         .subnet = config.subnet,
+                                         .service_subnet = config.service_subnet}));
+  HF_ASSIGN(agent->images, image::ImageStore::open({.state_dir = config.state_dir,
+                                                    .worker_path = worker,
+                                                    .registries = config.registries,
+                                                    .parallel_downloads = config.parallel_downloads,
+                                                    .clock = clock}));
+  HF_ASSIGN(agent->loop,
+            engine::Engine::create({clock, *agent->images, *agent->containers, *agent->containers,
+                                    *agent->publisher, *agent->history},
+                                   engine_options(config, *agent->containers)));
+  log::info("event=composed runtime={} state_dir={}", log::field(agent->containers->description()),
+            config.state_dir.string());
+  return std::unique_ptr<Agent>{std::move(agent)};
+}
+
+}  // namespace holdfast::agent::daemon

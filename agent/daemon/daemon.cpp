@@ -1,0 +1,277 @@
+#include "agent/daemon/daemon.hpp"
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <thread>
+
+#include "agent/daemon/metrics.hpp"
+#include "agent/daemon/notify.hpp"
+#include "agent/daemon/server.hpp"
+#include "agent/daemon/socket_file.hpp"
+#include "agent/daemon/source_watch.hpp"
+#include "common/log/log.hpp"
+#include "common/os/file.hpp"
+#include "common/os/process.hpp"
+
+namespace holdfast::agent::daemon {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kTick{5'000};
+constexpr milliseconds kTickBeforeReady{50};
+constexpr milliseconds kTickWhileWaiting{500};
+constexpr auto kStopBudget = std::chrono::seconds{9};
+constexpr auto kTrimEvery = std::chrono::seconds{60};
+
+double seconds_since_epoch(const Clock& clock) {
+  return std::chrono::duration<double>(clock.wall().time_since_epoch()).count();
+}
+
+/// Settings that only a restart changes.
+bool same_foundations(const proto::AgentConfig& a, const proto::AgentConfig& b) {
+  return a.state_dir == b.state_dir && a.run_dir == b.run_dir && a.socket == b.socket &&
+         a.metrics_listen == b.metrics_listen && a.runtime == b.runtime && a.cni_dir == b.cni_dir &&
+         a.instance == b.instance && a.subnet == b.subnet && a.service_subnet == b.service_subnet &&
+         a.registries == b.registries && a.parallel_downloads == b.parallel_downloads &&
+         a.log_max_size == b.log_max_size;
+}
+
+std::string status_line(const proto::api::Status& status) {
+  auto line = fmt::format("{}, generation {}", status.state, status.generation);
+  return status.message.empty() ? line : line + ": " + status.message;
+}
+
+class Daemon {
+ public:
+  Daemon(const DaemonOptions& options, const Clock& clock, Agent& agent, Access access)
+      : options_(options),
+        config_(options.config),
+        clock_(clock),
+        engine_(agent.engine()),
+        api_({engine_, agent.ledger(), agent.logs(), [this] { return metrics(); }}, access),
+        groups_(access.groups()),
+        server_(Server::create(io_, [this](ExchangePtr exchange) { api_.handle(exchange); })),
+        signals_(io_, SIGTERM, SIGINT, SIGHUP),
+        timer_(io_) {
+    figures_.last_reload_timestamp = seconds_since_epoch(clock);
+  }
+
+  void run(SocketFile socket, os::UniqueFd metrics_fd) {
+    socket_.emplace(std::move(socket));
+    metrics_fd_ = std::move(metrics_fd);
+    wait_for_signal();
+    engine_.start();
+    server_->accept_from(Listener::api, socket_->fd());
+    if (metrics_fd_) server_->accept_from(Listener::metrics, metrics_fd_.get());
+    tick();
+    io_.run();
+  }
+
+ private:
+  void wait_for_signal() {
+    signals_.async_wait([this](const error_code& failed, int number) {
+      if (failed) return;
+      if (number != SIGHUP) return stop(number);
+      reload();
+      wait_for_signal();
+    });
+  }
+
+  void tick() {
+    const auto snapshot = engine_.snapshot();
+    if (!ready_ && snapshot->ready) became_ready();
+    if (ready_) {
+      if (engine_.alive()) notifier_.send("WATCHDOG=1");
+      notifier_.status(status_line(snapshot->status));
+      keep_socket();
+      trim_memory();
+    } else {
+      notifier_.send("EXTEND_TIMEOUT_USEC=30000000");
+    }
+    auto next = ready_ ? kTick : kTickBeforeReady;
+    if (ready_ && look_at_source()) next = kTickWhileWaiting;
+    if (const auto limit = notifier_.watchdog())
+      next = std::min(next, std::chrono::duration_cast<milliseconds>(*limit / 2));
+    timer_.expires_after(next);
+    timer_.async_wait([this](const error_code& cancelled) {
+      if (!cancelled) tick();
+    });
+  }
+
+  void became_ready() {
+    ready_ = true;
+    start_source();
+    notifier_.send("READY=1");
+    log::info("event=ready socket={} metrics={}", config_.socket.string(), config_.metrics_listen);
+    ::malloc_trim(0);
+  }
+
+  void start_source() {
+    source_.reset();
+    if (config_.source_file.empty()) return;
+    auto watch = SourceWatch::start({io_, engine_, clock_, figures_, config_.state_dir},
+                                    config_.source_file);
+    if (watch) {
+      source_ = std::move(watch).value();
+    } else {
+      log::error("event=source_not_watched error={}", log::field(watch.error().to_string()));
+    }
+    next_look_ = clock_.boot() + config_.resync;
+  }
+
+  bool look_at_source() {
+    if (!source_) return false;
+    if (clock_.boot() >= next_look_) {
+      next_look_ = clock_.boot() + config_.resync;
+      source_->look();
+    }
+    return source_->tick();
+  }
+
+  /// The socket was removed or replaced behind our back (security.md F-78).
+  void keep_socket() {
+    if (socket_ && socket_->in_place()) return;
+    auto fresh = SocketFile::listen(config_.socket, groups_);
+    if (!fresh)
+      return log::error("event=socket_lost error={}", log::field(fresh.error().to_string()));
+    log::warn("event=socket_restored path={}", config_.socket.string());
+    replace_socket(std::move(fresh).value());
+  }
+
+  void replace_socket(SocketFile fresh) {
+    socket_.emplace(std::move(fresh));
+    server_->accept_from(Listener::api, socket_->fd());
+  }
+
+  void reload() {
+    auto loaded = load_config(options_.config_file);
+    auto access = loaded ? Access::create(loaded->groups) : Result<Access>{loaded.error()};
+    figures_.last_reload_successful = access.has_value();
+    if (!access)
+      return log::error("event=reload_failed error={}", log::field(access.error().to_string()));
+    if (!same_foundations(config_, *loaded))
+      log::warn(
+          "event=reload_incomplete reason=\"directories, addresses, registries, runtime and "
+          "instance change with a restart\"");
+    const bool other_source = config_.source_file != loaded->source_file;
+    config_.retain = loaded->retain;
+    config_.resync = loaded->resync;
+    config_.labels = loaded->labels;
+    config_.image_policy = loaded->image_policy;
+    config_.groups = loaded->groups;
+    config_.source_file = loaded->source_file;
+    const bool other_groups = groups_ != access->groups();
+    groups_ = access->groups();
+    api_.set_access(std::move(access).value());
+    engine_.reconfigure(config_);
+    if (other_groups || !socket_ || !socket_->in_place()) reopen_socket();
+    if (other_source) start_source();
+    if (source_) source_->look();
+    figures_.last_reload_timestamp = seconds_since_epoch(clock_);
+    log::info("event=reloaded");
+  }
+
+  /// Anew, for groups that changed. The old one has to go first: only one can have the name.
+  void reopen_socket() {
+    socket_.reset();
+    auto fresh = SocketFile::listen(config_.socket, groups_);
+    if (fresh) return replace_socket(std::move(fresh).value());
+    log::error("event=socket_lost error={}", log::field(fresh.error().to_string()));
+  }
+
+  void trim_memory() {
+    if (clock_.boot() < next_trim_) return;
+    next_trim_ = clock_.boot() + kTrimEvery;
+    ::malloc_trim(0);
+  }
+
+  std::string metrics() {
+    figures_.api_connections = server_->connections();
+    figures_.engine_alive = engine_.alive();
+    return metrics_text(*engine_.snapshot(), figures_);
+  }
+
+  void stop(int signal_number) {
+    log::info("event=stopping signal={}", signal_number);
+    notifier_.send("STOPPING=1");
+    // A step that hangs must not keep the agent: what is on disk is enough to go on from.
+    const std::jthread guard{[this](const std::stop_token& stopped) {
+      os::name_this_thread("stop-guard");
+      if (!os::sleep_until(clock_.boot() + kStopBudget, stopped)) return;
+      log::error("event=stop_timed_out seconds={}", std::chrono::seconds{kStopBudget}.count());
+      ::_exit(1);
+    }};
+    server_->stop_accepting();
+    timer_.cancel();
+    source_.reset();
+    socket_.reset();
+    api_.stop();
+    engine_.stop();
+    server_->close_all();
+    io_.stop();
+    log::info("event=stopped");
+  }
+
+  const DaemonOptions& options_;
+  proto::AgentConfig config_;
+  const Clock& clock_;
+  deploy::engine::Engine& engine_;
+  asio::io_context io_{1};
+  DaemonFigures figures_;
+  Notifier notifier_ = Notifier::from_environment();
+  Api api_;
+  std::vector<gid_t> groups_;
+  std::unique_ptr<Server> server_;
+  asio::signal_set signals_;
+  asio::steady_timer timer_;
+  std::optional<SocketFile> socket_;
+  os::UniqueFd metrics_fd_;
+  std::unique_ptr<SourceWatch> source_;
+  bool ready_ = false;
+  BootTime next_look_{};
+  BootTime next_trim_{};
+};
+
+}  // namespace
+
+Result<proto::AgentConfig> load_config(const std::filesystem::path& file) {
+  HF_ASSIGN(const auto text, os::read_file(file, 1U << 20));
+  auto parsed = proto::parse_agent_config(text, file.string());
+  if (parsed.config) return std::move(*parsed.config);
+  std::string faults;
+  for (const auto& fault : parsed.errors)
+    faults += (faults.empty() ? "" : "\n") + fault.to_string();
+  return Error{Errc::spec_parse, std::move(faults)};
+}
+
+Status run_daemon(const DaemonOptions& options, const Clock& clock, const Compose& compose) {
+  const auto& config = options.config;
+  HF_TRY(os::make_directories(config.state_dir, 0700));
+  HF_TRY(os::make_directories(config.run_dir, 0755));
+  auto lock = os::FileLock::acquire(config.state_dir / "lock");
+  if (!lock)
+    return std::move(lock).error().hint(
+        "stop the other agent (systemctl stop holdfastd), or give this one a state_dir, run_dir "
+        "and instance of its own");
+  HF_ASSIGN(auto access, Access::create(config.groups));
+  HF_ASSIGN(auto socket, SocketFile::listen(config.socket, access.groups()));
+  os::UniqueFd metrics_fd;
+  if (!config.metrics_listen.empty()) {
+    HF_ASSIGN(metrics_fd, listen_tcp(config.metrics_listen));
+  }
+  HF_ASSIGN(const auto agent, compose(config, clock));
+  Daemon{options, clock, *agent, std::move(access)}.run(std::move(socket), std::move(metrics_fd));
+  return ok();
+}
+
+}  // namespace holdfast::agent::daemon

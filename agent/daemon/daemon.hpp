@@ -1,0 +1,44 @@
+#pragma once
+/// \file
+/// The daemon's life: lock, sockets, engine, the io loop, and a clean end.
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "agent/daemon/api.hpp"
+#include "common/base/clock.hpp"
+#include "deploy/engine/engine.hpp"
+#include "proto/config/agent_config.hpp"
+
+namespace holdfast::agent::daemon {
+
+/// What the composition root builds: the engine and what it stands on. Destroyed after the engine
+/// was stopped.
+class Agent {
+ public:
+  virtual ~Agent() = default;
+  virtual deploy::engine::Engine& engine() = 0;
+  virtual LogRead logs() = 0;
+  virtual OpenReader ledger() = 0;
+};
+/// Called once the state directory is locked.
+using Compose =
+    std::function<Result<std::unique_ptr<Agent>>(const proto::AgentConfig&, const Clock&)>;
+
+/// Reads and checks agent.yaml. Errors: spec_parse, with every fault on a line of its own;
+/// not_found; io.
+[[nodiscard]] Result<proto::AgentConfig> load_config(const std::filesystem::path& file);
+
+struct DaemonOptions {
+  std::filesystem::path config_file;  ///< read again on SIGHUP
+  proto::AgentConfig config;
+};
+
+/// Runs until SIGTERM or SIGINT, on the calling thread, which becomes the io thread. After a signal
+/// it ends within 10 s, if need be with _exit. Containers keep running. Errors: busy (a second
+/// agent on the directories or the socket), port_in_use, perm, io, and those of `compose`.
+[[nodiscard]] Status run_daemon(const DaemonOptions& options, const Clock& clock,
+                                const Compose& compose);
+
+}  // namespace holdfast::agent::daemon

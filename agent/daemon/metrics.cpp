@@ -1,0 +1,208 @@
+#include "agent/daemon/metrics.hpp"
+
+#include <algorithm>
+
+#include "agent/daemon/metrics_page.hpp"
+
+namespace holdfast::agent::daemon {
+namespace {
+
+namespace api = proto::api;
+using deploy::engine::Figures;
+using deploy::engine::Snapshot;
+using deploy::engine::WorkloadFigures;
+
+double seconds_of(const std::string& rfc3339) {
+  const auto time = parse_rfc3339(rfc3339);
+  return time ? std::chrono::duration<double>(time->time_since_epoch()).count() : 0;
+}
+
+double number(std::uint64_t value) { return static_cast<double>(value); }
+
+std::string short_digest(const std::string& digest) {
+  const auto colon = digest.find(':');
+  return digest.substr(colon == std::string::npos ? 0 : colon + 1, 12);
+}
+
+void add_generations(MetricsPage& page, const Snapshot& snapshot) {
+  const auto& status = snapshot.status;
+  const auto& figures = snapshot.figures;
+  page.gauge("holdfast_build_info", "Version of the agent, always 1.")
+      .sample(1, {{"version", HOLDFAST_VERSION}});
+  page.gauge("holdfast_ready", "Whether what runs has been adopted and the first pass is done.")
+      .sample(snapshot.ready);
+  page.gauge("holdfast_deployment_info",
+             "What the host converges to, always 1; the digest is shortened.");
+  if (!status.deployment.empty())
+    page.sample(1,
+                {{"deployment", status.deployment}, {"digest", short_digest(status.spec_digest)}});
+  page.gauge("holdfast_deployment_state", "State of the deployment.")
+      .one_of("state", {"empty", "converged", "rolling", "reverting", "held", "degraded"},
+              status.state);
+  page.gauge("holdfast_generation_current", "Generation the host converges to; 0 before the first.")
+      .sample(number(status.generation));
+  page.gauge("holdfast_generation_good",
+             "Newest generation that passed its health gate and soak; 0 before the first.")
+      .sample(number(figures.good_generation));
+  page.gauge("holdfast_rollback_ready_generations",
+             "Generations that can be made current again at once, without the network.")
+      .sample(number(figures.rollback_ready_generations));
+  page.gauge("holdfast_held", "Whether an operator's stop is in force.")
+      .sample(status.state == "held");
+  page.gauge("holdfast_quarantined_documents",
+             "Documents that were rolled back from and are not applied again.")
+      .sample(number(figures.quarantined));
+  page.gauge("holdfast_last_change_timestamp_seconds",
+             "Time of the last change of what runs; 0: never.")
+      .sample(figures.last_change_timestamp);
+}
+
+void add_rollouts(MetricsPage& page, const Snapshot& snapshot) {
+  const auto& figures = snapshot.figures;
+  page.gauge("holdfast_rollout_in_progress", "Whether a roll-out is under way.")
+      .sample(snapshot.status.rollout.has_value());
+  page.counter("holdfast_rollouts_total", "Roll-outs by result.")
+      .samples("result", figures.rollouts);
+  page.histogram("holdfast_rollout_phase_duration_seconds", "Time of one phase of a roll-out.");
+  for (const auto& [phase, histogram] : figures.phase_seconds)
+    page.sample(histogram, {{"phase", phase}});
+  page.counter("holdfast_rollbacks_total",
+               "Returns to an earlier generation by what asked for them.")
+      .samples("trigger", figures.rollbacks);
+  page.counter("holdfast_connections_reset_total",
+               "Connections to an old version that outlasted its drain and were reset.")
+      .sample(number(figures.reset_connections));
+}
+
+double start_seconds(const api::ServiceStatus& service) { return seconds_of(service.since); }
+
+void add_workload_states(MetricsPage& page, const std::vector<api::ServiceStatus>& services) {
+  const auto running = std::count_if(services.begin(), services.end(),
+                                     [](const auto& s) { return s.state == "running"; });
+  page.gauge("holdfast_workloads_desired", "Workloads declared.")
+      .sample(static_cast<double>(services.size()));
+  page.gauge("holdfast_workloads_running", "Workloads that run.")
+      .sample(static_cast<double>(running));
+  page.gauge("holdfast_workload_info",
+             "What a workload is made from, always 1; the digest is shortened.");
+  for (const auto& s : services)
+    page.sample(1, {{"workload", s.name},
+                    {"image", s.image.substr(0, s.image.find('@'))},
+                    {"digest", short_digest(s.digest)}});
+  page.gauge("holdfast_workload_state", "State of a workload.");
+  for (const auto& s : services)
+    page.one_of(
+        "state",
+        {"pending", "pulling", "starting", "running", "stopping", "exited", "backoff", "missing"},
+        s.state, {{"workload", s.name}});
+  page.gauge("holdfast_workload_health", "Health of a workload.");
+  for (const auto& s : services)
+    page.one_of("status", {"healthy", "unhealthy", "starting", "none"}, s.health,
+                {{"workload", s.name}});
+  page.gauge("holdfast_workload_start_time_seconds",
+             "Start of the running process of a workload; 0 without one.");
+  for (const auto& s : services) page.sample(start_seconds(s), {{"workload", s.name}});
+}
+
+void add_workload_figures(MetricsPage& page,
+                          const std::map<std::string, WorkloadFigures>& workloads) {
+  const auto each = [&](auto value) {
+    for (const auto& [name, figures] : workloads) page.sample(value(figures), {{"workload", name}});
+  };
+  page.counter("holdfast_workload_restarts_total",
+               "Restarts of a workload's process, without those of a deployment.");
+  each([](const WorkloadFigures& f) { return number(f.restarts); });
+  page.counter("holdfast_workload_oom_kills_total", "Processes of a workload killed for memory.");
+  each([](const WorkloadFigures& f) { return number(f.oom_kills); });
+  page.gauge("holdfast_workload_last_exit_code",
+             "Exit code of the last end of a workload's process; 128 + n for signal n.");
+  each([](const WorkloadFigures& f) { return static_cast<double>(f.last_exit_code); });
+  page.gauge("holdfast_workload_relaxations",
+             "Hardening rules that the deployment relaxes for a workload.");
+  each([](const WorkloadFigures& f) { return number(f.relaxations); });
+  page.counter("holdfast_workload_health_checks_total", "Health checks by result.");
+  for (const auto& [name, f] : workloads) {
+    page.sample(number(f.probes_success), {{"workload", name}, {"result", "success"}});
+    page.sample(number(f.probes_failure), {{"workload", name}, {"result", "failure"}});
+    page.sample(number(f.probes_timeout), {{"workload", name}, {"result", "timeout"}});
+  }
+}
+
+void add_drift(MetricsPage& page, const Snapshot& snapshot) {
+  const auto& figures = snapshot.figures;
+  double oldest = 0;
+  for (const auto& item : snapshot.status.drift) {
+    const auto since = seconds_of(item.since);
+    if (oldest == 0 || since < oldest) oldest = since;
+  }
+  page.counter("holdfast_drift_detected_total",
+               "Differences found that no deployment made, by kind.")
+      .samples("kind", figures.drift_detected);
+  page.counter("holdfast_drift_repaired_total", "Differences repaired, by kind.")
+      .samples("kind", figures.drift_repaired);
+  page.gauge("holdfast_drift_items", "Differences now, by kind.")
+      .samples("kind", figures.drift_now);
+  page.gauge("holdfast_drift_oldest_timestamp_seconds",
+             "Since when the oldest difference is known; 0 without one.")
+      .sample(oldest);
+}
+
+void add_images(MetricsPage& page, const Figures& figures) {
+  page.counter("holdfast_image_pulls_total", "Image pulls by result.")
+      .samples("result", figures.pulls);
+  page.counter("holdfast_image_pull_bytes_total", "Compressed bytes received from registries.")
+      .sample(number(figures.pull_bytes));
+  page.histogram("holdfast_image_pull_duration_seconds", "Time of one image pull.")
+      .sample(figures.pull_seconds);
+  page.counter("holdfast_verification_failures_total",
+               "Images and documents refused because a digest or signature did not fit.")
+      .sample(number(figures.verification_failures));
+}
+
+void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures& daemon) {
+  const auto& figures = snapshot.figures;
+  page.counter("holdfast_reconcile_total", "Turns of the engine.")
+      .sample(number(figures.reconciles));
+  page.histogram("holdfast_reconcile_duration_seconds", "Time of one turn of the engine.")
+      .sample(figures.reconcile_seconds);
+  page.gauge("holdfast_engine_alive", "Whether the engine moves; the watchdog is fed only then.")
+      .sample(daemon.engine_alive);
+  page.gauge("holdfast_ledger_head",
+             "Number of the last entry of the ledger: an anchor outside of the host.")
+      .sample(number(snapshot.head.number));
+  page.gauge("holdfast_ledger_writable", "Whether the ledger takes entries.")
+      .sample(snapshot.ledger_writable);
+  page.gauge("holdfast_source_last_success_timestamp_seconds",
+             "When a document was last taken from the source; 0: never.")
+      .sample(figures.source_last_success_timestamp);
+  page.counter("holdfast_source_reads_total", "Reads of the source by result.")
+      .sample(number(daemon.source_reads_updated), {{"result", "updated"}})
+      .sample(number(daemon.source_reads_unchanged), {{"result", "unchanged"}})
+      .sample(number(daemon.source_reads_error), {{"result", "error"}});
+  page.gauge("holdfast_config_last_reload_successful",
+             "Whether the last reading of the configuration worked.")
+      .sample(daemon.last_reload_successful);
+  page.gauge("holdfast_config_last_reload_timestamp_seconds",
+             "When the configuration was last read with success.")
+      .sample(daemon.last_reload_timestamp);
+  page.gauge("holdfast_api_connections", "Open connections to the agent.")
+      .sample(number(daemon.api_connections));
+  page.counter("holdfast_errors_total", "Errors handled, by code.").samples("code", figures.errors);
+}
+
+}  // namespace
+
+std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures) {
+  MetricsPage page;
+  add_generations(page, snapshot);
+  add_rollouts(page, snapshot);
+  add_workload_states(page, snapshot.status.services);
+  add_workload_figures(page, snapshot.figures.workloads);
+  add_drift(page, snapshot);
+  add_images(page, snapshot.figures);
+  add_agent(page, snapshot, figures);
+  add_process_metrics(page);
+  return page.text();
+}
+
+}  // namespace holdfast::agent::daemon

@@ -1,0 +1,34 @@
+#pragma once
+#include <memory>
+
+#include "agent/daemon/http.hpp"
+#include "common/os/unique_fd.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace holdfast::agent::daemon {
+
+/// One connection: one request, one answer, then closed. Lives on the io thread; only the calls of
+/// Exchange may come from others. Limits (security.md T-50, T-51): header 16 KiB, body 2 MiB, 10 s
+/// for the whole request, 60 s for the engine to answer, 30 s for each write; bytes after the
+/// request are refused, and the request with them.
+class Session : public Exchange {
+ public:
+  struct Options {
+    std::optional<Peer> peer;  ///< none: TCP
+    Handler handler;
+    std::function<void(Session*)> closed;  ///< the server forgets the session
+  };
+  [[nodiscard]] static std::shared_ptr<Session> create(boost::asio::io_context& io, os::UniqueFd fd,
+                                                       Options options);
+
+  virtual void start() = 0;
+  /// Abrupt; safe to repeat.
+  virtual void close() = 0;
+  /// Still waiting for its request, so that nobody loses anything when it goes.
+  [[nodiscard]] virtual bool reading() const = 0;
+};
+
+}  // namespace holdfast::agent::daemon

@@ -1,0 +1,121 @@
+#include "deploy/desired/file_source.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/text.hpp"
+#include "common/crypto/sha256.hpp"
+#include "common/os/file.hpp"
+
+namespace holdfast::deploy::desired {
+namespace {
+
+constexpr std::size_t kLimit = 1U << 20;
+constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |
+                                  IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
+
+Status check(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return errno_error(errno, "stat " + path.string());
+  if (!S_ISREG(info.st_mode))
+    return Error{Errc::usage, fmt::format("{} is not a regular file", path.string())};
+  const bool owned = info.st_uid == 0 || info.st_uid == ::geteuid();
+  if (owned && (info.st_mode & 022U) == 0) return ok();
+  return Error{Errc::perm, fmt::format("{} can be written by others than root (uid {}, mode {:o})",
+                                       path.string(), info.st_uid, info.st_mode & 07777U)}
+      .hint(fmt::format("chown root {0} && chmod go-w {0}", path.string()));
+}
+
+Result<std::string> read_all(int fd, const std::filesystem::path& path) {
+  std::string text;
+  std::array<char, 16384> buffer;
+  for (;;) {
+    const auto got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno_error(errno, "read " + path.string());
+    if (got == 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+    if (text.size() > kLimit)
+      return Error{Errc::too_large,
+                   fmt::format("{} is larger than {}", path.string(), human_bytes(kLimit))};
+  }
+}
+
+}  // namespace
+
+Result<FileSource> FileSource::watch(std::filesystem::path path) {
+  os::UniqueFd inotify{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+  if (!inotify)
+    return errno_error(errno, "watch " + path.string()).hint("raise fs.inotify.max_user_instances");
+  FileSource source{std::move(path), std::move(inotify)};
+  source.watch_nearest_directory();
+  return source;
+}
+
+void FileSource::watch_nearest_directory() {
+  for (auto directory = path_.parent_path(); !directory.empty();
+       directory = directory.parent_path()) {
+    if (directory == watched_ && watch_ >= 0) return;
+    const int watch = ::inotify_add_watch(inotify_.get(), directory.c_str(), kEvents | IN_ONLYDIR);
+    if (watch >= 0) {
+      if (watch_ >= 0 && watch_ != watch) ::inotify_rm_watch(inotify_.get(), watch_);
+      watch_ = watch;
+      watched_ = directory;
+      return;
+    }
+    if (directory == directory.root_path()) return;
+  }
+}
+
+bool FileSource::take_changes() {
+  alignas(inotify_event) std::array<char, 4096> buffer;
+  const bool near = watched_ == path_.parent_path();
+  const auto name = path_.filename().string();
+  bool concerned = false;
+  for (;;) {
+    const auto got = ::read(inotify_.get(), buffer.data(), buffer.size());
+    if (got <= 0) break;
+    for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
+      inotify_event event{};
+      std::memcpy(&event, buffer.data() + at, sizeof(event));
+      const char* event_name = buffer.data() + at + sizeof(event);
+      if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0 && event.wd == watch_) {
+        watch_ = -1;
+        concerned = true;
+      }
+      if (!near || (event.mask & IN_Q_OVERFLOW) != 0 || (event.len > 0 && name == event_name))
+        concerned = true;
+      at += sizeof(event) + event.len;
+    }
+  }
+  watch_nearest_directory();
+  return concerned;
+}
+
+Result<SourceDocument> FileSource::read() const {
+  HF_ASSIGN(const auto fd, os::open_file(path_, O_RDONLY | O_NONBLOCK));
+  HF_TRY(check(fd.get(), path_));
+  HF_ASSIGN(auto text, read_all(fd.get(), path_));
+  auto sum = crypto::sha256_hex(text);
+  return SourceDocument{std::move(text), std::move(sum)};
+}
+
+bool SourceMemory::is_last(const SourceDocument& document,
+                           const std::filesystem::path& source) const {
+  const auto text = os::read_file(file_, 8192);
+  return text && *text == fmt::format("{} {}\n", document.sha256, source.string());
+}
+
+Status SourceMemory::remember(const SourceDocument& document,
+                              const std::filesystem::path& source) const {
+  return os::write_atomic(file_, fmt::format("{} {}\n", document.sha256, source.string()), 0600);
+}
+
+}  // namespace holdfast::deploy::desired
