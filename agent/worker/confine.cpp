@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cerrno>
+#include <string>
 
 #include "common/os/unique_fd.hpp"
 
@@ -49,7 +50,17 @@ Status enter_namespaces() {
   return ok();
 }
 
-Status enter_root(int fd) {
+Status enter_root(int given) {
+  // A descriptor from before the new mount namespace names a mount of the old one, which cannot be
+  // cloned here: the same directory is opened again by its path.
+  std::string path(4096, '\0');
+  const std::string link = "/proc/self/fd/" + std::to_string(given);
+  const ssize_t size = readlink(link.c_str(), path.data(), path.size());
+  if (size < 0) return errno_error(errno, "read " + link);
+  path.resize(static_cast<std::size_t>(size));
+  const os::UniqueFd directory{::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+  if (!directory) return errno_error(errno, "open the layer's tree");
+  const int fd = directory.get();
   const os::UniqueFd tree{static_cast<int>(
       syscall(SYS_open_tree, fd, "",
               AT_EMPTY_PATH | OPEN_TREE_CLONE | static_cast<unsigned>(OPEN_TREE_CLOEXEC)))};
@@ -64,15 +75,20 @@ Status enter_root(int fd) {
   return ok();
 }
 
-Status keep_capabilities(std::span<const int> capabilities) {
-  std::uint64_t keep = 0;
-  for (const int capability : capabilities)
-    keep |= std::uint64_t{1} << static_cast<unsigned>(capability);
+namespace {
+
+/// What even a program with file capabilities could not get back. Needs CAP_SETPCAP, so it comes
+/// before the change of user.
+Status drop_bounding_set(std::uint64_t keep) {
   for (int capability = 0; capability < 64; ++capability) {
     if (((keep >> static_cast<unsigned>(capability)) & 1U) != 0) continue;
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL)
       return errno_error(errno, "drop a capability");
   }
+  return ok();
+}
+
+Status set_capabilities(std::uint64_t keep) {
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> data{};
@@ -84,11 +100,22 @@ Status keep_capabilities(std::span<const int> capabilities) {
   return ok();
 }
 
+}  // namespace
+
+Status keep_capabilities(std::span<const int> capabilities) {
+  std::uint64_t keep = 0;
+  for (const int capability : capabilities)
+    keep |= std::uint64_t{1} << static_cast<unsigned>(capability);
+  HF_TRY(drop_bounding_set(keep));
+  return set_capabilities(keep);
+}
+
 Status become_nobody() {
+  HF_TRY(drop_bounding_set(0));
   if (setgroups(0, nullptr) != 0) return errno_error(errno, "setgroups");
   if (setresgid(kNobody, kNobody, kNobody) != 0) return errno_error(errno, "setresgid");
   if (setresuid(kNobody, kNobody, kNobody) != 0) return errno_error(errno, "setresuid");
-  return keep_capabilities({});
+  return set_capabilities(0);
 }
 
 Status restrict_files_to_reading() {
