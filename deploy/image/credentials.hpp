@@ -1,0 +1,24 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "common/base/result.hpp"
+
+namespace holdfast::deploy::image {
+
+/// A login; all empty: anonymous.
+struct Login {
+  std::string user;
+  std::string password;
+  std::string identity_token;
+};
+
+/// The login for `host`/`repository` in a docker config.json or containers auth.json: the most
+/// specific key wins (containers-auth.json.5; security.md 1.5). A file without a fitting key gives
+/// an anonymous login. Errors: auth (form, credential helper), perm (file not owned by root, or
+/// writable by others), by errno.
+[[nodiscard]] Result<Login> credentials_for(const std::filesystem::path& file,
+                                            std::string_view host, std::string_view repository);
+
+}  // namespace holdfast::deploy::image

@@ -1,0 +1,63 @@
+#pragma once
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "common/base/result.hpp"
+#include "common/os/process.hpp"
+#include "common/os/unique_fd.hpp"
+#include "deploy/image/worker_protocol.hpp"
+
+namespace holdfast::deploy::image {
+
+/// A blob on its way: the child writes the body to the descriptor it was given and reports here.
+class Download {
+ public:
+  explicit Download(os::UniqueFd reports) : reports_(std::move(reports)) {}
+
+  /// Readable when there is something to `advance` over.
+  [[nodiscard]] int fd() const noexcept { return reports_.get(); }
+  /// Takes what has been reported; returns the outcome once there is one.
+  [[nodiscard]] std::optional<Result<worker::FetchReport>> advance();
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  os::UniqueFd reports_;
+  std::string pending_;
+  std::uint64_t bytes_ = 0;
+};
+
+struct FetchedDocument {
+  std::string bytes;
+  worker::FetchReport report;
+};
+
+/// A `holdfast-worker fetch` child for one repository, started at the first request. Thread safe.
+class Fetcher {
+ public:
+  Fetcher(std::string worker_path, worker::FetchSetup setup);
+
+  /// Before the first request only.
+  void set_credentials(std::string user, std::string password, std::string identity_token);
+
+  /// Starts the child ahead of the first request. Repeat safe. Errors: by errno.
+  [[nodiscard]] Status start();
+
+  /// A manifest, index or config, in memory. Blocks. Errors: those of the registry; cancelled.
+  [[nodiscard]] Result<FetchedDocument> document(const worker::FetchRequest& request,
+                                                 const std::stop_token& stop);
+
+  /// Begins to write a blob to `body`. Errors: io when the child is gone.
+  [[nodiscard]] Result<Download> blob(const worker::FetchRequest& request, os::UniqueFd body);
+
+ private:
+  std::string worker_path_;
+  worker::FetchSetup setup_;
+  std::mutex mutex_;
+  std::optional<os::Process> child_;
+  os::UniqueFd control_;
+};
+
+}  // namespace holdfast::deploy::image

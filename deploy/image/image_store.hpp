@@ -1,0 +1,30 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/base/clock.hpp"
+#include "deploy/image/images.hpp"
+#include "proto/config/agent_config.hpp"
+
+namespace holdfast::deploy::image {
+
+/// The images below a state directory; layout in paths.hpp. Nothing unverified is ever visible in
+/// it: work goes on in ingest/, and a rename makes it visible once it is whole, right and durable.
+class ImageStore {
+ public:
+  struct Options {
+    std::filesystem::path state_dir;
+    std::filesystem::path worker_path;  ///< holdfast-worker
+    std::map<std::string, proto::RegistryConfig> registries;
+    std::uint32_t parallel_downloads = 3;
+    const Clock& clock;
+  };
+
+  /// Makes the directories and sweeps what an interrupted pull left behind. Errors: by errno.
+  [[nodiscard]] static Result<std::unique_ptr<Images>> open(Options options);
+};
+
+}  // namespace holdfast::deploy::image

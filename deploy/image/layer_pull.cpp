@@ -1,0 +1,171 @@
+#include "deploy/image/layer_pull.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include "common/log/log.hpp"
+#include "common/os/file.hpp"
+#include "deploy/image/unpacker.hpp"
+
+namespace holdfast::deploy::image {
+namespace {
+
+constexpr int kPollMs = 200;
+constexpr int kPipeBytes = 1 << 20;
+constexpr std::uint64_t kMaxEntries = 1'000'000;
+
+struct Attempt {
+  std::optional<Result<worker::FetchReport>> fetched;
+  std::optional<Result<worker::UnpackReport>> unpacked;
+};
+
+/// Waits for both children. The one that failed first decides when the other is hopeless.
+Status await_both(Download& download, Unpacker& unpacker, Attempt& attempt,
+                  const LayerProgress& progress, const std::stop_token& stop) {
+  while (!attempt.fetched || !attempt.unpacked) {
+    if (stop.stop_requested()) return Error{Errc::cancelled, "pull the layer"};
+    std::array<pollfd, 2> fds{{{attempt.fetched ? -1 : download.fd(), POLLIN, 0},
+                               {attempt.unpacked ? -1 : unpacker.fd(), POLLIN, 0}}};
+    if (poll(fds.data(), fds.size(), kPollMs) < 0 && errno != EINTR)
+      return errno_error(errno, "poll");
+    if (fds[0].revents != 0) {
+      attempt.fetched = download.advance();
+      progress(download.bytes());
+    }
+    if (fds[1].revents != 0) attempt.unpacked = unpacker.advance();
+    if (attempt.fetched && !*attempt.fetched &&
+        (*attempt.fetched).error().code() != Errc::cancelled)
+      return ok();
+    if (attempt.unpacked && (!*attempt.unpacked || (*attempt.unpacked)->needs_lower)) return ok();
+  }
+  return ok();
+}
+
+Status check_digests(const LayerJob& job, const worker::UnpackReport& report,
+                     const std::string& endpoint) {
+  const auto& expected = job.layer.blob.digest;
+  if (report.blob != expected.hex())
+    return Error{Errc::digest_mismatch, fmt::format("layer {} from {} has the digest sha256:{}",
+                                                    expected.str(), endpoint, report.blob)}
+        .hint(
+            "the registry or something on the way to it changed the bytes: compare with another "
+            "host, then push the image again");
+  if (report.diff_id != job.diff_id.hex())
+    return Error{Errc::diffid_mismatch,
+                 fmt::format("layer {} unpacks to sha256:{}, but the image says {}", expected.str(),
+                             report.diff_id, job.diff_id.str())}
+        .hint("the image is inconsistent in itself: build and push it again");
+  return ok();
+}
+
+Result<LayerOutcome> conclude(const LayerJob& job, Attempt& attempt) {
+  // Who was cut off by the other's end has nothing to say.
+  const bool cut_off =
+      attempt.fetched && !*attempt.fetched && (*attempt.fetched).error().code() == Errc::cancelled;
+  if (attempt.fetched && !*attempt.fetched && !cut_off) return std::move(*attempt.fetched).error();
+  if (attempt.unpacked && !*attempt.unpacked) return std::move(*attempt.unpacked).error();
+  if (!attempt.unpacked) return Error{Errc::internal, "the unpacker gave no report"};
+  auto& report = **attempt.unpacked;
+  LayerOutcome outcome{.meta = {}, .needs_lower = report.needs_lower};
+  if (report.needs_lower) return outcome;
+  if (!attempt.fetched || cut_off) return Error{Errc::internal, "the fetcher gave no report"};
+  HF_TRY(check_digests(job, report, (*attempt.fetched)->endpoint));
+  outcome.fetched = (*attempt.fetched)->bytes;
+  outcome.meta = LayerMeta{.diff_id = report.diff_id,
+                           .blob = report.blob,
+                           .size = job.layer.blob.size,
+                           .bytes = report.bytes,
+                           .entries = report.entries,
+                           .implicit_directories = std::move(report.implicit_directories),
+                           .whiteout_parents = std::move(report.whiteout_parents)};
+  return outcome;
+}
+
+struct Source {
+  Fetcher& fetcher;
+  const std::string& worker_path;
+  std::uint32_t skip_endpoints = 0;
+};
+
+Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
+                                  const std::filesystem::path& staging,
+                                  const LayerProgress& progress, const std::stop_token& stop,
+                                  std::uint32_t& endpoint) {
+  HF_TRY(os::remove_tree(staging));
+  HF_TRY(os::make_directories(staging / "fs"));
+  HF_ASSIGN(const auto tree, os::open_file(staging / "fs", O_RDONLY | O_DIRECTORY));
+  std::vector<os::UniqueFd> lowers;
+  for (const auto& path : job.lowers) {
+    HF_ASSIGN(auto lower, os::open_file(path, O_RDONLY | O_DIRECTORY));
+    lowers.push_back(std::move(lower));
+  }
+  HF_ASSIGN(auto body, os::make_pipe());
+  (void)fcntl(body.second.get(), F_SETPIPE_SZ, kPipeBytes);  // a smaller pipe is only slower
+  HF_ASSIGN(auto unpacker, Unpacker::start(source.worker_path,
+                                           {.compression = job.layer.compression,
+                                            .size = job.layer.blob.size,
+                                            .max_bytes = job.max_bytes,
+                                            .max_entries = kMaxEntries,
+                                            .lowers = 0},
+                                           body.first, tree, lowers));
+  body.first.reset();
+  const worker::FetchRequest request{.kind = worker::FetchKind::blob,
+                                     .digest = job.layer.blob.digest.str(),
+                                     .size = job.layer.blob.size,
+                                     .limit = job.layer.blob.size,
+                                     .skip_endpoints = source.skip_endpoints};
+  HF_ASSIGN(auto download, source.fetcher.blob(request, std::move(body.second)));
+  Attempt attempt;
+  HF_TRY(await_both(download, unpacker, attempt, progress, stop));
+  if (attempt.fetched && *attempt.fetched)
+    endpoint = (*attempt.fetched)->endpoint_index + 1 < (*attempt.fetched)->endpoints
+                   ? (*attempt.fetched)->endpoint_index + 1
+                   : 0;
+  return conclude(job, attempt);
+}
+
+bool wrong_bytes(const Error& error) {
+  return error.code() == Errc::digest_mismatch || error.code() == Errc::layer_corrupt ||
+         error.code() == Errc::size_mismatch;
+}
+
+Error explain(Error error, const std::filesystem::path& staging) {
+  if (error.code() != Errc::nospace) return error;
+  return std::move(error).hint(
+      fmt::format("free space on the file system of {}, or remove images that are not needed",
+                  staging.parent_path().parent_path().string()));
+}
+
+}  // namespace
+
+Result<LayerOutcome> pull_layer(Fetcher& fetcher, const std::string& worker_path,
+                                const LayerJob& job, const std::filesystem::path& staging,
+                                const LayerProgress& progress, const std::stop_token& stop) {
+  Source source{.fetcher = fetcher, .worker_path = worker_path};
+  for (int tries = 0;; ++tries) {
+    std::uint32_t next_endpoint = 0;
+    auto outcome = attempt_once(source, job, staging, progress, stop, next_endpoint);
+    if (outcome && !outcome->needs_lower)
+      HF_TRY(os::write_atomic(staging / "meta.json", encode(outcome->meta), 0600,
+                              os::Durability::lazy));
+    if (outcome) return outcome;
+    // A bad transfer may be chance once; a mirror that repeats it is left out.
+    const bool again =
+        wrong_bytes(outcome.error()) && (tries == 0 || next_endpoint > source.skip_endpoints);
+    if (!again)
+      return explain(std::move(outcome).error(), staging)
+          .in("layer " + job.layer.blob.digest.short_hex());
+    log::warn("event=layer_refetched layer={} reason={}", job.layer.blob.digest.short_hex(),
+              log::field(outcome.error().what()));
+    if (tries > 0) source.skip_endpoints = next_endpoint;
+  }
+}
+
+}  // namespace holdfast::deploy::image

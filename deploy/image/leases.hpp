@@ -1,0 +1,38 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+
+namespace holdfast::deploy::image {
+
+/// Names of layers and blobs that a running pull counts on, so that collection leaves them alone.
+/// Thread safe.
+class Leases {
+ public:
+  /// Holds names until its end.
+  class Lease {
+   public:
+    explicit Lease(Leases& leases) : leases_(leases) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease();
+    void hold(const std::string& name);
+
+   private:
+    Leases& leases_;
+    std::vector<std::string> held_;
+  };
+
+  /// Runs `action` unless somebody holds the name; nobody can begin to hold it meanwhile.
+  [[nodiscard]] Status unless_held(const std::string& name, const std::function<Status()>& action);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, int> counts_;
+};
+
+}  // namespace holdfast::deploy::image

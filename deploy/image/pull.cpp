@@ -1,0 +1,297 @@
+#include "deploy/image/pull.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "common/base/text.hpp"
+#include "common/log/log.hpp"
+#include "common/os/file.hpp"
+#include "deploy/image/credentials.hpp"
+#include "deploy/image/merged_view.hpp"
+#include "deploy/image/top_layer.hpp"
+
+namespace holdfast::deploy::image {
+namespace {
+
+constexpr std::uint64_t kMaxLayerBytes = 10ULL << 30;
+constexpr std::uint64_t kMaxImageBytes = 20ULL << 30;
+
+worker::FetchSetup setup_for(const Store& store, const proto::ImageRef& ref) {
+  worker::FetchSetup setup{.host = ref.host,
+                           .repository = ref.repository,
+                           .plain_http = false,
+                           .ca_file = {},
+                           .mirrors = {},
+                           .user = {},
+                           .password = {},
+                           .identity_token = {}};
+  const auto it = store.registries.find(ref.host);
+  if (it == store.registries.end()) return setup;
+  setup.plain_http = it->second.plain_http;
+  setup.ca_file = it->second.ca;
+  setup.mirrors = it->second.mirrors;
+  return setup;
+}
+
+std::uint64_t expected_bytes(const proto::oci::Layer& layer) {
+  // What layers of real images inflate to; the exact size is known only at the end.
+  return layer.compression == proto::oci::Compression::none ? layer.blob.size
+                                                            : layer.blob.size * 5 / 2;
+}
+
+}  // namespace
+
+Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progress,
+           std::stop_token stop)
+    : store_(store),
+      ref_(ref),
+      progress_(progress),
+      stop_(std::move(stop)),
+      lease_(store.leases),
+      fetcher_(store.worker_path, setup_for(store, ref)) {}
+
+void Pull::report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
+                  std::uint64_t total) const {
+  if (progress_)
+    progress_(
+        {.image = ref_.str(), .layer = layer, .phase = phase, .bytes = bytes, .total = total});
+}
+
+Result<PullStats> Pull::run() {
+  const BootTime started = store_.clock.boot();
+  report("", PullPhase::resolving, 0, 0);
+  HF_TRY(begin());
+  HF_ASSIGN(documents_, resolve_documents(store_.paths, ref_, fetcher_, lease_, stop_));
+  stats_.bytes_fetched += documents_->fetched;
+  HF_TRY(plan_layers());
+  HF_TRY(check_space());
+  HF_TRY(pull_layers());
+  for (auto& layer : layers_) HF_TRY(settle_layer(layer));
+  HF_TRY(finish());
+  report("", PullPhase::done, documents_->manifest.compressed_size(),
+         documents_->manifest.compressed_size());
+  stats_.duration = std::chrono::duration_cast<Milliseconds>(store_.clock.boot() - started);
+  return stats_;
+}
+
+Status Pull::begin() {
+  if (const auto it = store_.registries.find(ref_.host);
+      it != store_.registries.end() && !it->second.credentials.empty()) {
+    HF_ASSIGN(const auto login,
+              credentials_for(it->second.credentials, ref_.host, ref_.repository));
+    fetcher_.set_credentials(login.user, login.password, login.identity_token);
+  }
+  HF_ASSIGN(auto dir, os::TempDir::create(store_.paths.ingest(), "pull"));
+  staging_dir_.emplace(std::move(dir));
+  staging_ = staging_dir_->path();
+  HF_ASSIGN(auto lock, os::FileLock::acquire(staging_ / "lock"));
+  staging_lock_.emplace(std::move(lock));
+  return ok();
+}
+
+Status Pull::plan_layers() {
+  const auto& diff_ids = documents_->config.diff_ids;
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < diff_ids.size(); ++i) {
+    Layer layer{
+        .index = i, .key = diff_ids[i].hex(), .meta = {}, .present = false, .needs_lower = false};
+    // The kernel refuses one directory twice in a stack: the second gets a tree of its own.
+    if (!seen.insert(layer.key).second) layer.needs_lower = true;
+    const std::string chain = proto::oci::chain_id(diff_ids, i + 1).hex();
+    lease_.hold(layer.key);
+    lease_.hold(chain);
+    if (i > 0 && store_.has_layer(chain)) {
+      layer.key = chain;
+      layer.needs_lower = false;
+    }
+    if (!layer.needs_lower && store_.has_layer(layer.key)) {
+      HF_ASSIGN(layer.meta, store_.layer_meta(layer.key));
+      layer.present = true;
+      ++stats_.layers_local;
+    }
+    layers_.push_back(std::move(layer));
+  }
+  return ok();
+}
+
+Status Pull::check_space() const {
+  std::uint64_t needed = 0;
+  for (const auto& layer : layers_) {
+    if (!layer.present) needed += expected_bytes(documents_->manifest.layers[layer.index]);
+  }
+  HF_ASSIGN(const std::uint64_t available, store_.available_bytes());
+  if (needed <= available) return ok();
+  return Error{Errc::nospace, fmt::format("the image needs about {} below {}, {} are available",
+                                          human_bytes(needed), store_.paths.state.string(),
+                                          human_bytes(available))}
+      .hint("free space there, or remove images that are not needed");
+}
+
+Status Pull::pull_layers() {
+  std::vector<Layer*> todo;
+  for (auto& layer : layers_) {
+    if (!layer.present && !layer.needs_lower) todo.push_back(&layer);
+  }
+  const auto& blobs = documents_->manifest.layers;
+  std::stable_sort(todo.begin(), todo.end(), [&](const Layer* a, const Layer* b) {
+    return blobs[a->index].blob.size > blobs[b->index].blob.size;
+  });
+  std::mutex mutex;
+  std::size_t next = 0;
+  std::optional<Error> failed;
+  std::stop_source abandon;
+  const std::stop_callback outer{stop_, [&] { abandon.request_stop(); }};
+  const std::stop_token original = std::exchange(stop_, abandon.get_token());
+  const auto work = [&] {
+    os::name_this_thread("pull");
+    for (;;) {
+      Layer* layer = nullptr;
+      {
+        const std::lock_guard lock{mutex};
+        if (failed || next == todo.size()) return;
+        layer = todo[next++];
+      }
+      auto done = pull_one(*layer, {});
+      if (done) continue;
+      const std::lock_guard lock{mutex};
+      if (!failed) failed = std::move(done).error();
+      abandon.request_stop();
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < std::min<std::size_t>(store_.parallel_downloads, todo.size()); ++i)
+      threads.emplace_back(work);
+  }
+  stop_ = original;
+  if (stop_.stop_requested()) return Error{Errc::cancelled, "pull " + ref_.str()};
+  if (failed) return *std::move(failed);
+  return ok();
+}
+
+Status Pull::pull_one(Layer& layer, std::vector<std::filesystem::path> lowers) {
+  const auto fetch = [&] { return store_.has_layer(layer.key) ? ok() : fetch_one(layer, lowers); };
+  HF_TRY(store_.flights.join("layer:" + layer.key, stop_, fetch));
+  if (layer.needs_lower || layer.present) return ok();
+  // Another pull may have made it, or found out that it cannot be made alone.
+  if (!store_.has_layer(layer.key)) {
+    layer.needs_lower = true;
+    return ok();
+  }
+  HF_ASSIGN(layer.meta, store_.layer_meta(layer.key));
+  layer.present = true;
+  return ok();
+}
+
+Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& lowers) {
+  const auto& descriptor = documents_->manifest.layers[layer.index];
+  HF_ASSIGN(const std::uint64_t available, store_.available_bytes());
+  const LayerJob job{.layer = descriptor,
+                     .diff_id = documents_->config.diff_ids[layer.index],
+                     .lowers = lowers,
+                     .max_bytes = std::min(kMaxLayerBytes, available)};
+  const auto staged = staging_ / fmt::format("{}", layer.index);
+  const std::string name = descriptor.blob.digest.short_hex();
+  report(name, PullPhase::downloading, 0, descriptor.blob.size);
+  HF_ASSIGN(auto outcome, pull_layer(
+                              fetcher_, store_.worker_path, job, staged,
+                              [&](std::uint64_t bytes) {
+                                const bool all = bytes >= descriptor.blob.size;
+                                report(name, all ? PullPhase::unpacking : PullPhase::downloading,
+                                       bytes, descriptor.blob.size);
+                              },
+                              stop_));
+  if (outcome.needs_lower) {
+    layer.needs_lower = true;
+    return ok();
+  }
+  HF_TRY(store_.sync->sync());
+  HF_TRY(store_.publish_layer(staged, layer.key));
+  layer.meta = std::move(outcome.meta);
+  layer.present = true;
+  report(name, PullPhase::done, descriptor.blob.size, descriptor.blob.size);
+  const std::lock_guard lock{stats_mutex_};
+  stats_.bytes_fetched += outcome.fetched;
+  ++stats_.layers_fetched;
+  return ok();
+}
+
+Result<MergedView> Pull::view(std::size_t height) const {
+  std::vector<StackLayer> stack;
+  for (std::size_t i = 0; i < height; ++i) {
+    const auto& implicit = layers_[i].meta.implicit_directories;
+    stack.push_back({.tree = store_.paths.tree(layers_[i].key),
+                     .implicit = {implicit.begin(), implicit.end()}});
+  }
+  return MergedView::open(std::move(stack));
+}
+
+/// Layers are settled from the bottom up: those below are final when one is looked at.
+Status Pull::settle_layer(Layer& layer) {
+  if (layer.present && layer.index > 0 && layer.meta.implicit_directories.size() > 1) {
+    HF_ASSIGN(auto stack, view(layer.index + 1));
+    for (const auto& path : layer.meta.implicit_directories) {
+      HF_ASSIGN(const bool hides, stack.hides_symlink(layer.index, path));
+      if (!hides) continue;
+      layer.needs_lower = true;
+      break;
+    }
+  }
+  if (!layer.needs_lower) return ok();
+  std::vector<std::filesystem::path> lowers;
+  for (std::size_t i = 0; i < layer.index; ++i) lowers.push_back(store_.paths.tree(layers_[i].key));
+  layer.key = proto::oci::chain_id(documents_->config.diff_ids, layer.index + 1).hex();
+  layer.needs_lower = false;
+  layer.present = false;
+  HF_TRY(pull_one(layer, std::move(lowers)));
+  if (layer.needs_lower)
+    return Error{Errc::layer_unsafe,
+                 fmt::format("layer {} has a hard link to a file that exists nowhere",
+                             documents_->manifest.layers[layer.index].blob.digest.short_hex())};
+  return ok();
+}
+
+Status Pull::make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts,
+                      bool& made) {
+  if (store_.has_layer(key)) return ok();
+  const auto staged = staging_ / "top";
+  HF_TRY(os::make_directories(staged / "fs"));
+  HF_ASSIGN(auto stack, view(layers_.size()));
+  HF_TRY(build_top_layer(stack, whiteouts, staged / "fs"));
+  HF_TRY(os::write_atomic(staged / "meta.json", encode(LayerMeta{}), 0600, os::Durability::lazy));
+  HF_TRY(store_.sync->sync());
+  made = true;
+  return store_.publish_layer(staged, key);
+}
+
+Status Pull::finish() {
+  ImageRecord record{.pinned = ref_.digest,
+                     .manifest = documents_->manifest_digest,
+                     .config = documents_->config_digest,
+                     .layers = {},
+                     .bytes = 0};
+  std::vector<std::set<std::string>> whiteouts;
+  for (const auto& layer : layers_) {
+    record.layers.push_back(layer.key);
+    record.bytes += layer.meta.bytes;
+    whiteouts.emplace_back(layer.meta.whiteout_parents.begin(), layer.meta.whiteout_parents.end());
+  }
+  if (record.bytes > kMaxImageBytes)
+    return Error{Errc::layer_limit,
+                 fmt::format("the image unpacks to {}, at most {} are allowed",
+                             human_bytes(record.bytes), human_bytes(kMaxImageBytes))};
+  const std::string top = top_key(documents_->manifest_digest);
+  lease_.hold(top);
+  bool top_made = false;
+  const auto make = [&] { return make_top(top, whiteouts, top_made); };
+  HF_TRY(store_.flights.join("layer:" + top, stop_, make));
+  record.layers.push_back(top);
+  // The sync of the top covered the documents too.
+  if (!top_made && documents_->fetched > 0) HF_TRY(store_.sync->sync());
+  return os::write_atomic(store_.paths.image(ref_.digest), encode(record));
+}
+
+}  // namespace holdfast::deploy::image

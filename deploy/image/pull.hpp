@@ -1,0 +1,71 @@
+#pragma once
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "common/os/file.hpp"
+#include "deploy/image/documents.hpp"
+#include "deploy/image/fetcher.hpp"
+#include "deploy/image/images.hpp"
+#include "deploy/image/layer_pull.hpp"
+#include "deploy/image/merged_view.hpp"
+#include "deploy/image/store.hpp"
+#include "proto/image_ref.hpp"
+
+namespace holdfast::deploy::image {
+
+/// One image on its way into the store: documents, then layers in parallel, largest first, then
+/// those that turned out to need their lower layers, then the synthetic top and the record. Used
+/// once.
+class Pull {
+ public:
+  Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progress,
+       std::stop_token stop);
+
+  /// Errors: see Images::ensure.
+  [[nodiscard]] Result<PullStats> run();
+
+ private:
+  struct Layer {
+    std::size_t index;
+    std::string key;
+    LayerMeta meta;
+    bool present = false;  ///< in the store, or staged and about to be
+    bool needs_lower = false;
+  };
+
+  Status begin();
+  Status check_space() const;
+  Status plan_layers();
+  Status pull_layers();
+  Status pull_one(Layer& layer, std::vector<std::filesystem::path> lowers);
+  Status fetch_one(Layer& layer, const std::vector<std::filesystem::path>& lowers);
+  Status settle_layer(Layer& layer);
+  Result<MergedView> view(std::size_t height) const;
+  Status make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts,
+                  bool& made);
+  Status finish();
+  void report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
+              std::uint64_t total) const;
+
+  Store& store_;
+  const proto::ImageRef& ref_;
+  const ProgressSink& progress_;
+  std::stop_token stop_;
+  Leases::Lease lease_;
+  Fetcher fetcher_;
+  std::filesystem::path staging_;
+  std::optional<os::TempDir> staging_dir_;
+  std::optional<os::FileLock> staging_lock_;
+  std::optional<Documents> documents_;
+  std::vector<Layer> layers_;
+  std::mutex stats_mutex_;
+  PullStats stats_;
+};
+
+}  // namespace holdfast::deploy::image

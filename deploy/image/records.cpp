@@ -1,0 +1,64 @@
+#include "deploy/image/records.hpp"
+
+#include <boost/json.hpp>
+
+#include "deploy/image/json_fields.hpp"
+
+namespace holdfast::deploy::image {
+
+namespace bj = boost::json;
+
+std::string encode(const LayerMeta& meta) {
+  return bj::serialize(bj::object{{"diff_id", meta.diff_id},
+                                  {"blob", meta.blob},
+                                  {"size", meta.size},
+                                  {"bytes", meta.bytes},
+                                  {"entries", meta.entries},
+                                  {"implicit", paths_array(meta.implicit_directories)},
+                                  {"whiteout_parents", paths_array(meta.whiteout_parents)}}) +
+         "\n";
+}
+
+Result<LayerMeta> decode_layer_meta(std::string_view text) {
+  HF_ASSIGN(const bj::object o, json_object(text, Errc::layer_corrupt));
+  LayerMeta meta{.diff_id = string_field(o, "diff_id"),
+                 .blob = string_field(o, "blob"),
+                 .size = number_field(o, "size"),
+                 .bytes = number_field(o, "bytes"),
+                 .entries = number_field(o, "entries"),
+                 .implicit_directories = {},
+                 .whiteout_parents = {}};
+  HF_ASSIGN(meta.implicit_directories, paths_field(o, "implicit"));
+  HF_ASSIGN(meta.whiteout_parents, paths_field(o, "whiteout_parents"));
+  return meta;
+}
+
+std::string encode(const ImageRecord& record) {
+  bj::array layers;
+  for (const auto& key : record.layers) layers.emplace_back(key);
+  return bj::serialize(bj::object{{"pinned", record.pinned.str()},
+                                  {"manifest", record.manifest.str()},
+                                  {"config", record.config.str()},
+                                  {"layers", std::move(layers)},
+                                  {"bytes", record.bytes}}) +
+         "\n";
+}
+
+Result<ImageRecord> decode_image_record(std::string_view text) {
+  HF_ASSIGN(const bj::object o, json_object(text, Errc::layer_corrupt));
+  HF_ASSIGN(auto pinned, proto::Digest::parse(string_field(o, "pinned")));
+  HF_ASSIGN(auto manifest, proto::Digest::parse(string_field(o, "manifest")));
+  HF_ASSIGN(auto config, proto::Digest::parse(string_field(o, "config")));
+  ImageRecord record{std::move(pinned), std::move(manifest), std::move(config),
+                     strings_field(o, "layers"), number_field(o, "bytes")};
+  // Keys become paths: nothing but what this store itself makes.
+  for (const auto& key : record.layers) {
+    const bool plain =
+        !key.empty() &&
+        key.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz-") == std::string::npos;
+    if (!plain) return Error{Errc::layer_corrupt, "malformed layer key"};
+  }
+  return record;
+}
+
+}  // namespace holdfast::deploy::image

@@ -1,0 +1,40 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "deploy/image/flights.hpp"
+#include "deploy/image/leases.hpp"
+#include "deploy/image/paths.hpp"
+#include "deploy/image/records.hpp"
+#include "deploy/image/sync_point.hpp"
+#include "proto/config/agent_config.hpp"
+
+namespace holdfast::deploy::image {
+
+/// What all pulls of one store share.
+struct Store {
+  Paths paths;
+  std::string worker_path;
+  std::map<std::string, proto::RegistryConfig> registries;
+  std::uint32_t parallel_downloads;
+  const Clock& clock;
+  std::unique_ptr<SyncPoint> sync;
+  Flights flights;
+  Leases leases;
+
+  [[nodiscard]] bool has_layer(const std::string& key) const;
+  /// Errors: not_found, layer_corrupt.
+  [[nodiscard]] Result<LayerMeta> layer_meta(const std::string& key) const;
+  /// Makes a staged layer visible. It must be durable already. One that is there is left alone.
+  /// Errors: io.
+  [[nodiscard]] Status publish_layer(const std::filesystem::path& staged,
+                                     const std::string& key) const;
+  /// Bytes that may still be written: free space less a reserve of 5 %, at most 1 GiB. Errors: io.
+  [[nodiscard]] Result<std::uint64_t> available_bytes() const;
+};
+
+}  // namespace holdfast::deploy::image

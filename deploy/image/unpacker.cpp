@@ -1,0 +1,56 @@
+#include "deploy/image/unpacker.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace holdfast::deploy::image {
+
+Result<Unpacker> Unpacker::start(const std::string& worker_path, worker::UnpackJob job,
+                                 const os::UniqueFd& input, const os::UniqueFd& tree,
+                                 const std::vector<os::UniqueFd>& lowers) {
+  HF_ASSIGN(auto report, os::make_pipe());
+  fcntl(report.first.get(), F_SETFL, O_NONBLOCK);
+  job.lowers = static_cast<std::uint32_t>(lowers.size());
+  os::SpawnOptions options{.argv = {worker_path, "unpack", worker::encode(job)},
+                           .env = {},
+                           .fds = {{input.get(), worker::kUnpackInput},
+                                   {tree.get(), worker::kUnpackTree},
+                                   {report.second.get(), worker::kUnpackReport}},
+                           .directory = "/",
+                           .new_session = true};
+  for (std::size_t i = 0; i < lowers.size(); ++i)
+    options.fds.emplace_back(lowers[i].get(), worker::kUnpackLowers + static_cast<int>(i));
+  auto child = os::Process::spawn(options);
+  if (!child) return std::move(child).error().in("start the unpacking child");
+  return Unpacker{*std::move(child), std::move(report.first)};
+}
+
+std::optional<Result<worker::UnpackReport>> Unpacker::advance() {
+  std::array<char, 65536> buffer;
+  for (;;) {
+    const ssize_t got = ::read(report_.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return std::nullopt;
+    if (got <= 0) return outcome();
+    text_.append(buffer.data(), static_cast<std::size_t>(got));
+    if (text_.size() > worker::kMaxReportBytes)
+      return Result<worker::UnpackReport>{
+          Error{Errc::layer_limit, "the layer has too many implicit directories"}};
+  }
+}
+
+Result<worker::UnpackReport> Unpacker::outcome() {
+  if (!text_.empty()) return worker::decode_unpack_report(text_);
+  const auto status = child_.wait(std::nullopt, {});
+  if (!status) return status.error();
+  if (std::holds_alternative<os::Signalled>(*status) && std::get<os::Signalled>(*status).signo == 9)
+    return Error{Errc::io, "the unpacking child was killed"}.hint(
+        "the kernel's log tells whether memory ran out");
+  return Error{Errc::layer_corrupt,
+               "the unpacking child ended without a word: " + os::describe(*status)};
+}
+
+}  // namespace holdfast::deploy::image
