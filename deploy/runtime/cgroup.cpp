@@ -17,6 +17,7 @@
 #include "common/os/process.hpp"
 #include "deploy/runtime/bundle.hpp"
 #include "deploy/runtime/mounts.hpp"
+#include "deploy/runtime/small_file.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -30,11 +31,6 @@ Status write_file(const Path& path, std::string_view value) {
   if (::write(fd.get(), value.data(), value.size()) < 0)
     return errno_error(errno, "write " + path.string());
   return ok();
-}
-
-std::string read_small(const Path& path) {
-  auto text = os::read_file(path, 64U << 10);
-  return text ? std::string{trim(*text)} : std::string{};
 }
 
 std::optional<std::uint64_t> number_after(const std::string& text, std::string_view key) {
@@ -112,9 +108,7 @@ std::optional<std::string> Cgroups::read(const std::string& controller_name,
                                          const char* v2_file) const {
   const auto directory = controller(controller_name, group);
   if (!directory) return std::nullopt;
-  auto text = os::read_file(*directory / (unified() ? v2_file : v1_file), 4096);
-  if (!text) return std::nullopt;
-  return std::string{trim(*text)};
+  return read_small(directory->string() + "/" + (unified() ? v2_file : v1_file));
 }
 
 std::optional<Path> Cgroups::freezer_file(const std::string& group) const {
@@ -147,8 +141,9 @@ bool Cgroups::frozen(const std::string& group) const {
   const auto directory = controller("freezer", group);
   if (!directory) return false;
   if (unified())
-    return number_after(read_small(*directory / "cgroup.events"), "frozen") == std::uint64_t{1};
-  return read_small(*directory / "freezer.state") == "FROZEN";
+    return number_after(read_small(directory->string() + "/cgroup.events").value_or(""),
+                        "frozen") == std::uint64_t{1};
+  return read_small(directory->string() + "/freezer.state") == "FROZEN";
 }
 
 std::vector<std::string> Cgroups::deviations(const std::string& group, const Limits& wanted) const {
@@ -198,8 +193,9 @@ std::vector<pid_t> Cgroups::processes(const std::string& group) const {
   std::vector<pid_t> out;
   const auto directory = controller("freezer", group);
   if (!directory) return out;
-  const auto text = read_small(*directory / "cgroup.procs");
-  for (const auto line : split(text, '\n'))
+  const auto text = os::read_file(*directory / "cgroup.procs");
+  if (!text) return out;
+  for (const auto line : split(*text, '\n'))
     if (const auto pid = parse_number(line); pid && *pid > 0)
       out.push_back(static_cast<pid_t>(*pid));
   return out;

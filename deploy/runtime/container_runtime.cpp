@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <deque>
 
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
@@ -217,15 +218,14 @@ Result<std::vector<std::string>> ContainerRuntime::last_lines(const InstanceId& 
   HF_TRY(check_id(id));
   HF_ASSIGN(const auto record, read_record(host_, id));
   LogStream stream{id, host_.paths.log(record.service, id)};
-  std::vector<std::string> lines;
-  while (stream.peek() != nullptr) {
-    lines.push_back(printable(stream.take().text));
-    if (lines.size() > 2 * count + 64)
-      lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
-  }
-  if (lines.size() > count)
-    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
-  return lines;
+  std::deque<std::string> lines;
+  const auto add = [&](const LogLine& line) {
+    lines.push_back(printable(line.text));
+    if (lines.size() > count) lines.pop_front();
+  };
+  while (stream.peek() != nullptr) add(stream.take());
+  while (const auto rest = stream.take_unfinished()) add(*rest);
+  return std::vector<std::string>{lines.begin(), lines.end()};
 }
 
 }  // namespace holdfast::deploy::runtime

@@ -44,19 +44,33 @@ class Streams {
     return oldest == nullptr ? std::nullopt : std::optional{oldest->take()};
   }
 
+  /// A line whose end has not come.
+  std::optional<LogLine> next_unfinished() {
+    for (auto& [id, stream] : streams_)
+      if (auto line = stream.take_unfinished()) return line;
+    return std::nullopt;
+  }
+
  private:
   std::filesystem::path directory_;
   std::map<InstanceId, LogStream> streams_;
 };
 
-enum class Outcome : std::uint8_t { drained, ended };
+enum class Outcome : std::uint8_t { quiet, drained, ended };
+enum class Unfinished : std::uint8_t { wait, give };
 
 /// Everything that is there now, the last `tail` of it.
-Outcome replay(Streams& streams, const LogQuery& query, const LogSink& sink,
+Outcome replay(Streams& streams, const LogQuery& query, Unfinished unfinished, const LogSink& sink,
                const std::stop_token& stop) {
   std::deque<LogLine> kept;
-  while (auto line = streams.next()) {
+  auto outcome = Outcome::quiet;
+  const auto next = [&] {
+    auto line = streams.next();
+    return line || unfinished == Unfinished::wait ? std::move(line) : streams.next_unfinished();
+  };
+  while (auto line = next()) {
     if (stop.stop_requested()) return Outcome::ended;
+    outcome = Outcome::drained;
     if (query.since && line->time < *query.since) continue;
     if (!query.tail) {
       if (!sink(*line)) return Outcome::ended;
@@ -67,7 +81,7 @@ Outcome replay(Streams& streams, const LogQuery& query, const LogSink& sink,
   }
   for (const auto& line : kept)
     if (!sink(line)) return Outcome::ended;
-  return Outcome::drained;
+  return outcome;
 }
 
 }  // namespace
@@ -79,17 +93,21 @@ Status LogReader::read(const LogQuery& query, const LogSink& sink,
     return Error{Errc::usage, fmt::format("{} is not a service name", printable(name))};
   Streams streams{logs_ / name};
   streams.look();
-  if (streams.empty() && query.follow == Follow::no)
+  const bool follow = query.follow == Follow::yes;
+  if (streams.empty() && !follow)
     return Error{Errc::not_found,
                  fmt::format("service {} has written nothing here", printable(name))}
         .hint("see: holdfast status");
-  if (replay(streams, query, sink, stop) == Outcome::ended || query.follow == Follow::no)
-    return ok();
+  auto outcome = replay(streams, query, follow ? Unfinished::wait : Unfinished::give, sink, stop);
+  if (outcome == Outcome::ended || !follow) return ok();
   const LogQuery rest{
       .service = query.service, .since = query.since, .tail = {}, .follow = Follow::yes};
   while (os::sleep_until(SystemClock{}.boot() + kPoll, stop)) {
     streams.look();
-    if (replay(streams, rest, sink, stop) == Outcome::ended) return ok();
+    // A prompt without a newline is shown once nothing more has come for a while.
+    const auto unfinished = outcome == Outcome::quiet ? Unfinished::give : Unfinished::wait;
+    outcome = replay(streams, rest, unfinished, sink, stop);
+    if (outcome == Outcome::ended) return ok();
   }
   return ok();
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "deploy/runtime/logs.hpp"
 
@@ -72,9 +73,28 @@ std::optional<LogLine> LogStream::next_line() {
     auto line = parse_log_line(std::string_view{buffer_}.substr(at_, end - at_));
     at_ = end + 1;
     if (!line) continue;
-    line->instance = id_;
-    return line;
+    if (auto whole = complete(std::move(*line))) return whole;
   }
+}
+
+std::optional<LogLine> LogStream::complete(LogLine part) {
+  auto& begun = unfinished_[part.is_stderr ? 1 : 0];
+  part.instance = id_;
+  if (begun) {
+    begun->text += part.text;
+    begun->partial = part.partial;
+    part = std::move(*begun);
+    begun.reset();
+  }
+  if (!part.partial || part.text.size() >= kMaxLine) return part;
+  begun = std::move(part);
+  return std::nullopt;
+}
+
+std::optional<LogLine> LogStream::take_unfinished() {
+  for (auto& begun : unfinished_)
+    if (begun) return std::exchange(begun, std::nullopt);
+  return std::nullopt;
 }
 
 const LogLine* LogStream::peek() {

@@ -3,6 +3,7 @@
 /// The lines of one instance: first the older half, then the current file, then whatever is
 /// appended.
 
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -22,12 +23,15 @@ class LogStream {
   /// passed over.
   [[nodiscard]] const LogLine* peek();
   [[nodiscard]] LogLine take();
+  /// What was written of a line without its end, given up waiting for; `partial` then.
+  [[nodiscard]] std::optional<LogLine> take_unfinished();
 
  private:
   enum class Half : std::uint8_t { older, current };
   [[nodiscard]] bool fill();
   [[nodiscard]] bool advance();
   [[nodiscard]] std::optional<LogLine> next_line();
+  [[nodiscard]] std::optional<LogLine> complete(LogLine part);
 
   InstanceId id_;
   std::filesystem::path log_;
@@ -35,6 +39,7 @@ class LogStream {
   os::UniqueFd fd_;
   std::string buffer_;
   std::size_t at_ = 0;
+  std::array<std::optional<LogLine>, 2> unfinished_;  ///< of stdout and of stderr
   std::optional<LogLine> next_;
 };
 

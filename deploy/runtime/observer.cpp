@@ -48,20 +48,29 @@ proto::ServiceName service_of(const plan::InstanceId& id) {
 
 }  // namespace
 
-Result<InstanceRecord> Observer::record(const plan::InstanceId& id) {
+template <class Value, class Read>
+Result<Value> Observer::cached(Cache<Value>& cache, const plan::InstanceId& id,
+                               const std::string& path, Read read) {
   struct stat info {};
-  const auto path = host_.paths.record(id);
-  if (::stat(path.c_str(), &info) != 0) return errno_error(errno, "stat " + path.string());
-  const std::int64_t time_ns =
-      std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  if (::stat(path.c_str(), &info) != 0) return errno_error(errno, "stat " + path);
+  const Version version{
+      .inode = info.st_ino,
+      .time_ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
   const std::lock_guard lock{mutex_};
-  const auto found = cache_.find(id);
-  if (found != cache_.end() && found->second.inode == info.st_ino &&
-      found->second.time_ns == time_ns)
-    return found->second.record;
-  HF_ASSIGN(auto fresh, read_record(host_, id));
-  cache_.insert_or_assign(id, Cached{.inode = info.st_ino, .time_ns = time_ns, .record = fresh});
+  const auto found = cache.find(id);
+  if (found != cache.end() && found->second.first == version) return found->second.second;
+  HF_ASSIGN(Value fresh, read());
+  cache.insert_or_assign(id, std::pair{version, fresh});
   return fresh;
+}
+
+Result<InstanceRecord> Observer::record(const plan::InstanceId& id) {
+  return cached(records_, id, host_.paths.record(id), [&] { return read_record(host_, id); });
+}
+
+Result<RunState> Observer::run_state(const plan::InstanceId& id) {
+  return cached(run_states_, id, host_.paths.run_state(id),
+                [&] { return read_run_state(host_, id); });
 }
 
 Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy) {
@@ -70,9 +79,11 @@ Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::Ins
   out.reserve(ids.size());
   for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id)));
   const std::lock_guard lock{mutex_};
-  std::erase_if(cache_, [&](const auto& entry) {
+  const auto gone = [&](const auto& entry) {
     return !std::binary_search(ids.begin(), ids.end(), entry.first);
-  });
+  };
+  std::erase_if(records_, gone);
+  std::erase_if(run_states_, gone);
   return out;
 }
 
@@ -104,9 +115,8 @@ ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progr
   return seen;
 }
 
-void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known,
-                         bool in_progress) const {
-  const auto run = read_run_state(host_, seen.id);
+void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known, bool in_progress) {
+  const auto run = run_state(seen.id);
   if (!run || (run->starts == 0 && run->phase != Phase::started)) {
     seen.state = in_progress ? InstanceState::creating : InstanceState::broken;
     return;

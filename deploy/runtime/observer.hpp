@@ -7,6 +7,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "deploy/runtime/host.hpp"
@@ -27,20 +28,30 @@ class Observer {
       const std::set<plan::InstanceId>& busy);
 
  private:
-  struct Cached {
+  /// Which content of a file was parsed: writers replace files by rename, so inode and time change
+  /// together.
+  struct Version {
     std::uint64_t inode = 0;
     std::int64_t time_ns = 0;
-    InstanceRecord record;
+    bool operator==(const Version&) const = default;
   };
+  template <class Value>
+  using Cache = std::map<plan::InstanceId, std::pair<Version, Value>>;
+
+  template <class Value, class Read>
+  [[nodiscard]] Result<Value> cached(Cache<Value>& cache, const plan::InstanceId& id,
+                                     const std::string& path, Read read);
   [[nodiscard]] Result<InstanceRecord> record(const plan::InstanceId& id);
+  [[nodiscard]] Result<RunState> run_state(const plan::InstanceId& id);
   [[nodiscard]] ObservedInstance observe_one(const plan::InstanceId& id, bool in_progress);
-  void add_state(ObservedInstance& seen, const InstanceRecord& record, bool in_progress) const;
+  void add_state(ObservedInstance& seen, const InstanceRecord& record, bool in_progress);
   void add_deviations(ObservedInstance& seen, const InstanceRecord& record,
                       const RunState& run) const;
 
   const Host& host_;
   std::mutex mutex_;
-  std::map<plan::InstanceId, Cached> cache_;
+  Cache<InstanceRecord> records_;
+  Cache<RunState> run_states_;
 };
 
 }  // namespace holdfast::deploy::runtime

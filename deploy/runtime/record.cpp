@@ -7,6 +7,7 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
+#include "deploy/runtime/small_file.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -170,7 +171,7 @@ Result<ProcessId> identify(pid_t pid) {
 
 bool alive(const ProcessId& process) {
   if (process.pid <= 0) return false;
-  const auto stat = os::read_file(fmt::format("/proc/{}/stat", process.pid), 4096);
+  const auto stat = read_small(fmt::format("/proc/{}/stat", process.pid));
   if (!stat) return false;
   const auto close = stat->rfind(')');
   if (close == std::string::npos || close + 2 >= stat->size()) return false;

@@ -21,6 +21,7 @@ enum class PointKind : std::uint8_t { directory, file };
 struct MountPoint {
   std::string path;  ///< real, in-root
   PointKind kind = PointKind::directory;
+  mode_t mode = 0755;
 };
 
 Result<os::UniqueFd> open_root(const std::filesystem::path& root) {
@@ -47,6 +48,14 @@ PointKind kind_of(const BundleMount& mount) {
   return PointKind::directory;
 }
 
+/// The runtime gives a tmpfs the mode of the directory it covers, whatever its options say.
+mode_t mode_of(const BundleMount& mount) {
+  const auto& options = mount.options;
+  const bool open = mount.type == "tmpfs" &&
+                    std::find(options.begin(), options.end(), "mode=1777") != options.end();
+  return open ? 01777 : 0755;
+}
+
 /// Mount points that the root lacks, outside of what earlier mounts cover.
 Result<std::vector<MountPoint>> lacking(int root, const std::vector<BundleMount>& mounts) {
   std::vector<std::string> covered;
@@ -57,7 +66,7 @@ Result<std::vector<MountPoint>> lacking(int root, const std::vector<BundleMount>
                                    [&](const auto& c) { return is_within(real, c); });
     covered.push_back(real);
     if (below || open_in_root(root, real, O_PATH)) continue;
-    out.push_back({.path = real, .kind = kind_of(mount)});
+    out.push_back({.path = real, .kind = kind_of(mount), .mode = mode_of(mount)});
   }
   return out;
 }
@@ -72,11 +81,13 @@ Status make_in_root(int root, const MountPoint& point) {
     if (open_in_root(root, so_far, O_PATH | O_NOFOLLOW)) continue;
     HF_ASSIGN(const auto directory, open_in_root(root, parent, O_PATH | O_DIRECTORY));
     const std::string name{parts[i]};
-    if (i + 1 == parts.size() && point.kind == PointKind::file) {
+    const bool last = i + 1 == parts.size();
+    if (last && point.kind == PointKind::file) {
       os::UniqueFd file{
           openat(directory.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444)};
       if (!file) return errno_error(errno, "create mount point " + printable(so_far));
-    } else if (mkdirat(directory.get(), name.c_str(), 0755) != 0) {
+    } else if (mkdirat(directory.get(), name.c_str(), 0755) != 0 ||
+               (last && fchmodat(directory.get(), name.c_str(), point.mode, 0) != 0)) {
       return errno_error(errno, "create mount point " + printable(so_far));
     }
   }

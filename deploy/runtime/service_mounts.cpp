@@ -88,23 +88,17 @@ Result<std::string> named_volume(const ServiceMountsInput& input, const std::str
   return path.string();
 }
 
-std::vector<std::string> tmpfs_options(const proto::Security& security, std::uint64_t size,
-                                       std::string_view more) {
-  std::vector<std::string> options{"nosuid", "nodev", fmt::format("size={}", size),
-                                   std::string{more}};
-  if (security.profile == proto::Profile::hardened) options.emplace_back("noexec");
-  return options;
-}
-
+/// Owned by the service's user: the runtime gives the new root the mode of the directory it covers,
+/// which is often 0755.
 BundleMount tmpfs(const ServiceMountsInput& input, const std::string& target, std::uint64_t size) {
-  const auto& security = input.service.security;
-  if (target == "/run") {
-    auto options = tmpfs_options(security, size, "mode=755");
-    options.push_back(fmt::format("uid={}", input.user.uid));
-    options.push_back(fmt::format("gid={}", input.user.gid));
-    return {target, "tmpfs", "tmpfs", std::move(options)};
-  }
-  return {target, "tmpfs", "tmpfs", tmpfs_options(security, size, "mode=1777")};
+  std::vector<std::string> options{"nosuid",
+                                   "nodev",
+                                   fmt::format("size={}", size),
+                                   target == "/run" ? "mode=755" : "mode=1777",
+                                   fmt::format("uid={}", input.user.uid),
+                                   fmt::format("gid={}", input.user.gid)};
+  if (input.service.security.profile == proto::Profile::hardened) options.emplace_back("noexec");
+  return {target, "tmpfs", "tmpfs", std::move(options)};
 }
 
 /// Volumes and tmpfs by destination, parents before children.
