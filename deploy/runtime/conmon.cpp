@@ -13,6 +13,7 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
+#include "deploy/runtime/small_file.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -183,6 +184,23 @@ Result<Supervised> create_supervised(const ConmonRequest& request, const std::st
     return std::move(line).error();
   }
   return finish(request, *line);
+}
+
+std::vector<ProcessId> find_conmons(const std::filesystem::path& bundle) {
+  std::vector<ProcessId> out;
+  const std::string wanted = bundle.string();
+  std::error_code bad;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc", bad}) {
+    const auto pid = parse_number(entry.path().filename().string());
+    if (!pid) continue;
+    const auto arguments_of = read_small(entry.path().string() + "/cmdline");
+    if (!arguments_of || !arguments_of->starts_with("conmon")) continue;
+    const auto words = split(*arguments_of, '\0');
+    const auto bundle_flag = std::find(words.begin(), words.end(), "-b");
+    if (words.end() - bundle_flag < 2 || bundle_flag[1] != wanted) continue;
+    if (const auto process = identify(static_cast<pid_t>(*pid))) out.push_back(*process);
+  }
+  return out;
 }
 
 void end_conmon(const ProcessId& conmon) {

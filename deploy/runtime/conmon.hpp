@@ -42,6 +42,10 @@ struct Supervised {
 /// success.
 void end_conmon(const ProcessId& conmon);
 
+/// Conmons that serve this bundle, found by their arguments; for instances whose agent died before
+/// it had written down which.
+[[nodiscard]] std::vector<ProcessId> find_conmons(const std::filesystem::path& bundle);
+
 /// The pid in a pidfile, identified. Errors: not_found.
 [[nodiscard]] Result<ProcessId> identify_file(const std::filesystem::path& pid_file);
 

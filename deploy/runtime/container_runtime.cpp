@@ -19,7 +19,13 @@ namespace holdfast::deploy::runtime {
 
 Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
     const RuntimeOptions& options, const Clock& clock, network::Attachments& attachments) {
-  const Paths paths{.state_dir = options.state_dir, .run_dir = options.run_dir};
+  HF_TRY(os::make_directories(options.state_dir));
+  HF_TRY(os::make_directories(options.run_dir));
+  // Mounts are found again by the paths the kernel shows.
+  std::error_code bad;
+  const Paths paths{.state_dir = std::filesystem::canonical(options.state_dir, bad),
+                    .run_dir = std::filesystem::canonical(options.run_dir, bad)};
+  if (bad) return errno_error(bad.value(), "resolve " + options.run_dir.string());
   HF_TRY(os::make_directories(paths.instances()));
   HF_TRY(os::make_directories(paths.logs()));
   for (const auto& directory :
@@ -38,7 +44,7 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
             .cgroups = std::move(cgroups),
             .facts = facts,
             .host_paths = {.allowed = options.allowed_host_paths,
-                           .refused = {options.state_dir.string(), options.run_dir.string(),
+                           .refused = {paths.state_dir.string(), paths.run_dir.string(),
                                        "/etc/holdfast"}},
             .clock = clock,
             .attachments = attachments};

@@ -155,7 +155,11 @@ Status clear_process(const Host& host, const plan::InstanceId& id, const RunStat
   constexpr Milliseconds kConmonWait{1'000};
   const auto group = host.group(id);
   Status first = ok();
-  if (host.cgroups.frozen(group)) remember(first, host.cgroups.thaw(group));
+  // Half way through a start conmon would go on creating; a finished one is left to write down how
+  // its container ended.
+  if (run.phase != Phase::started)
+    for (const auto& stray : find_conmons(host.paths.bundle(id))) end_conmon(stray);
+  (void)host.cgroups.thaw(group);  // fails where there is no group: then nothing is frozen
   send_signal(run.init, SIGKILL);
   remember(first, host.cgroups.kill_all(group));
   if (!wait_gone(host, run.init, kKillWait, {}))

@@ -75,7 +75,15 @@ Result<std::string> host_path(const ServiceMountsInput& input, const std::string
   return at.string();
 }
 
+/// Names become file names; the document's rules are stricter, so this is the second line.
+bool is_file_name(const std::string& name) {
+  return !name.empty() && name.size() <= 255 && name.front() != '.' &&
+         name.find_first_of(std::string_view{"/\0", 2}) == std::string::npos;
+}
+
 Result<std::string> named_volume(const ServiceMountsInput& input, const std::string& name) {
+  if (!is_file_name(name))
+    return Error{Errc::runtime, fmt::format("{} is not a name for a volume", printable(name))};
   const auto path = input.paths.volume(name);
   HF_TRY(os::make_directories(path.parent_path(), 0711));
   if (::mkdir(path.c_str(), 0755) == 0) {
@@ -101,6 +109,12 @@ BundleMount tmpfs(const ServiceMountsInput& input, const std::string& target, st
   return {target, "tmpfs", "tmpfs", std::move(options)};
 }
 
+Result<std::string> source_of(const ServiceMountsInput& input, const proto::VolumeMount& volume,
+                              std::size_t number) {
+  if (volume.is_host_path()) return host_path(input, volume.source, number);
+  return named_volume(input, volume.source);
+}
+
 /// Volumes and tmpfs by destination, parents before children.
 Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
   std::vector<BundleMount> mounts;
@@ -108,9 +122,7 @@ Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
   std::size_t number = 0;
   for (const auto& volume : input.service.volumes) {
     const bool on_host = volume.is_host_path();
-    auto found =
-        on_host ? host_path(input, volume.source, number++) : named_volume(input, volume.source);
-    HF_ASSIGN(auto source, std::move(found));
+    HF_ASSIGN(auto source, source_of(input, volume, number++));
     std::vector<std::string> options{on_host ? "rbind" : "bind", "rprivate", "nosuid", "nodev"};
     if (volume.read_only) options.emplace_back("ro");
     mounts.push_back({clean_path(volume.target), "bind", std::move(source), std::move(options)});
@@ -131,6 +143,7 @@ Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
 
 Status write_secret(const std::filesystem::path& directory, const proto::SecretRef& secret,
                     std::uint32_t uid, std::uint32_t gid) {
+  if (!is_file_name(secret.name)) return Error{Errc::runtime, "not a name for a secret"};
   const auto at = directory / secret.name;
   const auto fresh = directory / ("." + secret.name + ".new");
   HF_ASSIGN(const auto content, os::read_file(secret.file, kMaxSecret));

@@ -73,11 +73,20 @@ class PinnedNamespaces final : public deploy::network::Attachments {
   }
   Result<std::optional<deploy::network::Attachment>> find(const std::string& id) override {
     const std::lock_guard lock{mutex_};
-    const auto found = attached_.find(id);
-    if (found == attached_.end()) return std::optional<deploy::network::Attachment>{};
-    return std::optional{found->second};
+    if (!fs::exists(directory_ / id)) return std::optional<deploy::network::Attachment>{};
+    return std::optional{
+        deploy::network::Attachment{.netns = directory_ / id, .address = 0x0A590002U}};
   }
   Result<std::size_t> sweep(const std::set<std::string>&) override { return std::size_t{0}; }
+  /// Unpins everything, also what another process pinned.
+  void forget_all() {
+    const std::lock_guard lock{mutex_};
+    for (const auto& entry : fs::directory_iterator{directory_}) {
+      umount2(entry.path().c_str(), MNT_DETACH);
+      fs::remove(entry.path());
+    }
+    attached_.clear();
+  }
   std::size_t count() {
     const std::lock_guard lock{mutex_};
     return attached_.size();
@@ -239,6 +248,11 @@ class RuntimeTest : public ::testing::Test {
       os::sleep_until(clock_.boot() + Milliseconds{5}, {});
     }
     return predicate();
+  }
+  /// Ended; a zombie that PID 1 has yet to collect counts.
+  static bool gone(int pid) {
+    const auto process = rt::identify(pid);
+    return !process || !rt::alive(*process);
   }
   std::string log_of(const std::string& id) {
     auto lines = runtime_->last_lines(rt::InstanceId{id}, 1000);
