@@ -148,7 +148,9 @@ Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request
   HF_TRY(commit(std::move(batch)));
   documents_[id] = std::make_shared<const proto::Deployment>(std::move(wanted));
   observed_.job_failures.clear();
-  observed_.images.clear();
+  std::erase_if(observed_.images, [](const auto& row) {
+    return row.second.state != plan::ImageView::State::pulling;
+  });
   progress_ = next;
   changed_ = true;
   accepted.generation = id.value();

@@ -46,7 +46,12 @@ BootTime Core::turn(bool fresh) {
   if (began >= next_resync_) {
     fresh = true;
     next_resync_ = began + options_.config.resync;
-    observed_.images.clear();
+    // What is whole is looked at again; a pull that runs, or waits for its next try, keeps its
+    // state.
+    std::erase_if(observed_.images, [](const auto& row) {
+      return row.second.state == plan::ImageView::State::present ||
+             row.second.state == plan::ImageView::State::missing;
+    });
     refresh_rollback();
     if (options_.housekeeping) {
       jobs_.run(Jobs::Pool::change, [work = options_.housekeeping](const std::stop_token&) {

@@ -29,7 +29,7 @@ class Metrics(fixture.AgentCase):
     def test_the_story_of_a_roll_out_is_in_the_metrics(self):
         self.applied({"web": self.web("WEB_V1")})
         text = self.scrape()
-        names = set(re.findall(r"^# TYPE (holdfast_\w+)", text, re.M))
+        names = set(re.findall(r"^# TYPE ((?:holdfast|process)_\w+)", text, re.M))
         for part in ("generation", "health", "drift", "rollout", "pull", "restart", "memory"):
             self.assertTrue([name for name in names if part in name], f"no metric about {part}: {sorted(names)}")
         self.assertNotRegex(text, "sha256:[0-9a-f]{64}", "no full digest in a label")

@@ -41,12 +41,12 @@ class Update(fixture.AgentCase):
         self.assertEqual(fixture.get(self.port), "v3")
 
     def test_rollback_can_name_a_generation_and_brings_back_its_environment(self):
-        self.applied({"web": self.web("WEB_V1", env={"RELEASE": "one"})})
-        self.applied({"web": self.web("WEB_V2", env={"RELEASE": "two"})})
-        self.applied({"web": self.web("WEB_V3", env={"RELEASE": "three"})})
+        # nginx writes its title over its environment, so a second service shows what the container was given.
+        for number, image in (("one", "WEB_V1"), ("two", "WEB_V2"), ("three", "WEB_V3")):
+            self.applied({"web": self.web(image), "small": self.small(env={"RELEASE": number})})
         self.assertEqual(self.agent.cli("rollback", "--to", "1", "--reason", "test").code, 0)
         self.assertEqual(fixture.get(self.port), "v1")
-        pid = self.agent.service("web")["pid"]
+        pid = self.agent.service("small")["pid"]
         with open(f"/proc/{pid}/environ", "rb") as stream:
             self.assertIn(b"RELEASE=one", stream.read().split(b"\0"))
 

@@ -117,6 +117,7 @@ Agent::Agent(FakeHost& host, const std::filesystem::path& state_dir, std::uint32
   ledger_ = std::move(opened).value();
   proto::AgentConfig config;
   config.retain = retain;
+  config.resync = Milliseconds{2'000};
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *ledger_},
       engine::Engine::Options{config, {}, {}}, jobs_);
