@@ -1,7 +1,6 @@
 #include "deploy/network/forward.hpp"
 
 #include <fmt/format.h>
-#include <linux/netfilter.h>
 
 #include <algorithm>
 #include <vector>
@@ -42,7 +41,7 @@ bool succeeded(const Result<os::RunResult>& ran) { return ran && os::succeeded(r
 bool drops(const std::vector<BaseChain>& chains) {
   return std::any_of(chains.begin(), chains.end(), [](const BaseChain& chain) {
     return chain.family == "ip" && chain.table == kTable && chain.name == kChain &&
-           chain.hook == NF_INET_FORWARD && chain.drops;
+           chain.forwards && chain.drops;
   });
 }
 

@@ -268,7 +268,7 @@ Result<std::vector<BaseChain>> NftTable::base_chains() {
               {.family = family_name,
                .table = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE)),
                .name = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME)),
-               .hook = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM),
+               .forwards = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) == NF_INET_FORWARD,
                .priority = nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
                .drops = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP});
           return ok();

@@ -14,7 +14,7 @@ struct BaseChain {
   std::string family;  ///< "ip", "inet"
   std::string table;
   std::string name;
-  std::uint32_t hook = 0;  ///< NF_INET_FORWARD, …
+  bool forwards = false;  ///< at the forward hook
   std::int32_t priority = 0;
   bool drops = false;  ///< policy drop
 };

@@ -59,7 +59,7 @@ Result<os::UniqueFd> reserve_port(const PortKey& key) {
   const auto owner = port_owner(key);
   return Error{Errc::port_in_use, fmt::format("port {} is taken by {}", name,
                                               owner.empty() ? "another program" : owner)}
-      .hint(owner.empty() ? fmt::format("find it with: ss -lnp 'sport = :{}'", key.port)
+      .hint(owner.empty() ? fmt::format("find it with: ss -anp 'sport = :{}'", key.port)
                           : fmt::format("stop {}, or publish another port", owner));
 }
 
