@@ -16,7 +16,7 @@ class Services(fixture.AgentCase):
     def test_a_service_added_or_removed_leaves_the_others_alone(self):
         self.applied({"web": self.web()})
         web = self.agent.pids()["web"]
-        self.applied({"web": self.web(), "extra": self.small()})
+        self.applied({"web": self.web(), "extra": self.small(update={"soak": "500ms", "drain": "500ms", "standby": "1s", "deadline": "20s"})})
         self.assertEqual(self.agent.pids()["web"], web)
         self.assertEqual(self.agent.service("extra")["state"], "running")
         self.applied({"web": self.web()})
@@ -24,15 +24,16 @@ class Services(fixture.AgentCase):
         fixture.wait_until("the removed service is gone", lambda: len(self.agent.traces()["namespaces"]) == 1, 15)
 
     def test_an_environment_change_starts_a_new_container_with_it(self):
-        self.applied({"web": self.web(env={"LEVEL": "info"}), "cache": self.redis()})
+        # nginx writes its title over its environment, so a second service shows what the container was given.
+        self.applied({"web": self.web(env={"LEVEL": "info"}), "small": self.small(env={"LEVEL": "info"}), "cache": self.redis()})
         before = self.agent.pids()
         with fixture.Load(self.port) as load:
-            self.applied({"web": self.web(env={"LEVEL": "debug"}), "cache": self.redis()})
+            self.applied({"web": self.web(env={"LEVEL": "debug"}), "small": self.small(env={"LEVEL": "debug"}), "cache": self.redis()})
         self.assert_no_request_failed(load)
         after = self.agent.pids()
         self.assertNotEqual(after["web"], before["web"])
         self.assertEqual(after["cache"], before["cache"])
-        self.assertIn(b"LEVEL=debug", Path(f"/proc/{after['web']}/environ").read_bytes().split(b"\0"))
+        self.assertIn(b"LEVEL=debug", Path(f"/proc/{after['small']}/environ").read_bytes().split(b"\0"))
 
     def test_a_change_of_policy_takes_effect_without_a_restart(self):
         self.applied({"web": self.web()})
@@ -43,11 +44,11 @@ class Services(fixture.AgentCase):
         self.assertEqual(self.agent.pids(), before)
 
     def test_a_service_starts_after_what_it_depends_on_is_healthy(self):
-        slow = {"http": "http://:8080/healthz", "interval": "400ms", "timeout": "1s", "healthy": 3}
+        slow = {"http": "http://:8080/healthz", "interval": "400ms", "timeout": "1s", "healthy": 5}
         self.applied({"a-web": self.web(depends_on=["z-base"]), "z-base": self.small(health=slow)})
         pids = self.agent.pids()
         gap = (started_at(pids["a-web"]) - started_at(pids["z-base"])) / 100
-        self.assertGreater(gap, 0.7, "three probes 400 ms apart come first")
+        self.assertGreater(gap, 0.7, "five probes, 250 ms apart until it is healthy, come first")
 
     def test_services_find_each_other_by_name(self):
         probe = {"exec": ["/bin/sh", "-c", "/bin/wget -q -O /dev/null http://web:8080/healthz"], "interval": "200ms", "timeout": "2s"}
