@@ -3,6 +3,7 @@
 Only the standard library of Debian's /usr/bin/python3. Each agent has its own instance name, directories, subnets and ports,
 and is removed to the last trace after its test.
 """
+import fcntl
 import http.client
 import json
 import os
@@ -21,6 +22,7 @@ BIN = Path(os.environ.get("HOLDFAST_BIN", SOURCE / "build/bin"))
 LOAD = Path(os.environ.get("HOLDFAST_TESTS", SOURCE / "build/tests")) / "holdfast-load"
 STATE_ROOT = Path("/var/lib/holdfast-e2e")
 RUN_ROOT = Path("/run/holdfast-e2e")
+LEASES = Path("/run/holdfast-e2e-subnets")
 
 
 def images():
@@ -96,6 +98,19 @@ class Load:
         return {key: self.result[key] for key in ("requests", "failed", "reasons", "longest_gap_ms", "latency_ms")}
 
 
+def lease_subnets():
+    """A number from 0 to 59 that no other agent of any test run on this host holds, with the open file that holds it."""
+    LEASES.mkdir(parents=True, exist_ok=True)
+    for number in range(60):
+        lease = open(LEASES / str(number), "w")
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lease, number
+        except OSError:
+            lease.close()
+    raise AssertionError(f"60 agents of tests are alive: see {LEASES}")
+
+
 class Agent:
     """One holdfastd with everything of its own."""
 
@@ -103,7 +118,7 @@ class Agent:
 
     def __init__(self, **settings):
         Agent.counter += 1
-        number = (os.getpid() * 7 + Agent.counter) % 60
+        self.lease, number = lease_subnets()
         self.instance = f"e{os.getpid() % 1000000}-{Agent.counter}"
         self.state, self.run = STATE_ROOT / self.instance, RUN_ROOT / self.instance
         self.config, self.log = self.state / "agent.yaml", self.state / "agent.log"
@@ -160,6 +175,7 @@ class Agent:
             done = subprocess.run([SOURCE / "packaging/remove-instance", self.instance, self.state / "state", self.run / "agent",
                                    self.service_subnet], capture_output=True, text=True, check=False)
             subprocess.run(["rm", "-rf", "--one-file-system", self.state, self.run], check=False)
+            self.lease.close()
         if done.returncode != 0:
             raise AssertionError(f"remove-instance: {done.stdout}{done.stderr}")
 
@@ -258,7 +274,7 @@ class AgentCase(unittest.TestCase):
         """nginx, published, probed ten times a second; quick soak and drain."""
         service = {"image": self.images.get(image, image), "publish": [f"{self.port}:8080"], "tmpfs": ["/tmp"],
                    "health": {"http": "http://:8080/healthz", "interval": "100ms", "timeout": "1s"},
-                   "update": {"soak": "1s", "drain": "1s", "deadline": "20s"}}
+                   "update": {"soak": "1s", "drain": "1s", "standby": "4s", "deadline": "20s"}}
         service.update(changes)
         return service
 
@@ -266,13 +282,13 @@ class AgentCase(unittest.TestCase):
         """busybox httpd, not published."""
         service = {"image": self.images.get(image, image),
                    "health": {"http": "http://:8080/healthz", "interval": "100ms", "timeout": "1s"},
-                   "update": {"soak": "500ms", "drain": "500ms", "deadline": "20s"}}
+                   "update": {"soak": "500ms", "drain": "500ms", "standby": "4s", "deadline": "20s"}}
         service.update(changes)
         return service
 
     def redis(self, image="REDIS_V1", **changes):
         service = {"image": self.images.get(image, image), "tmpfs": ["/tmp", "/data"], "health": {"tcp": 6379, "interval": "100ms"},
-                   "update": {"soak": "500ms", "drain": "500ms", "deadline": "20s"}}
+                   "update": {"soak": "500ms", "drain": "500ms", "standby": "4s", "deadline": "20s"}}
         service.update(changes)
         return service
 
