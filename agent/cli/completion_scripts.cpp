@@ -48,7 +48,7 @@ std::vector<std::string> flags_of(const CommandInfo& command) {
 }
 
 /// Single-quoted for a shell.
-std::string quoted(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string{"'\\''"} : std::string(1, c);
   return out + "'";
@@ -159,8 +159,8 @@ std::string zsh_options(const CommandInfo& command) {
   std::string text;
   for (const auto& option : command.options)
     for (const auto& name : option.names)
-      text += " " + quoted(fmt::format("{}[{}]{}", name, zsh_text(option.description),
-                                       zsh_action(option)));
+      text += " " + shell_quoted(fmt::format("{}[{}]{}", name, zsh_text(option.description),
+                                             zsh_action(option)));
   return text;
 }
 
@@ -170,7 +170,7 @@ std::string zsh_completion(const CommandInfo& tree) {
   std::string commands;
   std::string cases;
   for (const auto& command : tree.commands) {
-    commands += "    " + quoted(command.name + ":" + zsh_text(command.description)) + "\n";
+    commands += "    " + shell_quoted(command.name + ":" + zsh_text(command.description)) + "\n";
     cases += fmt::format("        {}) _arguments{}{}{} ;;\n", command.name, zsh_options(command),
                          zsh_options(tree), zsh_positional(command));
   }
@@ -206,10 +206,11 @@ std::string fish_option(const OptionInfo& option, const std::string& condition) 
   std::string text = "complete -c holdfast" + condition;
   for (const auto& name : option.names)
     text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-  text += " -d " + quoted(option.description);
+  text += " -d " + shell_quoted(option.description);
   if (!option.takes_value) return text + "\n";
   if (takes_file(option)) return text + " -r -F\n";
-  if (!option.choices.empty()) return text + " -x -a " + quoted(joined(option.choices, " ")) + "\n";
+  if (!option.choices.empty())
+    return text + " -x -a " + shell_quoted(joined(option.choices, " ")) + "\n";
   return text + (takes_generation(option)
                      ? " -x -a '(holdfast __complete good-generations 2>/dev/null)'\n"
                      : " -x\n");
@@ -245,7 +246,7 @@ std::string fish_completion(const CommandInfo& tree) {
   for (const auto& option : tree.options) text += fish_option(option, "");
   for (const auto& command : tree.commands) {
     text += fmt::format("complete -c holdfast -n __fish_use_subcommand -a {} -d {}\n", command.name,
-                        quoted(command.description));
+                        shell_quoted(command.description));
     const auto condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", command.name);
     for (const auto& option : command.options) text += fish_option(option, condition);
     if (const auto words = fish_words(command); !words.empty())

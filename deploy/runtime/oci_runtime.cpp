@@ -95,7 +95,10 @@ std::string runtime_reason(const std::string& json_log, const std::string& text)
         "container_linux.go:", "starting container process caused: "})
     for (auto at = reason.find(noise); at != std::string::npos; at = reason.find(noise))
       reason.erase(at, noise.size());
-  if (reason.size() > kMaxReason) reason = reason.substr(0, kMaxReason) + "…";
+  if (reason.size() > kMaxReason) {
+    reason.resize(kMaxReason);
+    reason += "…";
+  }
   return reason.empty() ? "the runtime gave no reason" : printable(reason);
 }
 

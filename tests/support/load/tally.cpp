@@ -14,7 +14,7 @@ double milliseconds(std::chrono::nanoseconds span) {
 }
 
 /// JSON string of text that a server sent: control characters become visible, quotes are escaped.
-std::string quoted(std::string_view text) {
+std::string json_quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -75,18 +75,18 @@ std::string Tally::to_json() const {
   std::sort(sorted.begin(), sorted.end());
   std::string reasons;
   for (const auto& [reason, count] : reasons_) {
-    reasons += fmt::format("{}{}:{}", reasons.empty() ? "" : ",", quoted(reason), count);
+    reasons += fmt::format("{}{}:{}", reasons.empty() ? "" : ",", json_quoted(reason), count);
   }
   std::string answers;
   for (const auto& [line, seen] : answers_) {
-    answers += fmt::format("{}{}:{{\"count\":{},{},{}}}", answers.empty() ? "" : ",", quoted(line),
-                           seen.count, instant_fields("first", seen.first),
+    answers += fmt::format("{}{}:{{\"count\":{},{},{}}}", answers.empty() ? "" : ",",
+                           json_quoted(line), seen.count, instant_fields("first", seen.first),
                            instant_fields("last", seen.last));
   }
   std::string examples;
   for (const auto& failure : examples_) {
     examples += fmt::format("{}{{\"reason\":{},\"source_port\":{},{},{}}}",
-                            examples.empty() ? "" : ",", quoted(failure.reason),
+                            examples.empty() ? "" : ",", json_quoted(failure.reason),
                             failure.source_port, instant_fields("started", failure.started),
                             instant_fields("finished", failure.finished));
   }
