@@ -86,7 +86,7 @@ auto inside(const std::filesystem::path& netns, Work work) {
 inline os::UniqueFd dial(Address address, std::uint16_t port, int type = SOCK_STREAM,
                          Address from = 0) {
   os::UniqueFd fd{::socket(AF_INET, type | SOCK_CLOEXEC, 0)};
-  const timeval limit{.tv_sec = 1, .tv_usec = 0};
+  const timeval limit{.tv_sec = type == SOCK_STREAM ? 1 : 0, .tv_usec = 500'000};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (from != 0) {
