@@ -1,7 +1,6 @@
 #include "agent/daemon/daemon.hpp"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
 
+#include "agent/daemon/memory.hpp"
 #include "agent/daemon/metrics.hpp"
 #include "agent/daemon/notify.hpp"
 #include "agent/daemon/server.hpp"
@@ -31,7 +31,7 @@ constexpr milliseconds kTick{5'000};
 constexpr milliseconds kTickBeforeReady{50};
 constexpr milliseconds kTickWhileWaiting{500};
 constexpr auto kStopBudget = std::chrono::seconds{9};
-constexpr auto kTrimEvery = std::chrono::seconds{60};
+constexpr auto kGiveBackEvery = std::chrono::seconds{60};
 
 double seconds_since_epoch(const Clock& clock) {
   return std::chrono::duration<double>(clock.wall().time_since_epoch()).count();
@@ -94,7 +94,7 @@ class Daemon {
       if (engine_.alive()) notifier_.send("WATCHDOG=1");
       notifier_.status(status_line(snapshot->status));
       keep_socket();
-      trim_memory();
+      give_back_memory();
     } else {
       notifier_.send("EXTEND_TIMEOUT_USEC=30000000");
     }
@@ -113,7 +113,7 @@ class Daemon {
     start_source();
     notifier_.send("READY=1");
     log::info("event=ready socket={} metrics={}", config_.socket.string(), config_.metrics_listen);
-    ::malloc_trim(0);
+    release_memory();
   }
 
   void start_source() {
@@ -189,10 +189,10 @@ class Daemon {
     log::error("event=socket_lost error={}", log::field(fresh.error().to_string()));
   }
 
-  void trim_memory() {
-    if (clock_.boot() < next_trim_) return;
-    next_trim_ = clock_.boot() + kTrimEvery;
-    ::malloc_trim(0);
+  void give_back_memory() {
+    if (clock_.boot() < next_give_back_) return;
+    next_give_back_ = clock_.boot() + kGiveBackEvery;
+    release_memory();
   }
 
   std::string metrics() {
@@ -239,7 +239,7 @@ class Daemon {
   std::unique_ptr<SourceWatch> source_;
   bool ready_ = false;
   BootTime next_look_{};
-  BootTime next_trim_{};
+  BootTime next_give_back_{};
 };
 
 }  // namespace
