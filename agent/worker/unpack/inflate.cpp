@@ -28,6 +28,9 @@ class Gzip final : public Inflater {
   Result<Step> step(std::span<const std::byte> in, std::span<std::byte> out) override {
     if (!in_member_ && !in.empty()) {
       if (padded_ || (members_ > 0 && in[0] == std::byte{0})) return padding(in);
+      constexpr std::byte kMagic{0x1F};
+      if (members_ > 0 && in[0] != kMagic)
+        return Error{Errc::layer_corrupt, "data follows the gzip stream"};
       isal_inflate_reset(state_.get());
       state_->crc_flag = ISAL_GZIP;
       in_member_ = true;

@@ -284,6 +284,10 @@ Result<Entry> TarReader::member(const Block& block, char type, std::uint64_t siz
     HF_TRY(pax_sparse(entry, pending));
   }
   if (entry.sparse) HF_TRY(check_runs(entry));
+  if (entry.size > limits_.file_bytes)
+    return Error{Errc::layer_limit,
+                 fmt::format("file {} of {}, at most {} may be written", printable(entry.path),
+                             human_bytes(entry.size), human_bytes(limits_.file_bytes))};
   return entry;
 }
 

@@ -21,6 +21,7 @@ namespace holdfast::agent::worker::unpack {
 
 struct TarLimits {
   std::uint64_t entries = 1'000'000;
+  std::uint64_t file_bytes = ~std::uint64_t{0};  ///< of one file
   std::size_t path_bytes = 4096;
   std::size_t extended_header_bytes = 1U << 20;
   std::size_t xattrs = 64;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "agent/worker/confine.hpp"
 #include "agent/worker/unpack/layer_writer.hpp"
@@ -29,42 +30,48 @@ constexpr std::uint64_t kOpenFiles = 512;
 constexpr int kCapabilities[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,   CAP_FSETID,
                                  CAP_MKNOD, CAP_SETFCAP,      CAP_SYS_ADMIN};
 
-/// The merged view of the layers below, or none. Mounted over the still empty tree in this
-/// process's own namespace, opened, and detached again: only the descriptor stays.
-Result<os::UniqueFd> open_lowers(std::uint32_t count) {
+/// The same directory as seen from this process's own mount namespace: the kernel refuses to mount
+/// what belongs to another.
+Result<os::UniqueFd> reopen(int fd) {
+  const std::string link = fmt::format("/proc/self/fd/{}", fd);
+  std::string path(4096, '\0');
+  const ssize_t size = readlink(link.c_str(), path.data(), path.size());
+  if (size < 0) return errno_error(errno, "read " + link);
+  path.resize(static_cast<std::size_t>(size));
+  return os::open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+/// The merged view of the layers below, or none. Mounted over the still empty tree, opened, and
+/// detached again: only the descriptor stays.
+Result<os::UniqueFd> open_lowers(std::uint32_t count, const os::UniqueFd& tree) {
   if (count == 0) return os::UniqueFd{};
-  if (count == 1) {
-    os::UniqueFd fd{fcntl(wire::kUnpackLowers, F_DUPFD_CLOEXEC, 3)};
-    if (!fd) return errno_error(errno, "open the lower layer");
-    return fd;
-  }
+  if (count == 1) return reopen(wire::kUnpackLowers);
+  std::vector<os::UniqueFd> lowers;
   std::string options = "redirect_dir=nofollow,metacopy=off,index=off,lowerdir=";
-  for (std::uint32_t i = count; i-- > 0;)
-    options += fmt::format("/proc/self/fd/{}{}", wire::kUnpackLowers + static_cast<int>(i),
-                           i > 0 ? ":" : "");
-  const std::string tree = fmt::format("/proc/self/fd/{}", wire::kUnpackTree);
-  if (::mount("overlay", tree.c_str(), "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID,
+  for (std::uint32_t i = count; i-- > 0;) {
+    HF_ASSIGN(auto lower, reopen(wire::kUnpackLowers + static_cast<int>(i)));
+    options += fmt::format("/proc/self/fd/{}{}", lower.get(), i > 0 ? ":" : "");
+    lowers.push_back(std::move(lower));
+  }
+  const std::string below = fmt::format("/proc/self/fd/{}", tree.get());
+  if (::mount("overlay", below.c_str(), "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID,
               options.c_str()) != 0)
     return errno_error(errno, "mount the lower layers");
-  // The descriptor of the tree still names the directory below the mount; its path names the mount.
-  HF_ASSIGN(const std::string path, [&]() -> Result<std::string> {
-    std::string target(4096, '\0');
-    const ssize_t size = readlink(tree.c_str(), target.data(), target.size());
-    if (size < 0) return errno_error(errno, "read " + tree);
-    target.resize(static_cast<std::size_t>(size));
-    return target;
-  }());
-  HF_ASSIGN(auto fd, os::open_file(path, O_RDONLY | O_DIRECTORY));
-  if (umount2(path.c_str(), MNT_DETACH) != 0) return errno_error(errno, "detach the lower layers");
-  return fd;
+  // The descriptor of the tree still names the directory below the mount; its path now names the
+  // mount.
+  HF_ASSIGN(auto merged, reopen(tree.get()));
+  if (umount2(fmt::format("/proc/self/fd/{}", merged.get()).c_str(), MNT_DETACH) != 0)
+    return errno_error(errno, "detach the lower layers");
+  return merged;
 }
 
 Result<os::UniqueFd> confine(const wire::UnpackJob& job) {
   HF_TRY(limit_process(
       {.address_space = kAddressSpace, .file_size = job.max_bytes + 1, .open_files = kOpenFiles}));
   HF_TRY(enter_namespaces());
-  HF_ASSIGN(auto lowers, open_lowers(job.lowers));
-  HF_TRY(enter_root(wire::kUnpackTree));
+  HF_ASSIGN(auto tree, reopen(wire::kUnpackTree));
+  HF_ASSIGN(auto lowers, open_lowers(job.lowers, tree));
+  HF_TRY(enter_root(tree.get()));
   HF_TRY(keep_capabilities(kCapabilities));
   HF_TRY(allow_system_calls(Profile::unpack));
   umask(0);
@@ -79,7 +86,7 @@ Result<wire::UnpackReport> unpack(const wire::UnpackJob& job) {
 
   InflatedStream stream{
       wire::kUnpackInput, job.compression, {.compressed = job.size, .uncompressed = job.max_bytes}};
-  TarReader tar{stream, TarLimits{.entries = job.max_entries}};
+  TarReader tar{stream, TarLimits{.entries = job.max_entries, .file_bytes = job.max_bytes}};
   LayerWriter writer{root.get(), lowers->get(), XattrPolicy::of_this_kernel()};
   HF_ASSIGN(LayerSummary summary, writer.apply_all(tar));
   wire::UnpackReport report{.blob = stream.compressed_sha256(),

@@ -1,0 +1,375 @@
+#!/usr/bin/python3
+"""Images and a registry for the tests of the image store; standard library only.
+
+  image_lab.py build DIR         writes every image of CASES into the blob directory DIR, prints "name digest" lines
+  image_lab.py random DIR SEED   one random stack of layers as an OCI layout in DIR; prints its digest
+  image_lab.py serve DIR         serves DIR on loopback; prints the port; ends with its standard input
+  image_lab.py compare A B       fails, naming each difference, unless the trees are equal
+
+The first component of a repository's name is how the registry behaves for it: see Registry.behave."""
+import gzip, hashlib, http.server, io, json, os, random, re, socket, stat, struct, subprocess, sys, tarfile, threading, time
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+class Blobs:
+    def __init__(self, root):
+        self.root = root
+        os.makedirs(root, exist_ok=True)
+
+    def put(self, data, name=None):
+        name = name or sha(data)
+        with open(os.path.join(self.root, name), 'wb') as f:
+            f.write(data)
+        return name
+
+def entry(name, kind=tarfile.REGTYPE, data=b'', mode=0o644, uid=0, gid=0, mtime=1000000000, link='', xattrs=None, dev=(0, 0)):
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.uid, info.gid, info.mtime, info.linkname = kind, mode, uid, gid, mtime, link
+    info.size = len(data)
+    info.devmajor, info.devminor = dev
+    for key, value in (xattrs or {}).items():
+        info.pax_headers['SCHILY.xattr.' + key] = value
+    return info, data
+
+def directory(name, mode=0o755, **more):
+    return entry(name, tarfile.DIRTYPE, mode=mode, **more)
+
+def symlink(name, target, **more):
+    return entry(name, tarfile.SYMTYPE, link=target, mode=0o777, **more)
+
+def hardlink(name, target, **more):
+    return entry(name, tarfile.LNKTYPE, link=target, **more)
+
+def tar(*entries):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT, encoding='utf-8', errors='surrogateescape') as archive:
+        for info, data in entries:
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+GZIP, ZSTD, PLAIN = 'gzip', 'zstd', ''
+
+def pack(data, how):
+    if how == GZIP:
+        return gzip.compress(data, 6, mtime=0)
+    if how == ZSTD:
+        return subprocess.run(['zstd', '-q', '-c', '-3'], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return data
+
+def image(blobs, layers, how=GZIP, diff_ids=None, packed=None, tweak=None, arch='amd64', sizes=None):
+    """layers: tar bytes; packed: their compressed forms when they are to differ. Returns the digest of the manifest."""
+    packed = packed or [pack(data, how) for data in layers]
+    diff_ids = diff_ids or ['sha256:' + sha(data) for data in layers]
+    config = json.dumps({'architecture': arch, 'os': 'linux', 'config': {'Env': ['A=1'], 'Cmd': ['/bin/true']},
+                         'rootfs': {'type': 'layers', 'diff_ids': diff_ids}}).encode()
+    media = 'application/vnd.oci.image.layer.v1.tar' + ('+' + how if how else '')
+    manifest = {'schemaVersion': 2, 'mediaType': 'application/vnd.oci.image.manifest.v1+json',
+                'config': {'mediaType': 'application/vnd.oci.image.config.v1+json', 'digest': 'sha256:' + blobs.put(config), 'size': len(config)},
+                'layers': [{'mediaType': media, 'digest': 'sha256:' + blobs.put(data), 'size': (sizes or {}).get(i, len(data))}
+                           for i, data in enumerate(packed)]}
+    if tweak:
+        tweak(manifest)
+    return 'sha256:' + blobs.put(json.dumps(manifest).encode())
+
+def index(blobs, manifests):
+    return 'sha256:' + blobs.put(json.dumps({
+        'schemaVersion': 2, 'mediaType': 'application/vnd.oci.image.index.v1+json',
+        'manifests': [{'mediaType': 'application/vnd.oci.image.manifest.v1+json', 'digest': d,
+                       'size': os.path.getsize(os.path.join(blobs.root, d[7:])), 'platform': p} for d, p in manifests]}).encode())
+
+def base_layer():
+    rng = random.Random(7)
+    return tar(directory('./'), directory('etc'), entry('etc/passwd', data=b'root:x:0:0::/:/bin/sh\n'),
+               directory('usr'), directory('usr/lib', mode=0o2775, uid=5, gid=6, mtime=1234567890.25),
+               entry('usr/lib/a', data=rng.randbytes(300000), mode=0o4755, uid=1, gid=2), symlink('lib', 'usr/lib'),
+               hardlink('usr/lib/b', 'usr/lib/a'), directory('tmp', mode=0o1777), directory('gone'), entry('gone/x', data=b'x'),
+               directory('covered'), entry('covered/old', data=b'old'),
+               entry('cap', data=b'cap', mode=0o755, xattrs={'user.note': 'kept', 'security.selinux': 'dropped'}))
+
+def top_layers():
+    second = tar(entry('usr/lib/c', data=b'c'), entry('.wh.gone'), entry('covered/.wh..wh..opq'), entry('covered/new', data=b'new'),
+                 entry('lib/through', data=b'through the symlink'))
+    third = tar(directory('etc', mode=0o750), entry('etc/passwd', data=b'changed\n', mtime=1500000000))
+    return [second, third]
+
+def cases(blobs):
+    good = [base_layer()] + top_layers()
+    yield 'gzip', image(blobs, good)
+    yield 'zstd', image(blobs, good, ZSTD)
+    yield 'plain', image(blobs, good, PLAIN)
+    yield 'index', index(blobs, [(image(blobs, [tar(entry('other'))], arch='s390x'),
+                                  {'os': 'linux', 'architecture': 's390x'}),
+                                 (image(blobs, good), {'os': 'linux', 'architecture': 'amd64'})])
+    yield 'foreign', index(blobs, [(image(blobs, good, arch='s390x'), {'os': 'linux', 'architecture': 's390x'})])
+    yield 'members', image(blobs, good[:1], packed=[gzip.compress(good[0][:70000]) + gzip.compress(good[0][70000:]) + b'\0' * 100])
+    yield 'twice', image(blobs, [good[0], good[1], good[0]])
+    yield 'empty', image(blobs, [good[0], tar(), tar()])
+    yield 'diff-id', image(blobs, good, diff_ids=['sha256:' + sha(b'no') for _ in good])
+    yield 'size', image(blobs, good, sizes={1: 99})
+    yield 'not-gzip', image(blobs, [good[0]], packed=[good[0]])
+    yield 'cut-gzip', image(blobs, [good[0]], packed=[gzip.compress(good[0])[:-3000]])
+    yield 'trailing', image(blobs, [good[0]], packed=[gzip.compress(good[0]) + b'and more'])
+    yield 'cut-tar', image(blobs, [good[0][:100000]])
+    hostile = {
+        'root-symlink': tar(symlink('/.', '/etc')),
+        'dot-dot': tar(entry('../../x')), 'dot-dot-2': tar(entry('a/../../x')), 'dot-dot-3': tar(entry('./..//x')),
+        'absolute-up': tar(entry('/../x')),
+        'link-up': tar(hardlink('x', '../../etc/shadow')), 'link-out': tar(hardlink('x', '/etc/shadow')),
+        'whiteout-nothing': tar(entry('.wh.')), 'whiteout-dot': tar(entry('.wh..')), 'whiteout-dots': tar(entry('.wh...')),
+        'whiteout-inner': tar(entry('a/.wh...')),
+        'device-zero': tar(entry('x', tarfile.CHRTYPE, dev=(0, 0))),
+        'loop': tar(symlink('a', 'b'), symlink('b', 'a'), entry('a/x')),
+        'long-name': tar(entry('x' * 300)), 'long-path': tar(entry('/'.join(['d' * 200] * 30))), 'deep': tar(entry('/'.join(['d'] * 300))),
+        'big-xattr': tar(entry('x', xattrs={'user.big': 'v' * 100000})), 'long-xattr': tar(entry('x', xattrs={'user.' + 'n' * 300: 'v'})),
+        'directory-link': tar(directory('d'), hardlink('x', 'd')),
+    }
+    for name, data in hostile.items():
+        yield 'bad-' + name, image(blobs, [data])
+    yield 'through-symlink', image(blobs, [tar(symlink('a', '/tmp/holdfast-escape'), entry('a/f', data=b'inside'))])
+    yield 'through-host', image(blobs, [tar(symlink('d', '/'), entry('d/.wh.etc'), entry('d/inner', data=b'inner'))])
+    yield 'hostile-chmod', image(blobs, [tar(symlink('s', '/etc/passwd'), hardlink('h', 's', mode=0o4777))])
+    yield 'overlay-xattrs', image(blobs, [tar(directory('a'), entry('a/secret', data=b's'), directory('b', xattrs={
+        'trusted.overlay.redirect': '/a', 'trusted.overlay.opaque': 'y', 'trusted.overlay.metacopy': ''}), entry('b/own', data=b'o'))])
+    yield 'bomb-gzip', image(blobs, [tar(), ], packed=[bomb()], diff_ids=['sha256:' + sha(b'bomb')])
+
+def bomb():
+    """12 GiB of one file of zeros: gzip members of 64 MiB, repeated."""
+    info = tarfile.TarInfo('zeros')
+    info.size = 12 << 30
+    return gzip.compress(info.tobuf(tarfile.GNU_FORMAT)) + gzip.compress(b'\0' * (64 << 20), 9) * 192
+
+class Registry(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    root, hits, other = None, {}, None
+    lock = threading.Lock()
+
+    def log_message(self, *_):
+        pass
+
+    def send(self, status, body=b'', headers=(), length=True):
+        self.send_response(status)
+        for key, value in headers:
+            self.send_header(key, value)
+        if length:
+            self.send_header('Content-Length', str(len(body)))
+        else:
+            self.send_header('Connection', 'close')
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(body)
+
+    def reset(self):
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def do_GET(self):
+        if self.path == '/hits':
+            return self.send(200, json.dumps(self.hits).encode())
+        if self.path.startswith('/token'):
+            return self.token()
+        match = re.fullmatch(r'/v2/(.+)/(manifests|blobs)/sha256:([0-9a-f]{64})(\?.*)?', self.path)
+        if not match:
+            return self.send(404)
+        repository, kind, digest, _ = match.groups()
+        with self.lock:
+            key = repository + '/' + kind
+            self.hits[key] = self.hits.get(key, 0) + 1
+            count = self.hits[key]
+            if self.headers.get('Authorization') and repository.startswith('redirected'):
+                self.hits['leaked'] = self.hits.get('leaked', 0) + 1
+        path = os.path.join(self.root, digest)
+        if not os.path.exists(path):
+            return self.send(404, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')
+        with open(path, 'rb') as f:
+            body = f.read()
+        self.behave(repository, kind, digest, body, count)
+
+    def token(self):
+        if self.headers.get('Authorization') != 'Basic dXNlcjpwYXNz':
+            return self.send(401)
+        self.send(200, json.dumps({'token': 'good-%d' % time.time_ns(), 'expires_in': 60}).encode())
+
+    def plain(self, kind, body):
+        start = 0
+        wanted = re.fullmatch(r'bytes=(\d+)-', self.headers.get('Range') or '')
+        if wanted and kind == 'blobs':
+            start = int(wanted[1])
+            return self.send(206, body[start:], [('Content-Range', 'bytes %d-%d/%d' % (start, len(body) - 1, len(body)))])
+        self.send(200, body, [('Content-Type', self.media(body) if kind == 'manifests' else 'application/octet-stream')])
+
+    @staticmethod
+    def media(body):
+        return json.loads(body).get('mediaType', '')
+
+    def cut(self, body, at):
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:at])
+        self.wfile.flush()
+
+    def behave(self, repository, kind, digest, body, count):
+        """Which behaviour applies to blobs only is said by `large`: configs stay as they are."""
+        how = repository.split('/')[0]
+        large = kind == 'blobs' and not body.startswith(b'{')
+        lies = how == 'mirror-lies' and self.server.server_address[0] == '127.0.0.2'
+        if (how == 'wrong' or lies) and large:
+            return self.plain(kind, bytes([body[0]]) + body[1:-20] + bytes(b ^ 1 for b in body[-20:]))
+        if how == 'wrong-manifest' and kind == 'manifests':
+            return self.plain(kind, body + b' ')
+        if how == 'missing' and large:
+            return self.send(404, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')
+        if how == 'forbidden':
+            return self.send(403, b'denied \x1b[31m')
+        if how == 'truncated' and large:  # each connection brings a third more
+            have = int((self.headers.get('Range') or 'bytes=0-')[6:-1])
+            if have == 0:
+                self.cut(body, len(body) // 3)
+                return self.reset()
+            part = body[have:]
+            self.send_response(206)
+            self.send_header('Content-Range', 'bytes %d-%d/%d' % (have, len(body) - 1, len(body)))
+            self.send_header('Content-Length', str(len(part)))
+            self.end_headers()
+            self.wfile.write(part[:max(len(body) // 3, 1)])
+            self.wfile.flush()
+            return self.reset() if len(part) > len(body) // 3 else None
+        if how == 'no-range' and large:
+            if count % 2:
+                self.cut(body, len(body) // 2)
+                return self.reset()
+            return self.send(200, body)
+        if how == 'false-range' and large:
+            if count == 1:
+                self.cut(body, len(body) // 2)
+                return self.reset()
+            if self.headers.get('Range'):
+                return self.send(206, body, [('Content-Range', 'bytes 0-%d/%d' % (len(body) - 1, len(body)))])
+            return self.send(200, body)
+        if how == 'endless' and large:
+            self.send(200, body, length=False)
+            try:
+                for _ in range(100000):
+                    self.wfile.write(b'\0' * 65536)
+            except OSError:
+                pass
+            return None
+        if how == 'endless-manifest' and kind == 'manifests':
+            return self.send(200, body + b' ' * (5 << 20))
+        if how == 'flaky' and count <= 2:
+            return self.send(503, b'busy')
+        if how == 'limited' and count == 1:
+            return self.send(429, b'', [('Retry-After', '1')])
+        if how == 'down' and large:
+            return self.send(500, b'broken')
+        if how == 'encoded' and large:
+            return self.send(200, body, [('Content-Encoding', 'gzip')])
+        if how == 'redirect' and large:
+            return self.send(307, b'', [('Location', self.other + '/v2/redirected/blobs/sha256:' + digest)])
+        if how == 'redirect-loop' and large:
+            return self.send(307, b'', [('Location', self.path)])
+        if how == 'redirect-file' and large:
+            return self.send(307, b'', [('Location', 'file:///etc/passwd')])
+        if how == 'redirect-inside' and large:
+            return self.send(307, b'', [('Location', 'http://169.254.169.254/latest')])
+        if how in ('login', 'redirect-login'):
+            if not (self.headers.get('Authorization') or '').startswith('Bearer good'):
+                realm = 'http://%s/token' % self.headers['Host']
+                return self.send(401, b'', [('WWW-Authenticate', 'Bearer realm="%s",service="lab",scope="repository:%s:pull"' % (realm, repository))])
+            if how == 'redirect-login' and large:
+                return self.send(307, b'', [('Location', self.other + '/v2/redirected/blobs/sha256:' + digest)])
+        if how == 'basic' and self.headers.get('Authorization') != 'Basic dXNlcjpwYXNz':
+            return self.send(401, b'', [('WWW-Authenticate', 'Basic realm="lab"')])
+        if how == 'evil-realm':
+            return self.send(401, b'', [('WWW-Authenticate', 'Bearer realm="http://169.254.169.254/token",service="x"')])
+        if how == 'slow' and large:
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(body)))
+            self.end_headers()
+            try:
+                for i in range(0, len(body), max(len(body) // 20, 1)):
+                    self.wfile.write(body[i:i + max(len(body) // 20, 1)])
+                    self.wfile.flush()
+                    time.sleep(0.2)
+            except OSError:
+                pass
+            return None
+        return self.plain(kind, body)
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_):
+        pass
+
+def serve(root):
+    Registry.root = root
+    first, second = Server(('127.0.0.1', 0), Registry), Server(('127.0.0.2', 0), Registry)
+    Registry.other = 'http://127.0.0.2:%d' % second.server_address[1]
+    for server in (first, second):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(first.server_address[1], second.server_address[1], flush=True)
+    sys.stdin.read()
+
+def snapshot(root):
+    """path → what it is; hard links as the sorted paths of their group."""
+    seen, links = {}, {}
+    for here, directories, files in os.walk(os.fsencode(root)):
+        for name in directories + files + ([b''] if here == os.fsencode(root) else []):
+            path = os.path.join(here, name) if name else here
+            key = os.path.relpath(path, os.fsencode(root))
+            info = os.lstat(path)
+            what = {'type': stat.S_IFMT(info.st_mode), 'mode': oct(info.st_mode & 0o7777), 'owner': (info.st_uid, info.st_gid),
+                    'mtime': info.st_mtime_ns}
+            what['xattrs'] = {n: os.getxattr(path, n, follow_symlinks=False) for n in sorted(os.listxattr(path, follow_symlinks=False))
+                              if not n.startswith(('trusted.overlay', 'security.selinux', 'user.umoci', 'user.rootlesscontainers'))}
+            if stat.S_ISREG(info.st_mode):
+                with open(path, 'rb') as f:
+                    what['content'] = hashlib.sha256(f.read()).hexdigest()
+                links.setdefault((info.st_dev, info.st_ino), []).append(key)
+                what['inode'] = (info.st_dev, info.st_ino)
+            if stat.S_ISLNK(info.st_mode):
+                what['target'] = os.readlink(path)
+            if stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode):
+                what['device'] = info.st_rdev
+            seen[key] = what
+    for what in seen.values():
+        if 'inode' in what:
+            what['links'] = sorted(links[what.pop('inode')])
+    return seen
+
+# What the synthetic top adds for the runtime.
+MOUNT_POINTS = {b'proc', b'dev', b'sys', b'run', b'tmp', b'run/secrets', b'etc', b'etc/hosts', b'etc/hostname', b'etc/resolv.conf'}
+
+def compare(ours, reference):
+    a, b = snapshot(ours), snapshot(reference)
+    differences = []
+    for path in sorted(set(a) | set(b)):
+        if path not in b:
+            if path not in MOUNT_POINTS:
+                differences.append('only in ours: %r' % path)
+        elif path not in a:
+            differences.append('missing: %r' % path)
+        else:
+            for key in b[path]:
+                if a[path].get(key) != b[path][key]:
+                    differences.append('%r: %s is %r, should be %r' % (path, key, a[path].get(key), b[path][key]))
+    print('\n'.join(differences[:40]))
+    return 1 if differences else 0
+
+if __name__ == '__main__':
+    command, arguments = sys.argv[1], sys.argv[2:]
+    if command == 'build':
+        for name, digest in cases(Blobs(arguments[0])):
+            print(name, digest)
+    elif command == 'serve':
+        serve(arguments[0])
+    elif command == 'compare':
+        sys.exit(compare(*arguments))
+    elif command == 'random':
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        import random_stack
+        print(random_stack.write(arguments[0], int(arguments[1])))

@@ -1,0 +1,167 @@
+// Pulling whole images from a registry on loopback, and what the store says of them afterwards.
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <thread>
+
+#include "tests/component/deploy/image/lab.hpp"
+
+namespace holdfast::test {
+namespace {
+
+class ImagePull : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { lab_ = new Lab; }
+  static void TearDownTestSuite() {
+    delete lab_;
+    lab_ = nullptr;
+  }
+  static Lab& lab() { return *lab_; }
+  static Lab* lab_;
+};
+Lab* ImagePull::lab_ = nullptr;
+
+void expect_the_image(const deploy::image::StoredImage& image) {
+  const Mounted root{image};
+  EXPECT_EQ(root.read("etc/passwd"), "changed\n");
+  EXPECT_EQ(root.read("usr/lib/c"), "c");
+  EXPECT_EQ(root.read("usr/lib/through"), "through the symlink");
+  EXPECT_FALSE(root.exists("gone"));
+  EXPECT_FALSE(root.exists("covered/old"));
+  EXPECT_EQ(root.read("covered/new"), "new");
+  struct stat info {};
+  ASSERT_EQ(lstat((root.path() / "lib").c_str(), &info), 0);
+  EXPECT_TRUE(S_ISLNK(info.st_mode)) << "an implicit parent hid the symlink of the lower layer";
+  ASSERT_EQ(lstat((root.path() / "usr/lib").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 02775U);
+  EXPECT_EQ(info.st_uid, 5U);
+  EXPECT_EQ(info.st_mtim.tv_sec, 1234567890);
+  EXPECT_EQ(info.st_mtim.tv_nsec, 250000000);
+  ASSERT_EQ(lstat((root.path() / "usr/lib/a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 04755U);
+  EXPECT_EQ(info.st_nlink, 2U);
+  char value[16] = "";
+  EXPECT_EQ(lgetxattr((root.path() / "cap").c_str(), "user.note", value, sizeof value), 4);
+  for (const char* mount_point :
+       {"proc", "dev", "sys", "run/secrets", "tmp", "etc/hosts", "etc/hostname", "etc/resolv.conf"})
+    EXPECT_TRUE(root.exists(mount_point)) << mount_point;
+}
+
+TEST_F(ImagePull, EveryCompressionGivesTheSameTree) {
+  for (const char* name : {"gzip", "zstd", "plain", "index"}) {
+    SCOPED_TRACE(name);
+    TestStore store{lab()};
+    const auto pulled = store.pull(lab().ref(name));
+    ASSERT_TRUE(pulled) << pulled.error().to_string();
+    EXPECT_EQ(pulled->stats.layers_fetched, 4U)
+        << "three layers, one of them again with its lowers";
+    EXPECT_EQ(pulled->image.config.env, std::vector<std::string>{"A=1"});
+    expect_the_image(pulled->image);
+    EXPECT_EQ(store.count("ingest"), 0U);
+    const auto again = store.pull(lab().ref(name));
+    ASSERT_TRUE(again) << again.error().to_string();
+    EXPECT_EQ(again->stats.bytes_fetched, 0U);
+  }
+}
+
+TEST_F(ImagePull, AStoreOpenedAnewKnowsItsImagesWithoutTheRegistry) {
+  TestStore store{lab()};
+  ASSERT_TRUE(store.pull(lab().ref("gzip")));
+  store.reopen({});
+  const auto found = store.images->find(lab().ref("gzip").digest);
+  ASSERT_TRUE(found) << found.error().to_string();
+  expect_the_image(*found);
+  EXPECT_EQ(store.images->list()->size(), 1U);
+}
+
+TEST_F(ImagePull, GzipMembersAndPaddingAreOneStream) {
+  TestStore store{lab()};
+  const auto pulled = store.pull(lab().ref("members"));
+  ASSERT_TRUE(pulled) << pulled.error().to_string();
+}
+
+TEST_F(ImagePull, ALayerUsedTwiceStillMounts) {
+  for (const char* name : {"twice", "empty"}) {
+    TestStore store{lab()};
+    const auto pulled = store.pull(lab().ref(name));
+    ASSERT_TRUE(pulled) << pulled.error().to_string();
+    const Mounted root{pulled->image};
+    EXPECT_EQ(root.read("etc/passwd"), "root:x:0:0::/:/bin/sh\n");
+  }
+}
+
+TEST_F(ImagePull, ImagesShareTheirLayers) {
+  TestStore store{lab()};
+  ASSERT_TRUE(store.pull(lab().ref("gzip")));
+  const auto second = store.pull(lab().ref("zstd"));
+  ASSERT_TRUE(second) << second.error().to_string();
+  EXPECT_EQ(second->stats.layers_fetched, 0U) << "the layers are the same, only packed otherwise";
+}
+
+TEST_F(ImagePull, TwoPullsOfOneImageAreOneDownload) {
+  TestStore store{lab()};
+  const auto ref = lab().ref("gzip", "slow");
+  std::uint64_t fetched[2] = {0, 0};
+  {
+    std::vector<std::jthread> threads;
+    for (auto& bytes : fetched) {
+      threads.emplace_back([&] {
+        const auto pulled = store.pull(ref);
+        ASSERT_TRUE(pulled) << pulled.error().to_string();
+        bytes = pulled->stats.bytes_fetched;
+      });
+    }
+  }
+  EXPECT_TRUE((fetched[0] == 0) != (fetched[1] == 0));
+}
+
+TEST_F(ImagePull, CollectionKeepsWhatIsNamedAndTakesTheRest) {
+  TestStore store{lab()};
+  ASSERT_TRUE(store.pull(lab().ref("gzip")));
+  ASSERT_TRUE(store.pull(lab().ref("through-symlink")));
+  auto collected = store.images->collect({lab().ref("gzip").digest}, {});
+  ASSERT_TRUE(collected) << collected.error().to_string();
+  EXPECT_EQ(collected->layers, 3U)
+      << "the layer, its top, and the form of a layer that its lowers made useless";
+  EXPECT_EQ(collected->blobs, 2U);
+  EXPECT_FALSE(store.images->find(lab().ref("through-symlink").digest));
+  expect_the_image(*store.images->find(lab().ref("gzip").digest));
+  ASSERT_TRUE(store.images->collect({}, {}));
+  EXPECT_EQ(store.count("layers") + store.count("blobs/sha256") + store.count("images") +
+                store.count("ingest"),
+            0U);
+}
+
+TEST_F(ImagePull, AStopEndsAPullWithinASecondAndLeavesNothing) {
+  TestStore store{lab()};
+  std::stop_source stop;
+  std::jthread stopper{[&] {
+    (void)os::sleep_until(store.clock.boot() + Milliseconds{700}, {});
+    stop.request_stop();
+  }};
+  const BootTime before = store.clock.boot();
+  const auto pulled = store.pull(lab().ref("gzip", "slow"), stop.get_token());
+  ASSERT_FALSE(pulled);
+  EXPECT_EQ(pulled.error().code(), Errc::cancelled);
+  EXPECT_LT(store.clock.boot() - before, std::chrono::seconds{2});
+  EXPECT_EQ(store.count("ingest"), 0U);
+  EXPECT_EQ(store.count("images"), 0U);
+}
+
+TEST_F(ImagePull, ADamagedStoreIsNoticedByNameAndMendedByAPull) {
+  TestStore store{lab()};
+  const auto pulled = store.pull(lab().ref("gzip"));
+  ASSERT_TRUE(pulled);
+  const auto layer = pulled->image.lowers.front().parent_path();
+  ASSERT_TRUE(os::remove_tree(layer));
+  const auto found = store.images->find(lab().ref("gzip").digest);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code(), Errc::not_found);
+  EXPECT_NE(found.error().what().find(layer.filename().string()), std::string::npos);
+  const auto mended = store.pull(lab().ref("gzip"));
+  ASSERT_TRUE(mended) << mended.error().to_string();
+  EXPECT_EQ(mended->stats.layers_fetched, 1U);
+}
+
+}  // namespace
+}  // namespace holdfast::test
