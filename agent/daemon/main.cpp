@@ -53,7 +53,7 @@ Arguments parse(int argc, char** argv) {
       out.print = "holdfastd " HOLDFAST_VERSION "\n";
     } else if (argument == "--help") {
       out.print = kHelp;
-    } else {
+    } else if (out.wrong.empty()) {  // the first: what follows it may be its argument
       out.wrong = argument == "--config" ? "--config needs a file"
                                          : fmt::format("unknown argument \"{}\"", argument);
     }

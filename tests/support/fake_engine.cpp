@@ -1,0 +1,192 @@
+#include "tests/support/fake_engine.hpp"
+
+#include <fmt/format.h>
+
+#include "common/os/process.hpp"
+#include "proto/api/codec.hpp"
+
+namespace holdfast::test {
+
+namespace api = proto::api;
+using deploy::engine::Reply;
+using deploy::engine::Snapshot;
+
+FakeEngine::FakeEngine(deploy::ledger::Ledger& ledger, const Clock& clock, Options options)
+    : ledger_(ledger),
+      clock_(clock),
+      options_(std::move(options)),
+      snapshot_(std::make_shared<Snapshot>()) {
+  renew([&](Snapshot& next) {
+    auto& figures = next.figures;
+    next.status.state = "empty";
+    next.status.agent_version = HOLDFAST_VERSION;
+    next.status.agent_since = to_rfc3339(clock_.wall());
+    for (const auto* result : {"good", "failed", "rolled_back", "superseded"})
+      figures.rollouts[result] = 0;
+    for (const auto* trigger : {"operator", "automatic"}) figures.rollbacks[trigger] = 0;
+    for (const auto* kind : {"missing", "limits"})
+      figures.drift_detected[kind] = figures.drift_repaired[kind] = figures.drift_now[kind] = 0;
+    for (const auto* result : {"success", "error"}) figures.pulls[result] = 0;
+    figures.phase_seconds.emplace("staging", deploy::engine::Histogram{{1, 10}});
+    for (std::size_t i = 0; i < kErrcCount; ++i)
+      figures.errors[std::string{code(static_cast<Errc>(i))}] = 0;
+  });
+}
+
+FakeEngine::~FakeEngine() { stop(); }
+
+void FakeEngine::start() {
+  thread_ = std::jthread{[this](const std::stop_token& stop) {
+    os::name_this_thread("fake-engine");
+    if (!os::sleep_until(clock_.boot() + options_.ready_after, stop)) return;
+    renew([](Snapshot& next) { next.ready = true; });
+    while (!stop.stop_requested()) {
+      std::vector<Letter> taken;
+      {
+        std::unique_lock lock{mutex_};
+        arrived_.wait(lock, stop, [this] { return !letters_.empty(); });
+        taken.swap(letters_);
+      }
+      for (const auto& letter : taken) letter();
+    }
+  }};
+}
+
+void FakeEngine::stop() {
+  if (!thread_.joinable()) return;
+  (void)os::sleep_until(clock_.boot() + options_.stop_takes, {});
+  thread_.request_stop();
+  thread_.join();
+}
+
+std::shared_ptr<const Snapshot> FakeEngine::snapshot() const {
+  const std::lock_guard lock{mutex_};
+  return snapshot_;
+}
+
+void FakeEngine::renew(const std::function<void(Snapshot&)>& change) {
+  auto next = std::make_shared<Snapshot>(*snapshot());
+  change(*next);
+  const std::lock_guard lock{mutex_};
+  snapshot_ = std::move(next);
+}
+
+void FakeEngine::post(Letter letter) {
+  const std::lock_guard lock{mutex_};
+  letters_.push_back(std::move(letter));
+  arrived_.notify_one();
+}
+
+void FakeEngine::publish(std::string kind, std::uint64_t generation, std::string message) {
+  events_.publish(
+      {0, to_rfc3339(clock_.wall()), std::move(kind), generation, "", std::move(message), ""});
+}
+
+Result<api::Accepted> FakeEngine::accept(const api::ApplyRequest& request,
+                                         const std::string& actor) {
+  HF_ASSIGN(const auto wanted, proto::load_deployment(request.document, request.file));
+  const auto now = snapshot();
+  api::Accepted accepted{now->status.generation, wanted.spec_digest.str(), false, events_.last()};
+  if (now->status.spec_digest == accepted.spec_digest) return accepted;
+  accepted = {now->history.size() + 1, wanted.spec_digest.str(), true, events_.last()};
+  const deploy::plan::GenerationId id{accepted.generation};
+  proto::Entry entry;
+  entry.kind = proto::EntryKind::accepted;
+  entry.time = clock_.wall();
+  entry.actor = actor;
+  entry.reason = request.reason;
+  entry.generation = accepted.generation;
+  HF_ASSIGN(const auto head, ledger_.commit({.entries = {entry},
+                                             .generation = deploy::ledger::NewGeneration{
+                                                 id, wanted.spec_digest, request.document, actor,
+                                                 request.reason, clock_.wall()}}));
+  renew([&](Snapshot& next) {
+    next.head = head;
+    next.status.deployment = wanted.name;
+    next.status.generation = accepted.generation;
+    next.status.spec_digest = accepted.spec_digest;
+    next.status.state = "converged";
+    next.status.services.clear();
+    for (const auto& [name, service] : wanted.services) {
+      auto& row = next.status.services.emplace_back();
+      row.name = name.str();
+      row.image = service.image.str();
+      row.digest = service.image.digest.str();
+      row.state = "running";
+      row.health = "healthy";
+      row.since = to_rfc3339(clock_.wall());
+      next.figures.workloads[row.name].restarts = 0;
+    }
+    next.status.rollout.reset();
+    if (request.reason == "start a roll-out")
+      next.status.rollout = api::RolloutStatus{accepted.generation, "soaking", 0, ""};
+    for (auto& item : next.history) item.current = false;
+    next.history.insert(next.history.begin(),
+                        {accepted.generation, accepted.spec_digest, "good", request.reason, actor,
+                         to_rfc3339(clock_.wall()), true, false});
+  });
+  publish("accepted", accepted.generation, "by " + actor);
+  publish("result", accepted.generation, "good");
+  return accepted;
+}
+
+void FakeEngine::apply(api::ApplyRequest request, deploy::engine::Actor actor,
+                       Reply<api::Accepted> reply) {
+  post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+    if (request.reason != "be silent") reply(accept(request, actor));
+  });
+}
+
+void FakeEngine::rollback(api::RollbackRequest request, deploy::engine::Actor actor,
+                          Reply<api::Accepted> reply) {
+  post([this, request, actor = std::move(actor), reply = std::move(reply)] {
+    const auto now = snapshot();
+    if (request.to == 0 || request.to > now->history.size())
+      return reply(Error{Errc::not_found, "there is no earlier good generation"}.hint(
+          "holdfast history lists them"));
+    publish("rollback_started", request.to, "by " + actor);
+    reply(api::Accepted{request.to, "", true, events_.last()});
+  });
+}
+
+void FakeEngine::plan_apply(api::ApplyRequest request, Reply<api::PlanReport> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    const auto wanted = proto::load_deployment(request.document, request.file);
+    if (!wanted) return reply(wanted.error());
+    const auto current = snapshot()->status.generation;
+    reply(api::PlanReport{current,
+                          current + 1,
+                          wanted->spec_digest.str(),
+                          true,
+                          {{"web", "create", "new", {}, {}}},
+                          {},
+                          {}});
+  });
+}
+
+void FakeEngine::plan_rollback(api::RollbackRequest request, Reply<api::PlanReport> reply) {
+  post([this, request, reply = std::move(reply)] {
+    reply(api::PlanReport{snapshot()->status.generation, request.to, "", true, {}, {}, {}});
+  });
+}
+
+void FakeEngine::source_changed(std::string document, std::string source) {
+  post([this, document = std::move(document), source = std::move(source)] {
+    const auto accepted = accept({document, source, "changed source", false}, "source " + source);
+    if (!accepted) publish("refused", 0, accepted.error().what());
+  });
+}
+
+void FakeEngine::reconfigure(proto::AgentConfig config) {
+  post([this, config = std::move(config)] {
+    publish("reconfigured", 0, fmt::format("retain {}", config.retain));
+  });
+}
+
+bool FakeEngine::alive() const {
+  std::error_code ignored;
+  return options_.dead_if_exists.empty() ||
+         !std::filesystem::exists(options_.dead_if_exists, ignored);
+}
+
+}  // namespace holdfast::test

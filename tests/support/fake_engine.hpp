@@ -1,0 +1,69 @@
+#pragma once
+/// \file
+/// An engine that only remembers: for tests of what stands around it. Its ledger is real.
+
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "common/base/clock.hpp"
+#include "deploy/engine/engine.hpp"
+#include "deploy/ledger/ledger.hpp"
+
+namespace holdfast::test {
+
+/// Thread safe. Answers come from a thread of their own, like the real one's.
+///
+/// Documents it accepts must be valid; the one that runs is "unchanged". Two reasons ask for
+/// something else: "be silent" is never answered, "start a roll-out" leaves one under way until the
+/// next apply.
+class FakeEngine final : public deploy::engine::Engine {
+ public:
+  struct Options {
+    Milliseconds ready_after{0};
+    Milliseconds stop_takes{0};
+    std::filesystem::path dead_if_exists;  ///< `alive` is false while this file is there
+  };
+  FakeEngine(deploy::ledger::Ledger& ledger, const Clock& clock, Options options);
+  ~FakeEngine() override;
+
+  void start() override;
+  void stop() override;
+  [[nodiscard]] std::shared_ptr<const deploy::engine::Snapshot> snapshot() const override;
+  [[nodiscard]] deploy::engine::EventLog& events() override { return events_; }
+  void apply(proto::api::ApplyRequest request, deploy::engine::Actor actor,
+             deploy::engine::Reply<proto::api::Accepted> reply) override;
+  void rollback(proto::api::RollbackRequest request, deploy::engine::Actor actor,
+                deploy::engine::Reply<proto::api::Accepted> reply) override;
+  void plan_apply(proto::api::ApplyRequest request,
+                  deploy::engine::Reply<proto::api::PlanReport> reply) override;
+  void plan_rollback(proto::api::RollbackRequest request,
+                     deploy::engine::Reply<proto::api::PlanReport> reply) override;
+  void source_changed(std::string document, std::string source) override;
+  void reconfigure(proto::AgentConfig config) override;
+  [[nodiscard]] bool alive() const override;
+
+ private:
+  using Letter = std::function<void()>;
+  void post(Letter letter);
+  void publish(std::string kind, std::uint64_t generation, std::string message);
+  [[nodiscard]] Result<proto::api::Accepted> accept(const proto::api::ApplyRequest& request,
+                                                    const std::string& actor);
+  void renew(const std::function<void(deploy::engine::Snapshot&)>& change);
+
+  deploy::ledger::Ledger& ledger_;
+  const Clock& clock_;
+  const Options options_;
+  deploy::engine::EventLog events_;
+  std::shared_ptr<const deploy::engine::Snapshot> snapshot_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any arrived_;
+  std::vector<Letter> letters_;
+  std::jthread thread_;
+};
+
+}  // namespace holdfast::test

@@ -1,0 +1,65 @@
+// The program itself: arguments and configuration, before anything is touched.
+#include <gmock/gmock.h>
+
+#include "common/os/environment.hpp"
+#include "common/os/file.hpp"
+#include "common/os/process.hpp"
+
+namespace holdfast {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Program : public ::testing::Test {
+ protected:
+  os::RunResult holdfastd(std::vector<std::string> arguments) {
+    os::RunOptions options;
+    options.spawn.argv = {os::environment("HOLDFAST_BIN").value_or("build/bin") + "/holdfastd"};
+    options.spawn.argv.insert(options.spawn.argv.end(), arguments.begin(), arguments.end());
+    options.spawn.env = {os::kChildPath};
+    auto result = os::run(options);
+    EXPECT_TRUE(result) << result.error().to_string();
+    return result ? *result : os::RunResult{os::Exited{-1}, "", ""};
+  }
+  std::string config(const std::string& text) {
+    const auto path = temporary_->path() / "agent.yaml";
+    EXPECT_TRUE(os::write_atomic(path, text));
+    return path.string();
+  }
+  Result<os::TempDir> temporary_ = os::TempDir::create("/tmp", "holdfast-program");
+};
+
+TEST_F(Program, TellsItsVersionAndItsUsage) {
+  EXPECT_EQ(holdfastd({"--version"}).out, "holdfastd " HOLDFAST_VERSION "\n");
+  EXPECT_THAT(holdfastd({"--help"}).out, HasSubstr("--check-config"));
+}
+
+TEST_F(Program, RefusesUnknownArguments) {
+  const auto result = holdfastd({"--confg", "x"});
+  EXPECT_EQ(result.status, os::ExitStatus{os::Exited{2}});
+  EXPECT_THAT(result.err, HasSubstr("unknown argument \"--confg\""));
+  EXPECT_EQ(holdfastd({"--config"}).status, os::ExitStatus{os::Exited{2}});
+}
+
+TEST_F(Program, ChecksAConfiguration) {
+  const auto good = holdfastd({"--config", config("retain: 3\n"), "--check-config"});
+  EXPECT_TRUE(os::succeeded(good.status)) << good.err;
+  EXPECT_THAT(good.out, HasSubstr("is valid"));
+}
+
+TEST_F(Program, NamesEveryFaultOfAConfigurationWithItsPlace) {
+  const auto bad = holdfastd({"--config", config("retian: 3\nresync: soon\n"), "--check-config"});
+  EXPECT_EQ(bad.status, os::ExitStatus{os::Exited{3}});
+  EXPECT_THAT(bad.err, HasSubstr("agent.yaml:1:1"));
+  EXPECT_THAT(bad.err, HasSubstr("agent.yaml:2:"));
+  EXPECT_THAT(bad.err, HasSubstr("retain"));
+}
+
+TEST_F(Program, NamesAConfigurationThatIsMissing) {
+  const auto result = holdfastd({"--config", "/nonexistent/agent.yaml"});
+  EXPECT_FALSE(os::succeeded(result.status));
+  EXPECT_THAT(result.err, HasSubstr("/nonexistent/agent.yaml"));
+}
+
+}  // namespace
+}  // namespace holdfast

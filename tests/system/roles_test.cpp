@@ -1,0 +1,115 @@
+// Who may do what (design.md 9, security.md T-48): as other users, so these tests need root.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/daemon_fixture.hpp"
+
+namespace holdfast {
+namespace {
+
+/// Three groups that every Debian has, and a user in none of them.
+constexpr const char* kObserve = "users";
+constexpr const char* kRollback = "games";
+constexpr const char* kDeploy = "audio";
+constexpr uid_t kUser = 65533;
+constexpr gid_t kOwnGroup = 65533;
+
+class Roles : public test::DaemonTest {
+ protected:
+  void SetUp() override {
+    DaemonTest::SetUp();
+    if (geteuid() != 0) GTEST_SKIP() << "becoming other users needs root";
+    config_.groups = {{"observe", kObserve}, {"rollback", kRollback}, {"deploy", kDeploy}};
+    start();
+    ASSERT_EQ(::chmod(dir().c_str(), 0755), 0);
+  }
+
+  /// HTTP status that a user in `group` (none: empty) gets; -1 when the socket cannot even be
+  /// opened.
+  int as(const std::string& group, const std::string& method, const std::string& target,
+         const std::string& body) {
+    const auto* entry = group.empty() ? nullptr : getgrnam(group.c_str());
+    std::vector<gid_t> groups;
+    if (entry != nullptr) groups.push_back(entry->gr_gid);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::setgroups(groups.size(), groups.data()) != 0 || ::setgid(kOwnGroup) != 0 ||
+          ::setuid(kUser) != 0)
+        ::_exit(99);
+      const auto client = test::RawClient::over_socket(socket());
+      if (!client.connected()) ::_exit(98);
+      client.send(fmt::format("{} {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{}", method,
+                              target, body.size(), body));
+      ::_exit(test::parse_reply(client.read_all()).status / 10);  // an exit code has 8 bits
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+    return code == 98 ? -1 : code * 10;
+  }
+  int reads(const std::string& group) { return as(group, "GET", "/v1/status", ""); }
+  int rolls_back(const std::string& group) {
+    return as(group, "POST", "/v1/rollback", R"({"to":1,"dry_run":true})");
+  }
+  int applies(const std::string& group) {
+    return as(group, "POST", "/v1/apply", test::apply_body(group));
+  }
+};
+
+TEST_F(Roles, StrangersCannotOpenTheSocket) {
+  EXPECT_EQ(reads(""), -1);
+  struct stat info {};
+  ASSERT_EQ(::stat(socket().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0660U);
+  EXPECT_EQ(info.st_uid, 0U);
+}
+
+TEST_F(Roles, ObserversOnlyRead) {
+  EXPECT_EQ(reads(kObserve), 200);
+  EXPECT_EQ(rolls_back(kObserve), 400);  // 403, by ten
+  EXPECT_EQ(applies(kObserve), 400);
+  EXPECT_EQ(get("/v1/history").body, "[]");
+}
+
+TEST_F(Roles, RollbackMayRollBackButNotApply) {
+  EXPECT_EQ(reads(kRollback), 200);
+  EXPECT_EQ(rolls_back(kRollback), 200);
+  EXPECT_EQ(applies(kRollback), 400);
+}
+
+TEST_F(Roles, DeployMayDoEverything) {
+  EXPECT_EQ(reads(kDeploy), 200);
+  EXPECT_EQ(rolls_back(kDeploy), 200);
+  EXPECT_EQ(applies(kDeploy), 200);
+  EXPECT_THAT(get("/v1/history").body, ::testing::HasSubstr("uid 65533"));
+}
+
+TEST_F(Roles, AReloadChangesWhoMayDoWhat) {
+  ASSERT_TRUE(os::write_atomic(
+      dir() / "agent.yaml",
+      fmt::format(
+          "state_dir: {}\nrun_dir: {}\nsocket: {}\nmetrics_listen: {}\ngroups: {{observe: {}}}\n",
+          config_.state_dir.string(), config_.run_dir.string(), config_.socket.string(),
+          config_.metrics_listen, kDeploy)));
+  signal(SIGHUP);
+  EXPECT_TRUE(eventually([this] { return reads(kObserve) == -1; })) << log();
+  EXPECT_EQ(reads(kDeploy), 200);
+  EXPECT_EQ(applies(kDeploy), 400);
+}
+
+TEST_F(Roles, AnUnknownGroupIsAnErrorAtTheStart) {
+  signal(SIGTERM);
+  ASSERT_EQ(wait(), 0);
+  config_.groups = {{"deploy", "no-such-group-here"}};
+  launch();
+  EXPECT_EQ(wait(), 1);
+  EXPECT_THAT(log(), ::testing::HasSubstr("groupadd --system no-such-group-here"));
+}
+
+}  // namespace
+}  // namespace holdfast
