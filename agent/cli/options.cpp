@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "agent/cli/suggest.hpp"
+#include "common/base/text.hpp"
 #include "common/os/environment.hpp"
 
 namespace holdfast::agent::cli {
@@ -17,6 +18,16 @@ constexpr std::string_view kExitCodes =
     "Exit codes: 0 done, 1 error, 2 usage, 3 rejected (invalid, unsigned, unpinned),\n"
     "4 rolled back, 5 held or quarantined, 6 degraded or drifted, 7 agent unreachable,\n"
     "8 not allowed, 9 timed out.";
+
+/// CLI11 would take -1 for the largest number there is.
+std::string whole(const std::string& text) {
+  const auto number = parse_number(text);
+  return number && *number > 0 ? std::string{} : "\"" + text + "\" is not a number from 1 on";
+}
+
+std::string natural(const std::string& text) {
+  return parse_number(text) ? std::string{} : "\"" + text + "\" is not a number";
+}
 
 struct Everything {
   Globals globals;
@@ -115,6 +126,7 @@ void Tree::look() {
   plan->add_option("--rollback", given_.plan_rollback,
                    "Plan a rollback instead, to generation N or the last good one")
       ->expected(0, 1)
+      ->check(whole)
       ->type_name("N");
   plan->add_flag("--exit-code", given_.plan.exit_code, "Exit with 6 when something would change");
 
@@ -151,6 +163,7 @@ void Tree::change() {
   rollback
       ->add_option("--to", given_.rollback.to,
                    "This generation instead (holdfast history lists them)")
+      ->check(whole)
       ->type_name("N");
   rollback->add_option("-m,--reason", given_.rollback.reason, "Why; goes to the history")
       ->type_name("TEXT");
@@ -162,7 +175,9 @@ void Tree::history() {
   auto* history =
       command("history", "Generations of this host, newest first",
               "  holdfast history\n  holdfast history -n 5\n  holdfast history -o json");
-  history->add_option("-n,--limit", given_.history.limit, "Only the newest N")->type_name("N");
+  history->add_option("-n,--limit", given_.history.limit, "Only the newest N")
+      ->check(whole)
+      ->type_name("N");
 
   auto* show = command("show", "One generation or service in full",
                        "  holdfast show\n  holdfast show 41\n  holdfast show web\n"
@@ -198,7 +213,9 @@ void Tree::observe() {
   logs->add_flag("-t,--timestamps", given_.logs.times, "Begin each line with its time");
   logs->add_option("--since", given_.logs.since, "From then on: 1h, 30m, or a time")
       ->type_name("TIME");
-  logs->add_option("-n,--tail", given_.tail, "Only the last N lines")->type_name("N");
+  logs->add_option("-n,--tail", given_.tail, "Only the last N lines")
+      ->check(natural)
+      ->type_name("N");
 
   auto* events = command("events", "What happened, oldest first",
                          "  holdfast events\n  holdfast events -f\n  holdfast events --since 1h "
@@ -232,6 +249,7 @@ void Tree::ledger() {
          LedgerOptions::Action::head);
   action("export", "All entries as JSON, one a line", LedgerOptions::Action::export_all)
       ->add_option("--after", options.after, "Only entries with a higher number")
+      ->check(natural)
       ->type_name("N");
 }
 

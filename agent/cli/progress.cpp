@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kMostLayers = 6;
-constexpr std::size_t kBarWidth = 24;
+constexpr std::size_t kBarWidth = 14;
 
 double seconds_between(BootTime from, BootTime to) {
   return std::chrono::duration<double>(to - from).count();

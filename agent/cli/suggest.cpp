@@ -51,7 +51,7 @@ std::string_view first_word(const std::vector<std::string>& args) {
 std::string printable_sentence(std::string_view what) {
   auto text = printable(trim(what));
   const bool word =
-      text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a' && text[1] <= 'z';
+      text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z');
   if (word) text[0] = static_cast<char>(text[0] - 'A' + 'a');
   return text;
 }

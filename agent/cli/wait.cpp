@@ -40,7 +40,7 @@ class Waiter {
   MaybeEnd check_records();
   /// Errors that a restart of the agent explains: try again.
   [[nodiscard]] bool passes(const Error& error) const {
-    return error.code() == Errc::unreachable ||
+    return error.code() == Errc::unreachable || error.code() == Errc::busy ||
            (error.code() == Errc::timed_out && clock_.boot() < wanted_.deadline);
   }
 

@@ -1,0 +1,115 @@
+#include "agent/cli/options.hpp"
+
+#include <gtest/gtest.h>
+
+#include "agent/cli/completion.hpp"
+#include "common/base/text.hpp"
+
+namespace holdfast::agent::cli {
+namespace {
+
+template <class T>
+T parsed(const std::vector<std::string>& args) {
+  auto result = parse_arguments(args);
+  if (const auto* leave = std::get_if<Leave>(&result)) {
+    ADD_FAILURE() << leave->out << leave->err;
+    return {};
+  }
+  const auto* options = std::get_if<T>(&std::get<Invocation>(result).command);
+  EXPECT_NE(options, nullptr);
+  return options == nullptr ? T{} : *options;
+}
+
+Leave left(const std::vector<std::string>& args) {
+  auto result = parse_arguments(args);
+  const auto* leave = std::get_if<Leave>(&result);
+  EXPECT_NE(leave, nullptr);
+  return leave == nullptr ? Leave{} : *leave;
+}
+
+TEST(Options, TakesGlobalFlagsAnywhere) {
+  for (const auto& args : {std::vector<std::string>{"-o", "json", "--socket", "/s", "status"},
+                           std::vector<std::string>{"status", "-o", "json", "--socket", "/s"}}) {
+    const auto result = parse_arguments(args);
+    ASSERT_TRUE(std::holds_alternative<Invocation>(result));
+    EXPECT_EQ(std::get<Invocation>(result).globals.output, Output::json);
+    EXPECT_EQ(std::get<Invocation>(result).globals.socket, "/s");
+  }
+}
+
+TEST(Options, ReadsEachCommand) {
+  EXPECT_TRUE(parsed<StatusOptions>({"status", "-w"}).watch);
+  EXPECT_EQ(parsed<StatusOptions>({"status", "web"}).service, "web");
+  EXPECT_EQ(parsed<PlanOptions>({"plan", "--rollback", "41"}).to, 41U);
+  EXPECT_TRUE(parsed<PlanOptions>({"plan", "--rollback"}).rollback);
+  EXPECT_EQ(parsed<PlanOptions>({"plan", "-"}).file, "-");
+  const auto apply =
+      parsed<ApplyOptions>({"apply", "f.yaml", "--reason", "why", "--timeout", "1m"});
+  EXPECT_EQ(apply.file, "f.yaml");
+  EXPECT_EQ(apply.reason, "why");
+  EXPECT_EQ(apply.wait.timeout, "1m");
+  EXPECT_EQ(parsed<RollbackOptions>({"rollback", "--to", "7"}).to, 7U);
+  EXPECT_EQ(parsed<RollbackOptions>({"rollback"}).wait.timeout, "5m");
+  EXPECT_EQ(parsed<HistoryOptions>({"history", "-n", "3"}).limit, 3U);
+  EXPECT_EQ(parsed<DiffOptions>({"diff", "1", "2"}).sides.size(), 2U);
+  const auto logs = parsed<LogsOptions>({"logs", "web", "-f", "-n", "20", "--since", "1h"});
+  EXPECT_TRUE(logs.follow);
+  EXPECT_EQ(logs.tail, 20U);
+  EXPECT_FALSE(parsed<LogsOptions>({"logs", "web"}).tail);
+  EXPECT_EQ(parsed<EventsOptions>({"events", "--kind", "good,failed"}).kinds.size(), 2U);
+  EXPECT_EQ(parsed<LedgerOptions>({"ledger", "export", "--after", "9"}).after, 9U);
+  EXPECT_EQ(parsed<LedgerOptions>({"ledger", "head"}).action, LedgerOptions::Action::head);
+  EXPECT_EQ(parsed<LintOptions>({"lint", "a", "b"}).files.size(), 2U);
+}
+
+TEST(Options, EndsUsageErrorsWith2AndTheNextStep) {
+  for (const auto& args : {std::vector<std::string>{},
+                           {"apply"},
+                           {"diff", "1", "2", "3"},
+                           {"history", "-n", "x"},
+                           {"status", "-o", "xml"},
+                           {"ledger"},
+                           {"rollback", "--to", "-1"},
+                           {"logs"},
+                           {"completion", "tcsh"}}) {
+    const auto leave = left(args);
+    EXPECT_EQ(leave.exit, ExitCode::usage);
+    EXPECT_FALSE(leave.err.empty());
+  }
+  const auto slip = left({"apply", "f", "--reson", "x"});
+  EXPECT_NE(slip.err.find("did you mean: --reason"), std::string::npos) << slip.err;
+  EXPECT_NE(slip.err.find("next: holdfast apply --help"), std::string::npos) << slip.err;
+}
+
+TEST(Options, GivesEveryCommandHelpWithExamplesIn80Columns) {
+  const auto tree = command_tree();
+  EXPECT_GE(tree.commands.size(), 16U);
+  for (const auto& command : tree.commands) {
+    const auto leave = left({command.name, "--help"});
+    EXPECT_EQ(leave.exit, ExitCode::done);
+    EXPECT_NE(leave.out.find("Examples:\n  "), std::string::npos) << command.name;
+    EXPECT_NE(leave.out.find("holdfast " + command.name), std::string::npos) << command.name;
+    for (const auto line : split(leave.out, '\n')) EXPECT_LE(line.size(), 100U) << line;
+    EXPECT_FALSE(command.description.empty()) << command.name;
+  }
+}
+
+TEST(Completion, OffersEveryCommandAndFlagInEveryShell) {
+  const auto tree = command_tree();
+  for (const auto& script : {bash_completion(tree), zsh_completion(tree), fish_completion(tree)}) {
+    for (const auto& command : tree.commands)
+      EXPECT_NE(script.find(command.name), std::string::npos) << command.name;
+    EXPECT_NE(script.find("no-wait"), std::string::npos);
+    EXPECT_EQ(script.find("__complete\n"), std::string::npos);
+  }
+}
+
+TEST(Completion, NeverOffersAWordThatAShellCouldRun) {
+  EXPECT_EQ(completion_word("web-1"), "web-1\n");
+  EXPECT_EQ(completion_word("$(reboot)"), "");
+  EXPECT_EQ(completion_word("a b"), "");
+  EXPECT_EQ(completion_word(""), "");
+}
+
+}  // namespace
+}  // namespace holdfast::agent::cli
