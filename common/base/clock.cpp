@@ -51,8 +51,8 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
   const int hour = digits(text, 11, 2), minute = digits(text, 14, 2), second = digits(text, 17, 2);
   if (year < 0 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
     return bad();
-  if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
-      text[13] != ':' || text[16] != ':')
+  if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') || text[13] != ':' ||
+      text[16] != ':')
     return bad();
   const std::chrono::year_month_day date{std::chrono::year{year},
                                          std::chrono::month{static_cast<unsigned>(month)},
@@ -72,13 +72,15 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
   std::chrono::minutes offset{0};
   if (text[pos] == '+' || text[pos] == '-') {
     const int oh = digits(text, pos + 1, 2), om = digits(text, pos + 4, 2);
-    if (oh < 0 || oh > 23 || om < 0 || om > 59 || text[pos + 3] != ':' || pos + 6 != text.size()) return bad();
+    if (oh < 0 || oh > 23 || om < 0 || om > 59 || text[pos + 3] != ':' || pos + 6 != text.size())
+      return bad();
     offset = std::chrono::minutes{oh * 60 + om} * (text[pos] == '-' ? -1 : 1);
   } else if ((text[pos] != 'Z' && text[pos] != 'z') || pos + 1 != text.size()) {
     return bad();
   }
   return WallTime{std::chrono::sys_days{date}} + std::chrono::hours{hour} +
-         std::chrono::minutes{minute} + std::chrono::seconds{second} + Milliseconds{millis} - offset;
+         std::chrono::minutes{minute} + std::chrono::seconds{second} + Milliseconds{millis} -
+         offset;
 }
 
 }  // namespace holdfast

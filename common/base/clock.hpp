@@ -16,7 +16,8 @@ using Milliseconds = std::chrono::milliseconds;
 /// Wall-clock instant, for people and the ledger; may jump.
 using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
-/// CLOCK_BOOTTIME as a chrono clock: never jumps, counts suspended time. For deadlines and intervals.
+/// CLOCK_BOOTTIME as a chrono clock: never jumps, counts suspended time. For deadlines and
+/// intervals.
 struct BootClock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;

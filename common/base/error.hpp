@@ -1,7 +1,7 @@
 #pragma once
 /// \file
-/// Every failure in Holdfast is an `Error`: a closed code that decides what happens next, a sentence for people that
-/// grows from the inside out, and the next step for the operator.
+/// Every failure in Holdfast is an `Error`: a closed code that decides what happens next, a
+/// sentence for people that grows from the inside out, and the next step for the operator.
 
 #include <cstdint>
 #include <optional>
@@ -10,7 +10,8 @@
 
 namespace holdfast {
 
-/// The closed vocabulary of failures. One to one with the stable machine codes of `code()` ("E_DIGEST_MISMATCH").
+/// The closed vocabulary of failures. One to one with the stable machine codes of `code()`
+/// ("E_DIGEST_MISMATCH").
 enum class Errc : std::uint8_t {
   // references and documents
   ref_invalid,
@@ -112,7 +113,8 @@ class [[nodiscard]] Error {
   std::string hint_;
 };
 
-/// `Errc` for an errno value: ENOSPC/EDQUOT → nospace, EACCES/EPERM → perm, ENOENT → not_found, else io.
+/// `Errc` for an errno value: ENOSPC/EDQUOT → nospace, EACCES/EPERM → perm, ENOENT → not_found,
+/// else io.
 [[nodiscard]] Errc errc_from_errno(int error_number) noexcept;
 /// Error for a failed system call: "open /x: No such file or directory".
 [[nodiscard]] Error errno_error(int error_number, std::string_view doing);

@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// `Result<T>`: a value or an `Error`. Member names follow `std::expected`, which C++20 does not have.
+/// `Result<T>`: a value or an `Error`. Member names follow `std::expected`, which C++20 does not
+/// have.
 
 #include <cstdio>
 #include <cstdlib>
@@ -25,13 +26,14 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
   template <class U>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Result>) Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
@@ -68,8 +70,8 @@ using Status = Result<std::monostate>;
 }  // namespace holdfast
 
 /// Returns the error of `expr` from the calling function, if it failed.
-#define HF_TRY(expr)                                                   \
-  do {                                                                 \
+#define HF_TRY(expr)                                                                 \
+  do {                                                                               \
     if (auto hf_status_ = (expr); !hf_status_) return std::move(hf_status_).error(); \
   } while (false)
 
@@ -77,7 +79,7 @@ using Status = Result<std::monostate>;
 #define HF_CONCAT(a, b) HF_CONCAT_INNER(a, b)
 /// Declares `lhs` from the value of `expr`, or returns its error: `HF_ASSIGN(auto fd, open(path));`
 #define HF_ASSIGN(lhs, expr) HF_ASSIGN_IMPL(HF_CONCAT(hf_result_, __LINE__), lhs, expr)
-#define HF_ASSIGN_IMPL(tmp, lhs, expr)              \
-  auto tmp = (expr);                                \
-  if (!tmp) return std::move(tmp).error();          \
+#define HF_ASSIGN_IMPL(tmp, lhs, expr)     \
+  auto tmp = (expr);                       \
+  if (!tmp) return std::move(tmp).error(); \
   lhs = std::move(tmp).value()

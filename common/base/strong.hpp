@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// Distinct types for distinct identifiers, so that a service name cannot be passed for an instance id.
+/// Distinct types for distinct identifiers, so that a service name cannot be passed for an instance
+/// id.
 
 #include <compare>
 #include <cstdint>

@@ -19,7 +19,10 @@ CodePoint decode(std::string_view text, std::size_t pos) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(pos);
   if (lead < 0x80) return {lead, 1};
-  const std::size_t length = lead >= 0xF0 && lead < 0xF5 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xC2 && lead < 0xE0 ? 2 : 0;
+  const std::size_t length = lead >= 0xF0 && lead < 0xF5   ? 4
+                             : lead >= 0xE0 && lead < 0xF0 ? 3
+                             : lead >= 0xC2 && lead < 0xE0 ? 2
+                                                           : 0;
   if (length == 0 || pos + length > text.size()) return {0, 0};
   char32_t value = lead & (0xFFU >> (length + 1));
   for (std::size_t i = 1; i < length; ++i) {
@@ -27,7 +30,8 @@ CodePoint decode(std::string_view text, std::size_t pos) {
     value = (value << 6) | (byte(pos + i) & 0x3FU);
   }
   constexpr std::array<char32_t, 5> kSmallest{0, 0, 0x80, 0x800, 0x10000};
-  if (value < kSmallest[length] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return {0, 0};
+  if (value < kSmallest[length] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+    return {0, 0};
   return {value, length};
 }
 
@@ -109,7 +113,8 @@ std::string to_hex(std::span<const std::byte> bytes) {
 }
 
 std::string to_base64(std::span<const std::byte> bytes) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
@@ -132,13 +137,21 @@ std::string human_bytes(std::uint64_t bytes) {
 
 std::string human_duration(std::chrono::nanoseconds duration) {
   using namespace std::chrono;
-  if (duration < milliseconds{10}) return fmt::format("{:.1f}ms", static_cast<double>(duration_cast<microseconds>(duration).count()) / 1000.0);
-  if (duration < seconds{1}) return fmt::format("{}ms", duration_cast<milliseconds>(duration).count());
-  if (duration < seconds{10}) return fmt::format("{:.1f}s", static_cast<double>(duration_cast<milliseconds>(duration).count()) / 1000.0);
+  if (duration < milliseconds{10})
+    return fmt::format("{:.1f}ms",
+                       static_cast<double>(duration_cast<microseconds>(duration).count()) / 1000.0);
+  if (duration < seconds{1})
+    return fmt::format("{}ms", duration_cast<milliseconds>(duration).count());
+  if (duration < seconds{10})
+    return fmt::format("{:.1f}s",
+                       static_cast<double>(duration_cast<milliseconds>(duration).count()) / 1000.0);
   const auto s = duration_cast<seconds>(duration).count();
   if (s < 60) return fmt::format("{}s", s);
-  if (s < 3600) return s % 60 == 0 ? fmt::format("{}m", s / 60) : fmt::format("{}m{}s", s / 60, s % 60);
-  if (s < 86400) return s % 3600 < 60 ? fmt::format("{}h", s / 3600) : fmt::format("{}h{}m", s / 3600, s % 3600 / 60);
+  if (s < 3600)
+    return s % 60 == 0 ? fmt::format("{}m", s / 60) : fmt::format("{}m{}s", s / 60, s % 60);
+  if (s < 86400)
+    return s % 3600 < 60 ? fmt::format("{}h", s / 3600)
+                         : fmt::format("{}h{}m", s / 3600, s % 3600 / 60);
   return fmt::format("{}d", s / 86400);
 }
 

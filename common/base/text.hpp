@@ -15,16 +15,19 @@
 
 namespace holdfast {
 
-/// Makes text from images, documents and registries safe to print: C0, DEL, C1, bidi controls and invalid UTF-8 become
+/// Makes text from images, documents and registries safe to print: C0, DEL, C1, bidi controls and
+/// invalid UTF-8 become
 /// `\xNN` / `\u{NNNN}`. `\n` and `\t` too, so a value stays on one line (security.md T-44, T-45).
 [[nodiscard]] std::string printable(std::string_view text);
 
-/// `text` with every byte that is not part of well-formed UTF-8 replaced by U+FFFD, for JSON and other places that
-/// must hold UTF-8. Well-formed text is returned as it is.
+/// `text` with every byte that is not part of well-formed UTF-8 replaced by U+FFFD, for JSON and
+/// other places that must hold UTF-8. Well-formed text is returned as it is.
 [[nodiscard]] std::string well_formed(std::string_view text);
 
-/// The candidate nearest to `word` by edit distance, or empty when none is within max(1, |word| / 3), capped at 3.
-[[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+/// The candidate nearest to `word` by edit distance, or empty when none is within max(1, |word| /
+/// 3), capped at 3.
+[[nodiscard]] std::string_view nearest(std::string_view word,
+                                       std::span<const std::string_view> candidates);
 
 [[nodiscard]] std::string to_hex(std::span<const std::byte> bytes);
 [[nodiscard]] std::string to_base64(std::span<const std::byte> bytes);

@@ -10,8 +10,8 @@ namespace holdfast::crypto {
 
 using Sha256Sum = std::array<std::byte, 32>;
 
-/// Incremental SHA-256 (FIPS 180-4), by nettle, which uses the CPU's SHA instructions where there are any.
-/// Movable, not thread safe. May be used again after `finish`, which resets it.
+/// Incremental SHA-256 (FIPS 180-4), by nettle, which uses the CPU's SHA instructions where there
+/// are any. Movable, not thread safe. May be used again after `finish`, which resets it.
 class Sha256 {
  public:
   Sha256();

@@ -1,8 +1,8 @@
 #pragma once
 /// \file
-/// One line per event, `event=… key=value …`, to stderr; under systemd with its `<N>` priority prefix.
-/// Levels: error = an operator must act; warn = degraded, will retry; info = state changes; debug = steps.
-/// Never log bodies, headers or credentials.
+/// One line per event, `event=… key=value …`, to stderr; under systemd with its `<N>` priority
+/// prefix. Levels: error = an operator must act; warn = degraded, will retry; info = state changes;
+/// debug = steps. Never log bodies, headers or credentials.
 
 #include <fmt/format.h>
 

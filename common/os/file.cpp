@@ -33,8 +33,10 @@ Status empty_directory(UniqueFd fd, dev_t device, const std::filesystem::path& p
       continue;
     }
     if (info.st_dev != device)
-      return Error{Errc::busy, fmt::format("remove {}: something is mounted there", (path / name).string())};
-    UniqueFd child{openat(dirfd_of, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+      return Error{Errc::busy,
+                   fmt::format("remove {}: something is mounted there", (path / name).string())};
+    UniqueFd child{
+        openat(dirfd_of, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
     if (!child) return errno_error(errno, "open " + (path / name).string());
     HF_TRY(empty_directory(std::move(child), device, path / name));
     if (unlinkat(dirfd_of, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
@@ -66,7 +68,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
     if (got < 0) return errno_error(errno, "read " + path.string());
     data.resize(have + static_cast<std::size_t>(got));
     if (data.size() > limit)
-      return Error{Errc::too_large, fmt::format("{} is larger than {} bytes", path.string(), limit)};
+      return Error{Errc::too_large,
+                   fmt::format("{} is larger than {} bytes", path.string(), limit)};
     if (got == 0) {
       data.shrink_to_fit();
       return data;
@@ -84,7 +87,8 @@ Status write_all(int fd, std::string_view data) {
   return ok();
 }
 
-Status write_atomic(const std::filesystem::path& path, std::string_view data, mode_t mode, Durability durability) {
+Status write_atomic(const std::filesystem::path& path, std::string_view data, mode_t mode,
+                    Durability durability) {
   std::string temporary = path.string() + ".XXXXXX";
   UniqueFd fd{mkostemp(temporary.data(), O_CLOEXEC)};
   if (!fd) return errno_error(errno, "create " + temporary);
@@ -94,7 +98,8 @@ Status write_atomic(const std::filesystem::path& path, std::string_view data, mo
   };
   if (fchmod(fd.get(), mode) != 0) return fail(errno_error(errno, "chmod"));
   if (auto wrote = write_all(fd.get(), data); !wrote) return fail(std::move(wrote).error());
-  if (durability == Durability::durable && fsync(fd.get()) != 0) return fail(errno_error(errno, "fsync"));
+  if (durability == Durability::durable && fsync(fd.get()) != 0)
+    return fail(errno_error(errno, "fsync"));
   if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno_error(errno, "rename"));
   if (durability == Durability::lazy) return ok();
   return sync_directory(path.parent_path());
@@ -107,9 +112,11 @@ Status make_directories(const std::filesystem::path& path, mode_t mode) {
     if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return ok();
     return Error{Errc::io, fmt::format("{} exists and is not a directory", path.string())};
   }
-  if (errno != ENOENT || !path.has_parent_path()) return errno_error(errno, "mkdir " + path.string());
+  if (errno != ENOENT || !path.has_parent_path())
+    return errno_error(errno, "mkdir " + path.string());
   HF_TRY(make_directories(path.parent_path(), mode));
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return errno_error(errno, "mkdir " + path.string());
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+    return errno_error(errno, "mkdir " + path.string());
   return ok();
 }
 
@@ -126,12 +133,14 @@ Status remove_tree(const std::filesystem::path& path) {
     return errno_error(errno, "stat " + path.string());
   }
   if (!S_ISDIR(info.st_mode)) {
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error(errno, "remove " + path.string());
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+      return errno_error(errno, "remove " + path.string());
     return ok();
   }
   HF_ASSIGN(auto fd, open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   HF_TRY(empty_directory(std::move(fd), info.st_dev, path));
-  if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return errno_error(errno, "remove " + path.string());
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT)
+    return errno_error(errno, "remove " + path.string());
   return ok();
 }
 

@@ -16,20 +16,22 @@
 namespace holdfast::os {
 
 /// open(2) with O_CLOEXEC added. Errors: by errno.
-[[nodiscard]] Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, mode_t mode = 0600);
+[[nodiscard]] Result<UniqueFd> open_file(const std::filesystem::path& path, int flags,
+                                         mode_t mode = 0600);
 
 /// The whole file, refused beyond `limit` bytes (Errc::too_large). Symlinks are followed.
-[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit = 16U << 20);
+[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path,
+                                            std::size_t limit = 16U << 20);
 
 /// Writes all of `data`, retrying short writes and EINTR.
 [[nodiscard]] Status write_all(int fd, std::string_view data);
 
 enum class Durability { durable, lazy };
 
-/// Replaces `path` atomically: temporary file in the same directory, fsync, rename, fsync of the directory.
-/// `lazy` leaves out both fsyncs (for files under /run).
-[[nodiscard]] Status write_atomic(const std::filesystem::path& path, std::string_view data, mode_t mode = 0600,
-                                  Durability durability = Durability::durable);
+/// Replaces `path` atomically: temporary file in the same directory, fsync, rename, fsync of the
+/// directory. `lazy` leaves out both fsyncs (for files under /run).
+[[nodiscard]] Status write_atomic(const std::filesystem::path& path, std::string_view data,
+                                  mode_t mode = 0600, Durability durability = Durability::durable);
 
 /// mkdir -p with `mode` for every directory it creates. An existing directory is success.
 [[nodiscard]] Status make_directories(const std::filesystem::path& path, mode_t mode = 0700);
@@ -54,7 +56,8 @@ class FileLock {
 /// A directory that vanishes with the object; for tests and staging.
 class TempDir {
  public:
-  [[nodiscard]] static Result<TempDir> create(const std::filesystem::path& parent, std::string_view prefix);
+  [[nodiscard]] static Result<TempDir> create(const std::filesystem::path& parent,
+                                              std::string_view prefix);
   TempDir(TempDir&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   TempDir& operator=(TempDir&&) = delete;
   ~TempDir();

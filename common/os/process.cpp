@@ -81,7 +81,8 @@ struct ChildPlan {
   for (std::size_t i = 0; i < plan.fd_count; ++i) {
     if (dup2(plan.moved[i].first, plan.moved[i].second) < 0) child_fail(moved);
   }
-  // Everything the child was not given is closed on exec: CLOEXEC on all, then off again for what was given.
+  // Everything the child was not given is closed on exec: CLOEXEC on all, then off again for what
+  // was given.
   syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
   for (std::size_t i = 0; i < plan.fd_count; ++i) fcntl(plan.moved[i].second, F_SETFD, 0);
   if (plan.directory != nullptr && chdir(plan.directory) != 0) child_fail(moved);
@@ -114,7 +115,8 @@ void append_limited(std::string& to, const char* data, std::size_t size, std::si
   if (to.size() < limit) to.append(data, std::min(size, limit - to.size()));
 }
 
-/// write(2) to a pipe whose reader may be gone: EPIPE instead of a signal that ends the whole program.
+/// write(2) to a pipe whose reader may be gone: EPIPE instead of a signal that ends the whole
+/// program.
 ssize_t write_without_sigpipe(int fd, std::string_view data) {
   sigset_t pipe_only, before;
   sigemptyset(&pipe_only);
@@ -135,7 +137,8 @@ ssize_t write_without_sigpipe(int fd, std::string_view data) {
 }  // namespace
 
 std::string describe(const ExitStatus& status) {
-  if (const auto* exited = std::get_if<Exited>(&status)) return fmt::format("exit code {}", exited->code);
+  if (const auto* exited = std::get_if<Exited>(&status))
+    return fmt::format("exit code {}", exited->code);
   return fmt::format("killed by signal {}", std::get<Signalled>(status).signo);
 }
 
@@ -206,7 +209,8 @@ Result<ExitStatus> Process::wait(std::optional<BootTime> deadline, const std::st
     }
     if (got < 0 && errno != EINTR) return errno_error(errno, "wait for child");
     if (stop.stop_requested()) return Error{Errc::cancelled, "wait for child"};
-    if (deadline && SystemClock{}.boot() >= *deadline) return Error{Errc::timed_out, "wait for child"};
+    if (deadline && SystemClock{}.boot() >= *deadline)
+      return Error{Errc::timed_out, "wait for child"};
     std::array<pollfd, 2> fds{{{pidfd_.get(), POLLIN, 0}, {stopped.get(), POLLIN, 0}}};
     poll(fds.data(), fds.size(), poll_timeout(deadline));
   }
@@ -236,7 +240,8 @@ Result<RunResult> run(const RunOptions& options, const std::stop_token& stop) {
   while (out.first || err.first) {
     if (stop.stop_requested()) return Error{Errc::cancelled, "run " + spawn.argv.front()};
     if (SystemClock{}.boot() >= deadline)
-      return Error{Errc::timed_out, fmt::format("{} did not finish within {}", spawn.argv.front(), human_duration(options.timeout))};
+      return Error{Errc::timed_out, fmt::format("{} did not finish within {}", spawn.argv.front(),
+                                                human_duration(options.timeout))};
     std::array<pollfd, 4> fds{{{out.first.get(), POLLIN, 0},
                                {err.first.get(), POLLIN, 0},
                                {in.second.get(), POLLOUT, 0},
@@ -245,7 +250,8 @@ Result<RunResult> run(const RunOptions& options, const std::stop_token& stop) {
     const auto drain = [&](UniqueFd& fd, short revents, std::string& to) {
       if (revents == 0) return;
       const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
-      if (got > 0) append_limited(to, buffer.data(), static_cast<std::size_t>(got), options.output_limit);
+      if (got > 0)
+        append_limited(to, buffer.data(), static_cast<std::size_t>(got), options.output_limit);
       if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) fd.reset();
     };
     drain(out.first, fds[0].revents, result.out);
@@ -273,10 +279,12 @@ Result<std::uint64_t> process_start_ticks(pid_t pid) {
   HF_ASSIGN(const std::string stat, read_file(fmt::format("/proc/{}/stat", pid), 4096));
   // The command name may hold spaces and parentheses: fields count from the last ')'.
   const auto close = stat.rfind(')');
-  if (close == std::string::npos) return Error{Errc::io, fmt::format("/proc/{}/stat is malformed", pid)};
+  if (close == std::string::npos)
+    return Error{Errc::io, fmt::format("/proc/{}/stat is malformed", pid)};
   const auto fields = split(trim(std::string_view{stat}.substr(close + 1)), ' ');
   constexpr std::size_t kStartTime = 22 - 3;
-  if (fields.size() <= kStartTime) return Error{Errc::io, fmt::format("/proc/{}/stat is malformed", pid)};
+  if (fields.size() <= kStartTime)
+    return Error{Errc::io, fmt::format("/proc/{}/stat is malformed", pid)};
   return parse_number(fields[kStartTime]);
 }
 

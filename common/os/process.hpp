@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// Child processes: argv only, never a shell; close-on-exec for everything not passed; always reaped.
+/// Child processes: argv only, never a shell; close-on-exec for everything not passed; always
+/// reaped.
 
 #include <sys/types.h>
 
@@ -36,14 +37,16 @@ using ExitStatus = std::variant<Exited, Signalled>;
 [[nodiscard]] std::string describe(const ExitStatus& status);
 
 struct SpawnOptions {
-  std::vector<std::string> argv;              ///< argv[0] is the program, absolute or looked up in PATH
-  std::vector<std::string> env;               ///< the whole environment, "NAME=value"; nothing is inherited
-  std::vector<std::pair<int, int>> fds;       ///< {ours, number in the child}; everything else from 3 up is closed
-  std::string directory;                      ///< working directory; empty: unchanged
-  bool new_session = false;                   ///< setsid, so that a group kill reaches descendants only
+  std::vector<std::string> argv;  ///< argv[0] is the program, absolute or looked up in PATH
+  std::vector<std::string> env;   ///< the whole environment, "NAME=value"; nothing is inherited
+  std::vector<std::pair<int, int>>
+      fds;                   ///< {ours, number in the child}; everything else from 3 up is closed
+  std::string directory;     ///< working directory; empty: unchanged
+  bool new_session = false;  ///< setsid, so that a group kill reaches descendants only
 };
 
-/// A running child. Destruction kills (SIGKILL to it, and to its group with `new_session`) and reaps.
+/// A running child. Destruction kills (SIGKILL to it, and to its group with `new_session`) and
+/// reaps.
 class Process {
  public:
   [[nodiscard]] static Result<Process> spawn(const SpawnOptions& options);
@@ -55,11 +58,14 @@ class Process {
   /// Readable when the child has ended.
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   void kill(int signo) const noexcept;
-  /// Blocks until the end, `deadline` or `stop`. Errors: timed_out, cancelled (the child still runs).
-  [[nodiscard]] Result<ExitStatus> wait(std::optional<BootTime> deadline, const std::stop_token& stop);
+  /// Blocks until the end, `deadline` or `stop`. Errors: timed_out, cancelled (the child still
+  /// runs).
+  [[nodiscard]] Result<ExitStatus> wait(std::optional<BootTime> deadline,
+                                        const std::stop_token& stop);
 
  private:
-  Process(pid_t pid, UniqueFd pidfd, bool group) : pid_(pid), pidfd_(std::move(pidfd)), group_(group) {}
+  Process(pid_t pid, UniqueFd pidfd, bool group)
+      : pid_(pid), pidfd_(std::move(pidfd)), group_(group) {}
   pid_t pid_;
   UniqueFd pidfd_;
   bool group_;
@@ -67,9 +73,9 @@ class Process {
 
 struct RunOptions {
   SpawnOptions spawn;
-  std::string input;                          ///< written to the child's stdin, then closed
+  std::string input;  ///< written to the child's stdin, then closed
   Milliseconds timeout{30'000};
-  std::size_t output_limit = 1U << 20;        ///< bytes kept of each stream; the rest is read and dropped
+  std::size_t output_limit = 1U << 20;  ///< bytes kept of each stream; the rest is read and dropped
 };
 
 struct RunResult {
@@ -78,22 +84,25 @@ struct RunResult {
   std::string err;
 };
 
-/// Runs a child to its end and collects its output. On time-out or stop its whole session is killed.
-/// Errors: not_found (no such program), timed_out, cancelled, io.
+/// Runs a child to its end and collects its output. On time-out or stop its whole session is
+/// killed. Errors: not_found (no such program), timed_out, cancelled, io.
 [[nodiscard]] Result<RunResult> run(const RunOptions& options, const std::stop_token& stop = {});
 
 /// PATH for children, as the daemon passes it.
-inline constexpr const char* kChildPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+inline constexpr const char* kChildPath =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A socket-like pair or pipe, both ends close-on-exec.
 [[nodiscard]] Result<std::pair<UniqueFd, UniqueFd>> make_pipe();
 
 /// pidfd_open(2). Errors: not_found when the process is gone.
 [[nodiscard]] Result<UniqueFd> open_pidfd(pid_t pid);
-/// Field 22 of /proc/PID/stat, in clock ticks since boot: with the pid it names one process for ever.
+/// Field 22 of /proc/PID/stat, in clock ticks since boot: with the pid it names one process for
+/// ever.
 [[nodiscard]] Result<std::uint64_t> process_start_ticks(pid_t pid);
 
-/// Sleeps until `deadline` or stop; true when the deadline was reached. The only sleep in the house.
+/// Sleeps until `deadline` or stop; true when the deadline was reached. The only sleep in the
+/// house.
 bool sleep_until(BootTime deadline, const std::stop_token& stop);
 
 /// Names the calling thread, ≤ 15 characters.

@@ -20,29 +20,32 @@
 
 namespace holdfast::deploy::image {
 
-/// An image that is whole on this disk: every byte was checked against its digest before it became visible.
+/// An image that is whole on this disk: every byte was checked against its digest before it became
+/// visible.
 struct StoredImage {
-  proto::Digest pinned;                        ///< what the document names: an index or a manifest
-  proto::Digest manifest;                      ///< the platform's manifest; equal to `pinned` when that is one
+  proto::Digest pinned;    ///< what the document names: an index or a manifest
+  proto::Digest manifest;  ///< the platform's manifest; equal to `pinned` when that is one
   proto::oci::ImageConfig config;
-  std::vector<std::filesystem::path> lowers;   ///< unpacked trees, lowest first; the last is the image's synthetic top
+  std::vector<std::filesystem::path>
+      lowers;  ///< unpacked trees, lowest first; the last is the image's synthetic top
   Bytes unpacked_size{0};
 };
 
 enum class PullPhase : std::uint8_t { resolving, downloading, unpacking, done };
 
 struct PullProgress {
-  std::string image;        ///< reference as in the document
-  std::string layer;        ///< short digest; empty for the image as a whole
+  std::string image;  ///< reference as in the document
+  std::string layer;  ///< short digest; empty for the image as a whole
   PullPhase phase = PullPhase::resolving;
   std::uint64_t bytes = 0;  ///< compressed bytes received of this layer
   std::uint64_t total = 0;  ///< compressed size of this layer
 };
-/// Called from job threads, at most about 10 times a second for a layer. Must be quick and thread safe.
+/// Called from job threads, at most about 10 times a second for a layer. Must be quick and thread
+/// safe.
 using ProgressSink = std::function<void(const PullProgress&)>;
 
 struct PullStats {
-  std::uint64_t bytes_fetched = 0;   ///< from the network
+  std::uint64_t bytes_fetched = 0;  ///< from the network
   std::uint32_t layers_fetched = 0;
   std::uint32_t layers_local = 0;
   Milliseconds duration{0};
@@ -64,18 +67,22 @@ class Images {
  public:
   virtual ~Images() = default;
 
-  /// Makes the image whole on this disk: pulls what is missing, verifies, unpacks, commits durably. Repeat safe; two calls for
-  /// one image or with common layers are one download. Errors: those of the registry, digests, layers, nospace.
-  virtual Result<Pulled> ensure(const proto::ImageRef& ref, const ProgressSink& progress, const std::stop_token& stop) = 0;
+  /// Makes the image whole on this disk: pulls what is missing, verifies, unpacks, commits durably.
+  /// Repeat safe; two calls for one image or with common layers are one download. Errors: those of
+  /// the registry, digests, layers, nospace.
+  virtual Result<Pulled> ensure(const proto::ImageRef& ref, const ProgressSink& progress,
+                                const std::stop_token& stop) = 0;
 
-  /// What is there, without network and without hashing again. Errors: not_found (names the missing digest), layer_corrupt.
+  /// What is there, without network and without hashing again. Errors: not_found (names the missing
+  /// digest), layer_corrupt.
   virtual Result<StoredImage> find(const proto::Digest& pinned) = 0;
 
   /// Pinned digests of all whole images.
   virtual Result<std::set<proto::Digest>> list() = 0;
 
   /// Deletes everything that no image in `keep` and no running `ensure` needs. Never races a pull.
-  virtual Result<Collected> collect(const std::set<proto::Digest>& keep, const std::stop_token& stop) = 0;
+  virtual Result<Collected> collect(const std::set<proto::Digest>& keep,
+                                    const std::stop_token& stop) = 0;
 };
 
 }  // namespace holdfast::deploy::image

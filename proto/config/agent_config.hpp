@@ -19,9 +19,9 @@ namespace holdfast::proto {
 
 struct RegistryConfig {
   bool plain_http = false;
-  std::string ca;                         ///< PEM file
-  std::vector<std::string> mirrors;       ///< base URLs, tried in order before the registry itself
-  std::string credentials;                ///< docker config.json / auth.json
+  std::string ca;                    ///< PEM file
+  std::vector<std::string> mirrors;  ///< base URLs, tried in order before the registry itself
+  std::string credentials;           ///< docker config.json / auth.json
   bool operator==(const RegistryConfig&) const = default;
 };
 
@@ -43,19 +43,20 @@ struct AgentConfig {
   std::string metrics_listen = "127.0.0.1:9472";  ///< empty: off
   RuntimeChoice runtime = RuntimeChoice::automatic;
   std::filesystem::path cni_dir = "/usr/lib/cni";
-  std::string instance = "main";                  ///< [a-z0-9]([a-z0-9-]{0,14})
+  std::string instance = "main";  ///< [a-z0-9]([a-z0-9-]{0,14})
   Subnet subnet{0x0A590000, 16};
   Subnet service_subnet{0x0A5A0000, 16};
   std::map<std::string, RegistryConfig> registries;
-  std::filesystem::path source_file;              ///< empty: none
-  std::uint32_t retain = 5;                       ///< last good generations kept ready for rollback
+  std::filesystem::path source_file;  ///< empty: none
+  std::uint32_t retain = 5;           ///< last good generations kept ready for rollback
   Milliseconds resync{30'000};
   std::map<std::string, std::string> labels;
   std::uint32_t parallel_downloads = 3;
-  Bytes log_max_size{10U << 20};                  ///< per log file; two files are kept
-  std::map<std::string, std::string> groups;      ///< role (observe, rollback, deploy) → unix group
-  std::vector<std::string> allowed_host_paths;    ///< prefixes that volumes may mount; empty: the built-in refusals only
-  ImagePolicy image_policy;                       ///< for the whole host, besides the deployment's
+  Bytes log_max_size{10U << 20};              ///< per log file; two files are kept
+  std::map<std::string, std::string> groups;  ///< role (observe, rollback, deploy) → unix group
+  std::vector<std::string>
+      allowed_host_paths;    ///< prefixes that volumes may mount; empty: the built-in refusals only
+  ImagePolicy image_policy;  ///< for the whole host, besides the deployment's
 };
 
 struct ParsedConfig {

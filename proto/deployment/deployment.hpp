@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// The deployment document: what a host runs (design.md 7). A `Deployment` exists only if the document was valid.
+/// The deployment document: what a host runs (design.md 7). A `Deployment` exists only if the
+/// document was valid.
 
 #include <chrono>
 #include <cstdint>
@@ -46,7 +47,8 @@ struct TmpfsMount {
   bool operator==(const TmpfsMount&) const = default;
 };
 
-/// Read from `file` on the host at every start; appears as /run/secrets/<name> on a tmpfs, mode 0400 of the service's user.
+/// Read from `file` on the host at every start; appears as /run/secrets/<name> on a tmpfs, mode
+/// 0400 of the service's user.
 struct SecretRef {
   std::string name;
   std::string file;
@@ -63,8 +65,8 @@ struct Resources {
 struct HttpProbe {
   std::uint16_t port = 0;
   std::string path = "/";
-  std::optional<int> status;         ///< none: 200 to 399
-  std::optional<std::string> body;   ///< must occur in the first 64 KiB of the body
+  std::optional<int> status;        ///< none: 200 to 399
+  std::optional<std::string> body;  ///< must occur in the first 64 KiB of the body
   bool operator==(const HttpProbe&) const = default;
 };
 struct TcpProbe {
@@ -85,9 +87,9 @@ struct HealthRule {
   Probe probe;
   Milliseconds interval{5'000};
   Milliseconds timeout{2'000};
-  Milliseconds start_period{0};   ///< failures in it do not count
-  std::uint32_t healthy = 1;      ///< successes in a row that make it healthy
-  std::uint32_t unhealthy = 3;    ///< failures in a row that make it unhealthy
+  Milliseconds start_period{0};  ///< failures in it do not count
+  std::uint32_t healthy = 1;     ///< successes in a row that make it healthy
+  std::uint32_t unhealthy = 3;   ///< failures in a row that make it unhealthy
   bool operator==(const HealthRule&) const = default;
 };
 
@@ -95,10 +97,12 @@ enum class Strategy : std::uint8_t { cutover, replace };
 enum class OnFailure : std::uint8_t { rollback, hold };
 
 struct UpdateRule {
-  Strategy strategy = Strategy::cutover;  ///< resolved: what the document says, else by the rule of design.md 4
-  std::string strategy_reason;            ///< why `replace`: "writable volume uploads", "host network", or "written"
-  Milliseconds deadline{60'000};          ///< for the new instance to become healthy
-  Milliseconds soak{10'000};              ///< healthy for so long after the switch: good
+  Strategy strategy =
+      Strategy::cutover;  ///< resolved: what the document says, else by the rule of design.md 4
+  std::string
+      strategy_reason;  ///< why `replace`: "writable volume uploads", "host network", or "written"
+  Milliseconds deadline{60'000};  ///< for the new instance to become healthy
+  Milliseconds soak{10'000};      ///< healthy for so long after the switch: good
   Milliseconds drain{10'000};
   Milliseconds standby{900'000};
   OnFailure on_failure = OnFailure::rollback;
@@ -109,24 +113,34 @@ enum class Profile : std::uint8_t { hardened, compatible };
 
 struct Security {
   Profile profile = Profile::hardened;
-  bool read_only = true;                   ///< root file system; false also under `compatible` unless written
-  std::optional<std::string> user;         ///< overrides the image's; uid 0 must be written out under `hardened`
-  std::vector<std::string> cap_add;        ///< "NET_BIND_SERVICE", sorted, without CAP_
+  bool read_only = true;  ///< root file system; false also under `compatible` unless written
+  std::optional<std::string>
+      user;  ///< overrides the image's; uid 0 must be written out under `hardened`
+  std::vector<std::string> cap_add;  ///< "NET_BIND_SERVICE", sorted, without CAP_
   bool no_new_privileges = true;
   bool seccomp = true;
-  /// What was relaxed against `hardened`, one phrase each: "cap_add NET_RAW", "read_only false". Shown in `plan`, counted.
+  /// What was relaxed against `hardened`, one phrase each: "cap_add NET_RAW", "read_only false".
+  /// Shown in `plan`, counted.
   std::vector<std::string> relaxations;
   bool operator==(const Security&) const = default;
 };
 
 struct StopRule {
-  std::string signal;              ///< "SIGTERM"; empty: the image's, else SIGTERM
+  std::string signal;  ///< "SIGTERM"; empty: the image's, else SIGTERM
   Milliseconds timeout{10'000};
   bool operator==(const StopRule&) const = default;
 };
 
-enum class NetworkMode : std::uint8_t { isolated, host, none };  ///< written "private", "host", "none"
-enum class Restart : std::uint8_t { always, on_failure, never }; ///< written "always", "on-failure", "no"
+enum class NetworkMode : std::uint8_t {
+  isolated,
+  host,
+  none
+};  ///< written "private", "host", "none"
+enum class Restart : std::uint8_t {
+  always,
+  on_failure,
+  never
+};  ///< written "always", "on-failure", "no"
 
 struct Service {
   ImageRef image;
@@ -182,17 +196,17 @@ struct Diagnostic {
 };
 
 struct ParsedDeployment {
-  std::optional<Deployment> deployment;    ///< absent when there is any error
-  std::vector<Diagnostic> errors;          ///< all of them, in document order
+  std::optional<Deployment> deployment;  ///< absent when there is any error
+  std::vector<Diagnostic> errors;        ///< all of them, in document order
   std::vector<Diagnostic> warnings;
 };
 
-/// Parses and checks a whole document, reporting every fault at once. Never throws; at most 1 MiB; nesting ≤ 32.
-/// `file` is only for the messages.
+/// Parses and checks a whole document, reporting every fault at once. Never throws; at most 1 MiB;
+/// nesting ≤ 32. `file` is only for the messages.
 [[nodiscard]] ParsedDeployment parse_deployment(std::string_view yaml, std::string_view file);
 
-/// `parse_deployment` as a Result: all diagnostics joined by newlines in one Errc::spec_parse (or ref_invalid when every
-/// fault is an unpinned image).
+/// `parse_deployment` as a Result: all diagnostics joined by newlines in one Errc::spec_parse (or
+/// ref_invalid when every fault is an unpinned image).
 [[nodiscard]] Result<Deployment> load_deployment(std::string_view yaml, std::string_view file);
 
 /// Services in an order in which each comes after everything it depends on; ties by name.
@@ -200,7 +214,7 @@ struct ParsedDeployment {
 
 /// One difference between two deployments, as a path and two texts (empty: absent).
 struct FieldChange {
-  std::string path;    ///< "services.web.env.LOG_LEVEL"
+  std::string path;  ///< "services.web.env.LOG_LEVEL"
   std::string before;
   std::string after;
   bool restarts = false;  ///< part of the run hash
@@ -208,6 +222,7 @@ struct FieldChange {
 };
 
 /// Field by field, in path order, of the canonical documents.
-[[nodiscard]] Result<std::vector<FieldChange>> diff_documents(std::string_view before_json, std::string_view after_json);
+[[nodiscard]] Result<std::vector<FieldChange>> diff_documents(std::string_view before_json,
+                                                              std::string_view after_json);
 
 }  // namespace holdfast::proto

@@ -17,12 +17,12 @@ namespace holdfast::proto {
 /// Closed set; text form is snake_case as written.
 enum class EntryKind : std::uint8_t {
   agent_started,
-  accepted,          ///< a generation was accepted
-  apply_unchanged,   ///< a document that already runs was applied again
-  refused,           ///< a document was refused (quarantined, held, policy)
+  accepted,         ///< a generation was accepted
+  apply_unchanged,  ///< a document that already runs was applied again
+  refused,          ///< a document was refused (quarantined, held, policy)
   rollout_started,
-  phase,             ///< a roll-out entered a phase
-  switched,          ///< traffic moved
+  phase,     ///< a roll-out entered a phase
+  switched,  ///< traffic moved
   good,
   failed,
   rollback_started,  ///< by an operator, or by the agent
@@ -44,23 +44,27 @@ enum class EntryKind : std::uint8_t {
 struct Entry {
   EntryKind kind = EntryKind::agent_started;
   WallTime time{};
-  std::string actor;                       ///< "root (uid 0)", "source file", "agent"
+  std::string actor;  ///< "root (uid 0)", "source file", "agent"
   std::string reason;
-  std::uint64_t generation = 0;            ///< 0: none
+  std::uint64_t generation = 0;  ///< 0: none
   std::optional<Digest> spec_digest;
-  std::string service;                     ///< empty: the deployment as a whole
+  std::string service;                               ///< empty: the deployment as a whole
   std::map<std::string, std::string> images_before;  ///< service → manifest digest
   std::map<std::string, std::string> images_after;
-  std::map<std::string, std::string> detail;         ///< evidence, phase, outcome, …; keys are snake_case words
+  std::map<std::string, std::string>
+      detail;  ///< evidence, phase, outcome, …; keys are snake_case words
   bool operator==(const Entry&) const = default;
 };
 
-/// Canonical JSON of an entry: sorted keys, no blanks, empty members left out. The ledger stores and hashes these bytes.
+/// Canonical JSON of an entry: sorted keys, no blanks, empty members left out. The ledger stores
+/// and hashes these bytes.
 [[nodiscard]] std::string encode_entry(const Entry& entry);
 /// Errors: ledger_corrupt.
 [[nodiscard]] Result<Entry> decode_entry(std::string_view blob);
 
-/// sha256("ledger-v1\n" number "\n" previous-hash-hex "\n" blob), lower-case hex. The first entry's previous hash is 64 zeros.
-[[nodiscard]] std::string entry_hash(std::uint64_t number, std::string_view previous_hash, std::string_view blob);
+/// sha256("ledger-v1\n" number "\n" previous-hash-hex "\n" blob), lower-case hex. The first entry's
+/// previous hash is 64 zeros.
+[[nodiscard]] std::string entry_hash(std::uint64_t number, std::string_view previous_hash,
+                                     std::string_view blob);
 
 }  // namespace holdfast::proto

@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// OCI and Docker image documents, parsed strictly enough to be acted on (security.md 1.2, 1.3, 2.1, 2.2).
+/// OCI and Docker image documents, parsed strictly enough to be acted on
+/// (security.md 1.2, 1.3, 2.1, 2.2).
 
 #include <cstdint>
 #include <map>
@@ -15,7 +16,8 @@
 
 namespace holdfast::proto::oci {
 
-inline constexpr std::size_t kMaxDocumentBytes = 4U << 20;  ///< manifest, index, config (security.md 1.12)
+inline constexpr std::size_t kMaxDocumentBytes =
+    4U << 20;  ///< manifest, index, config (security.md 1.12)
 inline constexpr std::size_t kMaxLayers = 128;
 
 /// The value of the Accept header for a manifest request.
@@ -59,9 +61,9 @@ struct Manifest {
 /// The part of the image configuration that we use. OPTIONAL fields may be null in the document.
 struct ImageConfig {
   Platform platform;
-  std::vector<Digest> diff_ids;      ///< lowest first, one per layer
+  std::vector<Digest> diff_ids;  ///< lowest first, one per layer
   std::string user;
-  std::vector<std::string> env;      ///< each exactly NAME=value (security.md R-3.2)
+  std::vector<std::string> env;  ///< each exactly NAME=value (security.md R-3.2)
   std::vector<std::string> entrypoint;
   std::vector<std::string> command;
   std::string working_dir;
@@ -70,11 +72,12 @@ struct ImageConfig {
   std::map<std::string, std::string> labels;
 };
 
-/// Parses what a registry returned for a manifest request. `content_type` may carry parameters; `expected_media_type` is
-/// the parent descriptor's, empty at the top level (rules ).
-/// Errors: media_type (schema 1, ambiguous, artifact, mismatch), too_large, layer_corrupt (form), digest_unsupported.
-[[nodiscard]] Result<std::variant<Index, Manifest>> parse_manifest(std::string_view bytes, std::string_view content_type,
-                                                                  std::string_view expected_media_type);
+/// Parses what a registry returned for a manifest request. `content_type` may carry parameters;
+/// `expected_media_type` is the parent descriptor's, empty at the top level (rules,
+/// Errors: media_type (schema 1, ambiguous, artifact, mismatch), too_large, layer_corrupt
+/// (form), digest_unsupported.
+[[nodiscard]] Result<std::variant<Index, Manifest>> parse_manifest(
+    std::string_view bytes, std::string_view content_type, std::string_view expected_media_type);
 
 /// Errors: layer_corrupt (form, rootfs.type, diff_ids), runtime (env entry without '='), too_large.
 [[nodiscard]] Result<ImageConfig> parse_config(std::string_view bytes);
@@ -82,8 +85,8 @@ struct ImageConfig {
 /// The platform of this build's target machine, e.g. linux/amd64/v1.
 [[nodiscard]] Platform host_platform();
 
-/// First best entry for `host`: variants from the host's own downwards; unknown/unknown and non-image entries skipped.
-/// Errors: platform, listing what the index offers.
+/// First best entry for `host`: variants from the host's own downwards; unknown/unknown and
+/// non-image entries skipped. Errors: platform, listing what the index offers.
 [[nodiscard]] Result<Descriptor> choose(const Index& index, const Platform& host);
 
 /// Chain ID of layers 0…n by image-spec config.md: the identity of a stack of layers.
