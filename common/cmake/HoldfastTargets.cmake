@@ -71,3 +71,24 @@ function(holdfast_test file)
     LABELS "${arg_LABELS}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
     ENVIRONMENT "HOLDFAST_BIN=${CMAKE_BINARY_DIR}/bin;HOLDFAST_SOURCE=${CMAKE_SOURCE_DIR}")
 endfunction()
+
+# holdfast_link_archives(TARGET ROOMS … ARCHIVES … [OBJECTS …])
+# Links static archives of third-party libraries, where all of them are installed, instead of the shared ones: only what is used
+# gets into the program, and the loader has less to do. They and the rooms that need them are named first; --as-needed then drops
+# the shared libraries, to which no reference is left.
+function(holdfast_link_archives target)
+  cmake_parse_arguments(arg "" "" "ROOMS;ARCHIVES;OBJECTS" ${ARGN})
+  set(archives)
+  foreach(name IN LISTS arg_ARCHIVES)
+    find_library(HOLDFAST_ARCHIVE_${name} lib${name}.a)
+    list(APPEND archives ${HOLDFAST_ARCHIVE_${name}})
+  endforeach()
+  if(HOLDFAST_SANITIZE OR archives MATCHES NOTFOUND)
+    return()
+  endif()
+  set(rooms)
+  foreach(room IN LISTS arg_ROOMS)
+    list(APPEND rooms $<TARGET_FILE:holdfast_${room}>)
+  endforeach()
+  target_link_libraries(${target} PRIVATE -Wl,--start-group ${arg_OBJECTS} ${rooms} ${archives} -Wl,--end-group)
+endfunction()

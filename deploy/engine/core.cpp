@@ -277,8 +277,10 @@ bool Core::record(const plan::Decision& decision) {
       quarantine_.insert(row->spec_digest);
     }
   }
-  auto text = plan::encode_progress(decision.progress);
-  if (text != recorded_progress_) batch.progress = std::move(text);
+  if (decision.progress != progress_) {
+    auto text = plan::encode_progress(decision.progress);
+    if (text != recorded_progress_) batch.progress = std::move(text);
+  }
   if (batch.empty()) return true;
   return commit(std::move(batch)).has_value();
 }

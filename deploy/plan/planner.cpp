@@ -147,14 +147,18 @@ void Planner::probe_due(const ServiceName& service, const InstanceId& id, Genera
   }
   // Until it is healthy it is asked more often, so that the gate opens soon.
   constexpr Milliseconds kEager{250};
+  constexpr Milliseconds kMostEarly{500};
   const auto& rule = *wanted->second.health;
-  const auto interval =
-      view->health.state == HealthState::healthy ? rule.interval : std::min(rule.interval, kEager);
+  const bool healthy = view->health.state == HealthState::healthy;
+  const auto interval = healthy ? rule.interval : std::min(rule.interval, kEager);
+  // Healthy ones go along with one that is due, so that probes gather and an idle agent wakes
+  // seldom.
+  const auto early = healthy ? std::min(rule.interval / 10, kMostEarly) : Milliseconds{0};
   const BootTime due =
       view->health.starts == view->seen.starts && view->health.last_probe != BootTime{}
           ? view->health.last_probe + interval
           : now_;
-  if (due <= now_) {
+  if (due <= now_ + early) {
     act(ProbeNow{id, service, generation});
   } else {
     wake(due);

@@ -51,6 +51,7 @@ struct Rollout {
   std::map<ServiceName, BootTime> gate_since;  ///< start of a fresh instance's deadline
   std::set<ServiceName> replaced;              ///< stopped to make room for the fresh one
   std::optional<Failure> failure;
+  bool operator==(const Rollout&) const = default;
 };
 
 /// An instance that no longer serves: drained, then frozen as standby, then removed.
@@ -59,11 +60,13 @@ struct Retired {
   bool standby = false;  ///< drained and frozen
   Milliseconds drain{0};
   Milliseconds keep{0};  ///< as standby
+  bool operator==(const Retired&) const = default;
 };
 
 struct RestartState {
   std::uint32_t attempts = 0;  ///< since the last 10 minutes of running
   BootTime last{};
+  bool operator==(const RestartState&) const = default;
 };
 
 struct Progress {
@@ -75,6 +78,7 @@ struct Progress {
   std::map<ServiceName, Address> addresses;  ///< stable virtual addresses
   std::uint64_t next_sequence = 1;
   std::map<ServiceName, RestartState> restarts;  ///< not durable: a restarted agent begins anew
+  bool operator==(const Progress&) const = default;
 };
 
 /// Durable form of Progress; instants are left out and become `now` on return, so every deadline
