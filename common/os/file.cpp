@@ -105,6 +105,24 @@ Status write_atomic(const std::filesystem::path& path, std::string_view data, mo
   return sync_directory(path.parent_path());
 }
 
+Status overwrite_sector(const std::filesystem::path& path, std::string_view data) {
+  constexpr std::size_t kSector = 512;
+  if (data.size() > kSector)
+    return Error{Errc::internal, fmt::format("{} bytes are more than a sector", data.size())};
+  HF_ASSIGN(const auto fd, open_file(path, O_WRONLY));
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) return errno_error(errno, "stat " + path.string());
+  if (info.st_size != static_cast<off_t>(data.size()))
+    return Error{Errc::not_found, fmt::format("{} has another length than the {} bytes to write",
+                                              path.string(), data.size())};
+  const ssize_t put = pwrite(fd.get(), data.data(), data.size(), 0);
+  if (put < 0) return errno_error(errno, "write " + path.string());
+  if (static_cast<std::size_t>(put) != data.size())
+    return Error{Errc::io, "short write to " + path.string()};
+  if (fdatasync(fd.get()) != 0) return errno_error(errno, "fdatasync " + path.string());
+  return ok();
+}
+
 Status make_directories(const std::filesystem::path& path, mode_t mode) {
   if (path.empty() || ::mkdir(path.c_str(), mode) == 0) return ok();
   if (errno == EEXIST) {

@@ -288,22 +288,28 @@ bool Core::record(const plan::Decision& decision) {
 /// Records the decision, then starts its actions. True when something was done at once, so that
 /// another look is due.
 bool Core::settle(plan::Decision decision) {
+  // Thawing and probing leave nothing that a record would have to tell, so they do not wait for the
+  // disk: a rollback is under way while its record is written.
+  bool acted = false;
+  std::erase_if(decision.actions, [&](const plan::Action& action) {
+    const bool at_once = std::holds_alternative<plan::Thaw>(action) ||
+                         std::holds_alternative<plan::ProbeNow>(action);
+    if (at_once) acted = start(action) || acted;
+    return at_once;
+  });
   const bool changes = !record(decision);
   if (changes && !ledger_ok_) {
     // Storage is broken: what runs is kept running by actions that need no record; the state stays
     // as recorded.
-    bool acted = false;
     for (const auto& action : decision.actions) {
       if (std::holds_alternative<plan::Route>(action) ||
-          std::holds_alternative<plan::Thaw>(action) ||
-          std::holds_alternative<plan::ProbeNow>(action) ||
           std::holds_alternative<plan::RestartProcess>(action))
         acted = start(action) || acted;
     }
     return acted;
   }
   progress_ = std::move(decision.progress);
-  bool acted = !decision.notes.empty();
+  acted = acted || !decision.notes.empty();
   for (const auto& action : decision.actions) acted = start(action) || acted;
   if (auto table = hosts(); table != published_hosts_) {
     if (auto written = ports_.control.set_hosts(table); !written)

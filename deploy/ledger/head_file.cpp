@@ -25,8 +25,16 @@ Result<std::optional<Anchor>> read_anchor(const std::filesystem::path& state_dir
 }
 
 Status write_anchor(const std::filesystem::path& state_dir, const Anchor& anchor) {
-  const auto line = fmt::format("{} {} {}\n", anchor.head.number, anchor.head.hash, anchor.commits);
-  return os::write_atomic(state_dir / "HEAD", line, 0600);
+  // Always as long, so that the next one can be put over it: a rollback waits for this.
+  constexpr std::size_t kWidth = 127;
+  const auto line = fmt::format(
+      "{:<{}}\n", fmt::format("{} {} {}", anchor.head.number, anchor.head.hash, anchor.commits),
+      kWidth);
+  const auto path = state_dir / "HEAD";
+  auto written = os::overwrite_sector(path, line);
+  if (!written && written.error().code() == Errc::not_found)
+    return os::write_atomic(path, line, 0600);
+  return written;
 }
 
 }  // namespace holdfast::deploy::ledger

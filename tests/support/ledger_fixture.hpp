@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "deploy/ledger/ledger.hpp"
 
@@ -65,7 +66,7 @@ class LedgerTest : public ::testing::Test {
   }
   [[nodiscard]] std::string head_file() const {
     const auto text = os::read_file(dir() / "HEAD");
-    return text ? *text : text.error().what();
+    return text ? std::string{trim(*text)} : text.error().what();
   }
   std::unique_ptr<os::TempDir> temporary_;
 };

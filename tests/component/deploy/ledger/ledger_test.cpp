@@ -25,7 +25,7 @@ TEST_F(LedgerTest, BeginsEmptyWithAnAnchorAndPrivateFiles) {
   ASSERT_TRUE(head);
   EXPECT_EQ(head->number, 0U);
   EXPECT_EQ(head->hash, std::string(64, '0'));
-  EXPECT_EQ(head_file(), "0 " + std::string(64, '0') + " 0\n");
+  EXPECT_EQ(head_file(), "0 " + std::string(64, '0') + " 0");
   struct stat info {};
   ASSERT_EQ(stat((dir() / "ledger.db").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 077U, 0U);
@@ -36,7 +36,8 @@ TEST_F(LedgerTest, KeepsABatchAsAWhole) {
   const auto head = ledger->commit(accept(1, 'a'));
   ASSERT_TRUE(head) << head.error().to_string();
   EXPECT_EQ(head->number, 2U);
-  EXPECT_EQ(head_file(), "2 " + head->hash + " 1\n");
+  EXPECT_EQ(head_file(), "2 " + head->hash + " 1");
+  EXPECT_EQ(std::filesystem::file_size(dir() / "HEAD"), 128U) << "so that the next fits over it";
 
   const auto generations = ledger->generations();
   ASSERT_TRUE(generations);
