@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "deploy/plan/plan.hpp"
 
 namespace holdfast::deploy::plan {
@@ -13,7 +15,10 @@ Health advance(Health health, const proto::HealthRule& rule, bool success, std::
     return health;
   }
   health.successes = 0;
-  if (health.state == HealthState::starting && age < rule.start_period) return health;
+  // While it starts it is asked more often than `interval`: what fails then does not count before
+  // as many failures could have come at the declared pace.
+  const auto grace = std::max(rule.start_period, rule.interval * rule.unhealthy);
+  if (health.state == HealthState::starting && age < grace) return health;
   if (++health.failures >= rule.unhealthy) health.state = HealthState::unhealthy;
   return health;
 }

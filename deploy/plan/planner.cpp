@@ -133,6 +133,23 @@ void Planner::schedule_probes() {
   for (const auto& [service, id] : rollout().fresh) probe_due(service, id, rollout().target);
 }
 
+namespace {
+
+/// Until it is healthy it is asked more often, so that the gate opens soon: after a quarter of the
+/// time that it has been running.
+Milliseconds eager_interval(const proto::HealthRule& rule, const InstanceView& view) {
+  constexpr Milliseconds kShortest{10};
+  constexpr Milliseconds kShortestExec{100};  // each starts a process
+  constexpr Milliseconds kLongest{250};
+  const auto shortest =
+      std::holds_alternative<proto::ExecProbe>(rule.probe) ? kShortestExec : kShortest;
+  const auto running =
+      std::chrono::duration_cast<Milliseconds>(view.health.last_probe - view.seen.started_boot);
+  return std::min(rule.interval, std::clamp(running / 4, shortest, kLongest));
+}
+
+}  // namespace
+
 void Planner::probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation) {
   const auto* view = find(id);
   const auto* known = document(generation);
@@ -145,12 +162,12 @@ void Planner::probe_due(const ServiceName& service, const InstanceId& id, Genera
     if (const auto* probe = std::get_if<ProbeNow>(&action); probe != nullptr && probe->id == id)
       return;
   }
-  // Until it is healthy it is asked more often, so that the gate opens soon.
-  constexpr Milliseconds kEager{250};
   constexpr Milliseconds kMostEarly{500};
   const auto& rule = *wanted->second.health;
   const bool healthy = view->health.state == HealthState::healthy;
-  const auto interval = healthy ? rule.interval : std::min(rule.interval, kEager);
+  const auto interval = healthy || view->health.state == HealthState::unhealthy
+                            ? rule.interval
+                            : eager_interval(rule, *view);
   // Healthy ones go along with one that is due, so that probes gather and an idle agent wakes
   // seldom.
   const auto early = healthy ? std::min(rule.interval / 10, kMostEarly) : Milliseconds{0};
