@@ -288,12 +288,17 @@ bool Core::record(const plan::Decision& decision) {
 /// Records the decision, then starts its actions. True when something was done at once, so that
 /// another look is due.
 bool Core::settle(plan::Decision decision) {
-  // Thawing and probing leave nothing that a record would have to tell, so they do not wait for the
-  // disk: a rollback is under way while its record is written.
+  // Thawing and probing leave nothing that a record would have to tell, and the switch of a
+  // rollback was recorded as the wish for it: they do not wait for the disk. After a kill in
+  // between, the recorded rollback goes on, and switches again.
+  const bool going_back =
+      progress_.rollout && progress_.rollout->trigger == plan::Trigger::rollback &&
+      decision.progress.rollout && decision.progress.rollout->target == progress_.rollout->target;
   bool acted = false;
   std::erase_if(decision.actions, [&](const plan::Action& action) {
     const bool at_once = std::holds_alternative<plan::Thaw>(action) ||
-                         std::holds_alternative<plan::ProbeNow>(action);
+                         std::holds_alternative<plan::ProbeNow>(action) ||
+                         (going_back && std::holds_alternative<plan::Route>(action));
     if (at_once) acted = start(action) || acted;
     return at_once;
   });
