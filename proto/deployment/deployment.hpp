@@ -96,6 +96,16 @@ struct HealthRule {
 enum class Strategy : std::uint8_t { cutover, replace };
 enum class OnFailure : std::uint8_t { rollback, hold };
 
+/// When roll-outs may begin, in local time of a zone: on these days, from `begin` to `end`. A
+/// window that ends before it begins ends on the next day.
+struct UpdateWindow {
+  std::uint8_t days = 0x7F;  ///< bit 0: Monday; of the beginning
+  std::uint16_t begin = 0;   ///< minutes of the day
+  std::uint16_t end = 0;     ///< 1440: the end of the day
+  std::string zone = "UTC";  ///< as in /usr/share/zoneinfo
+  bool operator==(const UpdateWindow&) const = default;
+};
+
 struct UpdateRule {
   Strategy strategy =
       Strategy::cutover;  ///< resolved: what the document says, else by the rule of design.md 4
@@ -106,6 +116,7 @@ struct UpdateRule {
   Milliseconds drain{10'000};
   Milliseconds standby{900'000};
   OnFailure on_failure = OnFailure::rollback;
+  std::optional<UpdateWindow> window;
   bool operator==(const UpdateRule&) const = default;
 };
 

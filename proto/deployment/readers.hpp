@@ -47,6 +47,8 @@ void read_health(yaml::Fields& service, ServiceDraft& draft);
 void read_security(yaml::Fields& service, ServiceDraft& draft);
 /// After volumes and network are known: resolves the strategy (design.md 4).
 void read_update(yaml::Fields& service, ServiceDraft& draft);
+/// `window` of the mapping `update`.
+void read_window(yaml::Fields& update, UpdateRule& rule, json::Object& canon);
 
 /// Run hash and policy hash of what the document says (README.md of this folder lists the keys of
 /// each).

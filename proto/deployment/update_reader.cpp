@@ -10,8 +10,8 @@ namespace {
 
 using std::chrono::hours;
 
-constexpr std::array<std::string_view, 6> kUpdateKeys{"strategy", "deadline", "soak",
-                                                      "drain",    "standby",  "on_failure"};
+constexpr std::array<std::string_view, 7> kUpdateKeys{"strategy", "deadline",   "soak",  "drain",
+                                                      "standby",  "on_failure", "window"};
 constexpr std::array<std::string_view, 2> kStrategies{"cutover", "replace"};
 constexpr std::array<std::string_view, 2> kOnFailure{"rollback", "hold"};
 
@@ -85,6 +85,7 @@ void read_update(yaml::Fields& service, ServiceDraft& draft) {
   take(canon, "soak", fields.duration("soak", {Milliseconds{0}, hours{24}}), update.soak);
   take(canon, "drain", fields.duration("drain", {Milliseconds{0}, hours{1}}), update.drain);
   take(canon, "standby", fields.duration("standby", {Milliseconds{0}, hours{168}}), update.standby);
+  read_window(fields, update, canon);
   resolve(written, draft.service);
   if (written == Strategy::cutover) check_cutover(fields, draft.service);
   check_deadline(fields, draft.service);
