@@ -90,7 +90,9 @@ class Writer {
     row.bind(1, item.spec_digest.str())
         .bind(2, well_formed(item.actor))
         .bind(3, well_formed(item.reason));
-    return row.bind(4, milliseconds_of(item.since)).run();
+    row.bind(4, milliseconds_of(item.since)).bind(5, encode_evidence(item.evidence));
+    if (item.until) row.bind(6, milliseconds_of(*item.until));
+    return row.run();
   }
 
   db::Db& db_;

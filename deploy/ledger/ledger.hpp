@@ -59,6 +59,8 @@ struct Quarantine {
   std::string actor;
   std::string reason;
   WallTime since{};
+  std::map<std::string, std::string> evidence{};  ///< what proves it, by snake_case names
+  std::optional<WallTime> until{};                ///< none: until somebody releases it
 };
 
 /// What one step of the engine makes durable, in one transaction.

@@ -11,7 +11,8 @@
 namespace holdfast::deploy::ledger {
 namespace {
 
-constexpr std::array kMigrations{Migration{1, sql::up_0001, ""}};
+constexpr std::array kMigrations{Migration{1, sql::up_0001, ""},
+                                 Migration{2, sql::up_0002, sql::down_0002}};
 
 Status set_version(db::Db& db, std::int64_t version) {
   return db.exec(fmt::format("PRAGMA user_version = {}", version));

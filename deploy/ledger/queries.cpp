@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <boost/json.hpp>
 
+#include "common/base/text.hpp"
 #include "deploy/ledger/check.hpp"
 #include "deploy/ledger/sql_text.hpp"
+#include "proto/json/canonical.hpp"
+#include "proto/json/json.hpp"
 
 namespace holdfast::deploy::ledger {
 namespace {
@@ -92,8 +96,30 @@ Result<std::vector<Quarantine>> read_quarantine(db::Db& db) {
     HF_ASSIGN(const bool more, query.step());
     if (!more) return found;
     HF_ASSIGN(auto digest, digest_of(query.text(0)));
-    found.push_back({std::move(digest), query.text(1), query.text(2), time_of(query.integer(3))});
+    HF_ASSIGN(auto evidence, decode_evidence(query.text(4)));
+    std::optional<WallTime> until;
+    if (!query.is_null(5)) until = time_of(query.integer(5));
+    found.push_back({std::move(digest), query.text(1), query.text(2), time_of(query.integer(3)),
+                     std::move(evidence), until});
   }
+}
+
+std::string encode_evidence(const std::map<std::string, std::string>& evidence) {
+  proto::json::Object object;
+  for (const auto& [name, value] : evidence) object.set(well_formed(name), well_formed(value));
+  return object.str();
+}
+
+Result<std::map<std::string, std::string>> decode_evidence(std::string_view text) {
+  HF_ASSIGN(const auto value, proto::json::parse(text, Errc::ledger_corrupt));
+  std::map<std::string, std::string> evidence;
+  if (!value.is_object()) return Error{Errc::ledger_corrupt, "the evidence is not an object"};
+  for (const auto& member : value.get_object()) {
+    if (!member.value().is_string())
+      return Error{Errc::ledger_corrupt, "the evidence holds something else than texts"};
+    evidence.emplace(std::string{member.key()}, std::string{member.value().get_string()});
+  }
+  return evidence;
 }
 
 Result<Head> read_head(db::Db& db) {

@@ -22,6 +22,10 @@ namespace holdfast::deploy::ledger {
                                                  const std::filesystem::path& state_dir);
 [[nodiscard]] Result<std::optional<std::string>> read_progress(db::Db& db);
 
+/// JSON object of texts, and back. Errors: ledger_corrupt.
+[[nodiscard]] std::string encode_evidence(const std::map<std::string, std::string>& evidence);
+[[nodiscard]] Result<std::map<std::string, std::string>> decode_evidence(std::string_view text);
+
 /// The reading half of `Base` (Reader or Ledger) over one connection.
 template <class Base>
 class ReadSide : public Base {

@@ -140,7 +140,7 @@ TEST_F(LedgerTest, UsesTheDurableSettings) {
   ASSERT_TRUE(other);
   EXPECT_EQ(*other->text("PRAGMA journal_mode"), "wal");
   EXPECT_EQ(*other->integer("PRAGMA page_size"), 4096);
-  EXPECT_EQ(*other->integer("PRAGMA user_version"), 1);
+  EXPECT_EQ(*other->integer("PRAGMA user_version"), 2);
   EXPECT_EQ(*other->integer("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type "
                             "= 'table' AND NOT strict "
                             "AND name NOT LIKE 'sqlite_%'"),
