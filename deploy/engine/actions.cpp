@@ -223,7 +223,11 @@ void Core::start_probe(const plan::ProbeNow& probe) {
                     ran ? fmt::format("exec {} → exit code {}", exec->command.front(), ran->code)
                         : ran.error().what();
               } else {
-                outcome.detail = "READY=1 has not been received";
+                const auto said = ports_.control.notified(id).value_or(runtime::Notified{});
+                auto verdict = runtime::judge(said, rule, ports_.clock.boot());
+                outcome.verdict =
+                    verdict.healthy ? probe::Verdict::success : probe::Verdict::failure;
+                outcome.detail = std::move(verdict.detail);
               }
               return [this, id, rule, starts, outcome] {
                 const auto found = health_.find(id);

@@ -9,6 +9,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/process.hpp"
+#include "deploy/runtime/notified.hpp"
 #include "deploy/runtime/root_path.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -82,6 +83,11 @@ Result<std::vector<std::string>> merged_env(const proto::Service& service,
     if (has_nul(name) || has_nul(value))
       return Error{Errc::runtime, fmt::format("env {} contains a NUL byte", printable(name))};
     set_variable(env, name, value);
+  }
+  if (is_notified(service)) {
+    set_variable(env, "NOTIFY_SOCKET", "/run/notify/notify.sock");
+    set_variable(env, "WATCHDOG_USEC",
+                 std::to_string(std::chrono::microseconds{watchdog_time(*service.health)}.count()));
   }
   if (!has_variable(env, "PATH=")) env.emplace_back(os::kChildPath);
   if (!has_variable(env, "HOME=")) set_variable(env, "HOME", user.home.empty() ? "/" : user.home);

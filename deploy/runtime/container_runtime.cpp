@@ -47,7 +47,9 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
                            .refused = {paths.state_dir.string(), paths.run_dir.string(),
                                        "/etc/holdfast"}},
             .clock = clock,
-            .attachments = attachments};
+            .attachments = attachments,
+            .notify = std::make_shared<NotifyListener>(paths, clock)};
+  host.notify->adopt();
   return std::unique_ptr<ContainerRuntime>{
       new ContainerRuntime{std::move(host), options.log_max_size, std::move(conmon)}};
 }
@@ -132,6 +134,7 @@ Status ContainerRuntime::freeze(const InstanceId& id) {
 
 Status ContainerRuntime::thaw(const InstanceId& id) {
   HF_TRY(check_id(id));
+  host_.notify->thawed(id);
   auto done = host_.cgroups.thaw(host_.group(id));
   if (!done) return std::move(done).error().in("thaw instance " + id.str());
   return done;
@@ -176,6 +179,10 @@ Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
     if (!done && first) first = std::move(done).error().in("rewrite hosts of " + instance.id.str());
   }
   return first;
+}
+
+std::optional<Notified> ContainerRuntime::notified(const InstanceId& id) {
+  return host_.notify->state(id);
 }
 
 void ContainerRuntime::arm(const InstanceId& id) {

@@ -52,6 +52,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   Status thaw(const InstanceId& id) override;
   Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
                           Milliseconds timeout, const std::stop_token& stop) override;
+  std::optional<Notified> notified(const InstanceId& id) override;
   Status set_hosts(const HostsTable& hosts) override;
   void watch_exits(std::function<void(const InstanceId&)> on_exit) override;
 

@@ -39,6 +39,7 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
 Status make_places(const Host& host, const InstanceSpec& spec) {
   HF_TRY(os::make_directories(host.paths.bundle(spec.id) / "etc"));
   HF_TRY(os::make_directories(host.paths.mount(spec.id)));
+  if (is_notified(spec.wanted)) HF_TRY(host.notify->listen(spec.id));
   return os::make_directories(host.paths.log(spec.service, spec.id).parent_path());
 }
 

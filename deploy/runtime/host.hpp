@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 /// \file
 /// What every step in the life of an instance works with.
 
@@ -8,6 +9,7 @@
 #include "deploy/network/attachments.hpp"
 #include "deploy/runtime/bundle.hpp"
 #include "deploy/runtime/cgroup.hpp"
+#include "deploy/runtime/notify_listener.hpp"
 #include "deploy/runtime/oci_runtime.hpp"
 #include "deploy/runtime/paths.hpp"
 #include "deploy/runtime/service_mounts.hpp"
@@ -24,6 +26,7 @@ struct Host {
   HostPathRule host_paths;
   const Clock& clock;
   network::Attachments& attachments;
+  std::shared_ptr<NotifyListener> notify;
 
   [[nodiscard]] std::string group(const plan::InstanceId& id) const {
     return group_parent + "/" + id.str();

@@ -17,6 +17,7 @@
 #include "common/base/strong.hpp"
 #include "deploy/image/images.hpp"
 #include "deploy/plan/model.hpp"
+#include "deploy/runtime/notified.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -85,6 +86,8 @@ class InstanceControl {
   /// Runs a command inside. Errors: timed_out, runtime.
   virtual Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
                                   Milliseconds timeout, const std::stop_token& stop) = 0;
+  /// What it said over its notify socket; none when it has none. Quick.
+  virtual std::optional<Notified> notified(const InstanceId& id) = 0;
   /// Rewrites /etc/hosts of every instance in place.
   virtual Status set_hosts(const HostsTable& hosts) = 0;
   /// Calls `on_exit` from a thread of its own soon (≤ 20 ms) after the process of any instance

@@ -13,7 +13,7 @@
 ///   runtime/                         state of the OCI runtime (--root)
 ///   exits/<id>                       exit code, written by conmon
 ///   instances/<id>/                  the bundle: config.json, run.json, pidfiles,
-///   etc/{hosts,hostname,resolv.conf}, ctl mnt/                             private mount
+///   etc/{hosts,hostname,resolv.conf}, ctl, notify/notify.sock, ready mnt/ private mount
 ///   mnt/<id>/rootfs, mnt/<id>/secrets, mnt/<id>/vol
 /// ```
 
@@ -47,6 +47,9 @@ struct Paths {
   [[nodiscard]] Path hosts(const plan::InstanceId& id) const {
     return bundle(id) / "etc" / "hosts";
   }
+  /// Bound into the container as /run/notify; exists only with `health.sd_notify`.
+  [[nodiscard]] Path notify(const plan::InstanceId& id) const { return bundle(id) / "notify"; }
+  [[nodiscard]] Path ready_mark(const plan::InstanceId& id) const { return bundle(id) / "ready"; }
   [[nodiscard]] Path mounts() const { return run_dir / "mnt"; }
   [[nodiscard]] Path mount(const plan::InstanceId& id) const { return mounts() / id.str(); }
   [[nodiscard]] Path rootfs(const plan::InstanceId& id) const { return mount(id) / "rootfs"; }

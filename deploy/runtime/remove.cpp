@@ -48,6 +48,7 @@ Status remove_instance(const Host& host, const plan::InstanceId& id) {
   step(host.attachments.detach(id.str()), "detach its network");
   remove_empty_log(host, id);
   step(os::remove_tree(host.paths.mount(id)), "remove its mount points");
+  host.notify->forget(id);
   step(os::remove_tree(host.paths.bundle(id)), "remove its bundle");
   // Last, and only when nothing else is left: while the record exists, the instance is seen and
   // removed again.

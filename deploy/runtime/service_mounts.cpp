@@ -15,6 +15,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "deploy/runtime/notified.hpp"
 #include "deploy/runtime/root_path.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -196,6 +197,12 @@ Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input)
     mounts.push_back({"/run/secrets",
                       "bind",
                       input.paths.secrets(input.id).string(),
+                      {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
+  // The directory, not the socket: an agent that comes back binds a new one in it.
+  if (is_notified(input.service))
+    mounts.push_back({"/run/notify",
+                      "bind",
+                      input.paths.notify(input.id).string(),
                       {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
   return mounts;
 }

@@ -71,6 +71,9 @@ class FakeRuntime final : public deploy::runtime::Instances,
                                            const std::stop_token&) override {
     return deploy::runtime::ExecResult{};
   }
+  std::optional<deploy::runtime::Notified> notified(const deploy::plan::InstanceId&) override {
+    return std::nullopt;
+  }
   Status set_hosts(const deploy::runtime::HostsTable&) override { return ok(); }
   void watch_exits(std::function<void(const deploy::plan::InstanceId&)>) override {}
 
