@@ -242,6 +242,18 @@ class Daemon {
   BootTime next_give_back_{};
 };
 
+/// A child that an agent was just starting when it was killed holds its lock until exec(2).
+Result<os::FileLock> lock_state(const std::filesystem::path& state_dir, const Clock& clock) {
+  constexpr Milliseconds kLongest{1'000};
+  constexpr Milliseconds kStep{20};
+  const auto deadline = clock.boot() + kLongest;
+  for (;;) {
+    auto lock = os::FileLock::acquire(state_dir / "lock");
+    if (lock || lock.error().code() != Errc::busy || clock.boot() >= deadline) return lock;
+    os::sleep_until(clock.boot() + kStep, {});
+  }
+}
+
 }  // namespace
 
 Result<proto::AgentConfig> load_config(const std::filesystem::path& file) {
@@ -258,7 +270,7 @@ Status run_daemon(const DaemonOptions& options, const Clock& clock, const Compos
   const auto& config = options.config;
   HF_TRY(os::make_directories(config.state_dir, 0700));
   HF_TRY(os::make_directories(config.run_dir, 0755));
-  auto lock = os::FileLock::acquire(config.state_dir / "lock");
+  auto lock = lock_state(config.state_dir, clock);
   if (!lock)
     return std::move(lock).error().hint(
         "stop the other agent (systemctl stop holdfastd), or give this one a state_dir, run_dir "
