@@ -125,6 +125,32 @@ Result<Answer<api::Accepted>> AgentClient::rollback(const api::RollbackRequest& 
       call({.method = "POST", .target = "/v1/rollback", .body = api::encode(request)}));
 }
 
+Result<Answer<api::HoldStatus>> AgentClient::hold(const api::HoldRequest& request) {
+  return answer<api::HoldStatus>(
+      call({.method = "POST", .target = "/v1/hold", .body = api::encode(request)}));
+}
+
+Result<Answer<api::Resumed>> AgentClient::resume(const api::ResumeRequest& request) {
+  return answer<api::Resumed>(
+      call({.method = "POST", .target = "/v1/resume", .body = api::encode(request)}));
+}
+
+Result<Answer<std::vector<api::QuarantineItem>>> AgentClient::quarantine() {
+  return answer<std::vector<api::QuarantineItem>>(call({.target = "/v1/quarantine"}));
+}
+
+Result<Answer<api::QuarantineItem>> AgentClient::quarantine_add(
+    const api::QuarantineRequest& request) {
+  return answer<api::QuarantineItem>(
+      call({.method = "POST", .target = "/v1/quarantine/add", .body = api::encode(request)}));
+}
+
+Result<Answer<api::QuarantineItem>> AgentClient::quarantine_release(
+    const api::ReleaseRequest& request) {
+  return answer<api::QuarantineItem>(
+      call({.method = "POST", .target = "/v1/quarantine/release", .body = api::encode(request)}));
+}
+
 Result<EventStream> AgentClient::events(std::uint64_t after, Follow follow) {
   HF_ASSIGN(auto opened, stream({.target = fmt::format("/v1/events?after={}{}", after,
                                                        follow == Follow::yes ? "&follow=1" : "")}));

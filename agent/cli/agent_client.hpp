@@ -66,6 +66,14 @@ class AgentClient {
   [[nodiscard]] Result<Answer<proto::api::Accepted>> apply(const proto::api::ApplyRequest& request);
   [[nodiscard]] Result<Answer<proto::api::Accepted>> rollback(
       const proto::api::RollbackRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::HoldStatus>> hold(const proto::api::HoldRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::Resumed>> resume(
+      const proto::api::ResumeRequest& request);
+  [[nodiscard]] Result<Answer<std::vector<proto::api::QuarantineItem>>> quarantine();
+  [[nodiscard]] Result<Answer<proto::api::QuarantineItem>> quarantine_add(
+      const proto::api::QuarantineRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::QuarantineItem>> quarantine_release(
+      const proto::api::ReleaseRequest& request);
   [[nodiscard]] Result<EventStream> events(std::uint64_t after, Follow follow);
   [[nodiscard]] Result<Answer<std::vector<proto::api::LedgerEntry>>> ledger_entries(
       std::uint64_t after, std::uint64_t limit);

@@ -64,7 +64,10 @@ ExitCode tell_end(const Context& context, const Ended& ended, Verb verb) {
   const auto exit =
       verb == Verb::apply ? exit_code_of_apply(outcome) : exit_code_of_rollback(outcome);
   print_outcome(context, outcome);
-  if (exit != ExitCode::done) {
+  if (outcome.result == "waiting") {
+    report(context,
+           outcome.error.value_or(api::ErrorBody{"E_HELD", "it waits", "holdfast status"}));
+  } else if (exit != ExitCode::done) {
     tell_failure(context, ended);
   } else if (!context.json()) {
     print(fmt::format("{} generation {} is {} ({})\n", mark(Mark::good, context.out),
@@ -121,7 +124,8 @@ ExitCode finish(const Context& context, const api::Accepted& accepted, const Wai
 }  // namespace
 
 ExitCode run_command(const Context& context, const ApplyOptions& options) {
-  if (options.dry_run) return run_command(context, PlanOptions{.file = options.file});
+  if (options.dry_run)
+    return run_command(context, PlanOptions{.file = options.file, .now = options.now});
   if (const auto span = parse_span(options.wait.timeout); !span)
     return report(context, span.error());
   const auto document = read_document(options.file);
@@ -133,7 +137,7 @@ ExitCode run_command(const Context& context, const ApplyOptions& options) {
     return ExitCode::rejected;
   }
   const auto accepted =
-      context.agent.apply({document->text, document->name, options.reason, false});
+      context.agent.apply({document->text, document->name, options.reason, false, options.now});
   if (!accepted) return refuse(context, accepted.error());
   return finish(context, accepted->value, options.wait, Verb::apply);
 }
@@ -158,7 +162,8 @@ ExitCode run_command(const Context& context, const PlanOptions& options) {
     HF_ASSIGN(const auto document, read_document(options.file));
     const auto checked = check_document(context, document);
     if (!checked.deployment) return Error{Errc::spec_parse, {}};
-    return context.agent.plan(api::ApplyRequest{document.text, document.name, {}, true});
+    return context.agent.plan(
+        api::ApplyRequest{document.text, document.name, {}, true, options.now});
   };
   const auto plan = ask();
   if (!plan)

@@ -12,6 +12,9 @@ namespace holdfast::agent::cli {
 [[nodiscard]] ExitCode run_command(const Context& context, const PlanOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const ApplyOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const RollbackOptions& options);
+[[nodiscard]] ExitCode run_command(const Context& context, const HoldOptions& options);
+[[nodiscard]] ExitCode run_command(const Context& context, const ResumeOptions& options);
+[[nodiscard]] ExitCode run_command(const Context& context, const QuarantineOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const HistoryOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const ShowOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const DiffOptions& options);

@@ -80,6 +80,7 @@ ExitCode exit_code_of(Errc code) noexcept {
 ExitCode exit_code_of_apply(const proto::api::Outcome& outcome) noexcept {
   if (outcome.result == "good" || outcome.result == "unchanged") return ExitCode::done;
   if (outcome.result == "rolled_back") return ExitCode::rolled_back;
+  if (outcome.result == "waiting") return ExitCode::held;
   return outcome.error ? exit_code_of_reason(*outcome.error) : ExitCode::error;
 }
 

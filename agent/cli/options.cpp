@@ -36,6 +36,9 @@ struct Everything {
   std::vector<std::uint64_t> plan_rollback;
   ApplyOptions apply;
   RollbackOptions rollback;
+  HoldOptions hold;
+  ResumeOptions resume;
+  QuarantineOptions quarantine;
   HistoryOptions history;
   ShowOptions show;
   DiffOptions diff;
@@ -65,6 +68,7 @@ class Tree {
     globals();
     look();
     change();
+    restrain();
     history();
     observe();
     files();
@@ -83,10 +87,12 @@ class Tree {
   void globals();
   void look();
   void change();
+  void restrain();
   void history();
   void observe();
   void ledger();
   void files();
+  static void end_options(CLI::App* sub, EndOptions& end);
   static void wait_options(CLI::App* sub, WaitOptions& wait);
 
   CLI::App app_;
@@ -154,6 +160,7 @@ void Tree::change() {
   apply->add_option("-m,--reason", given_.apply.reason, "Why; goes to the history")
       ->type_name("TEXT");
   apply->add_flag("--dry-run", given_.apply.dry_run, "Only show the plan");
+  apply->add_flag("--now", given_.apply.now, "Do not wait for update.window (a hold stays)");
   wait_options(apply, given_.apply.wait);
 
   auto* rollback =
@@ -169,6 +176,57 @@ void Tree::change() {
       ->type_name("TEXT");
   rollback->add_flag("--dry-run", given_.rollback.dry_run, "Only show the plan");
   wait_options(rollback, given_.rollback.wait);
+}
+
+void Tree::end_options(CLI::App* sub, EndOptions& end) {
+  auto* until = sub->add_option("--until", end.until, "Ends by itself then: 2026-12-01T09:00:00Z")
+                    ->type_name("TIME");
+  sub->add_option("--for", end.span, "Ends by itself after so long: 2h, 30m, 1d")
+      ->type_name("SPAN")
+      ->excludes(until);
+}
+
+void Tree::restrain() {
+  auto* hold = command("hold", "Stop changes; detection, restarts and rollback go on",
+                       "  holdfast hold --reason \"the shop is busy\" --for 2h\n"
+                       "  holdfast hold -m \"incident 4711\" --until 2026-12-01T09:00:00Z");
+  hold->add_option("-m,--reason", given_.hold.reason, "Why; goes to the history")
+      ->required()
+      ->type_name("TEXT");
+  end_options(hold, given_.hold.end);
+
+  command("resume", "End a hold; what waits for it begins",
+          "  holdfast resume\n  holdfast resume --reason \"incident 4711 is over\"")
+      ->add_option("-m,--reason", given_.resume.reason, "Why; goes to the history")
+      ->type_name("TEXT");
+
+  auto* quarantine = command("quarantine", "Documents that must not be applied again",
+                             "  holdfast quarantine list\n"
+                             "  holdfast quarantine add 42 --reason \"loses orders\" --for 2d\n"
+                             "  holdfast quarantine release 6fa1c0d2");
+  quarantine->require_subcommand(1);
+  quarantine->fallthrough();
+  auto& options = given_.quarantine;
+  const auto action = [&](const char* name, const char* text, QuarantineOptions::Action which) {
+    auto* sub = quarantine->add_subcommand(name, text);
+    sub->callback([&options, which] { options.action = which; });
+    return sub;
+  };
+  action("list", "What is quarantined, by whom, why, and what proves it",
+         QuarantineOptions::Action::list);
+  auto* add = action("add", "Never apply this document; a roll-out of it that waits is taken back",
+                     QuarantineOptions::Action::add);
+  auto* release = action("release", "Allow it again; nothing is applied by this",
+                         QuarantineOptions::Action::release);
+  for (auto* sub : {add, release})
+    sub->add_option("what", options.what, "Generation, or the first digits of a spec digest")
+        ->required()
+        ->type_name("GENERATION|DIGEST");
+  add->add_option("-m,--reason", options.reason, "Why; goes to the history")
+      ->required()
+      ->type_name("TEXT");
+  release->add_option("-m,--reason", options.reason, "Why; goes to the history")->type_name("TEXT");
+  end_options(add, options.end);
 }
 
 void Tree::history() {
@@ -285,6 +343,9 @@ CommandOptions Tree::chosen() {
   }
   if (is("apply")) return given_.apply;
   if (is("rollback")) return given_.rollback;
+  if (is("hold")) return given_.hold;
+  if (is("resume")) return given_.resume;
+  if (is("quarantine")) return given_.quarantine;
   if (is("history")) return given_.history;
   if (is("show")) return given_.show;
   if (is("diff")) return given_.diff;

@@ -28,6 +28,7 @@ struct StatusOptions {
 };
 struct PlanOptions {
   std::string file;
+  bool now = false;
   bool rollback = false;
   std::uint64_t to = 0;
   bool exit_code = false;  ///< 6 when there are changes
@@ -41,6 +42,7 @@ struct ApplyOptions {
   std::string file;
   std::string reason;
   bool dry_run = false;
+  bool now = false;
   WaitOptions wait;
 };
 struct RollbackOptions {
@@ -48,6 +50,24 @@ struct RollbackOptions {
   std::string reason;
   bool dry_run = false;
   WaitOptions wait;
+};
+/// When something ends by itself: at most one of the two.
+struct EndOptions {
+  std::string until;  ///< RFC 3339
+  std::string span;   ///< from now
+};
+struct HoldOptions {
+  std::string reason;
+  EndOptions end;
+};
+struct ResumeOptions {
+  std::string reason;
+};
+struct QuarantineOptions {
+  enum class Action : std::uint8_t { list, add, release } action = Action::list;
+  std::string what;
+  std::string reason;
+  EndOptions end;
 };
 struct HistoryOptions {
   std::uint64_t limit = 0;  ///< 0: all
@@ -96,10 +116,10 @@ struct CompleteOptions {
 };
 
 using CommandOptions =
-    std::variant<StatusOptions, PlanOptions, ApplyOptions, RollbackOptions, HistoryOptions,
-                 ShowOptions, DiffOptions, DriftOptions, LogsOptions, EventsOptions, LedgerOptions,
-                 DoctorOptions, SchemaOptions, LintOptions, VersionOptions, CompletionOptions,
-                 CompleteOptions>;
+    std::variant<StatusOptions, PlanOptions, ApplyOptions, RollbackOptions, HoldOptions,
+                 ResumeOptions, QuarantineOptions, HistoryOptions, ShowOptions, DiffOptions,
+                 DriftOptions, LogsOptions, EventsOptions, LedgerOptions, DoctorOptions,
+                 SchemaOptions, LintOptions, VersionOptions, CompletionOptions, CompleteOptions>;
 
 struct Invocation {
   Globals globals;

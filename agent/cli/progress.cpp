@@ -43,6 +43,8 @@ std::pair<std::string, Mark> words_of(std::string_view kind) {
   if (kind == "rollback_started") return {"going back", Mark::warn};
   if (kind == "rolled_back") return {"rolled back", Mark::warn};
   if (kind == "quarantined") return {"quarantined", Mark::warn};
+  if (kind == "held") return {"held", Mark::warn};
+  if (kind == "resumed") return {"resumed", Mark::good};
   if (kind == "superseded") return {"superseded", Mark::warn};
   if (kind == "instance_exited") return {"exited", Mark::bad};
   if (kind == "restarted") return {"restarted", Mark::warn};

@@ -45,6 +45,28 @@ std::string rollback_text(const api::RollbackReadiness& rollback) {
                      printable(rollback.reason));
 }
 
+std::string hold_text(const api::HoldStatus& hold, WallTime now) {
+  return fmt::format("by {} {}{}: {}", printable(hold.actor), ago(hold.since, now),
+                     hold.until.empty() ? "" : ", until " + printable(hold.until),
+                     printable(hold.reason));
+}
+
+std::string quarantined_text(const api::QuarantineItem& item) {
+  return fmt::format("{} declares {}, by {}{}: {}", printable(item.source),
+                     short_digest(item.spec_digest), printable(item.actor),
+                     item.until.empty() ? "" : ", until " + printable(item.until),
+                     printable(shorten_digests(item.reason)));
+}
+
+std::string next_of(const api::Status& status) {
+  if (status.state == "empty") return "\nnext: holdfast apply FILE\n";
+  if (status.state != "held") return {};
+  if (status.hold) return "\nnext: holdfast resume\n";
+  return fmt::format("\nnext: change {}, or: holdfast quarantine release {}\n",
+                     printable(status.quarantined ? status.quarantined->source : "the document"),
+                     status.quarantined ? short_digest(status.quarantined->spec_digest) : "");
+}
+
 std::string summary(const api::Status& status, const Look& look, WallTime now) {
   std::string out;
   if (!status.deployment.empty())
@@ -60,6 +82,8 @@ std::string summary(const api::Status& status, const Look& look, WallTime now) {
     if (!rollout.waiting_for.empty()) text += ": " + printable(rollout.waiting_for);
     out += row("Roll-out", text, look);
   }
+  if (status.hold) out += row("Hold", hold_text(*status.hold, now), look);
+  if (status.quarantined) out += row("Quarantine", quarantined_text(*status.quarantined), look);
   out += row("Rollback", rollback_text(status.rollback), look);
   return out + row("Agent",
                    fmt::format("{}, up {}", printable(status.agent_version),
@@ -112,8 +136,7 @@ std::string status_view(const api::Status& status, const Look& look, WallTime no
     if (bad) out += fmt::format("  next: holdfast logs {}\n", printable(service.name));
   }
   if (!status.drift.empty()) out += "\n" + drift_view(status.drift, look, now);
-  if (status.state == "empty") out += "\nnext: holdfast apply FILE\n";
-  return out;
+  return out + next_of(status);
 }
 
 std::string service_view(const api::Status& status, const api::ServiceStatus& service,

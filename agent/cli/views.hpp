@@ -21,6 +21,8 @@ namespace holdfast::agent::cli {
                                        WallTime now);
 [[nodiscard]] std::string drift_view(const std::vector<proto::api::DriftItem>& drift,
                                      const Look& look, WallTime now);
+[[nodiscard]] std::string quarantine_view(const std::vector<proto::api::QuarantineItem>& items,
+                                          const Look& look, WallTime now);
 [[nodiscard]] std::string history_view(const std::vector<proto::api::HistoryItem>& items,
                                        const Look& look, WallTime now);
 [[nodiscard]] std::string generation_view(const proto::api::GenerationRecord& record,

@@ -125,6 +125,13 @@ Waiter::MaybeEnd Waiter::check_records() {
 
 std::optional<api::Outcome> end_from_records(std::uint64_t generation, const api::Status& status,
                                              const std::vector<api::HistoryItem>& history) {
+  if (status.rollout && status.rollout->phase == "waiting" &&
+      status.rollout->generation == generation)
+    return api::Outcome{generation, "waiting", 0, status.services,
+                        api::ErrorBody{"E_HELD",
+                                       fmt::format("generation {} is accepted, but it waits: {}",
+                                                   generation, status.rollout->waiting_for),
+                                       "holdfast status"}};
   if (status.rollout) return std::nullopt;
   const auto item = std::find_if(history.begin(), history.end(),
                                  [&](const auto& each) { return each.generation == generation; });

@@ -47,6 +47,11 @@ class Api {
   void plan(const Call& call);
   void apply(const Call& call);
   void rollback(const Call& call);
+  void hold(const Call& call);
+  void resume(const Call& call);
+  void quarantine(const Call& call);
+  void quarantine_add(const Call& call);
+  void quarantine_release(const Call& call);
   void events(const Call& call);
   void ledger_entries(const Call& call);
   void ledger_head(const Call& call);

@@ -29,6 +29,11 @@ Result<api::ApplyRequest> apply_request(const std::string& body) {
   return request;
 }
 
+template <class T>
+unsigned done_status(const T&) {
+  return 200;
+}
+
 }  // namespace
 
 void Api::plan(const Call& call) {
@@ -60,6 +65,34 @@ void Api::rollback(const Call& call) {
             request->to, log::field(request->reason));
   parts_.engine.rollback(std::move(request).value(), call.actor(),
                          answer_with<api::Accepted>(call.exchange, accepted_status));
+}
+
+void Api::hold(const Call& call) {
+  auto request = api::decode<api::HoldRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  parts_.engine.hold(std::move(request).value(), call.actor(),
+                     answer_with<api::HoldStatus>(call.exchange, done_status));
+}
+
+void Api::resume(const Call& call) {
+  auto request = api::decode<api::ResumeRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  parts_.engine.resume(std::move(request).value(), call.actor(),
+                       answer_with<api::Resumed>(call.exchange, done_status));
+}
+
+void Api::quarantine_add(const Call& call) {
+  auto request = api::decode<api::QuarantineRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  parts_.engine.quarantine(std::move(request).value(), call.actor(),
+                           answer_with<api::QuarantineItem>(call.exchange, done_status));
+}
+
+void Api::quarantine_release(const Call& call) {
+  auto request = api::decode<api::ReleaseRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  parts_.engine.release(std::move(request).value(), call.actor(),
+                        answer_with<api::QuarantineItem>(call.exchange, done_status));
 }
 
 }  // namespace holdfast::agent::daemon

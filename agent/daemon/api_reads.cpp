@@ -71,6 +71,10 @@ void Api::status(const Call& call) { call.json(api::encode(parts_.engine.snapsho
 
 void Api::history(const Call& call) { call.json(api::encode(parts_.engine.snapshot()->history)); }
 
+void Api::quarantine(const Call& call) {
+  call.json(api::encode(parts_.engine.snapshot()->quarantine));
+}
+
 void Api::drift(const Call& call) {
   call.json(api::encode(parts_.engine.snapshot()->status.drift));
 }

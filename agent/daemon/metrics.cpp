@@ -37,7 +37,8 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
     page.sample(1,
                 {{"deployment", status.deployment}, {"digest", short_digest(status.spec_digest)}});
   page.gauge("holdfast_deployment_state", "State of the deployment.")
-      .one_of("state", {"empty", "converged", "rolling", "reverting", "held", "degraded"},
+      .one_of("state",
+              {"empty", "converged", "rolling", "reverting", "waiting", "held", "degraded"},
               status.state);
   page.gauge("holdfast_generation_current", "Generation the host converges to; 0 before the first.")
       .sample(number(status.generation));
@@ -48,7 +49,16 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
              "Generations that can be made current again at once, without the network.")
       .sample(number(figures.rollback_ready_generations));
   page.gauge("holdfast_held", "Whether an operator's stop is in force.")
-      .sample(status.state == "held");
+      .sample(status.hold.has_value());
+  page.gauge("holdfast_hold_since_timestamp_seconds",
+             "Since when an operator's stop is in force; 0 without one.")
+      .sample(status.hold ? seconds_of(status.hold->since) : 0);
+  page.gauge("holdfast_hold_until_timestamp_seconds",
+             "When an operator's stop ends by itself; 0: it does not, or there is none.")
+      .sample(status.hold ? seconds_of(status.hold->until) : 0);
+  page.gauge("holdfast_source_quarantined",
+             "Whether what the source declares is quarantined and so does not run.")
+      .sample(status.quarantined.has_value());
   page.gauge("holdfast_quarantined_documents",
              "Documents that were rolled back from and are not applied again.")
       .sample(number(figures.quarantined));
@@ -61,6 +71,8 @@ void add_rollouts(MetricsPage& page, const Snapshot& snapshot) {
   const auto& figures = snapshot.figures;
   page.gauge("holdfast_rollout_in_progress", "Whether a roll-out is under way.")
       .sample(snapshot.status.rollout.has_value());
+  page.gauge("holdfast_rollout_waiting", "What an accepted roll-out waits for.")
+      .samples("for", figures.waiting);
   page.counter("holdfast_rollouts_total", "Roll-outs by result.")
       .samples("result", figures.rollouts);
   page.histogram("holdfast_rollout_phase_duration_seconds", "Time of one phase of a roll-out.");

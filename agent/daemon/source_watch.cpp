@@ -43,7 +43,9 @@ class SourceWatchImpl final : public SourceWatch {
   }
 
   bool tick() override {
-    if (waiting_ && !parts_.engine.snapshot()->status.rollout) {
+    // A roll-out that only waits for its window or the end of a hold gives way to a newer document.
+    const auto& rollout = parts_.engine.snapshot()->status.rollout;
+    if (waiting_ && (!rollout || rollout->phase == "waiting")) {
       log::info("event=source_changed source={} sha256={}", log::field(source_.path().string()),
                 seen_->sha256.substr(0, 12));
       parts_.engine.source_changed(seen_->text, source_.path().string());

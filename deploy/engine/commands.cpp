@@ -62,6 +62,22 @@ Result<proto::Deployment> Core::admit(const proto::api::ApplyRequest& request) {
             "one deployment per agent: keep the name, or give the other one an agent with its own "
             "`instance`");
   }
+  HF_TRY(check_policy(wanted));
+  HF_TRY(learn_zones(wanted));
+  if (const auto row = quarantine_.find(wanted.spec_digest); row != quarantine_.end()) {
+    const auto& why = row->second;
+    return Error{Errc::quarantined, fmt::format("this document ({}) is quarantined by {}{}{}",
+                                                wanted.spec_digest.short_hex(), why.actor,
+                                                why.until ? " until " + to_rfc3339(*why.until) : "",
+                                                why.reason.empty() ? "" : ": " + why.reason)}
+        .hint(fmt::format("apply a changed document, or allow this one again: holdfast quarantine "
+                          "release {}",
+                          wanted.spec_digest.short_hex()));
+  }
+  return wanted;
+}
+
+Status Core::check_policy(const proto::Deployment& wanted) const {
   for (const auto& [key, value] : wanted.targets) {
     const auto label = options_.config.labels.find(key);
     if (label == options_.config.labels.end() || label->second != value)
@@ -81,13 +97,7 @@ Result<proto::Deployment> Core::admit(const proto::api::ApplyRequest& request) {
             .hint("name a version tag beside the digest");
     }
   }
-  if (quarantine_.contains(wanted.spec_digest)) {
-    return Error{Errc::quarantined,
-                 fmt::format("this document ({}) was rolled back from and is quarantined",
-                             wanted.spec_digest.short_hex())}
-        .hint("apply a changed document; `holdfast history` shows why it went back");
-  }
-  return wanted;
+  return ok();
 }
 
 Status Core::reserve_for(const proto::Deployment* next) {
@@ -98,6 +108,36 @@ Status Core::reserve_for(const proto::Deployment* next) {
   }
   if (next != nullptr) ports.merge(plan::published_ports(*next));
   return ports_.publisher.reserve(ports);
+}
+
+/// What an apply means while another roll-out is under way; nothing when it is a change of its own.
+std::optional<Result<proto::api::Accepted>> Core::apply_to_rollout(
+    const proto::api::ApplyRequest& request, const proto::Deployment& wanted, const Actor& actor) {
+  if (!progress_.rollout) return std::nullopt;
+  const auto& rollout = *progress_.rollout;
+  const auto* target = generation(rollout.target);
+  if (target == nullptr || target->spec_digest != wanted.spec_digest) {
+    if (plan::is_waiting(progress_)) return std::nullopt;
+    return Error{Errc::busy, fmt::format("generation {} is being rolled out ({})",
+                                         rollout.target.value(), plan::to_string(rollout.phase))}
+        .hint("wait for it (`holdfast status --watch`) or go back (`holdfast rollback`)");
+  }
+  const proto::api::Accepted accepted{rollout.target.value(), wanted.spec_digest.str(), true,
+                                      events_.last()};
+  if (request.now && !rollout.now && !plan::has_begun(progress_)) {
+    auto next = progress_;
+    next.rollout->now = true;
+    auto note = entry(proto::EntryKind::accepted, actor, request.reason, rollout.target);
+    note.detail["now"] = "yes";
+    ledger::Batch batch;
+    batch.entries.push_back(std::move(note));
+    batch.progress = plan::encode_progress(next);
+    if (auto done = commit(std::move(batch)); !done) return std::move(done).error();
+    progress_ = std::move(next);
+    changed_ = true;
+  }
+  if (plan::is_waiting(progress_) && plan::waits_for(progress_, observed_)) announce_wait();
+  return accepted;
 }
 
 Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request,
@@ -113,19 +153,15 @@ Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request
   proto::Deployment& wanted = *admitted;
   proto::api::Accepted accepted{progress_.current.value(), wanted.spec_digest.str(), true,
                                 events_.last()};
-  const auto* current = generation(progress_.current);
+  if (auto answered = apply_to_rollout(request, wanted, actor)) return *std::move(answered);
+  const auto* current = generation(plan::in_force(progress_));
   if (current != nullptr && current->spec_digest == wanted.spec_digest) {
-    accepted.changed = progress_.rollout.has_value();
-    if (!accepted.changed)
-      HF_TRY(commit({.entries = {entry(proto::EntryKind::apply_unchanged, actor, request.reason,
-                                       current->id)}}));
+    accepted.generation = current->id.value();
+    accepted.changed = false;
+    if (plan::is_waiting(progress_)) HF_TRY(withdraw_rollout(actor, "what runs was applied again"));
+    HF_TRY(commit({.entries = {entry(proto::EntryKind::apply_unchanged, actor, request.reason,
+                                     current->id)}}));
     return accepted;
-  }
-  if (progress_.rollout) {
-    return Error{Errc::busy, fmt::format("generation {} is being rolled out ({})",
-                                         progress_.rollout->target.value(),
-                                         plan::to_string(progress_.rollout->phase))}
-        .hint("wait for it (`holdfast status --watch`) or go back (`holdfast rollback`)");
   }
   if (auto reserved = reserve_for(&wanted); !reserved) {
     count(reserved.error());
@@ -135,12 +171,16 @@ Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request
         .hint("free the port or publish another one");
   }
   const GenerationId id{generations_.empty() ? 1 : generations_.front().id.value() + 1};
-  const auto next =
-      plan::begin_rollout(progress_, id, trigger, actor, request.reason, ports_.clock.boot());
+  auto next = plan::begin_rollout(plan::withdraw(progress_), id, trigger, actor, request.reason,
+                                  ports_.clock.boot());
+  next.rollout->now = request.now;
+  if (trigger != plan::Trigger::source) next.source.reset();
   auto note = entry(proto::EntryKind::accepted, actor, request.reason, {});
   note.generation = id.value();
   note.spec_digest = wanted.spec_digest;
   ledger::Batch batch;
+  withdraw_into(batch, actor, fmt::format("by generation {} before it began", id.value()));
+  if (request.now) note.detail["now"] = "yes";
   batch.entries.push_back(std::move(note));
   batch.generation = ledger::NewGeneration{id,    wanted.spec_digest, request.document,
                                            actor, request.reason,     ports_.clock.wall()};
@@ -160,13 +200,14 @@ Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request
 Result<plan::GenerationId> Core::rollback_target(std::uint64_t wanted) {
   for (const auto& row : generations_) {
     if (wanted != 0 && row.id.value() != wanted) continue;
+    const auto current = plan::in_force(progress_);
     if (wanted == 0 &&
-        (row.id >= progress_.current || !row.ever_good || quarantine_.contains(row.spec_digest)))
+        (row.id >= current || !row.ever_good || quarantine_.contains(row.spec_digest)))
       continue;
     if (!row.ever_good)
       return Error{Errc::not_found, fmt::format("generation {} was never good", wanted)}.hint(
           "`holdfast history` lists the good ones");
-    if (row.id == progress_.current)
+    if (row.id == current)
       return Error{Errc::conflict, fmt::format("generation {} is current already", wanted)};
     return row.id;
   }
@@ -195,7 +236,8 @@ Status Core::check_local(GenerationId id) {
 Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& request,
                                             const Actor& actor) {
   const auto since = events_.last();
-  if (progress_.rollout && progress_.rollout->trigger != plan::Trigger::rollback &&
+  const bool waiting = plan::is_waiting(progress_);
+  if (!waiting && progress_.rollout && progress_.rollout->trigger != plan::Trigger::rollback &&
       request.to == 0) {
     if (progress_.rollout->from.value() == 0)
       return Error{Errc::not_found, "this is the first roll-out: there is nothing to go back to"}
@@ -215,7 +257,7 @@ Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& r
     changed_ = true;
     return proto::api::Accepted{progress_.rollout->from.value(), {}, true, since};
   }
-  if (progress_.rollout)
+  if (progress_.rollout && !waiting)
     return Error{Errc::busy, fmt::format("generation {} is being rolled out",
                                          progress_.rollout->target.value())}
         .hint("wait for it (`holdfast status --watch`)");
@@ -223,14 +265,21 @@ Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& r
   HF_TRY(check_local(target));
   const auto known = document(target);
   HF_TRY(reserve_for(known.get()));
-  const auto next = plan::begin_rollout(progress_, target, plan::Trigger::rollback, actor,
-                                        request.reason, ports_.clock.boot());
+  const auto next = plan::begin_rollout(plan::withdraw(progress_), target, plan::Trigger::rollback,
+                                        actor, request.reason, ports_.clock.boot());
   ledger::Batch batch;
+  withdraw_into(batch, actor, "a rollback came before it began");
   batch.entries.push_back(entry(proto::EntryKind::rollback_started, actor, request.reason, target));
-  if (const auto* from = generation(progress_.current)) {
-    batch.quarantine.push_back({from->spec_digest, actor, request.reason, ports_.clock.wall()});
+  if (const auto* from = generation(plan::in_force(progress_))) {
+    ledger::Quarantine made{from->spec_digest,
+                            actor,
+                            request.reason,
+                            ports_.clock.wall(),
+                            {{"rolled_back_to", std::to_string(target.value())}},
+                            {}};
+    batch.quarantine.push_back(made);
     batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, request.reason, from->id));
-    quarantine_.insert(from->spec_digest);
+    quarantine_.insert_or_assign(from->spec_digest, std::move(made));
   }
   const auto* row = generation(target);
   const auto digest = row->spec_digest;
@@ -250,8 +299,8 @@ Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& r
 Result<proto::api::PlanReport> Core::plan_apply(const proto::api::ApplyRequest& request) {
   HF_ASSIGN(const auto wanted, admit(request));
   proto::api::PlanReport report;
-  const auto current = document(progress_.current);
-  report.from = progress_.current.value();
+  const auto current = document(plan::in_force(progress_));
+  report.from = plan::in_force(progress_).value();
   report.spec_digest = wanted.spec_digest.str();
   report.changes = !current || current->spec_digest != wanted.spec_digest;
   report.to = report.changes ? (generations_.empty() ? 1 : generations_.front().id.value() + 1)
@@ -265,9 +314,14 @@ Result<proto::api::PlanReport> Core::plan_apply(const proto::api::ApplyRequest& 
   report.images_to_pull.erase(
       std::unique(report.images_to_pull.begin(), report.images_to_pull.end()),
       report.images_to_pull.end());
-  if (progress_.rollout)
+  if (plan::is_waiting(progress_)) {
+    report.warnings.push_back(fmt::format("takes the place of generation {}, which waits",
+                                          progress_.rollout->target.value()));
+  } else if (progress_.rollout) {
     report.warnings.push_back(
         fmt::format("generation {} is being rolled out", progress_.rollout->target.value()));
+  }
+  if (report.changes) warn_of_waits(request, wanted, report.warnings);
   return report;
 }
 
@@ -275,9 +329,9 @@ Result<proto::api::PlanReport> Core::plan_rollback(const proto::api::RollbackReq
   HF_ASSIGN(const auto target, rollback_target(request.to));
   HF_TRY(check_local(target));
   const auto known = document(target);
-  const auto current = document(progress_.current);
+  const auto current = document(plan::in_force(progress_));
   proto::api::PlanReport report;
-  report.from = progress_.current.value();
+  report.from = plan::in_force(progress_).value();
   report.to = target.value();
   report.spec_digest = known->spec_digest.str();
   report.changes = true;
@@ -298,9 +352,11 @@ void Core::source_changed(const std::string& document, const std::string& source
     // an operator's `apply`.
     const auto last = std::find_if(generations_.begin(), generations_.end(),
                                    [&](const auto& row) { return row.actor == actor; });
+    offer(parsed->spec_digest, source);
     if (last != generations_.end() && last->spec_digest == parsed->spec_digest) return;
   }
-  auto accepted = apply({document, source, "changed source", false}, actor, plan::Trigger::source);
+  auto accepted =
+      apply({document, source, "changed source", false, false}, actor, plan::Trigger::source);
   if (accepted) return;
   log::error("event=source_refused source={} error={}", log::field(source),
              log::field(accepted.error().to_string()));

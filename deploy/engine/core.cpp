@@ -16,8 +16,10 @@ Core::Core(Ports ports, Engine::Options options, Jobs& jobs)
   for (const auto* result : {"good", "failed", "rolled_back", "superseded"})
     figures_.rollouts[result] = 0;
   for (const auto* trigger : {"operator", "automatic"}) figures_.rollbacks[trigger] = 0;
+  for (const auto* cause : {"hold", "window"}) figures_.waiting[cause] = 0;
   for (const auto* result : {"success", "error"}) figures_.pulls[result] = 0;
-  for (const auto* phase : {"staging", "starting", "checking", "switching", "soaking", "reverting"})
+  for (const auto* phase :
+       {"staging", "starting", "checking", "switching", "soaking", "reverting", "waiting"})
     figures_.phase_seconds.try_emplace(
         phase, Histogram{{.005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}});
   for (std::size_t i = 0; i < kErrcCount; ++i)
@@ -27,7 +29,7 @@ Core::Core(Ports ports, Engine::Options options, Jobs& jobs)
 Status Core::load() {
   HF_ASSIGN(generations_, ports_.ledger.generations());
   HF_ASSIGN(const auto quarantined, ports_.ledger.quarantine());
-  for (const auto& row : quarantined) quarantine_.insert(row.spec_digest);
+  for (const auto& row : quarantined) quarantine_.insert_or_assign(row.spec_digest, row);
   HF_ASSIGN(const auto text, ports_.ledger.progress());
   if (text) {
     HF_ASSIGN(progress_, plan::decode_progress(*text, ports_.clock.boot()));
@@ -68,7 +70,7 @@ BootTime Core::turn(bool fresh) {
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     observe(fresh || pass > 0);
     auto decision = plan::decide(progress_, observed_, settings(), ports_.clock.boot());
-    wake = std::min(decision.wake_at.value_or(next_resync_), next_resync_);
+    wake = expire_quarantine(std::min(decision.wake_at.value_or(next_resync_), next_resync_));
     const bool again = settle(std::move(decision));
     acted = acted || again;
     if (!again && wake > ports_.clock.boot()) break;
@@ -101,6 +103,10 @@ Core::Document Core::document(GenerationId id) {
                log::field(parsed.error().to_string()));
     return nullptr;
   }
+  // A zone file that is gone since leaves the window shut, and the status says so.
+  if (auto learnt = learn_zones(*parsed); !learnt)
+    log::warn("event=zone_unknown generation={} error={}", id.value(),
+              log::field(learnt.error().to_string()));
   return documents_[id] = std::make_shared<const proto::Deployment>(std::move(parsed).value());
 }
 
@@ -111,6 +117,7 @@ const ledger::Generation* Core::generation(GenerationId id) const {
 }
 
 void Core::observe(bool fresh) {
+  observed_.wall = ports_.clock.wall();
   observed_.documents.clear();
   for (const auto id :
        {progress_.current, progress_.rollout ? progress_.rollout->from : GenerationId{}}) {
@@ -230,12 +237,24 @@ void Core::publish(const proto::Entry& entry) {
             log::field(entry.reason));
 }
 
+std::map<std::string, std::string> Core::evidence_of(const plan::Failure& failure) const {
+  auto evidence = failure.evidence;
+  evidence["error"] = std::string{code(failure.code)};
+  if (!failure.service.empty()) evidence["service"] = failure.service;
+  if (options_.log_tail && evidence.contains("instance")) {
+    const auto lines = options_.log_tail(plan::InstanceId{evidence.at("instance")}, 5);
+    if (!lines.empty()) evidence["log_tail"] = fmt::format("{}", fmt::join(lines, "\n"));
+  }
+  return evidence;
+}
+
 bool Core::record(const plan::Decision& decision) {
   ledger::Batch batch;
   const auto actor =
       decision.progress.rollout ? decision.progress.rollout->actor : std::string{"agent"};
   for (const auto& note : decision.notes) {
-    auto made = entry(note.kind, actor, note.reason, note.generation);
+    auto made = entry(note.kind, note.kind == proto::EntryKind::resumed ? "agent" : actor,
+                      note.reason, note.generation);
     made.service = note.service;
     made.detail = note.detail;
     if (note.kind == proto::EntryKind::phase) {
@@ -272,9 +291,12 @@ bool Core::record(const plan::Decision& decision) {
       const auto reason = decision.finished && decision.finished->failure
                               ? decision.finished->failure->what
                               : std::string{};
-      batch.quarantine.push_back({row->spec_digest, actor, reason, ports_.clock.wall()});
+      ledger::Quarantine made{row->spec_digest, actor, reason, ports_.clock.wall(), {}, {}};
+      if (decision.finished && decision.finished->failure)
+        made.evidence = evidence_of(*decision.finished->failure);
+      batch.quarantine.push_back(made);
       batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, reason, row->id));
-      quarantine_.insert(row->spec_digest);
+      quarantine_.insert_or_assign(row->spec_digest, std::move(made));
     }
   }
   if (decision.progress != progress_) {
@@ -313,7 +335,9 @@ bool Core::settle(plan::Decision decision) {
     }
     return acted;
   }
+  const bool begins_to_wait = !plan::is_waiting(progress_) && plan::is_waiting(decision.progress);
   progress_ = std::move(decision.progress);
+  if (begins_to_wait) announce_wait();
   acted = acted || !decision.notes.empty();
   for (const auto& action : decision.actions) acted = start(action) || acted;
   if (auto table = hosts(); table != published_hosts_) {
@@ -349,7 +373,8 @@ void Core::collect_garbage() {
   std::set<proto::Digest> keep;
   std::uint32_t kept = 0;
   for (const auto& row : generations_) {
-    const bool in_use = row.id == progress_.current || row.id == progress_.good;
+    const bool in_use = row.id == progress_.current || row.id == progress_.good ||
+                        row.id == plan::in_force(progress_);
     if (!in_use && (!row.ever_good || kept >= options_.config.retain)) {
       documents_.erase(row.id);
       continue;

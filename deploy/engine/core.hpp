@@ -45,6 +45,12 @@ class Core {
                                         const Actor& actor);
   Result<proto::api::PlanReport> plan_apply(const proto::api::ApplyRequest& request);
   Result<proto::api::PlanReport> plan_rollback(const proto::api::RollbackRequest& request);
+  Result<proto::api::HoldStatus> hold(const proto::api::HoldRequest& request, const Actor& actor);
+  Result<proto::api::Resumed> resume(const proto::api::ResumeRequest& request, const Actor& actor);
+  Result<proto::api::QuarantineItem> quarantine(const proto::api::QuarantineRequest& request,
+                                                const Actor& actor);
+  Result<proto::api::QuarantineItem> release(const proto::api::ReleaseRequest& request,
+                                             const Actor& actor);
   void source_changed(const std::string& document, const std::string& source);
   void reconfigure(proto::AgentConfig config);
   /// Something changed outside: the next turn observes fully.
@@ -68,6 +74,7 @@ class Core {
   [[nodiscard]] bool settle(plan::Decision decision);
   [[nodiscard]] bool record(const plan::Decision& decision);
   void finish(const plan::Decision& decision);
+  [[nodiscard]] std::map<std::string, std::string> evidence_of(const plan::Failure& failure) const;
   void collect_garbage();
   [[nodiscard]] Document document(GenerationId id);
   void count(const Error& error);
@@ -96,15 +103,34 @@ class Core {
   [[nodiscard]] std::map<std::string, std::string> images_of(GenerationId id);
   [[nodiscard]] const ledger::Generation* generation(GenerationId id) const;
 
+  [[nodiscard]] std::optional<Result<proto::api::Accepted>> apply_to_rollout(
+      const proto::api::ApplyRequest& request, const proto::Deployment& wanted, const Actor& actor);
+  [[nodiscard]] Status check_policy(const proto::Deployment& wanted) const;
+
+  // restraints.cpp
+  [[nodiscard]] Status learn_zones(const proto::Deployment& wanted);
+  [[nodiscard]] Result<proto::Digest> resolve(const std::string& what);
+  [[nodiscard]] Result<std::optional<WallTime>> parse_until(const std::string& until) const;
+  [[nodiscard]] proto::api::QuarantineItem item(const ledger::Quarantine& row) const;
+  [[nodiscard]] Status withdraw_rollout(const Actor& actor, const std::string& reason);
+  void withdraw_into(ledger::Batch& batch, const Actor& actor, const std::string& reason);
+  void offer(const proto::Digest& digest, const std::string& source);
+  BootTime expire_quarantine(BootTime wake);
+  void warn_of_waits(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,
+                     std::vector<std::string>& warnings);
+
   // report.cpp
   void refresh_rollback();
   void build_snapshot();
   [[nodiscard]] proto::api::ServiceStatus service_status(const std::string& name,
                                                          const proto::Service& wanted) const;
-  void fill_rollout(proto::api::Status& status) const;
+  void fill_rollout(proto::api::Status& status);
+  void fill_state(proto::api::Status& status) const;
   void fill_drift(proto::api::Status& status);
   [[nodiscard]] std::vector<proto::api::ServiceStatus> services_status() const;
   void announce_result(const plan::Rollout& rollout);
+  void announce_wait();
+  void fill_restraints(Snapshot& next);
   void announce(GenerationId id, std::string result, const plan::Rollout& rollout, bool went_back);
   [[nodiscard]] bool retrying() const;
 
@@ -117,7 +143,7 @@ class Core {
   plan::Observed observed_;
   std::map<GenerationId, Document> documents_;
   std::vector<ledger::Generation> generations_;  ///< newest first
-  std::set<proto::Digest> quarantine_;
+  std::map<proto::Digest, ledger::Quarantine> quarantine_;
   std::map<plan::InstanceId, plan::Health> health_;
   runtime::HostsTable published_hosts_;
   std::map<std::string, std::pair<WallTime, plan::Drift>> drift_;

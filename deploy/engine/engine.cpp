@@ -63,6 +63,22 @@ class ThreadedEngine final : public Engine, private Jobs {
       reply(core_.plan_rollback(request));
     });
   }
+  void hold(proto::api::HoldRequest request, Actor actor,
+            Reply<proto::api::HoldStatus> reply) override {
+    ask(&Core::hold, std::move(request), std::move(actor), std::move(reply));
+  }
+  void resume(proto::api::ResumeRequest request, Actor actor,
+              Reply<proto::api::Resumed> reply) override {
+    ask(&Core::resume, std::move(request), std::move(actor), std::move(reply));
+  }
+  void quarantine(proto::api::QuarantineRequest request, Actor actor,
+                  Reply<proto::api::QuarantineItem> reply) override {
+    ask(&Core::quarantine, std::move(request), std::move(actor), std::move(reply));
+  }
+  void release(proto::api::ReleaseRequest request, Actor actor,
+               Reply<proto::api::QuarantineItem> reply) override {
+    ask(&Core::release, std::move(request), std::move(actor), std::move(reply));
+  }
   void source_changed(std::string document, std::string source) override {
     mailbox_.post([this, document = std::move(document), source = std::move(source)] {
       core_.source_changed(document, source);
@@ -88,6 +104,14 @@ class ThreadedEngine final : public Engine, private Jobs {
         letter();
       }
     }
+  }
+
+  /// A command that is one call on the engine thread.
+  template <class Request, class Answer>
+  void ask(Result<Answer> (Core::*call)(const Request&, const Actor&), Request request, Actor actor,
+           Reply<Answer> reply) {
+    mailbox_.post([this, call, request = std::move(request), actor = std::move(actor),
+                   reply = std::move(reply)] { reply((core_.*call)(request, actor)); });
   }
 
   void run(Pool pool, Work work) override {

@@ -69,6 +69,16 @@ class Engine {
                           Reply<proto::api::PlanReport> reply) = 0;
   virtual void plan_rollback(proto::api::RollbackRequest request,
                              Reply<proto::api::PlanReport> reply) = 0;
+  /// Stops changes until `resume` or a time; replaces a hold that is there.
+  virtual void hold(proto::api::HoldRequest request, Actor actor,
+                    Reply<proto::api::HoldStatus> reply) = 0;
+  virtual void resume(proto::api::ResumeRequest request, Actor actor,
+                      Reply<proto::api::Resumed> reply) = 0;
+  virtual void quarantine(proto::api::QuarantineRequest request, Actor actor,
+                          Reply<proto::api::QuarantineItem> reply) = 0;
+  /// Takes a document out of the quarantine; applies nothing.
+  virtual void release(proto::api::ReleaseRequest request, Actor actor,
+                       Reply<proto::api::QuarantineItem> reply) = 0;
   /// A watched source has a new document (or the first one after start).
   virtual void source_changed(std::string document, std::string source) = 0;
   /// Settings that can change while running: retain, resync, labels, registries' policy.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <tuple>
 
 #include "deploy/engine/core.hpp"
 #include "proto/api/codec.hpp"
@@ -69,14 +70,15 @@ proto::api::ServiceStatus Core::service_status(const std::string& name,
 
 std::vector<proto::api::ServiceStatus> Core::services_status() const {
   std::vector<proto::api::ServiceStatus> services;
-  const auto current = observed_.documents.find(progress_.current);
+  const auto current = observed_.documents.find(plan::in_force(progress_));
   if (current == observed_.documents.end()) return services;
   for (const auto& [name, wanted] : current->second->services)
     services.push_back(service_status(name.str(), wanted));
   return services;
 }
 
-void Core::fill_rollout(proto::api::Status& status) const {
+void Core::fill_rollout(proto::api::Status& status) {
+  for (auto& [cause, value] : figures_.waiting) value = 0;
   if (!progress_.rollout) return;
   const auto& r = *progress_.rollout;
   proto::api::RolloutStatus rollout;
@@ -97,7 +99,28 @@ void Core::fill_rollout(proto::api::Status& status) const {
         r.phase == plan::Phase::staging)
       rollout.waiting_for = image.error->to_string();
   }
+  if (r.phase == plan::Phase::waiting) {
+    if (const auto wait = plan::waits_for(progress_, observed_)) {
+      rollout.waiting_for = wait->text;
+      if (wait->until) rollout.begins = to_rfc3339(*wait->until);
+      figures_.waiting[wait->cause == plan::Wait::Cause::hold ? "hold" : "window"] = 1;
+    }
+  }
   status.rollout = std::move(rollout);
+}
+
+/// Holds and the quarantine, as they are now.
+void Core::fill_restraints(Snapshot& next) {
+  if (const auto& hold = progress_.hold)
+    next.status.hold = proto::api::HoldStatus{hold->actor, hold->reason, to_rfc3339(hold->since),
+                                              hold->until ? to_rfc3339(*hold->until) : ""};
+  for (const auto& [digest, row] : quarantine_) next.quarantine.push_back(item(row));
+  std::sort(next.quarantine.begin(), next.quarantine.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.since, a.spec_digest) < std::tie(b.since, b.spec_digest);
+  });
+  const auto declared = std::find_if(next.quarantine.begin(), next.quarantine.end(),
+                                     [](const auto& each) { return !each.source.empty(); });
+  if (declared != next.quarantine.end()) next.status.quarantined = *declared;
 }
 
 void Core::fill_drift(proto::api::Status& status) {
@@ -124,7 +147,7 @@ void Core::refresh_rollback() {
   rollback_ = {};
   figures_.rollback_ready_generations = 0;
   for (const auto& row : generations_) {
-    if (row.ever_good && row.id != progress_.current &&
+    if (row.ever_good && row.id != plan::in_force(progress_) &&
         figures_.rollback_ready_generations < options_.config.retain && check_local(row.id))
       ++figures_.rollback_ready_generations;
   }
@@ -139,47 +162,67 @@ void Core::refresh_rollback() {
   if (!local) rollback_.reason = local.error().to_string();
 }
 
-void Core::build_snapshot() {
-  auto next = std::make_shared<Snapshot>();
-  auto& status = next->status;
-  const auto current = document(progress_.current);
-  status.deployment = current ? current->name : "";
-  status.generation = progress_.current.value();
-  status.spec_digest = current ? current->spec_digest.str() : "";
-  status.services = services_status();
-  fill_rollout(status);
-  fill_drift(status);
-  status.rollback = rollback_;
-  status.agent_version = HOLDFAST_VERSION;
-  status.agent_since = to_rfc3339(since_);
+/// One word for the whole, the worst that holds, and one line that says why.
+void Core::fill_state(proto::api::Status& status) const {
   const bool unwell =
       std::any_of(status.services.begin(), status.services.end(), [](const auto& s) {
         return s.state == "backoff" || s.state == "missing" || s.health == "unhealthy" ||
                s.state == "pulling";
       });
-  if (!ledger_ok_) {
-    status.state = "degraded";
-    status.message = ledger_fault_;
-  } else if (progress_.rollout) {
-    status.state = progress_.rollout->phase == plan::Phase::reverting ? "reverting" : "rolling";
-  } else if (progress_.current.value() == 0) {
-    status.state = "empty";
-    status.message = generations_.empty() ? "nothing has been applied yet"
-                                          : "nothing runs: " + generations_.front().reason;
-  } else if (unwell || !status.drift.empty() || retrying()) {
-    status.state = "degraded";
+  const auto say = [&](const char* state, std::string message) {
+    status.state = state;
+    status.message = std::move(message);
+  };
+  const bool waiting = plan::is_waiting(progress_);
+  if (!ledger_ok_) return say("degraded", ledger_fault_);
+  if (progress_.rollout && !waiting)
+    return say(progress_.rollout->phase == plan::Phase::reverting ? "reverting" : "rolling", {});
+  if (progress_.current.value() == 0 && !progress_.hold && !status.quarantined)
+    return say("empty", generations_.empty() ? "nothing has been applied yet"
+                                             : "nothing runs: " + generations_.front().reason);
+  const bool serves = !waiting || progress_.rollout->from.value() != 0;
+  if (serves && (unwell || !status.drift.empty() || retrying())) {
+    say("degraded", {});
     for (const auto& s : status.services) {
       if (status.message.empty() && !s.detail.empty()) status.message = s.name + ": " + s.detail;
     }
     if (status.message.empty() && !status.drift.empty())
       status.message = status.drift.front().evidence;
-  } else {
-    status.state = "converged";
+    return;
   }
+  if (status.hold)
+    return say("held", fmt::format("changes wait{}, by {}: {}",
+                                   status.hold->until.empty() ? "" : " until " + status.hold->until,
+                                   status.hold->actor, status.hold->reason));
+  if (status.quarantined)
+    return say("held", fmt::format("what {} declares is quarantined: {}",
+                                   status.quarantined->source, status.quarantined->reason));
+  if (waiting)
+    return say("waiting", fmt::format("generation {} waits: {}", status.rollout->generation,
+                                      status.rollout->waiting_for));
+  say("converged", {});
+}
+
+void Core::build_snapshot() {
+  auto next = std::make_shared<Snapshot>();
+  auto& status = next->status;
+  const auto in_force = plan::in_force(progress_);
+  const auto current = document(in_force);
+  status.deployment = current ? current->name : "";
+  status.generation = in_force.value();
+  status.spec_digest = current ? current->spec_digest.str() : "";
+  status.services = services_status();
+  fill_rollout(status);
+  fill_drift(status);
+  fill_restraints(*next);
+  status.rollback = rollback_;
+  status.agent_version = HOLDFAST_VERSION;
+  status.agent_since = to_rfc3339(since_);
+  fill_state(status);
   for (const auto& row : generations_)
     next->history.push_back({row.id.value(), row.spec_digest.str(),
                              std::string{ledger::to_string(row.result)}, row.reason, row.actor,
-                             to_rfc3339(row.accepted), row.id == progress_.current,
+                             to_rfc3339(row.accepted), row.id == in_force,
                              quarantine_.contains(row.spec_digest)});
   figures_.quarantined = quarantine_.size();
   if (current) {
@@ -232,6 +275,32 @@ void Core::announce(GenerationId id, std::string result, const plan::Rollout& ro
     detail["evidence"] = std::move(evidence);
   }
   event.detail = boost::json::serialize(detail);
+  events_.publish(std::move(event));
+}
+
+/// Tells who applied it that the roll-out will not begin yet.
+void Core::announce_wait() {
+  const auto wait = plan::waits_for(progress_, observed_);
+  if (!wait) return;
+  const auto id = progress_.rollout->target.value();
+  const bool held = wait->cause == plan::Wait::Cause::hold;
+  proto::api::Outcome outcome;
+  outcome.generation = id;
+  outcome.result = "waiting";
+  outcome.seconds =
+      std::chrono::duration<double>(ports_.clock.boot() - progress_.rollout->started).count();
+  outcome.services = services_status();
+  outcome.error = proto::api::ErrorBody{
+      std::string{code(Errc::held)},
+      fmt::format("generation {} is accepted and its images are here, but it waits: {}", id,
+                  wait->text),
+      held ? "holdfast resume" : "wait for the window, or apply the document again with --now"};
+  proto::api::Event event;
+  event.time = to_rfc3339(ports_.clock.wall());
+  event.kind = "result";
+  event.generation = id;
+  event.message = outcome.result;
+  event.detail = proto::api::encode(outcome);
   events_.publish(std::move(event));
 }
 

@@ -57,14 +57,16 @@ struct Figures {
   std::uint64_t good_generation = 0;
   std::uint64_t rollback_ready_generations = 0;
   std::uint64_t quarantined = 0;
-  double last_change_timestamp = 0;  ///< seconds since the epoch; 0: never
+  std::map<std::string, std::uint64_t> waiting;  ///< a roll-out waits, by cause: hold, window
+  double last_change_timestamp = 0;              ///< seconds since the epoch; 0: never
   double source_last_success_timestamp = 0;
   std::uint64_t reset_connections = 0;  ///< cut at the end of a drain
 };
 
 struct Snapshot {
   proto::api::Status status;
-  std::vector<proto::api::HistoryItem> history;  ///< newest first
+  std::vector<proto::api::HistoryItem> history;        ///< newest first
+  std::vector<proto::api::QuarantineItem> quarantine;  ///< oldest first
   Figures figures;
   ledger::Head head;
   bool ready = false;  ///< adoption is over, the first pass is done

@@ -66,8 +66,9 @@ const std::vector<std::string>& drift_kinds() {
 
 std::vector<Drift> classify(const Progress& progress, const Observed& observed) {
   std::vector<Drift> out;
-  const auto current = observed.documents.find(progress.current);
-  if (progress.rollout || current == observed.documents.end()) return out;
+  // What only fetches or waits changes nothing: detection goes on.
+  const auto current = observed.documents.find(in_force(progress));
+  if (has_begun(progress) || current == observed.documents.end()) return out;
   for (const auto& [name, wanted] : current->second->services) {
     if (!observed.busy.contains(name)) classify_service(name, wanted, progress, observed, out);
   }

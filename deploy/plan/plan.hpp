@@ -21,6 +21,24 @@ namespace holdfast::deploy::plan {
 [[nodiscard]] Progress abandon_rollout(const Progress& progress, std::string actor,
                                        std::string reason, BootTime now);
 
+/// What a roll-out whose images are here waits for.
+struct Wait {
+  enum class Cause : std::uint8_t { hold, window } cause = Cause::hold;
+  std::optional<WallTime> until;
+  std::string text;  ///< "held by root (uid 0) until …: the shop is busy"
+};
+/// None: it may begin, or there is none. A rollback never waits.
+[[nodiscard]] std::optional<Wait> waits_for(const Progress& progress, const Observed& observed);
+
+/// Whether the roll-out under way waits: nothing was started or stopped for it yet.
+[[nodiscard]] bool is_waiting(const Progress& progress);
+/// The generation that the host runs: until a roll-out has begun, the one before.
+[[nodiscard]] GenerationId in_force(const Progress& progress);
+/// A roll-out is under way and has gone beyond fetching and waiting.
+[[nodiscard]] bool has_begun(const Progress& progress);
+/// Takes a waiting roll-out back as if it had not been asked for.
+[[nodiscard]] Progress withdraw(const Progress& progress);
+
 /// One more probe result. Failures within `start_period` of the process's start do not count.
 [[nodiscard]] Health advance(Health health, const proto::HealthRule& rule, bool success,
                              std::string detail, Milliseconds age);

@@ -13,6 +13,7 @@ Decision decide(const Progress& progress, const Observed& observed, const Settin
 
 Decision Planner::run() {
   assign_addresses();
+  end_hold();
   if (state().rollout) step_rollout();
   keep_running();
   step_retired();
@@ -123,10 +124,14 @@ void Planner::remove_orphans() {
 }
 
 void Planner::schedule_probes() {
-  if (const auto* current = document(state().current)) {
-    for (const auto& [service, wanted] : current->services) {
+  // Before the switch what serves is judged by the rules of its own document.
+  const bool before_switch =
+      state().rollout && rollout().phase != Phase::switching && rollout().phase != Phase::soaking;
+  const auto rules = before_switch ? rollout().from : state().current;
+  if (const auto* known = document(rules)) {
+    for (const auto& [service, wanted] : known->services) {
       if (const auto found = state().serving.find(service); found != state().serving.end())
-        probe_due(service, found->second, state().current);
+        probe_due(service, found->second, rules);
     }
   }
   if (!state().rollout) return;

@@ -44,6 +44,10 @@ class Planner {
   void probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation);
   void route();
 
+  // clearance.cpp
+  void end_hold();
+  void begin_or_wait();
+
   // rollout.cpp
   void step_rollout();
   void enter(Phase phase);

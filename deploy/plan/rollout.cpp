@@ -56,7 +56,8 @@ void Planner::enter(Phase phase) {
 }
 
 void Planner::step_rollout() {
-  if (rollout().phase == Phase::staging) stage();
+  // What waits is looked at again each time: an image may have been damaged meanwhile.
+  if (rollout().phase == Phase::staging || rollout().phase == Phase::waiting) stage();
   if (rollout().phase == Phase::starting || rollout().phase == Phase::checking) start_and_check();
   if (!state().rollout) return;
   switch (rollout().phase) {
@@ -107,7 +108,7 @@ void Planner::stage() {
     }
     act(Pull{wanted.image});
   }
-  if (complete) enter(Phase::starting);
+  if (complete) begin_or_wait();
 }
 
 bool Planner::changed(const ServiceName& service, const proto::Service& wanted) const {

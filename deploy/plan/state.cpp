@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <exception>
+#include <stdexcept>
 
 namespace holdfast::deploy::plan {
 namespace {
@@ -31,6 +32,7 @@ json::object rollout_json(const Rollout& r) {
                    {"actor", r.actor},
                    {"reason", r.reason},
                    {"phase", static_cast<int>(r.phase)},
+                   {"now", r.now},
                    {"fresh", instances_json(r.fresh)},
                    {"before", instances_json(r.before)}};
   json::array replaced;
@@ -55,6 +57,7 @@ Rollout rollout_from(const json::object& in, BootTime now) {
   r.actor = in.at("actor").as_string();
   r.reason = in.at("reason").as_string();
   r.phase = static_cast<Phase>(in.at("phase").to_number<int>());
+  if (const auto* hurried = in.if_contains("now")) r.now = hurried->as_bool();
   r.since = r.started = now;
   r.fresh = instances_from(in.at("fresh"));
   r.before = instances_from(in.at("before"));
@@ -74,6 +77,28 @@ Rollout rollout_from(const json::object& in, BootTime now) {
   return r;
 }
 
+json::object hold_json(const Hold& hold) {
+  json::object out{
+      {"actor", hold.actor}, {"reason", hold.reason}, {"since", to_rfc3339(hold.since)}};
+  if (hold.until) out["until"] = to_rfc3339(*hold.until);
+  return out;
+}
+
+/// Throws like the rest of Boost.JSON's readers, for decode_progress to catch.
+WallTime wall_from(const json::value& value) {
+  const auto time = parse_rfc3339(std::string_view{value.as_string()});
+  if (!time) throw std::invalid_argument{time.error().what()};
+  return *time;
+}
+
+Hold hold_from(const json::object& in) {
+  Hold hold{
+      std::string{in.at("actor").as_string()}, std::string{in.at("reason").as_string()}, {}, {}};
+  hold.since = wall_from(in.at("since"));
+  if (const auto* until = in.if_contains("until")) hold.until = wall_from(*until);
+  return hold;
+}
+
 }  // namespace
 
 std::string_view to_string(Phase phase) {
@@ -90,6 +115,8 @@ std::string_view to_string(Phase phase) {
       return "soaking";
     case Phase::reverting:
       return "reverting";
+    case Phase::waiting:
+      return "waiting";
   }
   return "unknown";
 }
@@ -131,6 +158,10 @@ std::string encode_progress(const Progress& progress) {
       {"current", progress.current.value()},         {"good", progress.good.value()},
       {"serving", instances_json(progress.serving)}, {"retired", std::move(retired)},
       {"addresses", std::move(addresses)},           {"next_sequence", progress.next_sequence}};
+  if (progress.hold) out["hold"] = hold_json(*progress.hold);
+  if (progress.source)
+    out["source"] = json::object{{"source", progress.source->source},
+                                 {"spec_digest", progress.source->spec_digest.str()}};
   if (progress.rollout) out["rollout"] = rollout_json(*progress.rollout);
   return json::serialize(out);
 }
@@ -150,6 +181,12 @@ Result<Progress> decode_progress(std::string_view text, BootTime now) try {
                              Retired{now, r.at("standby").as_bool(),
                                      Milliseconds{r.at("drain").to_number<std::int64_t>()},
                                      Milliseconds{r.at("keep").to_number<std::int64_t>()}});
+  }
+  if (const auto* hold = in.if_contains("hold")) progress.hold = hold_from(hold->as_object());
+  if (const auto* source = in.if_contains("source")) {
+    const auto& word = source->as_object();
+    if (auto digest = proto::Digest::parse(std::string_view{word.at("spec_digest").as_string()}))
+      progress.source = SourceWord{std::string{word.at("source").as_string()}, std::move(*digest)};
   }
   if (const auto* rollout = in.if_contains("rollout"))
     progress.rollout = rollout_from(rollout->as_object(), now);

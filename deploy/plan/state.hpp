@@ -14,6 +14,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "deploy/plan/model.hpp"
+#include "deploy/plan/window.hpp"
 #include "proto/config/agent_config.hpp"
 #include "proto/deployment/deployment.hpp"
 #include "proto/ledger/entry.hpp"
@@ -22,7 +23,16 @@ namespace holdfast::deploy::plan {
 
 using proto::ServiceName;
 
-enum class Phase : std::uint8_t { staging, starting, checking, switching, soaking, reverting };
+/// Stored by number: new ones come last. `waiting` lies between staging and starting.
+enum class Phase : std::uint8_t {
+  staging,
+  starting,
+  checking,
+  switching,
+  soaking,
+  reverting,
+  waiting,
+};
 [[nodiscard]] std::string_view to_string(Phase phase);
 
 enum class Trigger : std::uint8_t { apply, source, rollback };
@@ -51,7 +61,24 @@ struct Rollout {
   std::map<ServiceName, BootTime> gate_since;  ///< start of a fresh instance's deadline
   std::set<ServiceName> replaced;              ///< stopped to make room for the fresh one
   std::optional<Failure> failure;
+  bool now = false;  ///< does not wait for its window
   bool operator==(const Rollout&) const = default;
+};
+
+/// An operator's stop: changes wait, everything else goes on.
+struct Hold {
+  std::string actor;
+  std::string reason;
+  WallTime since{};
+  std::optional<WallTime> until;  ///< then it ends by itself
+  bool operator==(const Hold&) const = default;
+};
+
+/// The last document of a source.
+struct SourceWord {
+  std::string source;
+  proto::Digest spec_digest;
+  bool operator==(const SourceWord&) const = default;
 };
 
 /// An instance that no longer serves: drained, then frozen as standby, then removed.
@@ -77,6 +104,8 @@ struct Progress {
   std::map<InstanceId, Retired> retired;
   std::map<ServiceName, Address> addresses;  ///< stable virtual addresses
   std::uint64_t next_sequence = 1;
+  std::optional<Hold> hold;
+  std::optional<SourceWord> source;              ///< none: what was applied by hand since counts
   std::map<ServiceName, RestartState> restarts;  ///< not durable: a restarted agent begins anew
   bool operator==(const Progress&) const = default;
 };
@@ -129,6 +158,8 @@ struct Observed {
   std::set<ServiceName> busy;                       ///< a changing job runs for it
   std::map<ServiceName, JobFailure> job_failures;   ///< of the last create or restart
   std::map<InstanceId, std::uint32_t> connections;  ///< open ones, of draining instances
+  WallTime wall{};                                  ///< for holds and windows
+  Zones zones;                                      ///< that windows name
 };
 
 struct Settings {

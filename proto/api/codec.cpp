@@ -21,7 +21,9 @@ using Texts = std::map<std::string, std::string>;
 
 template <class T>
 inline constexpr bool kIsRequest =
-    std::is_same_v<T, ApplyRequest> || std::is_same_v<T, RollbackRequest>;
+    std::is_same_v<T, ApplyRequest> || std::is_same_v<T, RollbackRequest> ||
+    std::is_same_v<T, HoldRequest> || std::is_same_v<T, ResumeRequest> ||
+    std::is_same_v<T, QuarantineRequest> || std::is_same_v<T, ReleaseRequest>;
 
 /// Appends JSON text; no tree in between, so a large answer costs its own size.
 class Writer {
@@ -250,6 +252,13 @@ HOLDFAST_API_MESSAGE(Status)
 HOLDFAST_API_MESSAGE(HistoryItem)
 HOLDFAST_API_MESSAGE(ApplyRequest)
 HOLDFAST_API_MESSAGE(RollbackRequest)
+HOLDFAST_API_MESSAGE(HoldStatus)
+HOLDFAST_API_MESSAGE(QuarantineItem)
+HOLDFAST_API_MESSAGE(HoldRequest)
+HOLDFAST_API_MESSAGE(ResumeRequest)
+HOLDFAST_API_MESSAGE(Resumed)
+HOLDFAST_API_MESSAGE(QuarantineRequest)
+HOLDFAST_API_MESSAGE(ReleaseRequest)
 HOLDFAST_API_MESSAGE(Accepted)
 HOLDFAST_API_MESSAGE(PlanStep)
 HOLDFAST_API_MESSAGE(PlanReport)
@@ -263,6 +272,7 @@ HOLDFAST_API_MESSAGE(LogLine)
 HOLDFAST_API_MESSAGE(VersionInfo)
 HOLDFAST_API_MESSAGE(std::vector<HistoryItem>)
 HOLDFAST_API_MESSAGE(std::vector<DriftItem>)
+HOLDFAST_API_MESSAGE(std::vector<QuarantineItem>)
 HOLDFAST_API_MESSAGE(std::vector<LedgerEntry>)
 HOLDFAST_API_MESSAGE(std::vector<Event>)
 #undef HOLDFAST_API_MESSAGE

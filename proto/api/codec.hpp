@@ -13,13 +13,13 @@
 
 namespace holdfast::proto::api {
 
-/// For every struct of messages.hpp, and for vectors of HistoryItem, DriftItem, LedgerEntry and
-/// Event.
+/// For every struct of messages.hpp, and for vectors of HistoryItem, DriftItem, QuarantineItem,
+/// LedgerEntry and Event.
 template <class T>
 [[nodiscard]] std::string encode(const T& message);
 
 /// The other way. Missing members keep their defaults. Unknown ones are ignored, so that the two
-/// sides may differ by a version, but refused in the two requests, where they are a slip. Errors:
+/// sides may differ by a version, but refused in the requests, where they are a slip. Errors:
 /// usage, naming the member ("rollback.to is not a number").
 template <class T>
 [[nodiscard]] Result<T> decode(std::string_view json);

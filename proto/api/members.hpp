@@ -34,14 +34,52 @@ void members(V& v, M& m, RollbackReadiness*) {
 template <class V, class M>
 void members(V& v, M& m, RolloutStatus*) {
   v("generation", m.generation), v("phase", m.phase), v("seconds", m.seconds);
-  v("waiting_for", m.waiting_for);
+  v("waiting_for", m.waiting_for), v("begins", m.begins);
+}
+
+template <class V, class M>
+void members(V& v, M& m, HoldStatus*) {
+  v("actor", m.actor), v("reason", m.reason), v("since", m.since), v("until", m.until);
+}
+
+template <class V, class M>
+void members(V& v, M& m, QuarantineItem*) {
+  v("spec_digest", m.spec_digest), v("generation", m.generation), v("actor", m.actor);
+  v("reason", m.reason), v("evidence", m.evidence), v("since", m.since), v("until", m.until);
+  v("source", m.source);
+}
+
+template <class V, class M>
+void members(V& v, M& m, HoldRequest*) {
+  v("reason", m.reason), v("until", m.until);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ResumeRequest*) {
+  v("reason", m.reason);
+}
+
+template <class V, class M>
+void members(V& v, M& m, Resumed*) {
+  v("hold", m.hold);
+}
+
+template <class V, class M>
+void members(V& v, M& m, QuarantineRequest*) {
+  v("what", m.what), v("reason", m.reason), v("until", m.until);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ReleaseRequest*) {
+  v("what", m.what), v("reason", m.reason);
 }
 
 template <class V, class M>
 void members(V& v, M& m, Status*) {
   v("deployment", m.deployment), v("generation", m.generation), v("spec_digest", m.spec_digest);
   v("state", m.state), v("services", m.services), v("drift", m.drift);
-  v("rollback", m.rollback), v("rollout", m.rollout), v("message", m.message);
+  v("rollback", m.rollback), v("rollout", m.rollout);
+  v("hold", m.hold), v("quarantined", m.quarantined), v("message", m.message);
   v("agent_version", m.agent_version), v("agent_since", m.agent_since);
 }
 
@@ -55,6 +93,7 @@ void members(V& v, M& m, HistoryItem*) {
 template <class V, class M>
 void members(V& v, M& m, ApplyRequest*) {
   v("document", m.document), v("file", m.file), v("reason", m.reason), v("dry_run", m.dry_run);
+  v("now", m.now);
 }
 
 template <class V, class M>

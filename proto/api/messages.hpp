@@ -52,21 +52,44 @@ struct RollbackReadiness {
 
 struct RolloutStatus {
   std::uint64_t generation = 0;
-  std::string phase;  ///< staging | starting | checking | switching | soaking | reverting
+  std::string phase;  ///< staging | waiting | starting | checking | switching | soaking | reverting
   double seconds = 0;
   std::string waiting_for;  ///< "web: GET :8080/healthz → 500 (2 of 3)"
+  std::string begins;       ///< when a waiting one begins by itself; empty: not known
+};
+
+/// An operator's stop of changes.
+struct HoldStatus {
+  std::string actor;
+  std::string reason;
+  std::string since;
+  std::string until;  ///< empty: until somebody resumes
+};
+
+/// A document that is not applied again, with what proves that it must not be.
+struct QuarantineItem {
+  std::string spec_digest;
+  std::uint64_t generation = 0;  ///< the newest of this document; 0: it was never accepted here
+  std::string actor;
+  std::string reason;
+  std::map<std::string, std::string> evidence;
+  std::string since;
+  std::string until;   ///< empty: until somebody releases it
+  std::string source;  ///< the source whose last document it is; empty: none
 };
 
 struct Status {
   std::string deployment;        ///< name; empty before the first
   std::uint64_t generation = 0;  ///< current
   std::string spec_digest;
-  std::string state;  ///< empty | converged | rolling | reverting | held | degraded
+  std::string state;  ///< empty | converged | rolling | reverting | waiting | held | degraded
   std::vector<ServiceStatus> services;
   std::vector<DriftItem> drift;
   RollbackReadiness rollback;
   std::optional<RolloutStatus> rollout;
-  std::string message;  ///< one line for people when not converged
+  std::optional<HoldStatus> hold;
+  std::optional<QuarantineItem> quarantined;  ///< what the source declares and must not run
+  std::string message;                        ///< one line for people when not converged
   std::string agent_version;
   std::string agent_since;
 };
@@ -87,6 +110,29 @@ struct ApplyRequest {
   std::string file;      ///< for messages only
   std::string reason;
   bool dry_run = false;
+  bool now = false;  ///< does not wait for a window; a hold is waited for
+};
+
+struct HoldRequest {
+  std::string reason;  ///< required
+  std::string until;   ///< RFC 3339; empty: until somebody resumes
+};
+struct ResumeRequest {
+  std::string reason;
+};
+/// Answer to a resume: the hold that was ended; none when there was none.
+struct Resumed {
+  std::optional<HoldStatus> hold;
+};
+
+struct QuarantineRequest {
+  std::string what;    ///< spec digest, its first hex digits, or the number of a generation
+  std::string reason;  ///< required
+  std::string until;   ///< RFC 3339; empty: until somebody releases it
+};
+struct ReleaseRequest {
+  std::string what;
+  std::string reason;
 };
 
 struct RollbackRequest {
@@ -136,7 +182,7 @@ struct Event {
 /// The `result` event's detail, and what `apply`/`rollback --output json` print.
 struct Outcome {
   std::uint64_t generation = 0;
-  std::string result;  ///< good | failed | rolled_back | superseded | unchanged
+  std::string result;  ///< good | failed | rolled_back | superseded | unchanged | waiting
   double seconds = 0;
   std::vector<ServiceStatus> services;
   std::optional<ErrorBody> error;

@@ -119,7 +119,7 @@ Result<api::Accepted> FakeEngine::accept(const api::ApplyRequest& request,
     }
     next.status.rollout.reset();
     if (request.reason == "start a roll-out")
-      next.status.rollout = api::RolloutStatus{accepted.generation, "soaking", 0, ""};
+      next.status.rollout = api::RolloutStatus{accepted.generation, "soaking", 0, "", ""};
     for (auto& item : next.history) item.current = false;
     next.history.insert(next.history.begin(),
                         {accepted.generation, accepted.spec_digest, "good", request.reason, actor,
@@ -170,9 +170,67 @@ void FakeEngine::plan_rollback(api::RollbackRequest request, Reply<api::PlanRepo
   });
 }
 
+void FakeEngine::hold(api::HoldRequest request, deploy::engine::Actor actor,
+                      Reply<api::HoldStatus> reply) {
+  post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+    const api::HoldStatus hold{actor, request.reason, to_rfc3339(clock_.wall()), request.until};
+    renew([&](Snapshot& next) {
+      next.status.hold = hold;
+      next.status.state = "held";
+    });
+    publish("held", 0, request.reason);
+    reply(hold);
+  });
+}
+
+void FakeEngine::resume(api::ResumeRequest request, deploy::engine::Actor,
+                        Reply<api::Resumed> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    const api::Resumed ended{snapshot()->status.hold};
+    renew([&](Snapshot& next) {
+      next.status.hold.reset();
+      next.status.state = "converged";
+    });
+    publish("resumed", 0, request.reason);
+    reply(ended);
+  });
+}
+
+void FakeEngine::quarantine(api::QuarantineRequest request, deploy::engine::Actor actor,
+                            Reply<api::QuarantineItem> reply) {
+  post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+    api::QuarantineItem item;
+    item.spec_digest = request.what;
+    item.actor = actor;
+    item.reason = request.reason;
+    item.since = to_rfc3339(clock_.wall());
+    item.until = request.until;
+    renew([&](Snapshot& next) { next.quarantine.push_back(item); });
+    reply(item);
+  });
+}
+
+void FakeEngine::release(api::ReleaseRequest request, deploy::engine::Actor,
+                         Reply<api::QuarantineItem> reply) {
+  post([this, request = std::move(request), reply = std::move(reply)] {
+    const auto now = snapshot();
+    for (const auto& item : now->quarantine) {
+      if (item.spec_digest.find(request.what) == std::string::npos) continue;
+      renew([&](Snapshot& next) {
+        std::erase_if(next.quarantine,
+                      [&](const auto& each) { return each.spec_digest == item.spec_digest; });
+      });
+      return reply(item);
+    }
+    reply(Error{Errc::not_found, request.what + " is not quarantined"}.hint(
+        "holdfast quarantine list"));
+  });
+}
+
 void FakeEngine::source_changed(std::string document, std::string source) {
   post([this, document = std::move(document), source = std::move(source)] {
-    const auto accepted = accept({document, source, "changed source", false}, "source " + source);
+    const auto accepted =
+        accept({document, source, "changed source", false, false}, "source " + source);
     if (!accepted) publish("refused", 0, accepted.error().what());
   });
 }

@@ -43,6 +43,14 @@ class FakeEngine final : public deploy::engine::Engine {
                   deploy::engine::Reply<proto::api::PlanReport> reply) override;
   void plan_rollback(proto::api::RollbackRequest request,
                      deploy::engine::Reply<proto::api::PlanReport> reply) override;
+  void hold(proto::api::HoldRequest request, deploy::engine::Actor actor,
+            deploy::engine::Reply<proto::api::HoldStatus> reply) override;
+  void resume(proto::api::ResumeRequest request, deploy::engine::Actor actor,
+              deploy::engine::Reply<proto::api::Resumed> reply) override;
+  void quarantine(proto::api::QuarantineRequest request, deploy::engine::Actor actor,
+                  deploy::engine::Reply<proto::api::QuarantineItem> reply) override;
+  void release(proto::api::ReleaseRequest request, deploy::engine::Actor actor,
+               deploy::engine::Reply<proto::api::QuarantineItem> reply) override;
   void source_changed(std::string document, std::string source) override;
   void reconfigure(proto::AgentConfig config) override;
   [[nodiscard]] bool alive() const override;

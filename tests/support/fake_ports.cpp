@@ -136,8 +136,8 @@ void Agent::run(BootClock::duration span) {
   core_->turn(true);
 }
 
-Result<proto::api::Accepted> Agent::apply(const std::string& document) {
-  return core_->apply({document, "deployment.yaml", "test", false}, "root (uid 0)",
+Result<proto::api::Accepted> Agent::apply(const std::string& document, bool now) {
+  return core_->apply({document, "deployment.yaml", "test", false, now}, "root (uid 0)",
                       plan::Trigger::apply);
 }
 

@@ -17,6 +17,8 @@ class FakeClock final : public Clock {
  public:
   [[nodiscard]] WallTime wall() const override { return wall_; }
   [[nodiscard]] BootTime boot() const override { return boot_; }
+  /// Sets the wall clock, as an administrator does.
+  void set_wall(WallTime to) { wall_ = to; }
   void advance(BootClock::duration by) {
     boot_ += by;
     wall_ += std::chrono::duration_cast<Milliseconds>(by);
@@ -119,7 +121,7 @@ class Agent {
 
   /// Turns until nothing more happens within `span` of simulated time.
   void run(BootClock::duration span);
-  [[nodiscard]] Result<proto::api::Accepted> apply(const std::string& document);
+  [[nodiscard]] Result<proto::api::Accepted> apply(const std::string& document, bool now = false);
   [[nodiscard]] Result<proto::api::Accepted> rollback(std::uint64_t to = 0);
   [[nodiscard]] std::shared_ptr<const deploy::engine::Snapshot> snapshot() const {
     return core_->snapshot();

@@ -64,6 +64,23 @@ TEST_F(ChangeTest, EndsWith4AndTheEvidenceWhenTheAgentWentBack) {
   EXPECT_TRUE(contains(json.out, "\"code\": \"E_UNHEALTHY\""));
 }
 
+TEST_F(ChangeTest, EndsWith5AndTheNextStepWhenTheChangeWaits) {
+  FakeAgent agent{socket()};
+  accepts(
+      agent,
+      {sse_answer(
+          {result_event(
+              43,
+              R"({"generation":43,"result":"waiting","seconds":1,"services":[],"error":)"
+              R"({"code":"E_HELD","message":"generation 43 waits: held by root","next":"holdfast resume"}})")},
+          true)});
+  const auto ran = holdfast({"apply", document(), "--now"});
+  EXPECT_EQ(ran.exit, 5);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_EQ(ran.err, "error: generation 43 waits: held by root\n  next: holdfast resume\n");
+  EXPECT_TRUE(contains(agent.requests()[0], R"("now":true)"));
+}
+
 TEST_F(ChangeTest, RollsBackAndSaysSo) {
   FakeAgent agent{socket()};
   accepts(agent, {sse_answer({result_event(43, kGood)}, true)});

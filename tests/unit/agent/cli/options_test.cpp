@@ -62,6 +62,30 @@ TEST(Options, ReadsEachCommand) {
   EXPECT_EQ(parsed<LintOptions>({"lint", "a", "b"}).files.size(), 2U);
 }
 
+TEST(Options, ReadsWhatKeepsChangesFromHappening) {
+  EXPECT_TRUE(parsed<ApplyOptions>({"apply", "f.yaml", "--now"}).now);
+  const auto hold = parsed<HoldOptions>({"hold", "--reason", "busy", "--for", "2h"});
+  EXPECT_EQ(hold.reason, "busy");
+  EXPECT_EQ(hold.end.span, "2h");
+  EXPECT_EQ(parsed<ResumeOptions>({"resume", "-m", "over"}).reason, "over");
+  using Action = QuarantineOptions::Action;
+  EXPECT_EQ(parsed<QuarantineOptions>({"quarantine", "list"}).action, Action::list);
+  const auto add = parsed<QuarantineOptions>(
+      {"quarantine", "add", "42", "-m", "bad", "--until", "2026-12-01T00:00:00Z"});
+  EXPECT_EQ(add.action, Action::add);
+  EXPECT_EQ(add.what, "42");
+  EXPECT_EQ(add.end.until, "2026-12-01T00:00:00Z");
+  const auto release = parsed<QuarantineOptions>({"quarantine", "release", "6fa1c0"});
+  EXPECT_EQ(release.action, Action::release);
+  EXPECT_EQ(release.what, "6fa1c0");
+  for (const auto& args : {std::vector<std::string>{"hold"},
+                           {"hold", "-m", "x", "--for", "1h", "--until", "2026-12-01T00:00:00Z"},
+                           {"quarantine"},
+                           {"quarantine", "add", "42"},
+                           {"quarantine", "release"}})
+    EXPECT_EQ(left(args).exit, ExitCode::usage);
+}
+
 TEST(Options, EndsUsageErrorsWith2AndTheNextStep) {
   for (const auto& args : {std::vector<std::string>{},
                            {"apply"},

@@ -103,6 +103,52 @@ TEST(StatusView, ShowsARollOutAndAnEmptyHost) {
             "next: holdfast apply FILE\n");
 }
 
+TEST(StatusView, ShowsWhatKeepsChangesFromHappening) {
+  auto now = status();
+  now.state = "held";
+  now.message = "changes wait";
+  now.hold = api::HoldStatus{"root (uid 0)", "the shop\x1b[2J is busy", "2026-11-23T11:00:00Z",
+                             "2026-11-23T14:00:00Z"};
+  now.rollout = api::RolloutStatus{43, "waiting", 5, "held by root (uid 0)", ""};
+  auto text = status_view(now, kTerminal, kNow);
+  EXPECT_NE(text.find("Hold        by root (uid 0) 1h ago, until 2026-11-23T14:00:00Z: the shop"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\nnext: holdfast resume\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_EQ(exit_code_of_status(now), ExitCode::held);
+  now.hold.reset();
+  now.quarantined = api::QuarantineItem{
+      "sha256:" + kHex,         43, "agent", "web exited with code 3", {}, "", "",
+      "/etc/holdfast/shop.yaml"};
+  text = status_view(now, kTerminal, kNow);
+  EXPECT_NE(text.find("Quarantine  /etc/holdfast/shop.yaml declares 444444444444, by agent: web"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("holdfast quarantine release 444444444444"), std::string::npos) << text;
+}
+
+TEST(QuarantineView, ListsWhoWhyAndWhatProvesIt) {
+  EXPECT_EQ(quarantine_view({}, kTerminal, kNow), "nothing is quarantined\n");
+  const api::QuarantineItem item{"sha256:" + kHex,
+                                 43,
+                                 "agent",
+                                 "web exited",
+                                 {{"exit_code", "3"}, {"log_tail", "no licence\n\x1b[31mbye"}},
+                                 "2026-11-23T11:00:00Z",
+                                 "",
+                                 ""};
+  const auto text = quarantine_view({item}, kTerminal, kNow);
+  EXPECT_EQ(text,
+            "SPEC           GEN  SINCE   UNTIL             BY     SOURCE  REASON\n"
+            "444444444444    43  1h ago  released by hand  agent  -       web exited\n"
+            "\n"
+            "444444444444 evidence:\n"
+            "  exit_code: 3\n"
+            "  log_tail: no licence\n"
+            "    \\x1b[31mbye\n");
+}
+
 TEST(StatusView, EscapesWhatImagesAndProcessesSay) {
   auto now = status();
   now.services[0].detail = "\x1b]52;c;AAAA\x07 and\nmore";
@@ -250,6 +296,7 @@ TEST(ExitCodes, NeverCallARollbackASuccess) {
   EXPECT_EQ(exit_code_of_apply({1, "failed", 0, {}, api::ErrorBody{"E_TIMED_OUT", "", ""}}),
             ExitCode::error);
   EXPECT_EQ(exit_code_of_apply({1, "superseded", 0, {}, {}}), ExitCode::error);
+  EXPECT_EQ(exit_code_of_apply({1, "waiting", 0, {}, {}}), ExitCode::held);
   EXPECT_EQ(exit_code_of_rollback({1, "good", 0, {}, {}}), ExitCode::done);
   EXPECT_EQ(exit_code_of_rollback({1, "rolled_back", 0, {}, {}}), ExitCode::done);
   EXPECT_EQ(exit_code_of_rollback({1, "rolled_back", 0, {}, unhealthy}), ExitCode::rolled_back);
@@ -268,6 +315,9 @@ TEST(EndFromRecords, ReadsTheEndOfAChangeWhoseEventWasLost) {
   EXPECT_EQ(failed->error->message, "api is unhealthy");
   EXPECT_EQ(end_from_records(41, now, {item(41, "good", "")})->result, "rolled_back")
       << "a rollback to 41 that did not take";
+  now.rollout = api::RolloutStatus{43, "waiting", 1, "held by root: busy", ""};
+  EXPECT_EQ(end_from_records(43, now, {item(43, "pending", "")})->result, "waiting");
+  EXPECT_EQ(end_from_records(43, now, {item(43, "pending", "")})->error->code, "E_HELD");
   now.rollout = api::RolloutStatus{};
   EXPECT_FALSE(end_from_records(42, now, {item(42, "good", "")}));
 }

@@ -31,7 +31,8 @@ Status full_status() {
   status.services = {web};
   status.drift = {{"web", "limits", "2026-11-23T09:01:00.000Z", "memory is 64 MiB", "repair"}};
   status.rollback = {1, true, ""};
-  status.rollout = RolloutStatus{3, "checking", 1.5, "web: GET :8080/healthz → 500"};
+  status.rollout = RolloutStatus{3, "checking", 1.5, "web: GET :8080/healthz → 500", ""};
+  status.hold = HoldStatus{"root", "busy", "2026-11-23T09:00:00.000Z", ""};
   status.message = "rolling to 3";
   status.agent_version = "0.1.0";
   status.agent_since = "2026-11-23T08:00:00.000Z";
@@ -47,7 +48,8 @@ TEST(ApiCodec, WritesAStatusInOneStableForm) {
       R"("since":"2026-11-23T09:00:00.000Z","detail":"","publish":["80:8080"]}],)"
       R"("drift":[{"service":"web","kind":"limits","since":"2026-11-23T09:01:00.000Z","evidence":"memory is 64 MiB",)"
       R"("action":"repair"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
-      R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500"},)"
+      R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500","begins":""},)"
+      R"("hold":{"actor":"root","reason":"busy","since":"2026-11-23T09:00:00.000Z","until":""},"quarantined":null,)"
       R"("message":"rolling to 3","agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
 }
 
@@ -55,7 +57,7 @@ TEST(ApiCodec, WritesEmptyArraysAndNullForAnAbsentOptional) {
   EXPECT_EQ(
       encode(Status{}),
       R"({"deployment":"","generation":0,"spec_digest":"","state":"","services":[],"drift":[],)"
-      R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"message":"",)"
+      R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"hold":null,"quarantined":null,"message":"",)"
       R"("agent_version":"","agent_since":""})");
 }
 
@@ -67,7 +69,7 @@ TEST(ApiCodec, WritesTheOtherMessagesInOneStableForm) {
       R"({"generation":1,"spec_digest":"sha256:a","result":"good","reason":"r","actor":"root","time":"t",)"
       R"("current":true,"quarantined":false})");
   EXPECT_EQ(encode(ApplyRequest{"d", "f", "r", true}),
-            R"({"document":"d","file":"f","reason":"r","dry_run":true})");
+            R"({"document":"d","file":"f","reason":"r","dry_run":true,"now":false})");
   EXPECT_EQ(encode(RollbackRequest{4, "r", false}), R"({"to":4,"reason":"r","dry_run":false})");
   EXPECT_EQ(encode(Accepted{5, "sha256:a", true, 77}),
             R"({"generation":5,"spec_digest":"sha256:a","changed":true,"since_event":77})");
@@ -145,6 +147,30 @@ TEST(ApiCodec, WritesNoNumberThatJsonDoesNotHave) {
   Outcome outcome;
   outcome.seconds = std::numeric_limits<double>::quiet_NaN();
   EXPECT_THAT(encode(outcome), HasSubstr(R"("seconds":null)"));
+}
+
+TEST(ApiCodec, WritesAQuarantineWithItsEvidence) {
+  const QuarantineItem item{"sha256:ab",
+                            2,
+                            "agent",
+                            "web exited",
+                            {{"exit_code", "3"}},
+                            "2026-11-23T09:00:00.000Z",
+                            "",
+                            "/etc/holdfast/deployment.yaml"};
+  const auto text = encode(std::vector<QuarantineItem>{item});
+  EXPECT_EQ(text,
+            R"([{"spec_digest":"sha256:ab","generation":2,"actor":"agent","reason":"web exited",)"
+            R"("evidence":{"exit_code":"3"},"since":"2026-11-23T09:00:00.000Z","until":"",)"
+            R"("source":"/etc/holdfast/deployment.yaml"}])");
+  EXPECT_EQ(encode(*decode<std::vector<QuarantineItem>>(text)), text);
+}
+
+TEST(ApiCodec, RefusesASlipInEveryRequest) {
+  EXPECT_THAT(decode<HoldRequest>(R"({"reasn":"x"})").error().what(), HasSubstr("reason"));
+  EXPECT_FALSE(decode<ResumeRequest>(R"({"to":1})"));
+  EXPECT_FALSE(decode<QuarantineRequest>(R"({"digest":"x"})"));
+  EXPECT_FALSE(decode<ReleaseRequest>(R"({"digest":"x"})"));
 }
 
 }  // namespace

@@ -1,0 +1,79 @@
+// What a roll-out waits for once its images are here: an operator's hold, its window.
+#include <fmt/format.h>
+
+#include "deploy/plan/planner.hpp"
+
+namespace holdfast::deploy::plan {
+namespace {
+
+std::string held_text(const Hold& hold) {
+  return fmt::format("held by {}{}{}", hold.actor,
+                     hold.until ? " until " + to_rfc3339(*hold.until) : "",
+                     hold.reason.empty() ? "" : ": " + hold.reason);
+}
+
+}  // namespace
+
+bool has_begun(const Progress& progress) {
+  return progress.rollout && progress.rollout->phase != Phase::staging &&
+         progress.rollout->phase != Phase::waiting;
+}
+
+GenerationId in_force(const Progress& progress) {
+  const bool target =
+      !progress.rollout || has_begun(progress) || progress.rollout->from.value() == 0;
+  return target ? progress.current : progress.rollout->from;
+}
+
+bool is_waiting(const Progress& progress) {
+  return progress.rollout && progress.rollout->phase == Phase::waiting;
+}
+
+Progress withdraw(const Progress& progress) {
+  if (!is_waiting(progress)) return progress;
+  Progress next = progress;
+  next.current = progress.rollout->from;
+  next.rollout.reset();
+  return next;
+}
+
+std::optional<Wait> waits_for(const Progress& progress, const Observed& observed) {
+  if (!progress.rollout || progress.rollout->trigger == Trigger::rollback) return std::nullopt;
+  const auto& rollout = *progress.rollout;
+  if (progress.hold)
+    return Wait{Wait::Cause::hold, progress.hold->until, held_text(*progress.hold)};
+  const auto target = observed.documents.find(rollout.target);
+  const auto from = observed.documents.find(rollout.from);
+  if (rollout.now || target == observed.documents.end()) return std::nullopt;
+  const auto windows = windows_between(
+      from == observed.documents.end() ? nullptr : from->second.get(), *target->second);
+  const auto opening = next_common(windows, observed.zones, observed.wall);
+  if (opening.at == observed.wall) return std::nullopt;
+  return Wait{Wait::Cause::window, opening.at,
+              opening.at ? "its window opens " + local_text(*opening.at, windows, observed.zones)
+                         : opening.why_not};
+}
+
+void Planner::end_hold() {
+  const auto& hold = state().hold;
+  if (!hold || !hold->until) return;
+  if (*hold->until > observed_.wall) return wake(now_ + (*hold->until - observed_.wall));
+  note(proto::EntryKind::resumed, {}, "the hold ended at its time",
+       {{"held_by", hold->actor}, {"held_since", to_rfc3339(hold->since)}});
+  state().hold.reset();
+}
+
+/// Images are here: begin, or wait.
+void Planner::begin_or_wait() {
+  const auto wait = waits_for(state(), observed_);
+  if (!wait) return enter(Phase::starting);
+  if (rollout().phase != Phase::waiting) {
+    enter(Phase::waiting);
+    out_.notes.back().detail["waits_for"] = wait->text;
+  }
+  // The wall clock may be set: nothing is slept through for longer than a minute.
+  constexpr Milliseconds kLongest{60'000};
+  if (wait->until) wake(now_ + std::min<Milliseconds>(*wait->until - observed_.wall, kLongest));
+}
+
+}  // namespace holdfast::deploy::plan
