@@ -70,7 +70,10 @@ proto::api::ServiceStatus Core::service_status(const std::string& name,
 
 std::vector<proto::api::ServiceStatus> Core::services_status() const {
   std::vector<proto::api::ServiceStatus> services;
-  const auto current = observed_.documents.find(plan::in_force(progress_));
+  // Of a first roll-out that has not begun, what it will run.
+  const auto in_force = plan::in_force(progress_);
+  const auto current =
+      observed_.documents.find(in_force.value() == 0 ? progress_.current : in_force);
   if (current == observed_.documents.end()) return services;
   for (const auto& [name, wanted] : current->second->services)
     services.push_back(service_status(name.str(), wanted));
@@ -207,7 +210,7 @@ void Core::build_snapshot() {
   auto next = std::make_shared<Snapshot>();
   auto& status = next->status;
   const auto in_force = plan::in_force(progress_);
-  const auto current = document(in_force);
+  const auto current = document(in_force.value() == 0 ? progress_.current : in_force);
   status.deployment = current ? current->name : "";
   status.generation = in_force.value();
   status.spec_digest = current ? current->spec_digest.str() : "";

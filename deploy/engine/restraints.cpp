@@ -169,6 +169,7 @@ Result<proto::api::QuarantineItem> Core::quarantine(const proto::api::Quarantine
   HF_TRY(commit(std::move(batch)));
   if (rolling) progress_ = plan::withdraw(progress_);
   quarantine_.insert_or_assign(digest, row);
+  refresh_rollback();
   changed_ = true;
   return item(row);
 }
@@ -189,6 +190,7 @@ Result<proto::api::QuarantineItem> Core::release(const proto::api::ReleaseReques
   batch.release.push_back(digest);
   HF_TRY(commit(std::move(batch)));
   quarantine_.erase(digest);
+  refresh_rollback();
   changed_ = true;
   return was;
 }
@@ -213,6 +215,7 @@ BootTime Core::expire_quarantine(BootTime wake) {
   const auto released = batch.release;
   if (commit(std::move(batch))) {
     for (const auto& digest : released) quarantine_.erase(digest);
+    refresh_rollback();
     changed_ = true;
   }
   return wake;

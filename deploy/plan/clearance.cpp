@@ -20,9 +20,7 @@ bool has_begun(const Progress& progress) {
 }
 
 GenerationId in_force(const Progress& progress) {
-  const bool target =
-      !progress.rollout || has_begun(progress) || progress.rollout->from.value() == 0;
-  return target ? progress.current : progress.rollout->from;
+  return !progress.rollout || has_begun(progress) ? progress.current : progress.rollout->from;
 }
 
 bool is_waiting(const Progress& progress) {

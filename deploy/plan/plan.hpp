@@ -32,7 +32,7 @@ struct Wait {
 
 /// Whether the roll-out under way waits: nothing was started or stopped for it yet.
 [[nodiscard]] bool is_waiting(const Progress& progress);
-/// The generation that the host runs: until a roll-out has begun, the one before.
+/// The generation that the host runs: until a roll-out has begun, the one before (0: nothing).
 [[nodiscard]] GenerationId in_force(const Progress& progress);
 /// A roll-out is under way and has gone beyond fetching and waiting.
 [[nodiscard]] bool has_begun(const Progress& progress);

@@ -43,7 +43,8 @@ Result<std::vector<plan::ObservedInstance>> FakeRuntime::observe() {
 
 Status FakeRuntime::create(const runtime::InstanceSpec& spec, const std::stop_token&) {
   ++host_.creates;
-  if (host_.failing_creates.contains(spec.service.str()))
+  if (host_.failing_creates.contains(spec.service.str()) ||
+      host_.unstartable.contains(spec.image.pinned))
     return Error{Errc::runtime, "exec /bin/web: no such file"};
   host_.instances.insert_or_assign(spec.id,
                                    plan::ObservedInstance{.id = spec.id,
@@ -115,11 +116,21 @@ Agent::Agent(FakeHost& host, const std::filesystem::path& state_dir, std::uint32
   auto opened = ledger::open_ledger(state_dir);
   EXPECT_TRUE(opened) << (opened ? "" : opened.error().to_string());
   ledger_ = std::move(opened).value();
+  in_use_ = ledger_.get();
+  begin(retain, Milliseconds{2'000});
+}
+
+Agent::Agent(FakeHost& host, ledger::Ledger& ledger, std::uint32_t retain, Milliseconds resync)
+    : host_(host), images_(host), runtime_(host), publisher_(host), in_use_(&ledger) {
+  begin(retain, resync);
+}
+
+void Agent::begin(std::uint32_t retain, Milliseconds resync) {
   proto::AgentConfig config;
   config.retain = retain;
-  config.resync = Milliseconds{2'000};
+  config.resync = resync;
   core_ = std::make_unique<engine::Core>(
-      engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *ledger_},
+      engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
       engine::Engine::Options{config, {}, {}}, jobs_);
   const auto loaded = core_->load();
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().to_string());

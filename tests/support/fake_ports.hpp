@@ -37,6 +37,7 @@ struct FakeHost {
   int pulls = 0;
   std::map<deploy::plan::InstanceId, deploy::plan::ObservedInstance> instances;
   std::set<std::string> failing_creates;  ///< services whose create is refused
+  std::set<proto::Digest> unstartable;    ///< images whose create is refused
   int creates = 0;
   std::optional<deploy::plan::RoutingTable> routing = deploy::plan::RoutingTable{};
   std::set<deploy::plan::PortKey> taken_ports;
@@ -118,6 +119,8 @@ class InlineJobs final : public deploy::engine::Jobs {
 class Agent {
  public:
   Agent(FakeHost& host, const std::filesystem::path& state_dir, std::uint32_t retain = 5);
+  /// Over a ledger that outlives it.
+  Agent(FakeHost& host, deploy::ledger::Ledger& ledger, std::uint32_t retain, Milliseconds resync);
 
   /// Turns until nothing more happens within `span` of simulated time.
   void run(BootClock::duration span);
@@ -127,15 +130,18 @@ class Agent {
     return core_->snapshot();
   }
   deploy::engine::Core& core() { return *core_; }
-  deploy::ledger::Ledger& ledger() { return *ledger_; }
+  deploy::ledger::Ledger& ledger() { return *in_use_; }
 
  private:
+  void begin(std::uint32_t retain, Milliseconds resync);
+
   FakeHost& host_;
   FakeImages images_;
   FakeRuntime runtime_;
   FakePublisher publisher_;
   InlineJobs jobs_;
   std::unique_ptr<deploy::ledger::Ledger> ledger_;
+  deploy::ledger::Ledger* in_use_ = nullptr;
   std::unique_ptr<deploy::engine::Core> core_;
 };
 

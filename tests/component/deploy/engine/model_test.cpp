@@ -1,0 +1,346 @@
+// Random lives of a host against a simple model of what an operator may rely on (security.md 7.2).
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "common/log/log.hpp"
+#include "tests/support/fake_ports.hpp"
+#include "tests/support/memory_ledger.hpp"
+
+namespace holdfast::test {
+namespace {
+
+using namespace std::chrono_literals;
+using deploy::plan::InstanceState;
+
+constexpr int kVersions = 6;
+constexpr const char* kRoot = "root (uid 0)";
+constexpr std::uint32_t kRetain = 100;
+
+std::string document(int version) {
+  return fmt::format(R"(apiVersion: holdfast/v1
+name: shop
+services:
+  web:
+    image: registry.example.com/shop/web:{0}@sha256:{1}
+    publish: ["8080:80"]
+    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 5s}}
+)",
+                     version, proto::Digest::of(std::to_string(version)).hex());
+}
+
+const std::string& digest_of(int version) {
+  static const auto all = [] {
+    std::vector<std::string> made;
+    for (int i = 0; i < kVersions; ++i)
+      made.push_back(proto::load_deployment(document(i), "x").value().spec_digest.str());
+    return made;
+  }();
+  return all.at(static_cast<std::size_t>(version));
+}
+
+/// What an operator may rely on, once everything had time to end.
+struct Model {
+  struct Generation {
+    int version = 0;
+    bool good = false;
+  };
+  std::vector<Generation> generations;  ///< number 1 first
+  std::size_t in_force = 0;             ///< 0: nothing
+  std::optional<std::size_t> pending;   ///< accepted, not ended
+  std::set<int> quarantined;
+  std::set<int> bad;  ///< versions that cannot start
+  bool held = false;
+
+  [[nodiscard]] int version(std::size_t number) const { return generations[number - 1].version; }
+  void end_pending() {
+    if (!pending || held) return;
+    const auto number = *std::exchange(pending, std::nullopt);
+    if (bad.contains(version(number))) {
+      quarantined.insert(version(number));
+    } else {
+      in_force = number;
+      generations[number - 1].good = true;
+    }
+  }
+  [[nodiscard]] std::size_t rollback_target() const {
+    for (std::size_t number = in_force; number-- > 1;) {
+      const auto& row = generations[number - 1];
+      if (row.good && !quarantined.contains(row.version)) return number;
+    }
+    return 0;
+  }
+};
+
+/// One life: a host, a ledger, agents that come and go, and the model beside them.
+class Life {
+ public:
+  explicit Life(std::uint32_t seed) : random_(seed) {
+    for (int i = 0; i < kVersions; ++i) {
+      if (!chance(4)) continue;
+      model_.bad.insert(i);
+      host_.unstartable.insert(proto::Digest::of(std::to_string(i)));
+    }
+    begin();
+  }
+
+  void live(int steps) {
+    for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
+      step();
+      disturb();
+      if (chance(3)) continue;  // the next word meets a roll-out that is under way
+      settle();
+    }
+    resume();
+    settle();
+  }
+  [[nodiscard]] const std::string& story() const { return story_; }
+
+ private:
+  template <class... Args>
+  void tell(fmt::format_string<Args...> text, Args&&... args) {
+    story_ += fmt::format(text, std::forward<Args>(args)...) + "; ";
+  }
+  int pick(int below) { return std::uniform_int_distribution<int>{0, below - 1}(random_); }
+  bool chance(int one_in) { return pick(one_in) == 0; }
+
+  void begin() {
+    agent_.reset();
+    agent_ = std::make_unique<Agent>(host_, ledger_, kRetain, Milliseconds{60'000});
+    agent_->run(1ms);
+  }
+  [[nodiscard]] const proto::api::Status& status() {
+    shown_ = agent_->snapshot();
+    return shown_->status;
+  }
+  /// A roll-out that has ended since is ended in the model too.
+  bool under_way() {
+    const auto& rollout = status().rollout;
+    if (!rollout) model_.end_pending();
+    rolling_back_ = rolling_back_ && rollout;
+    return rollout.has_value();
+  }
+  [[nodiscard]] bool waits() { return status().rollout && status().rollout->phase == "waiting"; }
+
+  void step() {
+    switch (pick(9)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return apply(pick(kVersions));
+      case 4:
+      case 5:
+        return rollback();
+      case 6:
+        return model_.held ? resume() : hold();
+      case 7:
+        return quarantine(pick(kVersions));
+      default:
+        return release(pick(kVersions));
+    }
+  }
+
+  void apply(int version) {
+    const bool rolling = under_way();
+    const auto answer = agent_->apply(document(version));
+    tell("apply {} → {}", version,
+         answer ? fmt::format("{} {}", answer->generation, answer->changed)
+                : std::string{code(answer.error().code())});
+    if (model_.quarantined.contains(version)) {
+      ASSERT_FALSE(answer);
+      EXPECT_EQ(answer.error().code(), Errc::quarantined);
+    } else if (rolling && model_.pending && model_.version(*model_.pending) == version) {
+      ASSERT_TRUE(answer);
+      EXPECT_EQ(answer->generation, *model_.pending);
+    } else if (rolling && rolling_back_ && model_.version(model_.in_force) == version) {
+      ASSERT_TRUE(answer) << "it is what the rollback goes to";
+      EXPECT_EQ(answer->generation, model_.in_force);
+    } else if (rolling && !waits()) {
+      ASSERT_FALSE(answer);
+      EXPECT_EQ(answer.error().code(), Errc::busy);
+    } else if (model_.in_force != 0 && model_.version(model_.in_force) == version) {
+      ASSERT_TRUE(answer);
+      EXPECT_FALSE(answer->changed);
+      EXPECT_EQ(answer->generation, model_.in_force);
+      model_.pending.reset();
+    } else {
+      ASSERT_TRUE(answer) << answer.error().to_string();
+      EXPECT_TRUE(answer->changed);
+      model_.generations.push_back({version, false});
+      EXPECT_EQ(answer->generation, model_.generations.size());
+      model_.pending = model_.generations.size();
+    }
+    agent_->run(1ms);
+  }
+
+  void rollback() {
+    const bool turns_back = under_way() && !waits() && model_.pending.has_value();
+    const bool busy = status().rollout && !waits() && !turns_back;
+    const auto answer = agent_->rollback();
+    tell("rollback → {}",
+         answer ? std::to_string(answer->generation) : std::string{code(answer.error().code())});
+    const auto target = turns_back ? model_.in_force : model_.rollback_target();
+    if (busy || target == 0) {
+      EXPECT_FALSE(answer);
+      return;
+    }
+    ASSERT_TRUE(answer) << answer.error().to_string();
+    EXPECT_EQ(answer->generation, target);
+    model_.quarantined.insert(model_.version(turns_back ? *model_.pending : model_.in_force));
+    rolling_back_ = !turns_back;
+    model_.pending.reset();
+    model_.in_force = target;
+    agent_->run(1ms);
+  }
+
+  void hold() {
+    // One that has begun goes on; what the model calls pending from here on waits.
+    if (under_way() && !waits()) return settle();
+    tell("hold");
+    ASSERT_TRUE(agent_->core().hold({"busy", ""}, kRoot));
+    model_.held = true;
+    agent_->run(1ms);
+  }
+
+  void resume() {
+    tell("resume");
+    (void)under_way();
+    EXPECT_EQ(agent_->core().resume({""}, kRoot).value().hold.has_value(), model_.held);
+    model_.held = false;
+    agent_->run(1ms);
+  }
+
+  void quarantine(int version) {
+    const bool rolling = under_way();
+    if (rolling && !waits()) return;
+    const bool runs = model_.in_force != 0 && model_.version(model_.in_force) == version;
+    const auto done = agent_->core().quarantine({digest_of(version), "no", ""}, kRoot);
+    tell("quarantine {} → {}", version, done.has_value());
+    EXPECT_EQ(done.has_value(), !runs);
+    if (!done) return;
+    model_.quarantined.insert(version);
+    if (model_.pending && model_.version(*model_.pending) == version) model_.pending.reset();
+    agent_->run(1ms);
+  }
+
+  void release(int version) {
+    (void)under_way();
+    if (status().rollout && !waits()) return;
+    const auto done = agent_->core().release({digest_of(version), ""}, kRoot);
+    tell("release {} → {}", version, done.has_value());
+    EXPECT_EQ(done.has_value(), model_.quarantined.erase(version) == 1);
+    agent_->run(1ms);
+  }
+
+  void disturb() {
+    for (int i = pick(3); i > 0; --i) {
+      switch (pick(3)) {
+        case 0: {
+          tell("kill -9");
+          const auto before = host_.instances.size();
+          agent_.reset();
+          EXPECT_EQ(host_.instances.size(), before);  // I-10
+          begin();
+          break;
+        }
+        case 1:
+          crash();
+          break;
+        default: {
+          const auto span = Milliseconds{pick(2'500)};
+          tell("{} ms", span.count());
+          agent_->run(span);
+        }
+      }
+      watch();
+    }
+  }
+
+  /// A process of what serves dies; only when that is not a failed update.
+  void crash() {
+    if (under_way() && !waits()) return;
+    for (auto& [id, instance] : host_.instances) {
+      if (instance.state != InstanceState::running) continue;
+      tell("crash {}", id.str());
+      instance.state = InstanceState::exited;
+      instance.exit = deploy::plan::ExitInfo{137, false, host_.clock.wall()};
+    }
+    agent_->core().mark_changed();
+    agent_->run(20s);
+  }
+
+  void settle() {
+    agent_->run(20s);
+    watch();
+    model_.end_pending();
+    check();
+  }
+
+  /// At any moment.
+  void watch() {
+    const auto now = agent_->snapshot();
+    EXPECT_LE(std::count_if(now->history.begin(), now->history.end(),
+                            [](const auto& item) { return item.current; }),
+              1);                        // I-1
+    EXPECT_GE(now->head.number, head_);  // I-2
+    head_ = now->head.number;
+    if (now->status.generation == 0) return;
+    for (const auto& [key, endpoint] : host_.routing->ports) {  // I-4
+      const auto serves =
+          std::find_if(host_.instances.begin(), host_.instances.end(),
+                       [&](const auto& row) { return row.second.address == endpoint.address; });
+      EXPECT_TRUE(serves != host_.instances.end() && serves->second.state == InstanceState::running)
+          << "nobody serves";
+    }
+  }
+
+  /// When everything has ended.
+  void check() {
+    const auto now = agent_->snapshot();
+    EXPECT_EQ(now->status.generation, model_.in_force)
+        << now->status.state << ": " << now->status.message
+        << ", first of history: " << (now->history.empty() ? "" : now->history.front().result);
+    EXPECT_EQ(now->status.rollout.has_value(), model_.pending.has_value());
+    EXPECT_EQ(now->status.hold.has_value(), model_.held);       // I-3
+    ASSERT_EQ(now->history.size(), model_.generations.size());  // I-3
+    std::set<std::string> quarantined;
+    for (const auto version : model_.quarantined) quarantined.insert(digest_of(version));
+    std::set<std::string> listed;
+    for (const auto& item : now->quarantine) listed.insert(item.spec_digest);
+    EXPECT_EQ(listed, quarantined);  // a rollback is not undone
+    if (model_.in_force != 0) {
+      EXPECT_EQ(now->status.spec_digest, digest_of(model_.version(model_.in_force)));
+      EXPECT_EQ(host_.routing->ports.size(), 1U);
+    }
+    EXPECT_EQ(host_.instances.size(), model_.in_force == 0 ? 0U : 1U);  // I-5
+    EXPECT_EQ(now->status.rollback.generation, model_.rollback_target());
+    EXPECT_EQ(now->status.rollback.ready, model_.rollback_target() != 0);  // I-8
+    EXPECT_TRUE(ledger_.verify()->intact);                                 // I-2
+  }
+
+  std::mt19937 random_;
+  FakeHost host_;
+  MemoryLedger ledger_;
+  Model model_;
+  std::unique_ptr<Agent> agent_;
+  std::shared_ptr<const deploy::engine::Snapshot> shown_;
+  bool rolling_back_ = false;  ///< an operator's rollback is under way
+  std::uint64_t head_ = 0;
+  std::string story_;
+};
+
+TEST(Model, FiveThousandRandomLivesKeepThePromises) {
+  log::start(log::Level::error);
+  constexpr std::uint32_t kLives = 5'000;
+  for (std::uint32_t seed = 1; seed <= kLives; ++seed) {
+    Life life{seed};
+    life.live(5);
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << ": " << life.story();
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::test

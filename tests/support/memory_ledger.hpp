@@ -1,0 +1,37 @@
+#pragma once
+/// \file
+/// A ledger that outlives agents but not the process: for tests that need thousands of them. The
+/// chain is real, so `verify` means something; nothing is written to a disk.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "deploy/ledger/ledger.hpp"
+
+namespace holdfast::test {
+
+class MemoryLedger final : public deploy::ledger::Ledger {
+ public:
+  Result<std::vector<deploy::ledger::Generation>> generations() override;
+  Result<std::string> document(const proto::Digest& spec_digest) override;
+  Result<std::vector<deploy::ledger::NumberedEntry>> entries(std::uint64_t after,
+                                                             std::size_t limit) override;
+  Result<std::vector<deploy::ledger::NumberedEntry>> entries_of(
+      deploy::plan::GenerationId id) override;
+  Result<std::vector<deploy::ledger::Quarantine>> quarantine() override;
+  Result<deploy::ledger::Head> head() override { return head_; }
+  Result<deploy::ledger::Verification> verify() override;
+  Result<deploy::ledger::Head> commit(const deploy::ledger::Batch& batch) override;
+  Result<std::optional<std::string>> progress() override { return progress_; }
+
+ private:
+  std::vector<deploy::ledger::Generation> generations_;  ///< oldest first
+  std::map<proto::Digest, std::string> documents_;
+  std::map<proto::Digest, deploy::ledger::Quarantine> quarantine_;
+  std::vector<deploy::ledger::NumberedEntry> entries_;
+  std::optional<std::string> progress_;
+  deploy::ledger::Head head_{0, std::string(64, '0')};
+};
+
+}  // namespace holdfast::test
