@@ -233,30 +233,33 @@ Status Core::check_local(GenerationId id) {
   return ok();
 }
 
+/// A rollback of the roll-out under way: the next decisions turn it back.
+Result<proto::api::Accepted> Core::turn_back(const proto::api::RollbackRequest& request,
+                                             const Actor& actor) {
+  const auto since = events_.last();
+  if (progress_.rollout->from.value() == 0)
+    return Error{Errc::not_found, "this is the first roll-out: there is nothing to go back to"}
+        .hint("wait for it to end");
+  if (progress_.rollout->phase != plan::Phase::reverting) {
+    const auto next = plan::abandon_rollout(progress_, actor, request.reason, ports_.clock.boot());
+    ledger::Batch batch;
+    batch.entries.push_back(
+        entry(proto::EntryKind::rollback_started, actor, request.reason, progress_.rollout->from));
+    batch.progress = plan::encode_progress(next);
+    HF_TRY(commit(std::move(batch)));
+    progress_ = next;
+  }
+  changed_ = true;
+  return proto::api::Accepted{progress_.rollout->from.value(), {}, true, since};
+}
+
 Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& request,
                                             const Actor& actor) {
   const auto since = events_.last();
   const bool waiting = plan::is_waiting(progress_);
   if (!waiting && progress_.rollout && progress_.rollout->trigger != plan::Trigger::rollback &&
-      request.to == 0) {
-    if (progress_.rollout->from.value() == 0)
-      return Error{Errc::not_found, "this is the first roll-out: there is nothing to go back to"}
-          .hint("wait for it to end");
-    if (progress_.rollout->phase != plan::Phase::reverting) {
-      const auto next =
-          plan::abandon_rollout(progress_, actor, request.reason, ports_.clock.boot());
-      HF_TRY(commit({.entries = {entry(proto::EntryKind::rollback_started, actor, request.reason,
-                                       progress_.rollout->from)},
-                     .generation = {},
-                     .results = {},
-                     .progress = plan::encode_progress(next),
-                     .quarantine = {},
-                     .release = {}}));
-      progress_ = next;
-    }
-    changed_ = true;
-    return proto::api::Accepted{progress_.rollout->from.value(), {}, true, since};
-  }
+      request.to == 0)
+    return turn_back(request, actor);
   if (progress_.rollout && !waiting)
     return Error{Errc::busy, fmt::format("generation {} is being rolled out",
                                          progress_.rollout->target.value())}

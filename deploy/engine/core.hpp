@@ -105,6 +105,8 @@ class Core {
 
   [[nodiscard]] std::optional<Result<proto::api::Accepted>> apply_to_rollout(
       const proto::api::ApplyRequest& request, const proto::Deployment& wanted, const Actor& actor);
+  [[nodiscard]] Result<proto::api::Accepted> turn_back(const proto::api::RollbackRequest& request,
+                                                       const Actor& actor);
   [[nodiscard]] Status check_policy(const proto::Deployment& wanted) const;
 
   // restraints.cpp

@@ -59,7 +59,29 @@ class Roles : public test::DaemonTest {
   int applies(const std::string& group) {
     return as(group, "POST", "/v1/apply", test::apply_body(group));
   }
+  int holds(const std::string& group) {
+    return as(group, "POST", "/v1/hold", R"({"reason":"busy"})");
+  }
+  int resumes(const std::string& group) { return as(group, "POST", "/v1/resume", "{}"); }
+  int quarantines(const std::string& group) {
+    return as(group, "POST", "/v1/quarantine/add", R"({"what":"abcdef","reason":"bad"})");
+  }
+  int releases(const std::string& group) {
+    return as(group, "POST", "/v1/quarantine/release", R"({"what":"abcdef"})");
+  }
 };
+
+TEST_F(Roles, WhoMayRollBackMayStopChangesAndOnlyWhoDeploysLetsThemGoOn) {
+  EXPECT_EQ(as(kObserve, "GET", "/v1/quarantine", ""), 200);
+  EXPECT_EQ(holds(kObserve), 400);
+  EXPECT_EQ(quarantines(kObserve), 400);
+  EXPECT_EQ(holds(kRollback), 200);
+  EXPECT_EQ(quarantines(kRollback), 200);
+  EXPECT_EQ(resumes(kRollback), 400);
+  EXPECT_EQ(releases(kRollback), 400);
+  EXPECT_EQ(resumes(kDeploy), 200);
+  EXPECT_EQ(releases(kDeploy), 200);
+}
 
 TEST_F(Roles, StrangersCannotOpenTheSocket) {
   EXPECT_EQ(reads(""), -1);
