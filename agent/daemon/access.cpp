@@ -42,8 +42,9 @@ std::string_view to_string(Role role) {
 Result<Access> Access::create(const std::map<std::string, std::string>& groups) {
   Access access;
   for (const auto& [role_name, group_name] : groups) {
-    const auto role = std::find_if(kRoles.begin(), kRoles.end(),
-                                   [&](const auto& known) { return known.first == role_name; });
+    const auto role =
+        std::find_if(kRoles.begin(), kRoles.end(),
+                     [&wanted = role_name](const auto& known) { return known.first == wanted; });
     if (role == kRoles.end())
       return Error{Errc::usage,
                    fmt::format("groups: there is no role \"{}\"", printable(role_name))}
