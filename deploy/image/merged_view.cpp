@@ -56,11 +56,18 @@ Result<MergedNode> MergedView::step(const MergedNode& parent, const std::string&
                                     std::size_t below) const {
   MergedNode node;
   if (parent.kind != MergedNode::Kind::directory) return node;
+  bool covered = false;
   for (const std::size_t layer : parent.layers) {
     if (layer >= below) continue;
     HF_ASSIGN(const Seen seen, see(layer, path));
     if (seen == Seen::absent) continue;
     if (seen == Seen::whiteout) break;
+    const bool directory = seen == Seen::directory || seen == Seen::opaque_directory;
+    if (covered) {
+      if (!directory) break;
+      node.below.push_back(layer);
+      continue;
+    }
     if (seen == Seen::symlink || seen == Seen::other) {
       if (node.layers.empty())
         node = {seen == Seen::symlink ? MergedNode::Kind::symlink : MergedNode::Kind::other,
@@ -69,7 +76,7 @@ Result<MergedNode> MergedView::step(const MergedNode& parent, const std::string&
     }
     node.kind = MergedNode::Kind::directory;
     node.layers.push_back(layer);
-    if (seen == Seen::opaque_directory) break;
+    covered = seen == Seen::opaque_directory;
   }
   return node;
 }
@@ -80,10 +87,12 @@ Result<MergedNode> MergedView::look(const std::string& path, std::size_t height)
   MergedNode node;
   if (path.empty()) {
     node.kind = MergedNode::Kind::directory;
+    bool covered = false;
     for (std::size_t i = height; i-- > 0;) {
-      node.layers.push_back(i);
+      (covered ? node.below : node.layers).push_back(i);
+      if (covered) continue;
       HF_ASSIGN(const Seen seen, see(i, ""));
-      if (seen == Seen::opaque_directory) break;
+      covered = seen == Seen::opaque_directory;
     }
   } else {
     HF_ASSIGN(const MergedNode parent, look(parent_of(path), height));
@@ -135,8 +144,10 @@ Result<std::string> MergedView::resolve(const std::string& path) {
 
 std::optional<std::size_t> MergedView::owner(const MergedNode& directory,
                                              const std::string& path) const {
-  for (const std::size_t layer : directory.layers) {
-    if (!layers_[layer].implicit.contains(path)) return layer;
+  for (const auto* layers : {&directory.layers, &directory.below}) {
+    for (const std::size_t layer : *layers) {
+      if (!layers_[layer].implicit.contains(path)) return layer;
+    }
   }
   return std::nullopt;
 }

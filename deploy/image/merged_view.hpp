@@ -25,6 +25,8 @@ struct MergedNode {
   enum class Kind { absent, directory, symlink, other } kind = Kind::absent;
   std::vector<std::size_t> layers;  ///< a directory: the layers that are merged into it, topmost
                                     ///< first; else the one that has it
+  std::vector<std::size_t> below;   ///< a directory: further layers that may say how it looks,
+                                   ///< though an opaque one above hides what they have in it
 };
 
 /// A read-only look at a stack. Not thread safe.
@@ -48,7 +50,8 @@ class MergedView {
   /// is. Errors: layer_unsafe (loop), by errno.
   [[nodiscard]] Result<std::string> resolve(const std::string& path);
 
-  /// The layer that says how the directory looks, or none when all of them made it implicitly.
+  /// The layer that says how the directory looks, or none when all of them made it implicitly. An
+  /// opaque marker hides what is in the directory, not the directory (image-spec layer.md).
   [[nodiscard]] std::optional<std::size_t> owner(const MergedNode& directory,
                                                  const std::string& path) const;
 

@@ -208,6 +208,9 @@ Status TarReader::parse_pax(std::string_view text, Pending& pending) const {
 
 Status TarReader::store_record(std::string_view key, std::string_view value,
                                Pending& pending) const {
+  // POSIX pax: a record without a value takes the keyword back. Go's reader, and so every peer, has
+  // it like this for attributes too.
+  if (value.empty() && key.find(".xattr.") != std::string_view::npos) return ok();
   // bsdtar records an attribute twice: in base64 (LIBARCHIVE) and plain (SCHILY). The plain form
   // wins.
   if (constexpr std::string_view kPrefix = "SCHILY.xattr."; key.starts_with(kPrefix))

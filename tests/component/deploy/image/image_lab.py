@@ -2,9 +2,9 @@
 """Images and a registry for the tests of the image store; standard library only.
 
   image_lab.py build DIR         writes every image of CASES into the blob directory DIR, prints "name digest" lines
-  image_lab.py random DIR SEED   one random stack of layers as an OCI layout in DIR; prints its digest
+  image_lab.py random DIR BLOBS FIRST COUNT   random stacks and what umoci makes of them: see random_stack.write
   image_lab.py serve DIR         serves DIR on loopback; prints the port; ends with its standard input
-  image_lab.py compare A B       fails, naming each difference, unless the trees are equal
+  image_lab.py compare           reads lines "OURS REFERENCE [DIRECTORIES]"; fails, naming each difference, unless all are equal
 
 The first component of a repository's name is how the registry behaves for it: see Registry.behave."""
 import gzip, hashlib, http.server, io, json, os, random, re, socket, stat, struct, subprocess, sys, tarfile, threading, time
@@ -344,8 +344,22 @@ def snapshot(root):
 # What the synthetic top adds for the runtime.
 MOUNT_POINTS = {b'proc', b'dev', b'sys', b'run', b'tmp', b'run/secrets', b'etc', b'etc/hosts', b'etc/hostname', b'etc/resolv.conf'}
 
-def compare(ours, reference):
+def settle(ours, reference, directories):
+    """Evens out what the specification leaves open. umoci gives a directory the time of unpacking when a layer changes what
+    is in it without naming it: ours must have the time of its last entry. A directory that no entry names has in umoci
+    whatever mkdir gives it: time, and group and setgid of the directory above."""
+    for name, mtime in directories.items():
+        path = os.fsencode(name)
+        if path not in ours or path not in reference:
+            continue
+        reference[path]['mtime'] = ours[path]['mtime'] if mtime is None else mtime
+        if mtime is None:
+            for side in (ours, reference):
+                side[path].update(mode=oct(int(side[path]['mode'], 8) & 0o777), owner=side[path]['owner'][0])
+
+def compare(ours, reference, directories):
     a, b = snapshot(ours), snapshot(reference)
+    settle(a, b, directories)
     differences = []
     for path in sorted(set(a) | set(b)):
         if path not in b:
@@ -354,11 +368,22 @@ def compare(ours, reference):
         elif path not in a:
             differences.append('missing: %r' % path)
         else:
-            for key in b[path]:
-                if a[path].get(key) != b[path][key]:
-                    differences.append('%r: %s is %r, should be %r' % (path, key, a[path].get(key), b[path][key]))
-    print('\n'.join(differences[:40]))
-    return 1 if differences else 0
+            differences += ['%r: %s is %r, should be %r' % (path, key, a[path].get(key), b[path][key])
+                            for key in b[path] if a[path].get(key) != b[path][key]]
+    return differences
+
+def compare_all(lines):
+    """Prints what differs, and how much was compared: nothing compared is a failure too."""
+    pairs = failed = 0
+    for line in lines:
+        ours, reference, *known = line.split()
+        differences = compare(ours, reference, json.load(open(known[0])) if known else {})
+        pairs += 1
+        failed += bool(differences)
+        for difference in differences[:10]:
+            print(reference, difference)
+    print(pairs, 'compared,', failed, 'differ')
+    return 1 if failed or not pairs else 0
 
 if __name__ == '__main__':
     command, arguments = sys.argv[1], sys.argv[2:]
@@ -368,8 +393,8 @@ if __name__ == '__main__':
     elif command == 'serve':
         serve(arguments[0])
     elif command == 'compare':
-        sys.exit(compare(*arguments))
+        sys.exit(compare_all(sys.stdin))
     elif command == 'random':
         sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
         import random_stack
-        print(random_stack.write(arguments[0], int(arguments[1])))
+        random_stack.write(arguments[0], arguments[1], int(arguments[2]), int(arguments[3]))
