@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <span>
 
 namespace holdfast::deploy::image {
@@ -79,7 +80,8 @@ Status Fetcher::start() {
     return errno_error(errno, "socketpair");
   os::UniqueFd ours{ends[0]};
   const os::UniqueFd theirs{ends[1]};
-  auto child = os::Process::spawn({.argv = {worker_path_, "fetch"},
+  const auto program = std::filesystem::path{worker_path_}.parent_path() / "holdfast-fetch";
+  auto child = os::Process::spawn({.argv = {program.string()},
                                    .env = {},
                                    .fds = {{theirs.get(), worker::kFetchControl}},
                                    .directory = "/",

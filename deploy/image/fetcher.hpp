@@ -34,7 +34,8 @@ struct FetchedDocument {
   worker::FetchReport report;
 };
 
-/// A `holdfast-worker fetch` child for one repository, started at the first request. Thread safe.
+/// A `holdfast-fetch` child for one repository, started at the first request; the program lies
+/// beside `worker_path`. Thread safe.
 class Fetcher {
  public:
   Fetcher(std::string worker_path, worker::FetchSetup setup);

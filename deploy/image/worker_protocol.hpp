@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// What the daemon and the confined children of `holdfast-worker` say to each other: one JSON
+/// What the daemon and the confined children (holdfast-fetch, holdfast-worker) say to each other: one JSON
 /// object a message. Nothing a child says is believed beyond its form; digests are compared here.
 
 #include <cstdint>
@@ -20,7 +20,7 @@ inline constexpr int kUnpackTree = 3;     ///< the empty directory to unpack int
 inline constexpr int kUnpackReport = 4;   ///< one UnpackReport, then the end
 inline constexpr int kUnpackLowers = 10;  ///< and up: trees of the layers below, lowest first
 
-/// Descriptors of `holdfast-worker fetch`.
+/// Descriptors of `holdfast-fetch`.
 inline constexpr int kFetchControl =
     3;  ///< SOCK_SEQPACKET: FetchSetup, then FetchRequests with two descriptors each
 

@@ -156,7 +156,7 @@ int fetch_main() {
   if (served) return 0;
   // The parent sees the control socket close; the reason goes to the log it keeps of our standard
   // error.
-  (void)os::write_all(STDERR_FILENO, "holdfast-worker fetch: " + served.error().to_string() + "\n");
+  (void)os::write_all(STDERR_FILENO, "holdfast-fetch: " + served.error().to_string() + "\n");
   return 1;
 }
 

@@ -2,7 +2,7 @@
 
 namespace holdfast::agent::worker::fetch {
 
-/// `holdfast-worker fetch`: drops all privileges and serves FetchRequests from descriptor 3 until
+/// `holdfast-fetch`: drops all privileges and serves FetchRequests from descriptor 3 until
 /// it is closed (deploy/image/worker_protocol.hpp). Returns the exit code.
 [[nodiscard]] int fetch_main();
 
