@@ -112,11 +112,13 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
             network::NftPublisher::open({.instance = config.instance,
                                          .subnet = config.subnet,
                                          .service_subnet = config.service_subnet}));
-  HF_ASSIGN(agent->images, image::ImageStore::open({.state_dir = config.state_dir,
-                                                    .worker_path = worker,
-                                                    .registries = config.registries,
-                                                    .parallel_downloads = config.parallel_downloads,
-                                                    .clock = clock}));
+  HF_ASSIGN(agent->images,
+            image::ImageStore::open({.state_dir = config.state_dir,
+                                     .worker_path = worker,
+                                     .registries = config.registries,
+                                     .parallel_downloads = config.parallel_downloads,
+                                     .clock = clock,
+                                     .bytes_per_second = config.pull_bandwidth.value()}));
   HF_ASSIGN(agent->loop,
             engine::Engine::create({clock, *agent->images, *agent->containers, *agent->containers,
                                     *agent->publisher, *agent->history},

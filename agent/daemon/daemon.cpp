@@ -43,7 +43,7 @@ bool same_foundations(const proto::AgentConfig& a, const proto::AgentConfig& b) 
          a.metrics_listen == b.metrics_listen && a.runtime == b.runtime && a.cni_dir == b.cni_dir &&
          a.instance == b.instance && a.subnet == b.subnet && a.service_subnet == b.service_subnet &&
          a.registries == b.registries && a.parallel_downloads == b.parallel_downloads &&
-         a.log_max_size == b.log_max_size;
+         a.pull_bandwidth == b.pull_bandwidth && a.log_max_size == b.log_max_size;
 }
 
 std::string status_line(const proto::api::Status& status) {

@@ -46,7 +46,6 @@ void take_header(HttpHead& head, std::string_view line) {
   if (name == "content-encoding") head.content_encoding = value;
   if (name == "content-range") head.content_range = value;
   if (name == "location") head.location = value;
-  if (name == "retry-after") head.retry_after = value;
   if (name == "www-authenticate") head.challenges.push_back(value);
   if (name == "content-length") {
     if (auto number = parse_number(value)) head.content_length = *number;
@@ -169,6 +168,17 @@ void set_limits(CURL* easy, const HttpRequest& request) {
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
 }
 
+void set_certificates(CURL* easy, const HttpRequest& request) {
+  const auto set = [&](CURLoption option, const std::string& pem) {
+    if (pem.empty()) return;
+    curl_blob blob{const_cast<char*>(pem.data()), pem.size(), CURL_BLOB_NOCOPY};
+    curl_easy_setopt(easy, option, &blob);
+  };
+  set(CURLOPT_CAINFO_BLOB, request.ca_pem);
+  set(CURLOPT_SSLCERT_BLOB, request.client_certificate_pem);
+  set(CURLOPT_SSLKEY_BLOB, request.client_key_pem);
+}
+
 }  // namespace
 
 Result<HttpHead> HttpClient::perform(const HttpRequest& request, const BodySink& sink) {
@@ -194,13 +204,12 @@ Result<HttpHead> HttpClient::perform(const HttpRequest& request, const BodySink&
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.post.c_str());
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.post.size()));
   }
-  if (!request.ca_pem.empty()) {
-    curl_blob blob{const_cast<char*>(request.ca_pem.data()), request.ca_pem.size(),
-                   CURL_BLOB_NOCOPY};
-    curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
-  }
+  set_certificates(easy, request);
   const CURLcode code = curl_easy_perform(easy);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, nullptr);
+  curl_off_t wait = 0;
+  if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
+    transfer.head.retry_after = std::chrono::seconds{wait};
   if (transfer.error) return *std::move(transfer.error);
   if (code != CURLE_OK) return failure(code, transfer, detail);
   return std::move(transfer.head);

@@ -3,6 +3,7 @@
 /// One HTTP request and its answer. No redirects, no authentication, no retries: those are
 /// decisions, made above.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,8 +26,10 @@ struct HttpRequest {
   std::vector<std::string> headers;
   bool allow_http = false;  ///< else https only
   std::string post;         ///< form body; empty: GET
-  std::string ca_pem;       ///< replaces the system's trust anchors when not empty
-  long total_seconds = 0;   ///< 0: only connect and low-speed limits
+  std::string ca_pem;       ///< trust anchors in place of the system's bundle when not empty
+  std::string client_certificate_pem;
+  std::string client_key_pem;
+  long total_seconds = 0;  ///< 0: only connect and low-speed limits
   /// Refuses addresses by where they lie; called with the address actually connected to.
   std::function<bool(Reach)> accept_address;
 };
@@ -37,8 +40,8 @@ struct HttpHead {
   std::string content_encoding;
   std::string content_range;
   std::string location;
-  std::string retry_after;
-  std::vector<std::string> challenges;  ///< values of WWW-Authenticate
+  std::optional<std::chrono::seconds> retry_after;  ///< from either form of Retry-After
+  std::vector<std::string> challenges;              ///< values of WWW-Authenticate
   std::optional<std::uint64_t> content_length;
 };
 

@@ -10,6 +10,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "deploy/image/credential_helper.hpp"
 #include "deploy/image/json_fields.hpp"
 
 namespace holdfast::deploy::image {
@@ -80,19 +81,30 @@ Result<Login> login_of(const bj::object& entry, const std::filesystem::path& fil
   return login;
 }
 
+/// The helper that the file names for the host, or for all, or none.
+std::string helper_for(const bj::object& object, std::string_view host) {
+  const auto* helpers = object.if_contains("credHelpers");
+  if (helpers != nullptr && helpers->is_object()) {
+    for (const auto& [key, value] : helpers->as_object()) {
+      if (normalised(key) == host && value.is_string()) return std::string{value.as_string()};
+    }
+  }
+  return string_field(object, "credsStore");
+}
+
 }  // namespace
 
 Result<Login> credentials_for(const std::filesystem::path& file, std::string_view host,
-                              std::string_view repository) {
+                              std::string_view repository,
+                              const std::vector<std::filesystem::path>& helper_directories) {
   HF_ASSIGN(const std::string text, read_checked(file));
   auto object = json_object(text, Errc::auth);
   if (!object) return bad_file(file, object.error().what());
-  const auto* helpers = object->if_contains("credHelpers");
-  const bool helped =
-      helpers != nullptr && helpers->is_object() && helpers->as_object().contains(host);
-  if (helped || object->contains("credsStore"))
-    return bad_file(file, "it points to a credential helper")
-        .hint("use a file that holds the login itself under \"auths\"");
+  if (const std::string helper = helper_for(*object, host); !helper.empty()) {
+    auto login = ask_helper(helper, host, helper_directories);
+    if (!login) return std::move(login).error().in("credentials file " + file.string());
+    if (!login->user.empty() || !login->identity_token.empty()) return login;
+  }
   const auto* auths = object->if_contains("auths");
   if (auths == nullptr || !auths->is_object()) return Login{};
   // host/ns/image, host/ns, host: the most specific first.

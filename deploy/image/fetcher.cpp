@@ -24,7 +24,7 @@ Error child_gone() {
 
 Status send_message(int socket, const std::string& text, std::span<const int> fds) {
   iovec part{const_cast<char*>(text.data()), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(3 * sizeof(int))> control{};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
@@ -63,15 +63,6 @@ std::optional<Result<worker::FetchReport>> Download::advance() {
   return std::nullopt;
 }
 
-Fetcher::Fetcher(std::string worker_path, worker::FetchSetup setup)
-    : worker_path_(std::move(worker_path)), setup_(std::move(setup)) {}
-
-void Fetcher::set_credentials(std::string user, std::string password, std::string identity_token) {
-  setup_.user = std::move(user);
-  setup_.password = std::move(password);
-  setup_.identity_token = std::move(identity_token);
-}
-
 Status Fetcher::start() {
   const std::lock_guard lock{mutex_};
   if (child_) return ok();
@@ -81,11 +72,13 @@ Status Fetcher::start() {
   os::UniqueFd ours{ends[0]};
   const os::UniqueFd theirs{ends[1]};
   const auto program = std::filesystem::path{worker_path_}.parent_path() / "holdfast-fetch";
-  auto child = os::Process::spawn({.argv = {program.string()},
-                                   .env = {},
-                                   .fds = {{theirs.get(), worker::kFetchControl}},
-                                   .directory = "/",
-                                   .new_session = true});
+  os::SpawnOptions options{.argv = {program.string()},
+                           .env = {},
+                           .fds = {{theirs.get(), worker::kFetchControl}},
+                           .directory = "/",
+                           .new_session = true};
+  if (pace_ >= 0) options.fds.emplace_back(pace_, worker::kFetchPace);
+  auto child = os::Process::spawn(options);
   if (!child) return std::move(child).error().in("start the fetching child");
   HF_TRY(send_message(ours.get(), worker::encode(setup_), {}));
   child_.emplace(*std::move(child));
@@ -93,11 +86,13 @@ Status Fetcher::start() {
   return ok();
 }
 
-Result<Download> Fetcher::blob(const worker::FetchRequest& request, os::UniqueFd body) {
+Result<Download> Fetcher::blob(const worker::FetchRequest& request, os::UniqueFd body,
+                               const os::UniqueFd& partial) {
   HF_TRY(start());
   HF_ASSIGN(auto reports, os::make_pipe());
   fcntl(reports.first.get(), F_SETFL, O_NONBLOCK);
-  const std::array<int, 2> fds{body.get(), reports.second.get()};
+  const std::array<int, 3> all{body.get(), reports.second.get(), partial.get()};
+  const auto fds = std::span{all}.first(partial ? 3 : 2);
   const std::lock_guard lock{mutex_};
   if (auto sent = send_message(control_.get(), worker::encode(request), fds); !sent) {
     child_.reset();

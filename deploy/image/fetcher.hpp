@@ -38,10 +38,11 @@ struct FetchedDocument {
 /// beside `worker_path`. Thread safe.
 class Fetcher {
  public:
-  Fetcher(std::string worker_path, worker::FetchSetup setup);
+  /// `pace` is the store's (pace.hpp), borrowed; -1: none.
+  Fetcher(std::string worker_path, int pace) : worker_path_(std::move(worker_path)), pace_(pace) {}
 
   /// Before the first request only.
-  void set_credentials(std::string user, std::string password, std::string identity_token);
+  void configure(worker::FetchSetup setup) { setup_ = std::move(setup); }
 
   /// Starts the child ahead of the first request. Repeat safe. Errors: by errno.
   [[nodiscard]] Status start();
@@ -50,11 +51,14 @@ class Fetcher {
   [[nodiscard]] Result<FetchedDocument> document(const worker::FetchRequest& request,
                                                  const std::stop_token& stop);
 
-  /// Begins to write a blob to `body`. Errors: io when the child is gone.
-  [[nodiscard]] Result<Download> blob(const worker::FetchRequest& request, os::UniqueFd body);
+  /// Begins to write a blob to `body`, and to `partial` if it is open. Errors: io when the child is
+  /// gone.
+  [[nodiscard]] Result<Download> blob(const worker::FetchRequest& request, os::UniqueFd body,
+                                      const os::UniqueFd& partial = {});
 
  private:
   std::string worker_path_;
+  int pace_;
   worker::FetchSetup setup_;
   std::mutex mutex_;
   std::optional<os::Process> child_;

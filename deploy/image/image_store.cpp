@@ -7,6 +7,8 @@
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "deploy/image/documents.hpp"
+#include "deploy/image/pace.hpp"
+#include "deploy/image/partial.hpp"
 #include "deploy/image/pull.hpp"
 #include "deploy/image/store.hpp"
 
@@ -90,8 +92,10 @@ class Impl final : public Images {
 
   Result<Collected> collect(const std::set<proto::Digest>& keep,
                             const std::stop_token& stop) override {
+    constexpr std::chrono::hours kPartialLife{72};
     Collected collected;
     HF_TRY(drop_records(keep));
+    HF_TRY(Partial::sweep(store_->paths.partials(), store_->clock.wall() - kPartialLife));
     HF_ASSIGN(const auto needed, needed_names());
     HF_ASSIGN(const auto trash, os::TempDir::create(store_->paths.ingest(), "trash"));
     HF_ASSIGN(const auto layers, names_in(store_->paths.layers()));
@@ -175,16 +179,23 @@ Status sweep(const fs::path& ingest) {
 
 Result<std::unique_ptr<Images>> ImageStore::open(Options options) {
   const Paths paths{.state = std::move(options.state_dir)};
-  for (const auto& directory :
-       {paths.state, paths.blobs(), paths.layers(), paths.images(), paths.ingest()})
+  for (const auto& directory : {paths.state, paths.blobs(), paths.layers(), paths.images(),
+                                paths.ingest(), paths.partials()})
     HF_TRY(os::make_directories(directory));
   HF_TRY(sweep(paths.ingest()));
   HF_ASSIGN(auto sync, SyncPoint::open(paths.state));
+  os::UniqueFd pace;
+  if (options.bytes_per_second > 0) {
+    HF_ASSIGN(pace, make_pace());
+  }
   auto store = std::unique_ptr<Store>{
       new Store{.paths = paths,
                 .worker_path = options.worker_path.string(),
                 .registries = std::move(options.registries),
                 .parallel_downloads = std::max(options.parallel_downloads, 1U),
+                .bytes_per_second = options.bytes_per_second,
+                .pace = std::move(pace),
+                .host_files = std::move(options.host_files),
                 .clock = options.clock,
                 .sync = std::move(sync),
                 .flights = {},

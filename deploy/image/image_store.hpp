@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/base/clock.hpp"
+#include "deploy/image/endpoints.hpp"
 #include "deploy/image/images.hpp"
 #include "proto/config/agent_config.hpp"
 
@@ -21,6 +22,8 @@ class ImageStore {
     std::map<std::string, proto::RegistryConfig> registries;
     std::uint32_t parallel_downloads = 3;
     const Clock& clock;
+    std::uint64_t bytes_per_second = 0;  ///< of all downloads together; 0: no limit
+    HostFiles host_files = {};
   };
 
   /// Makes the directories and sweeps what an interrupted pull left behind. Errors: by errno.

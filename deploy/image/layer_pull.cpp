@@ -12,6 +12,7 @@
 
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "deploy/image/partial.hpp"
 #include "deploy/image/unpacker.hpp"
 
 namespace holdfast::deploy::image {
@@ -65,7 +66,7 @@ Status check_digests(const LayerJob& job, const worker::UnpackReport& report,
   return ok();
 }
 
-Result<LayerOutcome> conclude(const LayerJob& job, Attempt& attempt) {
+Result<LayerOutcome> conclude(const LayerJob& job, Attempt& attempt, std::uint64_t had) {
   // Who was cut off by the other's end has nothing to say.
   const bool cut_off =
       attempt.fetched && !*attempt.fetched && (*attempt.fetched).error().code() == Errc::cancelled;
@@ -77,7 +78,7 @@ Result<LayerOutcome> conclude(const LayerJob& job, Attempt& attempt) {
   if (report.needs_lower) return outcome;
   if (!attempt.fetched || cut_off) return Error{Errc::internal, "the fetcher gave no report"};
   HF_TRY(check_digests(job, report, (*attempt.fetched)->endpoint));
-  outcome.fetched = (*attempt.fetched)->bytes;
+  outcome.fetched = (*attempt.fetched)->bytes - std::min((*attempt.fetched)->bytes, had);
   outcome.meta = LayerMeta{.diff_id = report.diff_id,
                            .blob = report.blob,
                            .size = job.layer.blob.size,
@@ -91,6 +92,7 @@ Result<LayerOutcome> conclude(const LayerJob& job, Attempt& attempt) {
 struct Source {
   Fetcher& fetcher;
   const std::string& worker_path;
+  Partial& partial;
   std::uint32_t skip_endpoints = 0;
 };
 
@@ -120,15 +122,18 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                                      .digest = job.layer.blob.digest.str(),
                                      .size = job.layer.blob.size,
                                      .limit = job.layer.blob.size,
-                                     .skip_endpoints = source.skip_endpoints};
-  HF_ASSIGN(auto download, source.fetcher.blob(request, std::move(body.second)));
+                                     .skip_endpoints = source.skip_endpoints,
+                                     .have = source.partial.bytes()};
+  // A descriptor of its own: the child reads what is there from its beginning.
+  HF_ASSIGN(const auto partial, source.partial.reader());
+  HF_ASSIGN(auto download, source.fetcher.blob(request, std::move(body.second), partial));
   Attempt attempt;
   HF_TRY(await_both(download, unpacker, attempt, progress, stop));
   if (attempt.fetched && *attempt.fetched)
     endpoint = (*attempt.fetched)->endpoint_index + 1 < (*attempt.fetched)->endpoints
                    ? (*attempt.fetched)->endpoint_index + 1
                    : 0;
-  return conclude(job, attempt);
+  return conclude(job, attempt, request.have);
 }
 
 bool wrong_bytes(const Error& error) {
@@ -148,20 +153,27 @@ Error explain(Error error, const std::filesystem::path& staging) {
 Result<LayerOutcome> pull_layer(Fetcher& fetcher, const std::string& worker_path,
                                 const LayerJob& job, const std::filesystem::path& staging,
                                 const LayerProgress& progress, const std::stop_token& stop) {
-  Source source{.fetcher = fetcher, .worker_path = worker_path};
+  auto partial = Partial::open(job.partials, job.layer.blob.digest, job.layer.blob.size);
+  Source source{.fetcher = fetcher, .worker_path = worker_path, .partial = partial};
   for (int tries = 0;; ++tries) {
     std::uint32_t next_endpoint = 0;
     auto outcome = attempt_once(source, job, staging, progress, stop, next_endpoint);
     if (outcome && !outcome->needs_lower)
       HF_TRY(os::write_atomic(staging / "meta.json", encode(outcome->meta), 0600,
                               os::Durability::lazy));
-    if (outcome) return outcome;
+    if (outcome) {
+      partial.settle(ok());
+      return outcome;
+    }
     // A bad transfer may be chance once; a mirror that repeats it is left out.
     const bool again =
         wrong_bytes(outcome.error()) && (tries == 0 || next_endpoint > source.skip_endpoints);
-    if (!again)
+    if (!again) {
+      partial.settle(outcome.error());
       return explain(std::move(outcome).error(), staging)
           .in("layer " + job.layer.blob.digest.short_hex());
+    }
+    partial.restart();
     log::warn("event=layer_refetched layer={} reason={}", job.layer.blob.digest.short_hex(),
               log::field(outcome.error().what()));
     if (tries > 0) source.skip_endpoints = next_endpoint;

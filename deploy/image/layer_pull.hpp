@@ -17,8 +17,9 @@ struct LayerJob {
   proto::oci::Layer layer;
   proto::Digest diff_id;
   std::vector<std::filesystem::path>
-      lowers;                   ///< trees below, lowest first; empty: unpack by itself
-  std::uint64_t max_bytes = 0;  ///< most uncompressed bytes
+      lowers;                      ///< trees below, lowest first; empty: unpack by itself
+  std::uint64_t max_bytes = 0;     ///< most uncompressed bytes
+  std::filesystem::path partials;  ///< where a download that breaks off is kept
 };
 
 struct LayerOutcome {
@@ -31,10 +32,10 @@ struct LayerOutcome {
 using LayerProgress = std::function<void(std::uint64_t bytes)>;
 
 /// Fetches one layer and unpacks it into STAGING/fs, both in confined children joined by a pipe;
-/// writes STAGING/meta.json. Returns only after size, blob digest and diff_id matched. Bytes that
-/// do not match are fetched once more, then from the next mirror. Not durable yet. Errors:
-/// digest_mismatch, diffid_mismatch, size_mismatch, layer_*, nospace, those of the registry,
-/// cancelled.
+/// writes STAGING/meta.json. A download that broke off earlier goes on where it was. Returns only
+/// after size, blob digest and diff_id matched. Bytes that do not match are fetched once more, then
+/// from the next mirror. Not durable yet. Errors: digest_mismatch, diffid_mismatch, size_mismatch,
+/// layer_*, nospace, those of the registry, cancelled.
 [[nodiscard]] Result<LayerOutcome> pull_layer(Fetcher& fetcher, const std::string& worker_path,
                                               const LayerJob& job,
                                               const std::filesystem::path& staging,

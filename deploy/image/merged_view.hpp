@@ -26,7 +26,7 @@ struct MergedNode {
   std::vector<std::size_t> layers;  ///< a directory: the layers that are merged into it, topmost
                                     ///< first; else the one that has it
   std::vector<std::size_t> below;   ///< a directory: further layers that may say how it looks,
-                                   ///< though an opaque one above hides what they have in it
+                                    ///< though an opaque one above hides what they have in it
 };
 
 /// A read-only look at a stack. Not thread safe.

@@ -8,6 +8,8 @@
 ///     layers/<key>/meta.json      LayerMeta
 ///     images/<pinned hex>.json    ImageRecord; there once all the rest is
 ///     ingest/<lease>/             work in progress; its lock file is held; swept at open
+///     partial/<hex>               the first bytes of a layer whose download broke off; locked in
+///     use
 
 #include <filesystem>
 #include <string>
@@ -36,6 +38,7 @@ struct Paths {
     return images() / (pinned.hex() + ".json");
   }
   [[nodiscard]] std::filesystem::path ingest() const { return state / "ingest"; }
+  [[nodiscard]] std::filesystem::path partials() const { return state / "partial"; }
 };
 
 /// Key of the synthetic top layer of an image. The number grows when what we put into it changes.

@@ -9,7 +9,6 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
-#include "deploy/image/credentials.hpp"
 #include "deploy/image/merged_view.hpp"
 #include "deploy/image/top_layer.hpp"
 
@@ -18,23 +17,6 @@ namespace {
 
 constexpr std::uint64_t kMaxLayerBytes = 10ULL << 30;
 constexpr std::uint64_t kMaxImageBytes = 20ULL << 30;
-
-worker::FetchSetup setup_for(const Store& store, const proto::ImageRef& ref) {
-  worker::FetchSetup setup{.host = ref.host,
-                           .repository = ref.repository,
-                           .plain_http = false,
-                           .ca_file = {},
-                           .mirrors = {},
-                           .user = {},
-                           .password = {},
-                           .identity_token = {}};
-  const auto it = store.registries.find(ref.host);
-  if (it == store.registries.end()) return setup;
-  setup.plain_http = it->second.plain_http;
-  setup.ca_file = it->second.ca;
-  setup.mirrors = it->second.mirrors;
-  return setup;
-}
 
 std::uint64_t expected_bytes(const proto::oci::Layer& layer) {
   // What layers of real images inflate to; the exact size is known only at the end.
@@ -51,7 +33,7 @@ Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progres
       progress_(progress),
       stop_(std::move(stop)),
       lease_(store.leases),
-      fetcher_(store.worker_path, setup_for(store, ref)) {}
+      fetcher_(store.worker_path, store.pace.get()) {}
 
 void Pull::report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
                   std::uint64_t total) const {
@@ -78,12 +60,11 @@ Result<PullStats> Pull::run() {
 }
 
 Status Pull::begin() {
-  if (const auto it = store_.registries.find(ref_.host);
-      it != store_.registries.end() && !it->second.credentials.empty()) {
-    HF_ASSIGN(const auto login,
-              credentials_for(it->second.credentials, ref_.host, ref_.repository));
-    fetcher_.set_credentials(login.user, login.password, login.identity_token);
-  }
+  HF_ASSIGN(auto endpoints, endpoints_for(store_.registries, store_.host_files, ref_));
+  fetcher_.configure({.host = ref_.host,
+                      .repository = ref_.repository,
+                      .endpoints = std::move(endpoints),
+                      .bytes_per_second = store_.bytes_per_second});
   HF_ASSIGN(auto dir, os::TempDir::create(store_.paths.ingest(), "pull"));
   staging_dir_.emplace(std::move(dir));
   staging_ = staging_dir_->path();
@@ -192,7 +173,8 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
   const LayerJob job{.layer = descriptor,
                      .diff_id = documents_->config.diff_ids[layer.index],
                      .lowers = lowers,
-                     .max_bytes = std::min(kMaxLayerBytes, available)};
+                     .max_bytes = std::min(kMaxLayerBytes, available),
+                     .partials = store_.paths.partials()};
   const auto staged = staging_ / fmt::format("{}", layer.index);
   const std::string name = descriptor.blob.digest.short_hex();
   report(name, PullPhase::downloading, 0, descriptor.blob.size);

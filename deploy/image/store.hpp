@@ -6,6 +6,8 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/unique_fd.hpp"
+#include "deploy/image/endpoints.hpp"
 #include "deploy/image/flights.hpp"
 #include "deploy/image/leases.hpp"
 #include "deploy/image/paths.hpp"
@@ -21,6 +23,9 @@ struct Store {
   std::string worker_path;
   std::map<std::string, proto::RegistryConfig> registries;
   std::uint32_t parallel_downloads;
+  std::uint64_t bytes_per_second;  ///< of all downloads together; 0: no limit
+  os::UniqueFd pace;               ///< shared by the fetching children
+  HostFiles host_files;
   const Clock& clock;
   std::unique_ptr<SyncPoint> sync;
   Flights flights;

@@ -91,28 +91,45 @@ Result<UnpackReport> decode_unpack_report(std::string_view text) {
 }
 
 std::string encode(const FetchSetup& setup) {
-  bj::array mirrors;
-  for (const auto& mirror : setup.mirrors) mirrors.emplace_back(mirror);
+  bj::array endpoints;
+  for (const auto& e : setup.endpoints) {
+    bj::array authorities;
+    for (const auto& file : e.ca_files) authorities.emplace_back(file);
+    endpoints.push_back(bj::object{{"base", e.base},
+                                   {"user", e.user},
+                                   {"password", e.password},
+                                   {"identity_token", e.identity_token},
+                                   {"ca_files", std::move(authorities)},
+                                   {"client_certificate", e.client_certificate},
+                                   {"client_key", e.client_key}});
+  }
   return bj::serialize(bj::object{{"host", setup.host},
                                   {"repository", setup.repository},
-                                  {"plain_http", setup.plain_http},
-                                  {"ca_file", setup.ca_file},
-                                  {"mirrors", std::move(mirrors)},
-                                  {"user", setup.user},
-                                  {"password", setup.password},
-                                  {"identity_token", setup.identity_token}});
+                                  {"endpoints", std::move(endpoints)},
+                                  {"bytes_per_second", setup.bytes_per_second}});
 }
 
 Result<FetchSetup> decode_fetch_setup(std::string_view text) {
   HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
-  return FetchSetup{.host = string_field(o, "host"),
-                    .repository = string_field(o, "repository"),
-                    .plain_http = flag_field(o, "plain_http"),
-                    .ca_file = string_field(o, "ca_file"),
-                    .mirrors = strings_field(o, "mirrors"),
-                    .user = string_field(o, "user"),
-                    .password = string_field(o, "password"),
-                    .identity_token = string_field(o, "identity_token")};
+  FetchSetup setup{.host = string_field(o, "host"),
+                   .repository = string_field(o, "repository"),
+                   .endpoints = {},
+                   .bytes_per_second = number_field(o, "bytes_per_second")};
+  const auto* endpoints = o.if_contains("endpoints");
+  if (endpoints == nullptr || !endpoints->is_array() || endpoints->as_array().empty())
+    return Error{Errc::usage, "nowhere to fetch from"};
+  for (const auto& value : endpoints->as_array()) {
+    if (!value.is_object()) return Error{Errc::usage, "malformed endpoint"};
+    const auto& e = value.as_object();
+    setup.endpoints.push_back({.base = string_field(e, "base"),
+                               .user = string_field(e, "user"),
+                               .password = string_field(e, "password"),
+                               .identity_token = string_field(e, "identity_token"),
+                               .ca_files = strings_field(e, "ca_files"),
+                               .client_certificate = string_field(e, "client_certificate"),
+                               .client_key = string_field(e, "client_key")});
+  }
+  return setup;
 }
 
 std::string encode(const FetchRequest& request) {
@@ -121,7 +138,8 @@ std::string encode(const FetchRequest& request) {
                  {"digest", request.digest},
                  {"size", request.size},
                  {"limit", request.limit},
-                 {"skip_endpoints", request.skip_endpoints}});
+                 {"skip_endpoints", request.skip_endpoints},
+                 {"have", request.have}});
 }
 
 Result<FetchRequest> decode_fetch_request(std::string_view text) {
@@ -131,7 +149,8 @@ Result<FetchRequest> decode_fetch_request(std::string_view text) {
       .digest = {},
       .size = number_field(o, "size"),
       .limit = number_field(o, "limit"),
-      .skip_endpoints = static_cast<std::uint32_t>(number_field(o, "skip_endpoints"))};
+      .skip_endpoints = static_cast<std::uint32_t>(number_field(o, "skip_endpoints")),
+      .have = number_field(o, "have")};
   HF_ASSIGN(const auto digest, proto::Digest::parse(string_field(o, "digest")));
   request.digest = digest.str();
   return request;

@@ -1,7 +1,8 @@
 #pragma once
 /// \file
-/// What the daemon and the confined children (holdfast-fetch, holdfast-worker) say to each other: one JSON
-/// object a message. Nothing a child says is believed beyond its form; digests are compared here.
+/// What the daemon and the confined children (holdfast-fetch, holdfast-worker) say to each other:
+/// one JSON object a message. Nothing a child says is believed beyond its form; digests are
+/// compared here.
 
 #include <cstdint>
 #include <string>
@@ -22,7 +23,8 @@ inline constexpr int kUnpackLowers = 10;  ///< and up: trees of the layers below
 
 /// Descriptors of `holdfast-fetch`.
 inline constexpr int kFetchControl =
-    3;  ///< SOCK_SEQPACKET: FetchSetup, then FetchRequests with two descriptors each
+    3;  ///< SOCK_SEQPACKET: FetchSetup, then FetchRequests with two or three descriptors each
+inline constexpr int kFetchPace = 4;  ///< shared memory of all fetching children: see pace.hpp
 
 inline constexpr std::size_t kMaxMessageBytes = 64U << 10;
 inline constexpr std::size_t kMaxReportBytes = 32U << 20;
@@ -46,28 +48,38 @@ struct UnpackReport {
   std::uint64_t unsupported_xattrs = 0;
 };
 
+/// One place that serves the repository. Files are read before privileges are dropped.
+struct FetchEndpoint {
+  std::string base;  ///< "https://registry.example.com"
+  std::string user;  ///< empty: anonymous
+  std::string password;
+  std::string identity_token;         ///< in place of both
+  std::vector<std::string> ca_files;  ///< PEM, besides the system's
+  std::string client_certificate;     ///< PEM; empty: none
+  std::string client_key;
+};
+
 /// How to reach one registry; sent once, before any request.
 struct FetchSetup {
   std::string host;  ///< as in the reference
   std::string repository;
-  bool plain_http = false;
-  std::string ca_file;  ///< PEM, read before privileges are dropped; empty: the system's
-  std::vector<std::string> mirrors;  ///< base URLs, before the registry itself
-  std::string user;                  ///< empty: anonymous
-  std::string password;
-  std::string identity_token;
+  std::vector<FetchEndpoint> endpoints;  ///< mirrors in order, the registry itself last
+  std::uint64_t bytes_per_second = 0;    ///< of all fetching children together; 0: no limit
 };
 
 enum class FetchKind : std::uint8_t { manifest, blob };
 
 /// One object. With the message come two descriptors: where the body goes, and where FetchReports
-/// go.
+/// go; perhaps a third: the file that holds the first `have` bytes of the body and takes the rest
+/// as they come, so that a later child can go on. What is in it is not believed: the digest
+/// decides.
 struct FetchRequest {
   FetchKind kind = FetchKind::blob;
   std::string digest;                ///< "sha256:…"
   std::uint64_t size = 0;            ///< exact; 0: unknown, at most `limit`
   std::uint64_t limit = 0;           ///< most bytes of the body
   std::uint32_t skip_endpoints = 0;  ///< mirrors that already gave wrong bytes
+  std::uint64_t have = 0;            ///< bytes in the third descriptor
 };
 
 struct FetchReport {

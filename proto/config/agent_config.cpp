@@ -13,20 +13,22 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 17> kTopKeys{
+constexpr std::array<std::string_view, 18> kTopKeys{
     "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
     "cni_dir",   "instance", "network", "registries",         "source",
     "retain",    "resync",   "labels",  "parallel_downloads", "log",
-    "groups",    "policy"};
+    "groups",    "policy",   "pull"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
+constexpr std::array<std::string_view, 1> kPullKeys{"bandwidth"};
 constexpr std::array<std::string_view, 3> kRoles{"observe", "rollback", "deploy"};
 constexpr std::array<std::string_view, 2> kPolicyKeys{"images", "allowed_host_paths"};
 constexpr std::array<std::string_view, 3> kRuntimes{"auto", "runc", "crun"};
 
 constexpr std::size_t kMostSocketPath = 107;  ///< sun_path of unix(7) without its NUL
 constexpr Bytes kLeastLog{4096};
+constexpr Bytes kLeastBandwidth{16U << 10};  ///< well above the 1 KiB/s that count as a dead line
 
 void read_directories(yaml::Fields& fields, AgentConfig& config) {
   (void)read_path(fields, "state_dir", config.state_dir);
@@ -203,6 +205,10 @@ void read_rest(yaml::Fields& fields, AgentConfig& config) {
   if (const auto* node = fields.find("log")) {
     yaml::Fields log{*node, "log", kLogKeys, fields.findings()};
     if (const auto size = log.size("max_size", kLeastLog)) config.log_max_size = *size;
+  }
+  if (const auto* node = fields.find("pull")) {
+    yaml::Fields pull{*node, "pull", kPullKeys, fields.findings()};
+    if (const auto rate = pull.size("bandwidth", kLeastBandwidth)) config.pull_bandwidth = *rate;
   }
 }
 

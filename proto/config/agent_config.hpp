@@ -52,6 +52,7 @@ struct AgentConfig {
   Milliseconds resync{30'000};
   std::map<std::string, std::string> labels;
   std::uint32_t parallel_downloads = 3;
+  Bytes pull_bandwidth{0};                    ///< a second, of all downloads together; 0: no limit
   Bytes log_max_size{10U << 20};              ///< per log file; two files are kept
   std::map<std::string, std::string> groups;  ///< role (observe, rollback, deploy) → unix group
   std::vector<std::string>

@@ -117,6 +117,12 @@ Result<std::string> Authorizer::token(const Challenge& challenge, net::HttpClien
   net::HttpRequest request;
   request.allow_http = realm_.allow_http;
   request.ca_pem = realm_.ca_pem;
+  HF_ASSIGN(const std::string there, net::origin_of(realm));
+  HF_ASSIGN(const std::string home, net::origin_of(realm_.base));
+  if (there == home) {
+    request.client_certificate_pem = realm_.client_certificate_pem;
+    request.client_key_pem = realm_.client_key_pem;
+  }
   request.total_seconds = kTokenSeconds;
   if (!credentials_.identity_token.empty()) {
     request.url = realm;

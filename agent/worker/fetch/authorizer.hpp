@@ -23,6 +23,8 @@ struct Realm {
   std::string base;  ///< URL of the registry
   std::string repository;
   std::string ca_pem;
+  std::string client_certificate_pem;  ///< shown to the registry's own origin only
+  std::string client_key_pem;
   bool allow_http = false;
 };
 

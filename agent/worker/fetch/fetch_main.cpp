@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -15,7 +16,9 @@
 #include <vector>
 
 #include "agent/worker/confine.hpp"
+#include "agent/worker/fetch/kept.hpp"
 #include "agent/worker/fetch/registry_client.hpp"
+#include "agent/worker/fetch/throttle.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 
@@ -31,12 +34,13 @@ struct Message {
   std::string text;
   os::UniqueFd body;
   os::UniqueFd report;
+  os::UniqueFd partial;
 };
 
 Result<Message> receive_message() {
   std::string text(wire::kMaxMessageBytes, '\0');
   iovec part{text.data(), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(3 * sizeof(int))> control{};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
@@ -48,13 +52,14 @@ Result<Message> receive_message() {
   } while (got < 0 && errno == EINTR);
   if (got < 0) return errno_error(errno, "receive a request");
   text.resize(static_cast<std::size_t>(got));
-  Message message{.text = std::move(text), .body = {}, .report = {}};
+  Message message{.text = std::move(text), .body = {}, .report = {}, .partial = {}};
   if (const cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr && c->cmsg_type == SCM_RIGHTS) {
-    std::array<int, 2> fds{-1, -1};
+    std::array<int, 3> fds{-1, -1, -1};
     std::memcpy(fds.data(), CMSG_DATA(c),
                 std::min<std::size_t>(sizeof fds, c->cmsg_len - CMSG_LEN(0)));
     message.body.reset(fds[0]);
     message.report.reset(fds[1]);
+    message.partial.reset(fds[2]);
   }
   return message;
 }
@@ -63,9 +68,8 @@ Result<Message> receive_message() {
 /// next.
 class Server {
  public:
-  Server(const wire::FetchSetup& setup, const std::vector<Endpoint>& endpoints,
-         const std::string& ca_pem)
-      : setup_(setup), endpoints_(endpoints), ca_pem_(ca_pem) {}
+  Server(const wire::FetchSetup& setup, const std::vector<Endpoint>& endpoints, Throttle throttle)
+      : setup_(setup), endpoints_(endpoints), throttle_(throttle) {}
   ~Server() {
     for (auto& thread : threads_) thread.join();
   }
@@ -73,7 +77,9 @@ class Server {
   Status run() {
     for (;;) {
       HF_ASSIGN(auto message, receive_message());
-      if (message.text.empty()) return ok();
+      // The parent is gone, or wants nothing more: nobody waits for what is still under way, and a
+      // new agent may be about to go on from the same file.
+      if (message.text.empty()) std::_Exit(0);
       auto request = wire::decode_fetch_request(message.text);
       if (!request || !message.report) return Error{Errc::internal, "malformed request"};
       threads_.emplace_back([this, r = *std::move(request), m = std::move(message)]() mutable {
@@ -86,11 +92,18 @@ class Server {
   void serve(const wire::FetchRequest& request, Message message) {
     os::name_this_thread("fetch");
     auto client = take_client();
+    Kept kept{std::move(message.partial), clock_};
     BootTime last = clock_.boot();
-    std::uint64_t bytes = 0;
-    auto outcome = client->fetch(request, [&](std::span<const char> data) -> Status {
-      if (!os::write_all(message.body.get(), {data.data(), data.size()}))
-        return Error{Errc::cancelled, "the receiver went away"};
+    std::uint64_t bytes = request.have;
+    const auto pass_on = [&](std::span<const char> data) -> Status {
+      if (os::write_all(message.body.get(), {data.data(), data.size()})) return ok();
+      return Error{Errc::cancelled, "the receiver went away"};
+    };
+    const auto receive = [&](std::span<const char> data) -> Status {
+      throttle_.take(data.size());
+      kept.add(data);
+      HF_TRY(pass_on(data));
+      kept.wait_again();
       bytes += data.size();
       const BootTime now = clock_.boot();
       if (now - last < kProgressInterval) return ok();
@@ -99,7 +112,10 @@ class Server {
       progress.bytes = bytes;
       return os::write_all(message.report.get(),
                            wire::encode(Result<wire::FetchReport>{progress}) + "\n");
-    });
+    };
+    const auto replayed = kept.replay(request.have, pass_on);
+    const auto outcome =
+        replayed ? client->fetch(request, receive) : Result<wire::FetchReport>{replayed.error()};
     message.body.reset();
     (void)os::write_all(message.report.get(), wire::encode(outcome) + "\n");
     const std::lock_guard lock{mutex_};
@@ -108,7 +124,7 @@ class Server {
 
   std::unique_ptr<RegistryClient> take_client() {
     const std::lock_guard lock{mutex_};
-    if (idle_.empty()) return std::make_unique<RegistryClient>(setup_, endpoints_, ca_pem_, clock_);
+    if (idle_.empty()) return std::make_unique<RegistryClient>(setup_, endpoints_, clock_);
     auto client = std::move(idle_.back());
     idle_.pop_back();
     return client;
@@ -116,7 +132,7 @@ class Server {
 
   const wire::FetchSetup& setup_;
   const std::vector<Endpoint>& endpoints_;
-  const std::string& ca_pem_;
+  Throttle throttle_;
   SystemClock clock_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<RegistryClient>> idle_;
@@ -127,7 +143,9 @@ class Server {
 Status confine() {
   constexpr std::uint64_t kAddressSpace = 2ULL << 30;
   constexpr std::uint64_t kOpenFiles = 1024;
-  HF_TRY(limit_process({.address_space = kAddressSpace, .file_size = 0, .open_files = kOpenFiles}));
+  constexpr std::uint64_t kLargestPartial = 10ULL << 30;
+  HF_TRY(limit_process(
+      {.address_space = kAddressSpace, .file_size = kLargestPartial, .open_files = kOpenFiles}));
   HF_TRY(restrict_files_to_reading());
   HF_TRY(become_nobody());
   return allow_system_calls(Profile::fetch);
@@ -136,16 +154,13 @@ Status confine() {
 Status serve_parent() {
   HF_ASSIGN(const auto first, receive_message());
   HF_ASSIGN(const auto setup, wire::decode_fetch_setup(first.text));
-  std::string ca_pem;
-  if (!setup.ca_file.empty()) {
-    HF_ASSIGN(ca_pem, os::read_file(setup.ca_file, 4U << 20));
-  }
+  const SystemClock clock;
+  HF_ASSIGN(const auto endpoints, endpoints_of(setup, clock));
+  HF_ASSIGN(const auto throttle, Throttle::open(wire::kFetchPace, setup.bytes_per_second, clock));
   HF_TRY(net::HttpClient::start());
   if (auto confined = confine(); !confined)
     return std::move(confined).error().in("confine the fetcher");
-  const SystemClock clock;
-  HF_ASSIGN(const auto endpoints, endpoints_of(setup, ca_pem, clock));
-  Server server{setup, endpoints, ca_pem};
+  Server server{setup, endpoints, throttle};
   return server.run();
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "common/base/text.hpp"
+#include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "proto/oci/oci.hpp"
 
@@ -63,39 +64,66 @@ struct RegistryClient::Hop {
   bool begun = false;
 };
 
-Result<std::vector<Endpoint>> endpoints_of(const wire::FetchSetup& setup, const std::string& ca_pem,
-                                           const Clock& clock) {
-  std::vector<Endpoint> out;
-  const auto add = [&](std::string base, std::string query, Credentials credentials) {
-    while (base.ends_with('/')) base.pop_back();
-    Realm realm{.base = base,
-                .repository = setup.repository,
-                .ca_pem = ca_pem,
-                .allow_http = base.starts_with("http:")};
-    out.push_back({base, std::move(query),
-                   std::make_unique<Authorizer>(std::move(realm), std::move(credentials), clock)});
-  };
-  for (const auto& mirror : setup.mirrors) {
-    if (!mirror.starts_with("http://") && !mirror.starts_with("https://"))
-      return Error{Errc::usage, fmt::format("mirror {} of {} must begin with http:// or https://",
-                                            printable(mirror), setup.host)};
-    add(mirror, "?ns=" + setup.host,
-        {});  // never the credentials of the registry (security.md)
+namespace {
+
+Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const wire::FetchSetup& setup,
+                             const Clock& clock) {
+  constexpr std::size_t kMaxPem = 4U << 20;
+  if (!from.base.starts_with("http://") && !from.base.starts_with("https://"))
+    return Error{Errc::usage, fmt::format("mirror {} of {} must begin with http:// or https://",
+                                          printable(from.base), setup.host)};
+  Endpoint endpoint;
+  endpoint.base = from.base;
+  while (endpoint.base.ends_with('/')) endpoint.base.pop_back();
+  for (const auto& file : from.ca_files) {
+    HF_ASSIGN(const std::string pem, os::read_file(file, kMaxPem));
+    endpoint.ca_pem += pem + "\n";
   }
-  const std::string host = setup.host == "docker.io" ? "registry-1.docker.io" : setup.host;
-  add((setup.plain_http ? "http://" : "https://") + host, "",
-      {setup.user, setup.password, setup.identity_token});
+  if (!from.client_certificate.empty()) {
+    HF_ASSIGN(endpoint.client_certificate_pem, os::read_file(from.client_certificate, kMaxPem));
+    HF_ASSIGN(endpoint.client_key_pem, os::read_file(from.client_key, kMaxPem));
+  }
+  Realm realm{.base = endpoint.base,
+              .repository = setup.repository,
+              .ca_pem = endpoint.ca_pem,
+              .client_certificate_pem = endpoint.client_certificate_pem,
+              .client_key_pem = endpoint.client_key_pem,
+              .allow_http = endpoint.base.starts_with("http:")};
+  endpoint.authorizer = std::make_unique<Authorizer>(
+      std::move(realm), Credentials{from.user, from.password, from.identity_token}, clock);
+  return endpoint;
+}
+
+}  // namespace
+
+Result<std::vector<Endpoint>> endpoints_of(const wire::FetchSetup& setup, const Clock& clock) {
+  std::vector<Endpoint> out;
+  for (const auto& from : setup.endpoints) {
+    HF_ASSIGN(auto endpoint, endpoint_of(from, setup, clock));
+    out.push_back(std::move(endpoint));
+  }
+  for (std::size_t i = 0; i + 1 < out.size(); ++i) out[i].query = "?ns=" + setup.host;
   return out;
 }
 
 RegistryClient::RegistryClient(const wire::FetchSetup& setup,
-                               const std::vector<Endpoint>& endpoints, const std::string& ca_pem,
-                               const Clock& clock)
-    : setup_(setup), endpoints_(endpoints), ca_pem_(ca_pem), clock_(clock) {}
+                               const std::vector<Endpoint>& endpoints, const Clock& clock)
+    : setup_(setup), endpoints_(endpoints), clock_(clock) {}
 
 Result<wire::FetchReport> RegistryClient::fetch(const wire::FetchRequest& request,
                                                 const Receiver& receive) {
-  Object object{.request = request, .content_type = {}, .error_body = {}, .retry_after = {}};
+  Object object{.request = request,
+                .delivered = request.have,
+                .content_type = {},
+                .error_body = {},
+                .retry_after = {}};
+  if (request.size > 0 && request.have == request.size)
+    return wire::FetchReport{.done = true,
+                             .bytes = request.have,
+                             .content_type = {},
+                             .endpoint = "an earlier download",
+                             .endpoint_index = request.skip_endpoints,
+                             .endpoints = static_cast<std::uint32_t>(endpoints_.size())};
   for (std::size_t i = std::min<std::size_t>(request.skip_endpoints, endpoints_.size() - 1);
        i < endpoints_.size(); ++i) {
     const auto& endpoint = endpoints_[i];
@@ -167,7 +195,11 @@ Result<net::HttpHead> RegistryClient::follow(const Endpoint& endpoint, Object& o
     net::HttpRequest http;
     http.url = url;
     http.allow_http = home.starts_with("http:");
-    http.ca_pem = ca_pem_;
+    http.ca_pem = endpoint.ca_pem;
+    if (origin == home) {
+      http.client_certificate_pem = endpoint.client_certificate_pem;
+      http.client_key_pem = endpoint.client_key_pem;
+    }
     http.headers = {"Accept-Encoding: identity"};
     http.total_seconds = request.kind == wire::FetchKind::manifest ? 60 : 0;
     http.headers.push_back(request.kind == wire::FetchKind::manifest
@@ -264,8 +296,8 @@ Status RegistryClient::judge(const net::HttpHead& head, Object& object,
                                                   object.delivered, object.request.size)};
     return ok();
   }
-  if (const auto seconds = parse_number(head.retry_after); seconds)
-    object.retry_after = std::chrono::seconds{std::min<std::uint64_t>(*seconds, 1U << 30)};
+  if (head.retry_after)
+    object.retry_after = std::min(*head.retry_after, std::chrono::seconds{1U << 30});
   switch (head.status) {
     case 401:
     case 403:

@@ -22,13 +22,16 @@ namespace holdfast::agent::worker::fetch {
 struct Endpoint {
   std::string base;   ///< "https://registry.example.com"
   std::string query;  ///< "?ns=registry.example.com" at a mirror
+  std::string ca_pem;
+  std::string client_certificate_pem;
+  std::string client_key_pem;
   std::unique_ptr<Authorizer> authorizer;
 };
 
-/// The endpoints of a setup, mirrors first, the registry itself last. Errors: usage (mirror with
-/// another scheme).
+/// The endpoints of a setup, mirrors first, the registry itself last; reads their certificates.
+/// Errors: usage (mirror with another scheme), by errno.
 [[nodiscard]] Result<std::vector<Endpoint>> endpoints_of(
-    const deploy::image::worker::FetchSetup& setup, const std::string& ca_pem, const Clock& clock);
+    const deploy::image::worker::FetchSetup& setup, const Clock& clock);
 
 /// Receives body bytes in order, each once. An error ends the fetch.
 using Receiver = std::function<Status(std::span<const char>)>;
@@ -37,12 +40,11 @@ using Receiver = std::function<Status(std::span<const char>)>;
 class RegistryClient {
  public:
   RegistryClient(const deploy::image::worker::FetchSetup& setup,
-                 const std::vector<Endpoint>& endpoints, const std::string& ca_pem,
-                 const Clock& clock);
+                 const std::vector<Endpoint>& endpoints, const Clock& clock);
 
   /// Errors: not_found, auth, registry, rate_limited, redirect, ssrf, size_mismatch, too_large,
   /// media_type, those of the HTTP client, and the receiver's. Blocks, with waits between tries of
-  /// at most a minute in all.
+  /// at most a minute in all. The first `have` bytes of the request are taken to be received.
   [[nodiscard]] Result<deploy::image::worker::FetchReport> fetch(
       const deploy::image::worker::FetchRequest& request, const Receiver& receive);
 
@@ -60,7 +62,6 @@ class RegistryClient {
 
   const deploy::image::worker::FetchSetup& setup_;
   const std::vector<Endpoint>& endpoints_;
-  const std::string& ca_pem_;
   const Clock& clock_;
   std::map<std::string, net::Reach> home_reach_;  ///< where each endpoint itself lies
   net::HttpClient http_;

@@ -99,7 +99,7 @@ TEST_F(HostileRegistry, PlainHttpIsSpokenOnlyWhereAllowed) {
 }
 
 TEST_F(HostileRegistry, ABrokenTransferGoesOnWhereItBroke) {
-  for (const char* how : {"truncated", "no-range", "false-range"}) {
+  for (const char* how : {"truncated", "no-range", "false-range", "open-end", "resets"}) {
     SCOPED_TRACE(how);
     expect_pulled(lab().ref("plain", how));
   }
@@ -173,6 +173,17 @@ TEST_F(Login, ATokenServerElsewhereGetsNothing) {
       << pulled.error().to_string();
 }
 
+TEST_F(Login, ABrokenTokenServerIsAnErrorOfTheLogin) {
+  for (const char* how : {"token-500", "token-text", "token-huge", "token-empty", "token-evil"}) {
+    SCOPED_TRACE(how);
+    TestStore store{{{lab().host(), config_}}};
+    const auto pulled = store.pull(lab().ref("gzip", how));
+    ASSERT_FALSE(pulled);
+    EXPECT_EQ(pulled.error().code(), Errc::auth) << pulled.error().to_string();
+    EXPECT_LT(pulled.error().to_string().size(), 2000U);
+  }
+}
+
 TEST_F(Login, ACredentialsFileThatOthersCanWriteIsRefused) {
   ASSERT_EQ(chmod(config_.credentials.c_str(), 0666), 0);
   TestStore store{{{lab().host(), config_}}};
@@ -202,6 +213,10 @@ TEST_F(HostileRegistry, AMirrorThatIsDownLeadsToTheRegistry) {
 TEST_F(HostileRegistry, AnImageForAnotherPlatformIsRefusedWithWhatThereIs) {
   const auto error = expect_refused(lab().ref("foreign"), Errc::platform);
   EXPECT_NE(error.what().find("s390x"), std::string::npos) << error.what();
+}
+
+TEST_F(HostileArchive, ADocumentThatIsManifestAndIndexIsRefused) {
+  expect_refused(lab().ref("two-faced"), Errc::media_type);
 }
 
 TEST_F(HostileArchive, DigestsOfTheContentAreCheckedToo) {
@@ -235,7 +250,10 @@ TEST_F(HostileArchive, ExcessIsRefused) {
 TEST_F(HostileArchive, ABombIsStoppedBeforeItFillsTheDisk) {
   struct statvfs before {};
   statvfs("/var/tmp", &before);
-  expect_refused(lab().ref("bomb-gzip"), Errc::layer_limit);
+  for (const char* name : {"bomb-gzip", "bomb-zstd", "entry-bomb", "wide-window"}) {
+    SCOPED_TRACE(name);
+    expect_refused(lab().ref(name), Errc::layer_limit);
+  }
   struct statvfs after {};
   statvfs("/var/tmp", &after);
   EXPECT_LT((static_cast<double>(before.f_bfree) - static_cast<double>(after.f_bfree)) *

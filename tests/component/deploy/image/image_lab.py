@@ -7,7 +7,7 @@
   image_lab.py compare           reads lines "OURS REFERENCE [DIRECTORIES]"; fails, naming each difference, unless all are equal
 
 The first component of a repository's name is how the registry behaves for it: see Registry.behave."""
-import gzip, hashlib, http.server, io, json, os, random, re, socket, stat, struct, subprocess, sys, tarfile, threading, time
+import gzip, hashlib, http.server, io, json, os, random, re, socket, ssl, stat, struct, subprocess, sys, tarfile, threading, time
 
 def sha(data):
     return hashlib.sha256(data).hexdigest()
@@ -131,17 +131,32 @@ def cases(blobs):
     yield 'hostile-chmod', image(blobs, [tar(symlink('s', '/etc/passwd'), hardlink('h', 's', mode=0o4777))])
     yield 'overlay-xattrs', image(blobs, [tar(directory('a'), entry('a/secret', data=b's'), directory('b', xattrs={
         'trusted.overlay.redirect': '/a', 'trusted.overlay.opaque': 'y', 'trusted.overlay.metacopy': ''}), entry('b/own', data=b'o'))])
-    yield 'bomb-gzip', image(blobs, [tar(), ], packed=[bomb()], diff_ids=['sha256:' + sha(b'bomb')])
+    for name, seed in (('big', 1), ('big-2', 2)):
+        yield name, image(blobs, [tar(entry('data', data=random.Random(seed).randbytes(4 << 20)))])
+    for how in (GZIP, ZSTD):
+        yield 'bomb-' + how, image(blobs, [tar()], how, packed=[bomb(how)], diff_ids=['sha256:' + sha(b'bomb')])
+    wide = subprocess.run(['zstd', '-q', '-c', '--ultra', '--long=31'], input=good[0], stdout=subprocess.PIPE, check=True).stdout
+    yield 'wide-window', image(blobs, good[:1], ZSTD, packed=[wide])
+    yield 'entry-bomb', image(blobs, [tar()], packed=[entry_bomb()], diff_ids=['sha256:' + sha(b'bomb')])
+    yield 'two-faced', image(blobs, good[:1], tweak=lambda m: m.update(manifests=[]))
 
-def bomb():
-    """12 GiB of one file of zeros: gzip members of 64 MiB, repeated."""
+def bomb(how):
+    """12 GiB of one file of zeros: gzip members, or zstd frames, of 64 MiB, repeated."""
     info = tarfile.TarInfo('zeros')
     info.size = 12 << 30
-    return gzip.compress(info.tobuf(tarfile.GNU_FORMAT)) + gzip.compress(b'\0' * (64 << 20), 9) * 192
+    return pack(info.tobuf(tarfile.GNU_FORMAT), how) + pack(b'\0' * (64 << 20), how) * 192
+
+def entry_bomb():
+    """1,100,000 entries: the root again and again, so that it costs the disk nothing."""
+    info = tarfile.TarInfo('./')
+    info.type = tarfile.DIRTYPE
+    part = info.tobuf(tarfile.GNU_FORMAT) * 11000
+    return gzip.compress(part, 9) * 100
 
 class Registry(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     root, hits, other = None, {}, None
+    uses, go_on = [], threading.Event()
     lock = threading.Lock()
 
     def log_message(self, *_):
@@ -167,6 +182,9 @@ class Registry(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == '/hits':
             return self.send(200, json.dumps(self.hits).encode())
+        if self.path == '/go-on':
+            self.go_on.set()
+            return self.send(200)
         if self.path.startswith('/token'):
             return self.token()
         match = re.fullmatch(r'/v2/(.+)/(manifests|blobs)/sha256:([0-9a-f]{64})(\?.*)?', self.path)
@@ -177,6 +195,8 @@ class Registry(http.server.BaseHTTPRequestHandler):
             key = repository + '/' + kind
             self.hits[key] = self.hits.get(key, 0) + 1
             count = self.hits[key]
+            if self.headers.get('Authorization') and self.server.server_address[0] == '127.0.0.2':
+                self.hits['second-knows'] = self.hits.get('second-knows', 0) + 1
             if self.headers.get('Authorization') and repository.startswith('redirected'):
                 self.hits['leaked'] = self.hits.get('leaked', 0) + 1
         path = os.path.join(self.root, digest)
@@ -187,6 +207,10 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.behave(repository, kind, digest, body, count)
 
     def token(self):
+        how = re.search(r'scope=repository%3Atoken-(\w+)', self.path)
+        if how:  # the token server is broken in the way the repository says
+            return self.send(*{'500': (500, b'broken'), 'text': (200, b'not json'), 'huge': (200, b'{"token":"' + b'x' * (2 << 20) + b'"}'),
+                               'empty': (200, b'{"token":""}'), 'evil': (200, b'{"token":"a\\r\\nHost: evil"}')}[how[1]])
         if self.headers.get('Authorization') != 'Basic dXNlcjpwYXNz':
             return self.send(401)
         self.send(200, json.dumps({'token': 'good-%d' % time.time_ns(), 'expires_in': 60}).encode())
@@ -236,6 +260,24 @@ class Registry(http.server.BaseHTTPRequestHandler):
             self.wfile.write(part[:max(len(body) // 3, 1)])
             self.wfile.flush()
             return self.reset() if len(part) > len(body) // 3 else None
+        if how == 'open-end' and large and count == 1:  # no length, and the connection closes early
+            self.send_response(200)
+            self.send_header('Connection', 'close')
+            self.close_connection = True
+            self.end_headers()
+            return self.wfile.write(body[:len(body) // 2])
+        if how == 'resets' and large:  # ten connections, each reset after a little more
+            start = int((self.headers.get('Range') or 'bytes=0-')[6:-1])
+            if count <= 10:
+                self.send_response(206 if start else 200)
+                if start:
+                    self.send_header('Content-Range', 'bytes %d-%d/%d' % (start, len(body) - 1, len(body)))
+                self.send_header('Content-Length', str(len(body) - start))
+                self.end_headers()
+                self.wfile.write(body[start:start + len(body) // 20])
+                self.wfile.flush()
+                time.sleep(0.02)
+                return self.reset()
         if how == 'no-range' and large:
             if count % 2:
                 self.cut(body, len(body) // 2)
@@ -258,8 +300,8 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return None
         if how == 'endless-manifest' and kind == 'manifests':
             return self.send(200, body + b' ' * (5 << 20))
-        if how == 'flaky' and count <= 2:
-            return self.send(503, b'busy')
+        if how == 'flaky' and count <= 3:
+            return self.send(500, b'busy')
         if how == 'limited' and count == 1:
             return self.send(429, b'', [('Retry-After', '1')])
         if how == 'down' and large:
@@ -274,12 +316,41 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.send(307, b'', [('Location', 'file:///etc/passwd')])
         if how == 'redirect-inside' and large:
             return self.send(307, b'', [('Location', 'http://169.254.169.254/latest')])
-        if how in ('login', 'redirect-login'):
+        if how in ('login', 'redirect-login') or how.startswith('token-'):
             if not (self.headers.get('Authorization') or '').startswith('Bearer good'):
                 realm = 'http://%s/token' % self.headers['Host']
                 return self.send(401, b'', [('WWW-Authenticate', 'Bearer realm="%s",service="lab",scope="repository:%s:pull"' % (realm, repository))])
             if how == 'redirect-login' and large:
                 return self.send(307, b'', [('Location', self.other + '/v2/redirected/blobs/sha256:' + digest)])
+        if how == 'login-ends':  # the first token is good for three requests, then refused
+            token = (self.headers.get('Authorization') or '')
+            with self.lock:
+                self.uses.append(token)
+                ended = token == next((t for t in self.uses if t), None) and self.uses.count(token) > 3
+                self.hits['ended'] = self.hits.get('ended', 0) + ended
+            if ended or not token.startswith('Bearer good'):
+                realm = 'http://%s/token' % self.headers['Host']
+                return self.send(401, b'', [('WWW-Authenticate', 'Bearer realm="%s",service="lab",scope="repository:%s:pull"' % (realm, repository))])
+        if how == 'limited-badly' and count == 1:
+            return self.send(429, b'', [('Retry-After', 'soon, perhaps')])
+        if how == 'limited-date' and count == 1:
+            return self.send(429, b'', [('Retry-After', self.date_time_string(time.time() + 2))])
+        if how == 'limited-long' and large:
+            return self.send(429, b'', [('Retry-After', '4000')])
+        if how == 'stalls' and large and not self.go_on.is_set():  # sends some, then nothing, until /go-on
+            start = int((self.headers.get('Range') or 'bytes=0-')[6:-1])
+            self.hits['from'] = start
+            self.send_response(206 if start else 200)
+            self.send_header('Content-Length', str(len(body) - start))
+            if start:
+                self.send_header('Content-Range', 'bytes %d-%d/%d' % (start, len(body) - 1, len(body)))
+            self.end_headers()
+            self.wfile.write(body[start:start + (len(body) - start) // 2])
+            self.wfile.flush()
+            self.go_on.wait(60)
+            return self.reset()
+        if how == 'stalls' and large:
+            self.hits['from'] = int((self.headers.get('Range') or 'bytes=0-')[6:-1])
         if how == 'basic' and self.headers.get('Authorization') != 'Basic dXNlcjpwYXNz':
             return self.send(401, b'', [('WWW-Authenticate', 'Basic realm="lab"')])
         if how == 'evil-realm':
@@ -305,13 +376,32 @@ class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *_):
         pass
 
+def tls_server(directory):
+    """Wants a client certificate of its own authority: DIRECTORY/{ca.crt,client.cert,client.key}."""
+    os.makedirs(directory, exist_ok=True)
+    def openssl(*arguments):
+        subprocess.run(['openssl', *arguments], cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    new = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
+    openssl(*new, '-keyout', 'ca.key', '-out', 'ca.crt', '-subj', '/CN=lab authority')
+    for name in ('server', 'client'):
+        openssl(*new, '-keyout', name + '.key', '-out', name + '.cert', '-subj', '/CN=' + name, '-CA', 'ca.crt', '-CAkey', 'ca.key',
+                '-addext', 'subjectAltName=IP:127.0.0.1', '-addext', 'basicConstraints=CA:FALSE')
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(directory, 'server.cert'), os.path.join(directory, 'server.key'))
+    context.load_verify_locations(os.path.join(directory, 'ca.crt'))
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = Server(('127.0.0.1', 0), Registry)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
 def serve(root):
     Registry.root = root
     first, second = Server(('127.0.0.1', 0), Registry), Server(('127.0.0.2', 0), Registry)
     Registry.other = 'http://127.0.0.2:%d' % second.server_address[1]
-    for server in (first, second):
+    third = tls_server(os.path.join(root, '..', 'tls'))
+    for server in (first, second, third):
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(first.server_address[1], second.server_address[1], flush=True)
+    print(first.server_address[1], second.server_address[1], third.server_address[1], flush=True)
     sys.stdin.read()
 
 def snapshot(root):

@@ -62,6 +62,9 @@ class Lab {
   [[nodiscard]] std::string blobs() const { return (dir_.path() / "blobs").string(); }
   [[nodiscard]] std::string host() const { return "127.0.0.1:" + port_; }
   [[nodiscard]] std::string second() const { return "127.0.0.2:" + second_port_; }
+  /// Speaks TLS and wants a client certificate; certificates() has what it takes.
+  [[nodiscard]] std::string third() const { return "127.0.0.1:" + third_port_; }
+  [[nodiscard]] std::filesystem::path certificates() const { return dir_.path() / "tls"; }
 
   /// The image `name` in a repository whose first component says how the registry behaves.
   [[nodiscard]] proto::ImageRef ref(const std::string& name,
@@ -70,17 +73,24 @@ class Lab {
   }
   [[nodiscard]] proto::ImageRef ref_of(const std::string& digest,
                                        const std::string& behaviour = "plain") const {
-    auto parsed = proto::ImageRef::parse(host() + "/" + behaviour + "/image@" + digest);
+    return ref_at(host(), digest, behaviour);
+  }
+  [[nodiscard]] static proto::ImageRef ref_at(const std::string& host, const std::string& digest,
+                                              const std::string& behaviour) {
+    auto parsed = proto::ImageRef::parse(host + "/" + behaviour + "/image@" + digest);
     EXPECT_TRUE(parsed) << parsed.error().to_string();
     return *parsed;
   }
   /// What /hits says: requests a repository and kind.
-  [[nodiscard]] std::string hits() const {
-    const auto got = run({"curl", "-s", "http://" + host() + "/hits"});
-    return got ? got->out : "";
-  }
+  [[nodiscard]] std::string hits() const { return get("/hits"); }
+  /// Lets go of downloads that stall.
+  void go_on() const { (void)get("/go-on"); }
 
  private:
+  [[nodiscard]] std::string get(const std::string& path) const {
+    const auto got = run({"curl", "-s", "http://" + host() + path});
+    return got ? got->out : "";
+  }
   void serve() {
     auto out = os::make_pipe();
     auto in = os::make_pipe();
@@ -96,13 +106,14 @@ class Lab {
     char text[64] = "";
     const auto got = read(out->first.get(), text, sizeof text - 1);
     ASSERT_GT(got, 0);
-    std::istringstream{std::string{text}} >> port_ >> second_port_;
+    std::istringstream{std::string{text}} >> port_ >> second_port_ >> third_port_;
   }
 
   os::TempDir dir_ = *os::TempDir::create("/var/tmp", "holdfast-lab");
   std::map<std::string, std::string> digests_;
   std::string port_;
   std::string second_port_;
+  std::string third_port_;
   os::UniqueFd stdin_;
   std::unique_ptr<os::Process> server_;
 };
@@ -123,7 +134,9 @@ struct TestStore {
                                                    .worker_path = worker_path(),
                                                    .registries = registries,
                                                    .parallel_downloads = 3,
-                                                   .clock = clock});
+                                                   .clock = clock,
+                                                   .bytes_per_second = bytes_per_second,
+                                                   .host_files = host_files});
     EXPECT_TRUE(opened) << opened.error().to_string();
     images = *std::move(opened);
   }
@@ -139,6 +152,8 @@ struct TestStore {
 
   os::TempDir dir = *os::TempDir::create("/var/tmp", "holdfast-store");
   SystemClock clock;
+  std::uint64_t bytes_per_second = 0;               ///< from the next `reopen` on
+  deploy::image::HostFiles host_files{{}, {}, {}};  ///< nothing of this host's
   std::unique_ptr<deploy::image::Images> images;
 };
 

@@ -1,0 +1,94 @@
+#include "deploy/image/endpoints.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "deploy/image/credentials.hpp"
+
+namespace holdfast::deploy::image {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "mirror.example:5000" of "https://mirror.example:5000/path".
+std::string host_of(std::string_view base) {
+  if (const auto scheme = base.find("://"); scheme != std::string_view::npos)
+    base.remove_prefix(scheme + 3);
+  return std::string{base.substr(0, base.find('/'))};
+}
+
+Result<Login> login_for(const std::string& named, const HostFiles& files, const std::string& host,
+                        const std::string& repository) {
+  if (!named.empty()) return credentials_for(named, host, repository, files.helpers);
+  for (const auto& file : files.logins) {
+    auto login = credentials_for(file, host, repository, files.helpers);
+    if (!login && login.error().code() == Errc::not_found) continue;
+    if (!login) return login;
+    if (!login->user.empty() || !login->identity_token.empty()) return login;
+  }
+  return Login{};
+}
+
+/// containers-certs.d.5: *.crt are authorities, NAME.cert and NAME.key the client's pair. The
+/// directory's name must be the host as references write it, port and all.
+Status add_certificates(const HostFiles& files, const std::string& host,
+                        worker::FetchEndpoint& endpoint) {
+  for (const auto& top : files.certificates) {
+    std::error_code error;
+    std::vector<fs::path> found;
+    for (fs::directory_iterator it{top / host, error}; !error && it != fs::directory_iterator{};
+         it.increment(error))
+      found.push_back(it->path());
+    if (found.empty()) continue;
+    std::sort(found.begin(), found.end());
+    for (const auto& path : found) {
+      if (path.extension() == ".crt") endpoint.ca_files.push_back(path.string());
+      if (path.extension() != ".cert" || !endpoint.client_certificate.empty()) continue;
+      const fs::path key = fs::path{path}.replace_extension(".key");
+      if (!fs::exists(key, error))
+        return Error{Errc::tls, fmt::format("the client certificate {} has no key", path.string())}
+            .hint("put the key beside it as " + key.string());
+      endpoint.client_certificate = path.string();
+      endpoint.client_key = key.string();
+    }
+    return ok();
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<std::vector<worker::FetchEndpoint>> endpoints_for(
+    const std::map<std::string, proto::RegistryConfig>& registries, const HostFiles& files,
+    const proto::ImageRef& ref) {
+  const auto it = registries.find(ref.host);
+  const proto::RegistryConfig config =
+      it == registries.end() ? proto::RegistryConfig{} : it->second;
+  std::vector<worker::FetchEndpoint> endpoints;
+  const auto add = [&](const std::string& base, const std::string& host,
+                       const proto::RegistryConfig& its) -> Status {
+    HF_ASSIGN(auto login, login_for(its.credentials, files, host, ref.repository));
+    worker::FetchEndpoint endpoint{.base = base,
+                                   .user = std::move(login.user),
+                                   .password = std::move(login.password),
+                                   .identity_token = std::move(login.identity_token),
+                                   .ca_files = {},
+                                   .client_certificate = {},
+                                   .client_key = {}};
+    if (!its.ca.empty()) endpoint.ca_files.push_back(its.ca);
+    HF_TRY(add_certificates(files, host, endpoint));
+    endpoints.push_back(std::move(endpoint));
+    return ok();
+  };
+  for (const auto& mirror : config.mirrors) {
+    const std::string host = host_of(mirror);
+    const auto own = registries.find(host);
+    HF_TRY(add(mirror, host, own == registries.end() ? proto::RegistryConfig{} : own->second));
+  }
+  const std::string host = ref.host == "docker.io" ? "registry-1.docker.io" : ref.host;
+  HF_TRY(add((config.plain_http ? "http://" : "https://") + host, ref.host, config));
+  return endpoints;
+}
+
+}  // namespace holdfast::deploy::image
