@@ -44,6 +44,7 @@ resync: 5s
 labels: {role: web, "site/row": "4"}
 parallel_downloads: 2
 log: {max_size: 64Ki}
+pull: {bandwidth: 10Mi}
 groups: {observe: users, deploy: "1000"}
 policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
 )");
@@ -67,6 +68,7 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
   EXPECT_EQ(config.labels.at("site/row"), "4");
   EXPECT_EQ(config.parallel_downloads, 2U);
   EXPECT_EQ(config.log_max_size, Bytes{65536});
+  EXPECT_EQ(config.pull_bandwidth, Bytes{10U << 20});
   EXPECT_EQ(config.groups.at("deploy"), "1000");
   EXPECT_TRUE(config.image_policy.require_semver_tag);
   EXPECT_THAT(config.allowed_host_paths, ElementsAre("/srv/data"));
