@@ -114,18 +114,19 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                                            {.compression = job.layer.compression,
                                             .size = job.layer.blob.size,
                                             .max_bytes = job.max_bytes,
+                                            .space = job.space,
                                             .max_entries = kMaxEntries,
                                             .lowers = 0},
                                            body.first, tree, lowers));
   body.first.reset();
+  // A descriptor of its own: the child reads what is there from its beginning.
+  const auto partial = source.partial.reader();
   const worker::FetchRequest request{.kind = worker::FetchKind::blob,
                                      .digest = job.layer.blob.digest.str(),
                                      .size = job.layer.blob.size,
                                      .limit = job.layer.blob.size,
                                      .skip_endpoints = source.skip_endpoints,
-                                     .have = source.partial.bytes()};
-  // A descriptor of its own: the child reads what is there from its beginning.
-  HF_ASSIGN(const auto partial, source.partial.reader());
+                                     .have = partial ? source.partial.bytes() : 0};
   HF_ASSIGN(auto download, source.fetcher.blob(request, std::move(body.second), partial));
   Attempt attempt;
   HF_TRY(await_both(download, unpacker, attempt, progress, stop));

@@ -18,7 +18,8 @@ struct LayerJob {
   proto::Digest diff_id;
   std::vector<std::filesystem::path>
       lowers;                      ///< trees below, lowest first; empty: unpack by itself
-  std::uint64_t max_bytes = 0;     ///< most uncompressed bytes
+  std::uint64_t max_bytes = 0;     ///< most uncompressed bytes of any layer
+  std::uint64_t space = 0;         ///< bytes that may still be written
   std::filesystem::path partials;  ///< where a download that breaks off is kept
 };
 

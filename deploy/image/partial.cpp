@@ -5,8 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/os/file.hpp"
-
 namespace holdfast::deploy::image {
 namespace {
 
@@ -29,14 +27,21 @@ bool may_go_on(Errc code) {
   }
 }
 
+/// Closed when another process has it, or it cannot be made.
+os::UniqueFd open_locked(const std::filesystem::path& path) {
+  os::UniqueFd fd{::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  if (fd && flock(fd.get(), LOCK_EX | LOCK_NB) != 0) fd.reset();
+  return fd;
+}
+
 }  // namespace
 
 Partial Partial::open(const std::filesystem::path& partials, const proto::Digest& blob,
                       std::uint64_t size) {
   if (size < kLeastLayer) return Partial{{}, {}};
   std::filesystem::path path = partials / blob.hex();
-  os::UniqueFd fd{::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
-  if (!fd || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return Partial{{}, {}};
+  os::UniqueFd fd = open_locked(path);
+  if (!fd) return Partial{{}, {}};
   Partial partial{std::move(path), std::move(fd)};
   if (partial.bytes() > size) partial.restart();
   return partial;
@@ -61,9 +66,9 @@ Status Partial::sweep(const std::filesystem::path& partials, WallTime before) {
   return ok();
 }
 
-Result<os::UniqueFd> Partial::reader() const {
-  if (!fd_) return os::UniqueFd{};
-  return os::open_file(path_, O_RDWR | O_APPEND | O_NOFOLLOW);
+os::UniqueFd Partial::reader() const {
+  if (!fd_) return {};
+  return os::UniqueFd{::open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW)};
 }
 
 void Partial::settle(const Status& outcome) {
@@ -74,9 +79,10 @@ void Partial::settle(const Status& outcome) {
 }
 
 void Partial::restart() {
-  if (!fd_ || ftruncate(fd_.get(), 0) == 0) return;
+  if (!fd_) return;
+  // A file of its own for the next try: the last one's thread may still be writing to the old one.
   (void)::unlink(path_.c_str());
-  fd_.reset();
+  fd_ = open_locked(path_);
 }
 
 }  // namespace holdfast::deploy::image

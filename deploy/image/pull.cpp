@@ -173,7 +173,8 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
   const LayerJob job{.layer = descriptor,
                      .diff_id = documents_->config.diff_ids[layer.index],
                      .lowers = lowers,
-                     .max_bytes = std::min(kMaxLayerBytes, available),
+                     .max_bytes = kMaxLayerBytes,
+                     .space = available,
                      .partials = store_.paths.partials()};
   const auto staged = staging_ / fmt::format("{}", layer.index);
   const std::string name = descriptor.blob.digest.short_hex();

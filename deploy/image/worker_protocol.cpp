@@ -50,6 +50,7 @@ std::string encode(const UnpackJob& job) {
   return bj::serialize(bj::object{{"compression", name_of(job.compression)},
                                   {"size", job.size},
                                   {"max_bytes", job.max_bytes},
+                                  {"space", job.space},
                                   {"max_entries", job.max_entries},
                                   {"lowers", job.lowers}});
 }
@@ -59,6 +60,7 @@ Result<UnpackJob> decode_unpack_job(std::string_view text) {
   return UnpackJob{.compression = compression_of(string_field(o, "compression")),
                    .size = number_field(o, "size"),
                    .max_bytes = number_field(o, "max_bytes"),
+                   .space = number_field(o, "space"),
                    .max_entries = number_field(o, "max_entries"),
                    .lowers = static_cast<std::uint32_t>(number_field(o, "lowers"))};
 }

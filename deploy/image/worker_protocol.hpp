@@ -32,7 +32,8 @@ inline constexpr std::size_t kMaxReportBytes = 32U << 20;
 struct UnpackJob {
   proto::oci::Compression compression = proto::oci::Compression::none;
   std::uint64_t size = 0;       ///< compressed bytes, exactly
-  std::uint64_t max_bytes = 0;  ///< most uncompressed bytes
+  std::uint64_t max_bytes = 0;  ///< most uncompressed bytes of any layer
+  std::uint64_t space = 0;      ///< most uncompressed bytes that there is room for now
   std::uint64_t max_entries = 0;
   std::uint32_t lowers = 0;  ///< descriptors from kUnpackLowers on
 };

@@ -85,6 +85,10 @@ Status InflatedStream::inflate_all(std::span<const std::byte> in) {
     if (produced_ > limits_.uncompressed)
       return Error{Errc::layer_limit, fmt::format("the layer inflates to more than {}",
                                                   human_bytes(limits_.uncompressed))};
+    if (produced_ > limits_.space)
+      return Error{Errc::nospace,
+                   fmt::format("the layer unpacks to more than the {} that may still be written",
+                               human_bytes(limits_.space))};
     if (filling_.size == filling_.data.size()) HF_TRY(emit());
     if (step.used == 0 && step.made == 0) {
       if (!in.empty()) return Error{Errc::layer_corrupt, "the compressed stream makes no progress"};

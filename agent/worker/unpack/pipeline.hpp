@@ -21,6 +21,7 @@ namespace holdfast::agent::worker::unpack {
 struct StreamLimits {
   std::uint64_t compressed = 0;    ///< exact size of the input
   std::uint64_t uncompressed = 0;  ///< most bytes that may come out
+  std::uint64_t space = 0;         ///< most bytes that there is room for
 };
 
 /// The inflated stream of a layer, made ahead by a thread of its own. `peek`/`consume` belong to

@@ -85,7 +85,9 @@ Result<wire::UnpackReport> unpack(const wire::UnpackJob& job) {
   if (!root) return errno_error(errno, "open the layer's tree");
 
   InflatedStream stream{
-      wire::kUnpackInput, job.compression, {.compressed = job.size, .uncompressed = job.max_bytes}};
+      wire::kUnpackInput,
+      job.compression,
+      {.compressed = job.size, .uncompressed = job.max_bytes, .space = job.space}};
   TarReader tar{stream, TarLimits{.entries = job.max_entries, .file_bytes = job.max_bytes}};
   LayerWriter writer{root.get(), lowers->get(), XattrPolicy::of_this_kernel()};
   HF_ASSIGN(LayerSummary summary, writer.apply_all(tar));

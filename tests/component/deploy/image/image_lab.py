@@ -133,6 +133,7 @@ def cases(blobs):
         'trusted.overlay.redirect': '/a', 'trusted.overlay.opaque': 'y', 'trusted.overlay.metacopy': ''}), entry('b/own', data=b'o'))])
     for name, seed in (('big', 1), ('big-2', 2)):
         yield name, image(blobs, [tar(entry('data', data=random.Random(seed).randbytes(4 << 20)))])
+    yield 'grows', image(blobs, [tar(entry('zeros', data=bytes(32 << 20)))])
     for how in (GZIP, ZSTD):
         yield 'bomb-' + how, image(blobs, [tar()], how, packed=[bomb(how)], diff_ids=['sha256:' + sha(b'bomb')])
     wide = subprocess.run(['zstd', '-q', '-c', '--ultra', '--long=31'], input=good[0], stdout=subprocess.PIPE, check=True).stdout

@@ -1,4 +1,5 @@
 // Pulling whole images from a registry on loopback, and what the store says of them afterwards.
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -161,6 +162,48 @@ TEST_F(ImagePull, ADamagedStoreIsNoticedByNameAndMendedByAPull) {
   const auto mended = store.pull(lab().ref("gzip"));
   ASSERT_TRUE(mended) << mended.error().to_string();
   EXPECT_EQ(mended->stats.layers_fetched, 1U);
+}
+
+/// A store on a disk of its own size.
+class SmallDisk : public ImagePull {
+ protected:
+  SmallDisk() {
+    EXPECT_EQ(::mount("tmpfs", disk_.path().c_str(), "tmpfs", 0, "size=8m"), 0);
+    proto::RegistryConfig plain;
+    plain.plain_http = true;
+    auto opened = deploy::image::ImageStore::open({.state_dir = disk_.path() / "state",
+                                                   .worker_path = worker_path(),
+                                                   .registries = {{lab().host(), plain}},
+                                                   .clock = clock_,
+                                                   .host_files = {{}, {}, {}}});
+    EXPECT_TRUE(opened) << opened.error().to_string();
+    images_ = *std::move(opened);
+  }
+  ~SmallDisk() override { umount2(disk_.path().c_str(), MNT_DETACH); }
+  Error refused(const char* name) {
+    const auto pulled = images_->ensure(lab().ref(name), {}, {});
+    EXPECT_FALSE(pulled);
+    EXPECT_TRUE(std::filesystem::is_empty(disk_.path() / "state/ingest"));
+    EXPECT_TRUE(std::filesystem::is_empty(disk_.path() / "state/layers"));
+    return pulled ? Error{Errc::internal, "not refused"} : pulled.error();
+  }
+  os::TempDir disk_ = *os::TempDir::create("/var/tmp", "holdfast-disk");
+  SystemClock clock_;
+  std::unique_ptr<deploy::image::Images> images_;
+};
+
+TEST_F(SmallDisk, AnImageThatDoesNotFitIsRefusedBeforeALayerIsFetched) {
+  const auto error = refused("big");
+  EXPECT_EQ(error.code(), Errc::nospace) << error.to_string();
+  EXPECT_NE(error.what().find("needs about"), std::string::npos) << error.to_string();
+  EXPECT_NE(error.what().find("available"), std::string::npos) << error.to_string();
+  EXPECT_NE(error.next_step(), "");
+}
+
+TEST_F(SmallDisk, ALayerThatGrowsBeyondTheDiskEndsAsALackOfSpaceAndLeavesNothing) {
+  const auto error = refused("grows");
+  EXPECT_EQ(error.code(), Errc::nospace) << error.to_string();
+  EXPECT_NE(error.next_step(), "") << error.to_string();
 }
 
 }  // namespace
