@@ -219,7 +219,9 @@ class Agent:
         table = "holdfast_" + self.instance.replace("-", "_")
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         hierarchies = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2].startswith("cgroup")}
-        groups = [path for mount in hierarchies for path in Path(mount).glob(f"**/holdfast-{self.instance}/*") if path.is_dir()]
+        # os.walk goes on where a directory vanishes under it.
+        groups = [Path(name) for mount in hierarchies for where, below, _ in os.walk(mount)
+                  if os.path.basename(where) == f"holdfast-{self.instance}" for name in below]
         netns = self.run / "agent/netns"
         tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
         return {

@@ -155,8 +155,9 @@ TEST(Prober, ASilentPeerTimesOutInTime) {
 TEST(Prober, APeerThatDripsItsAnswerTimesOutInTime) {
   const Server server{[](int fd) {
     (void)request_from(fd);
-    for (int i = 0; i < 100 && send(fd, "HTTP/1.1 200 OK" + std::min(i, 14), 1, MSG_NOSIGNAL) == 1;
-         ++i)
+    constexpr std::string_view kAnswer = "HTTP/1.1 200 OK";
+    for (std::size_t i = 0;
+         i < 100 && send(fd, &kAnswer[std::min(i, kAnswer.size() - 1)], 1, MSG_NOSIGNAL) == 1; ++i)
       os::sleep_until(SystemClock{}.boot() + 20ms, {});
   }};
   const auto outcome = probe_http({.port = server.port()}, kLoopback, 150ms, {});
