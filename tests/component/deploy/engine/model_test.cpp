@@ -289,9 +289,9 @@ class Life {
     head_ = now->head.number;
     if (now->status.generation == 0) return;
     for (const auto& [key, endpoint] : host_.routing->ports) {  // I-4
-      const auto serves =
-          std::find_if(host_.instances.begin(), host_.instances.end(),
-                       [&](const auto& row) { return row.second.address == endpoint.address; });
+      const auto serves = std::find_if(
+          host_.instances.begin(), host_.instances.end(),
+          [&wanted = endpoint](const auto& row) { return row.second.address == wanted.address; });
       EXPECT_TRUE(serves != host_.instances.end() && serves->second.state == InstanceState::running)
           << "nobody serves";
     }
