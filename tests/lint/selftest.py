@@ -57,7 +57,7 @@ MUTANTS = [
     ("readmes", "packaging/README.md", None, "missing"),
     ("house", "scripts/x.txt", "x", "no room"),
     ("house", "deploy/image/long.cpp", "int a;\n" * 501, "split it"),
-    ("house", "packaging/bad.md", "see /wo" + "rk/main/x", "one machine"),
+    ("house", "packaging/bad.md", "see ~/.py" + "env/x", "one machine"),
     ("house", "proto/bad.cpp", "// TO" + "DO later", "unfinished"),
     ("skips", "tests/unit/plan_test.cpp", "GTEST_" + "SKIP();", "can skip"),
     ("shell", "packaging/start", "#!/bin/bash\necho $1\n", "SC2086"),
