@@ -23,15 +23,8 @@ class Refusal {
   std::string next_step_;
 };
 
-class HostileRegistry : public testing::Test {
+class HostileRegistry : public LabTest {
  protected:
-  static void SetUpTestSuite() { lab_ = new Lab; }
-  static void TearDownTestSuite() {
-    delete lab_;
-    lab_ = nullptr;
-  }
-  static Lab& lab() { return *lab_; }
-
   /// The pull fails with this code, and nothing of the image is to be seen afterwards.
   static Refusal expect_refused(const proto::ImageRef& ref, Errc code) {
     TestStore store{lab()};
@@ -51,10 +44,7 @@ class HostileRegistry : public testing::Test {
     ASSERT_TRUE(pulled) << pulled.error().to_string();
     EXPECT_EQ(store.count("ingest"), 0U);
   }
-
-  static Lab* lab_;
 };
-Lab* HostileRegistry::lab_ = nullptr;
 
 using HostileArchive = HostileRegistry;
 

@@ -190,4 +190,15 @@ class Mounted {
   bool mounted_ = false;
 };
 
+/// One laboratory for all tests of a program: it starts a registry.
+class LabTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { lab_ = std::make_unique<Lab>(); }
+  static void TearDownTestSuite() { lab_.reset(); }
+  static Lab& lab() { return *lab_; }
+
+ private:
+  static inline std::unique_ptr<Lab> lab_;
+};
+
 }  // namespace holdfast::test

@@ -10,17 +10,7 @@
 namespace holdfast::test {
 namespace {
 
-class ImagePull : public testing::Test {
- protected:
-  static void SetUpTestSuite() { lab_ = new Lab; }
-  static void TearDownTestSuite() {
-    delete lab_;
-    lab_ = nullptr;
-  }
-  static Lab& lab() { return *lab_; }
-  static Lab* lab_;
-};
-Lab* ImagePull::lab_ = nullptr;
+class ImagePull : public LabTest {};
 
 void expect_the_image(const deploy::image::StoredImage& image) {
   const Mounted root{image};

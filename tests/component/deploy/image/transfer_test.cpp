@@ -13,14 +13,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class Transfer : public testing::Test {
+class Transfer : public LabTest {
  protected:
-  static void SetUpTestSuite() { lab_ = new Lab; }
-  static void TearDownTestSuite() {
-    delete lab_;
-    lab_ = nullptr;
-  }
-  static Lab& lab() { return *lab_; }
   static proto::RegistryConfig plain() {
     proto::RegistryConfig config;
     config.plain_http = true;
@@ -39,9 +33,7 @@ class Transfer : public testing::Test {
     }
     return false;
   }
-  static Lab* lab_;
 };
-Lab* Transfer::lab_ = nullptr;
 
 TEST_F(Transfer, AnAgentThatWasKilledGoesOnWhereItsDownloadWas) {
   TestStore store{lab()};
