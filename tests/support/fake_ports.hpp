@@ -13,6 +13,9 @@
 
 namespace holdfast::test {
 
+/// Who asks, in tests.
+inline constexpr const char* kRoot = "root (uid 0)";
+
 class FakeClock final : public Clock {
  public:
   [[nodiscard]] WallTime wall() const override { return wall_; }

@@ -16,7 +16,6 @@ using namespace std::chrono_literals;
 using deploy::plan::InstanceState;
 
 constexpr int kVersions = 6;
-constexpr const char* kRoot = "root (uid 0)";
 constexpr std::uint32_t kRetain = 100;
 
 std::string document(int version) {

@@ -18,10 +18,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr const char* kRoot = "root (uid 0)";
 constexpr const char* kFile = "/etc/holdfast/deployment.yaml";
 
-std::string document(const std::string& version, const std::string& window = "") {
+std::string shop(const std::string& version, const std::string& window = "") {
   return fmt::format(R"(apiVersion: holdfast/v1
 name: shop
 services:
@@ -45,7 +44,7 @@ class RestraintsTest : public ::testing::Test {
     agent_ = std::make_unique<Agent>(host_, dir_.path());
   }
   void good(const std::string& version) {
-    const auto accepted = agent_->apply(document(version));
+    const auto accepted = agent_->apply(shop(version));
     ASSERT_TRUE(accepted) << accepted.error().to_string();
     agent_->run(15s);
     ASSERT_EQ(status().state, "converged") << status().message;
@@ -78,7 +77,7 @@ class RestraintsTest : public ::testing::Test {
 TEST_F(RestraintsTest, AFailedUpdateIsListedWithItsEvidenceAfterARestartToo) {
   good("1.0.0");
   host_.failing_creates.insert("web");
-  ASSERT_TRUE(agent_->apply(document("2.0.0")));
+  ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(20s);
   begin();
   agent_->run(5s);
@@ -96,7 +95,7 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   const auto added = core().quarantine({"1", "loses orders", ""}, kRoot);
   ASSERT_TRUE(added) << added.error().to_string();
   agent_->run(1s);
-  const auto refused = agent_->apply(document("1.0.0"));
+  const auto refused = agent_->apply(shop("1.0.0"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Errc::quarantined);
   EXPECT_THAT(refused.error().to_string(), HasSubstr("loses orders"));
@@ -105,7 +104,7 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   ASSERT_TRUE(core().release({added->spec_digest.substr(7, 12), "mended"}, kRoot));
   agent_->run(1s);
   EXPECT_THAT(agent_->snapshot()->quarantine, IsEmpty());
-  EXPECT_TRUE(agent_->apply(document("1.0.0")));
+  EXPECT_TRUE(agent_->apply(shop("1.0.0")));
 }
 
 TEST_F(RestraintsTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
@@ -143,10 +142,10 @@ TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
 }
 
 TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
-  core().source_changed(document("1.0.0"), kFile);
+  core().source_changed(shop("1.0.0"), kFile);
   agent_->run(15s);
   host_.failing_creates.insert("web");
-  core().source_changed(document("2.0.0"), kFile);
+  core().source_changed(shop("2.0.0"), kFile);
   agent_->run(20s);
   host_.failing_creates.clear();
   for (int life = 0; life < 2; ++life) {
@@ -159,10 +158,10 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
     begin();
     agent_->run(5s);
   }
-  core().source_changed(document("2.0.0"), kFile);
+  core().source_changed(shop("2.0.0"), kFile);
   agent_->run(10s);
   EXPECT_EQ(status().generation, 1U) << "the same file again is not applied again";
-  core().source_changed(document("2.0.1"), kFile);
+  core().source_changed(shop("2.0.1"), kFile);
   agent_->run(15s);
   EXPECT_EQ(status().state, "converged") << "a newer one is applied as usual";
   EXPECT_FALSE(status().quarantined);
@@ -171,7 +170,7 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
 TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
   good("1.0.0");
   ASSERT_TRUE(core().hold({"the shop is busy", ""}, kRoot));
-  const auto accepted = agent_->apply(document("2.0.0"));
+  const auto accepted = agent_->apply(shop("2.0.0"));
   ASSERT_TRUE(accepted) << accepted.error().to_string();
   agent_->run(60s);
   EXPECT_EQ(status().state, "held");
@@ -202,7 +201,7 @@ TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
 TEST_F(RestraintsTest, AHoldEndsByItself) {
   good("1.0.0");
   ASSERT_TRUE(core().hold({"lunch", "2026-11-23T13:00:00Z"}, kRoot));
-  ASSERT_TRUE(agent_->apply(document("2.0.0")));
+  ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10min);
   EXPECT_EQ(status().generation, 1U);
   agent_->run(60min);
@@ -215,7 +214,7 @@ TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
   good("1.0.0");
   good("2.0.0");
   ASSERT_TRUE(core().hold({"incident", ""}, kRoot));
-  ASSERT_TRUE(agent_->apply(document("3.0.0")));
+  ASSERT_TRUE(agent_->apply(shop("3.0.0")));
   agent_->run(10s);
   ASSERT_EQ(status().rollout->phase, "waiting");
   for (auto& [id, instance] : host_.instances) {
@@ -246,9 +245,9 @@ TEST_F(RestraintsTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
 TEST_F(RestraintsTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
   good("1.0.0");
   ASSERT_TRUE(core().hold({"busy", ""}, kRoot));
-  ASSERT_TRUE(agent_->apply(document("2.0.0")));
+  ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10s);
-  const auto third = agent_->apply(document("3.0.0"));
+  const auto third = agent_->apply(shop("3.0.0"));
   ASSERT_TRUE(third) << third.error().to_string();
   EXPECT_EQ(third->generation, 3U);
   agent_->run(10s);
@@ -262,9 +261,9 @@ TEST_F(RestraintsTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
 TEST_F(RestraintsTest, ApplyingWhatRunsTakesBackWhatWaits) {
   good("1.0.0");
   ASSERT_TRUE(core().hold({"busy", ""}, kRoot));
-  ASSERT_TRUE(agent_->apply(document("2.0.0")));
+  ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10s);
-  const auto same = agent_->apply(document("1.0.0"));
+  const auto same = agent_->apply(shop("1.0.0"));
   ASSERT_TRUE(same);
   EXPECT_FALSE(same->changed);
   EXPECT_EQ(same->generation, 1U);
@@ -278,7 +277,7 @@ TEST_F(RestraintsTest, ApplyingWhatRunsTakesBackWhatWaits) {
 TEST_F(RestraintsTest, QuarantiningWhatWaitsTakesItBack) {
   good("1.0.0");
   ASSERT_TRUE(core().hold({"busy", ""}, kRoot));
-  ASSERT_TRUE(agent_->apply(document("2.0.0")));
+  ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10s);
   ASSERT_TRUE(core().quarantine({"2", "never", ""}, kRoot));
   agent_->run(1s);
@@ -289,7 +288,7 @@ TEST_F(RestraintsTest, QuarantiningWhatWaitsTakesItBack) {
 TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   good("1.0.0");
   const auto windowed =
-      document("2.0.0", R"({days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})");
+      shop("2.0.0", R"({days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})");
   const auto plan = core().plan_apply({windowed, "x", "", true, false});
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_THAT(plan->warnings, ::testing::Contains(HasSubstr("2026-11-23 22:00 Europe/Berlin")));
@@ -311,7 +310,7 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
 
 TEST_F(RestraintsTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
   good("1.0.0");
-  const auto windowed = document("2.0.0", R"({hours: "22:00-04:00"})");
+  const auto windowed = shop("2.0.0", R"({hours: "22:00-04:00"})");
   ASSERT_TRUE(agent_->apply(windowed));
   agent_->run(10s);
   ASSERT_EQ(status().state, "waiting");
@@ -325,8 +324,7 @@ TEST_F(RestraintsTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
 }
 
 TEST_F(RestraintsTest, AnUnknownZoneIsRefusedWithItsPlace) {
-  const auto refused =
-      agent_->apply(document("1.0.0", R"({hours: "22:00-04:00", zone: Atlantis})"));
+  const auto refused = agent_->apply(shop("1.0.0", R"({hours: "22:00-04:00", zone: Atlantis})"));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().to_string(), HasSubstr("services.web.update.window"));
   EXPECT_THAT(refused.error().next_step(), HasSubstr("tzdata"));
@@ -334,9 +332,9 @@ TEST_F(RestraintsTest, AnUnknownZoneIsRefusedWithItsPlace) {
 
 TEST_F(RestraintsTest, OfTwoAppliesAtOnceTheSecondIsToldToWait) {
   good("1.0.0");
-  const auto first = agent_->apply(document("2.0.0"));
-  const auto second = agent_->apply(document("3.0.0"));
-  const auto same = agent_->apply(document("2.0.0"));
+  const auto first = agent_->apply(shop("2.0.0"));
+  const auto second = agent_->apply(shop("3.0.0"));
+  const auto same = agent_->apply(shop("2.0.0"));
   ASSERT_TRUE(first);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), Errc::busy);
@@ -352,9 +350,9 @@ TEST_F(RestraintsTest, ARollbackDuringARollOutWinsInEveryPhase) {
     FakeHost host;
     const auto dir = os::TempDir::create("/tmp", "holdfast-roll").value();
     Agent agent{host, dir.path()};
-    ASSERT_TRUE(agent.apply(document("1.0.0")));
+    ASSERT_TRUE(agent.apply(shop("1.0.0")));
     agent.run(15s);
-    ASSERT_TRUE(agent.apply(document("2.0.0")));
+    ASSERT_TRUE(agent.apply(shop("2.0.0")));
     agent.run(Milliseconds{cut_ms});
     const auto back = agent.rollback();
     ASSERT_TRUE(back) << cut_ms << ": " << back.error().to_string();
@@ -364,14 +362,14 @@ TEST_F(RestraintsTest, ARollbackDuringARollOutWinsInEveryPhase) {
     EXPECT_EQ(now->status.state, "converged") << cut_ms;
     EXPECT_TRUE(now->history.at(0).quarantined) << cut_ms;
     EXPECT_EQ(now->history.at(0).result, "rolled_back") << cut_ms;
-    EXPECT_FALSE(agent.apply(document("2.0.0"))) << cut_ms;
+    EXPECT_FALSE(agent.apply(shop("2.0.0"))) << cut_ms;
   }
 }
 
 TEST_F(RestraintsTest, AnApplyOfWhatRunsIsRecordedAndChangesNothing) {
   good("1.0.0");
   const auto creates = host_.creates;
-  const auto again = agent_->apply(document("1.0.0"));
+  const auto again = agent_->apply(shop("1.0.0"));
   ASSERT_TRUE(again);
   EXPECT_FALSE(again->changed);
   EXPECT_EQ(again->generation, 1U);

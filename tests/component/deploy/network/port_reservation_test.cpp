@@ -15,9 +15,9 @@ using test::socket_address;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const PortKey kWeb{0, Transport::tcp, 80};
-const PortKey kDns{0, Transport::udp, 53};
-const PortKey kLocal{0x7F000001, Transport::tcp, 9000};
+const PortKey kWebPort{0, Transport::tcp, 80};
+const PortKey kDnsPort{0, Transport::udp, 53};
+const PortKey kLocalPort{0x7F000001, Transport::tcp, 9000};
 
 enum class Reuse { no, yes };
 
@@ -36,22 +36,22 @@ int take(const PortKey& key, Reuse reuse) {
 
 TEST(PortReservation, AHeldPortIsTakenForEverybodyElseAndFreeAfterwards) {
   PortReservation ports;
-  ASSERT_TRUE(ports.hold({kWeb, kDns, kLocal}));
-  for (const auto& key : {kWeb, kDns, kLocal}) {
+  ASSERT_TRUE(ports.hold({kWebPort, kDnsPort, kLocalPort}));
+  for (const auto& key : {kWebPort, kDnsPort, kLocalPort}) {
     EXPECT_EQ(take(key, Reuse::no), EADDRINUSE) << to_string(key);
     EXPECT_EQ(take(key, Reuse::yes), EADDRINUSE) << to_string(key);
   }
   EXPECT_EQ(take({0x7F000002, Transport::tcp, 9000}, Reuse::no), 0) << "another address";
-  ASSERT_TRUE(ports.hold({kWeb}));
-  EXPECT_EQ(take(kDns, Reuse::no), 0);
-  EXPECT_EQ(take(kWeb, Reuse::no), EADDRINUSE);
+  ASSERT_TRUE(ports.hold({kWebPort}));
+  EXPECT_EQ(take(kDnsPort, Reuse::no), 0);
+  EXPECT_EQ(take(kWebPort, Reuse::no), EADDRINUSE);
   ports.release();
-  EXPECT_EQ(take(kWeb, Reuse::no), 0);
+  EXPECT_EQ(take(kWebPort, Reuse::no), 0);
 }
 
 TEST(PortReservation, NobodyAnswersOnAHeldPort) {
   PortReservation ports;
-  ASSERT_TRUE(ports.hold({kWeb}));
+  ASSERT_TRUE(ports.hold({kWebPort}));
   EXPECT_FALSE(dial(0x7F000001, 80));
   EXPECT_EQ(errno, ECONNREFUSED);
 }
@@ -59,22 +59,22 @@ TEST(PortReservation, NobodyAnswersOnAHeldPort) {
 TEST(PortReservation, ATakenPortIsNamedWithItsOwnerAndNothingNewIsHeld) {
   const test::TinyServer other{{}, "other", 80};
   PortReservation ports;
-  ASSERT_TRUE(ports.hold({kDns}));
-  const auto held = ports.hold({kDns, kLocal, kWeb});
+  ASSERT_TRUE(ports.hold({kDnsPort}));
+  const auto held = ports.hold({kDnsPort, kLocalPort, kWebPort});
   ASSERT_FALSE(held);
   EXPECT_EQ(held.error().code(), Errc::port_in_use);
   EXPECT_THAT(held.error().what(), HasSubstr("port *:80/tcp is taken by"));
   EXPECT_THAT(held.error().what(), HasSubstr(fmt::format("(pid {})", getpid())));
   EXPECT_FALSE(held.error().next_step().empty());
-  EXPECT_EQ(take(kLocal, Reuse::no), 0) << "all or nothing";
-  EXPECT_EQ(take(kDns, Reuse::no), EADDRINUSE) << "what was held stays held";
+  EXPECT_EQ(take(kLocalPort, Reuse::no), 0) << "all or nothing";
+  EXPECT_EQ(take(kDnsPort, Reuse::no), EADDRINUSE) << "what was held stays held";
 }
 
 TEST(PortReservation, APortMayMoveBetweenAllAddressesAndOne) {
   PortReservation ports;
   const PortKey everywhere{0, Transport::tcp, 9000};
   ASSERT_TRUE(ports.hold({everywhere}));
-  ASSERT_TRUE(ports.hold({kLocal}));
+  ASSERT_TRUE(ports.hold({kLocalPort}));
   EXPECT_EQ(take({0x7F000002, Transport::tcp, 9000}, Reuse::no), 0);
   ASSERT_TRUE(ports.hold({everywhere}));
   EXPECT_EQ(take({0x7F000002, Transport::tcp, 9000}, Reuse::no), EADDRINUSE);

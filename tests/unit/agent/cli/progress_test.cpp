@@ -3,13 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "agent/cli/detail.hpp"
+#include "tests/unit/agent/cli/look.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-const Look kTerminal{.terminal = true, .colour = false, .utf8 = true, .width = 80};
 
 proto::api::Event event(std::string kind, std::string message, std::string service = {},
                         std::uint64_t generation = 43) {

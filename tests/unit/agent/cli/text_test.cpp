@@ -6,13 +6,12 @@
 #include "agent/cli/suggest.hpp"
 #include "agent/cli/table.hpp"
 #include "agent/cli/when.hpp"
+#include "tests/unit/agent/cli/look.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-const WallTime kNow = *parse_rfc3339("2026-11-23T12:00:00Z");
 
 Look terminal(std::size_t width) {
   return {.terminal = true, .colour = false, .utf8 = true, .width = width};

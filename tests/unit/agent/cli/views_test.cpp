@@ -9,14 +9,13 @@
 #include "agent/cli/wait.hpp"
 #include "common/base/text.hpp"
 #include "proto/api/codec.hpp"
+#include "tests/unit/agent/cli/look.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
 
 namespace api = proto::api;
 
-const WallTime kNow = *parse_rfc3339("2026-11-23T12:00:00Z");
-const Look kTerminal{.terminal = true, .colour = false, .utf8 = true, .width = 80};
 const std::string kHex(64, '4');
 
 api::Status status() {
