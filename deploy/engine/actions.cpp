@@ -75,18 +75,18 @@ bool Core::start(const plan::Action& action) {
             return false;
           },
           [&](const plan::Freeze& a) {
-            if (const auto cut = ports_.publisher.cut(a.address); cut && *cut > 0) {
-              figures_.reset_connections += *cut;
-              log::info("event=drain_ended instance={} reset_connections={}", a.id.str(), *cut);
-            }
-            return warn("freeze", ports_.control.freeze(a.id));
+            start_freeze(a);
+            return false;
           },
           [&](const plan::Thaw& a) { return warn("thaw", ports_.control.thaw(a.id)); },
           [&](const plan::ProbeNow& a) {
             start_probe(a);
             return false;
           },
-          [&](const plan::Route& a) { return warn("route", ports_.publisher.apply(a.table)); },
+          [&](const plan::Route& a) {
+            spare_from_cut(a.table);
+            return warn("route", ports_.publisher.apply(a.table));
+          },
       },
       action);
 }

@@ -76,6 +76,8 @@ BootTime Core::turn(bool fresh) {
     if (!again && wake > ports_.clock.boot()) break;
     acted = true;
   }
+  if (put_off_ && put_off_->until <= ports_.clock.boot()) (void)commit({});
+  if (put_off_) wake = std::min(wake, put_off_->until);
   ready_ = true;
   if (acted) {
     ++figures_.reconciles;
@@ -185,17 +187,6 @@ void Core::observe_images() {
   }
 }
 
-void Core::observe_connections() {
-  observed_.connections.clear();
-  for (const auto& [id, retired] : progress_.retired) {
-    const auto found = observed_.instances.find(id);
-    if (retired.standby || found == observed_.instances.end() || found->second.seen.address == 0)
-      continue;
-    if (auto open = ports_.publisher.connections(found->second.seen.address))
-      observed_.connections.emplace(id, *open);
-  }
-}
-
 void Core::count(const Error& error) {
   ++figures_.errors[std::string{code(error.code())}];
   if (error.code() == Errc::digest_mismatch || error.code() == Errc::diffid_mismatch ||
@@ -206,6 +197,12 @@ void Core::count(const Error& error) {
 Status Core::commit(ledger::Batch batch) {
   if (!ledger_ok_)
     return Error{Errc::io, ledger_fault_}.hint("mend the storage, then restart holdfastd");
+  if (put_off_) {
+    auto earlier = std::move(std::exchange(put_off_, std::nullopt)->batch);
+    std::move(batch.entries.begin(), batch.entries.end(), std::back_inserter(earlier.entries));
+    batch.entries = std::move(earlier.entries);
+    if (!batch.progress) batch.progress = std::move(earlier.progress);
+  }
   const auto entries = batch.entries;
   auto head = ports_.ledger.commit(batch);
   if (!head) {
@@ -303,8 +300,37 @@ bool Core::record(const plan::Decision& decision) {
     auto text = plan::encode_progress(decision.progress);
     if (text != recorded_progress_) batch.progress = std::move(text);
   }
-  if (batch.empty()) return true;
+  if (batch.empty() || put_off(decision, batch)) return true;
   return commit(std::move(batch)).has_value();
+}
+
+/// On its way to the switch a rollback does nothing that a record would have to tell: what it is
+/// for was recorded when it was asked for, and after a kill it begins again. So its phases are
+/// recorded together with the switch, which then waits for one flush of the disk less.
+bool Core::put_off(const plan::Decision& decision, ledger::Batch& batch) {
+  const auto& next = decision.progress.rollout;
+  const bool on_the_way =
+      next && next->trigger == plan::Trigger::rollback && progress_.rollout &&
+      progress_.rollout->target == next->target &&
+      (next->phase == plan::Phase::staging || next->phase == plan::Phase::starting ||
+       next->phase == plan::Phase::checking || next->phase == plan::Phase::switching);
+  const bool phases_only =
+      batch.results.empty() && batch.quarantine.empty() && !batch.generation &&
+      std::all_of(batch.entries.begin(), batch.entries.end(),
+                  [](const proto::Entry& each) { return each.kind == proto::EntryKind::phase; });
+  const bool thaws_only =
+      std::all_of(decision.actions.begin(), decision.actions.end(), [](const plan::Action& action) {
+        return std::holds_alternative<plan::Thaw>(action) ||
+               std::holds_alternative<plan::ProbeNow>(action) ||
+               std::holds_alternative<plan::Route>(action);
+      });
+  if (!on_the_way || !phases_only || !thaws_only || !ledger_ok_) return false;
+  constexpr Milliseconds kLongest{50};
+  if (!put_off_) put_off_ = PutOff{{}, ports_.clock.boot() + kLongest};
+  std::move(batch.entries.begin(), batch.entries.end(),
+            std::back_inserter(put_off_->batch.entries));
+  if (batch.progress) put_off_->batch.progress = std::move(batch.progress);
+  return true;
 }
 
 /// Records the decision, then starts its actions. True when something was done at once, so that

@@ -70,7 +70,6 @@ class Core {
   void observe(bool fresh);
   void observe_instances();
   void observe_images();
-  void observe_connections();
   [[nodiscard]] bool settle(plan::Decision decision);
   [[nodiscard]] bool record(const plan::Decision& decision);
   void finish(const plan::Decision& decision);
@@ -79,6 +78,7 @@ class Core {
   [[nodiscard]] Document document(GenerationId id);
   void count(const Error& error);
   [[nodiscard]] Status commit(ledger::Batch batch);
+  [[nodiscard]] bool put_off(const plan::Decision& decision, ledger::Batch& batch);
   void publish(const proto::Entry& entry);
   [[nodiscard]] plan::Settings settings() const { return {options_.config.service_subnet}; }
 
@@ -92,6 +92,12 @@ class Core {
   void probed(const plan::InstanceId& id, const proto::HealthRule& rule, bool success, bool timeout,
               std::string detail);
   [[nodiscard]] runtime::HostsTable hosts() const;
+
+  // drain.cpp
+  void observe_connections();
+  void count_connections();
+  void start_freeze(const plan::Freeze& freeze);
+  void spare_from_cut(const plan::RoutingTable& table);
 
   // commands.cpp
   [[nodiscard]] Result<proto::Deployment> admit(const proto::api::ApplyRequest& request);
@@ -140,7 +146,14 @@ class Core {
   Engine::Options options_;
   Jobs& jobs_;
 
+  /// Steps of a rollback on the way to its switch, whose record waits for that of the switch.
+  struct PutOff {
+    ledger::Batch batch;
+    BootTime until{};  ///< recorded by then, whatever happens
+  };
+
   plan::Progress progress_;
+  std::optional<PutOff> put_off_;
   std::string recorded_progress_;
   plan::Observed observed_;
   std::map<GenerationId, Document> documents_;
@@ -148,6 +161,10 @@ class Core {
   std::map<proto::Digest, ledger::Quarantine> quarantine_;
   std::map<plan::InstanceId, plan::Health> health_;
   runtime::HostsTable published_hosts_;
+  std::map<plan::InstanceId, std::uint32_t> open_;  ///< connections, of draining instances
+  bool counting_ = false;                           ///< a job counts them
+  BootTime next_count_{};
+  std::map<plan::InstanceId, std::pair<plan::Address, std::stop_source>> freezing_;
   std::map<std::string, std::pair<WallTime, plan::Drift>> drift_;
   proto::api::RollbackReadiness rollback_;
   bool changed_ = true;

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <future>
+
 #include "common/base/text.hpp"
 #include "common/crypto/sha256.hpp"
 #include "common/os/file.hpp"
@@ -110,16 +112,16 @@ class SqliteLedger final : public ReadSide<Ledger> {
 
   Result<Head> commit(const Batch& batch) override {
     if (fault_) return Error{*fault_}.in("the ledger is read-only since an earlier failure");
-    if (anchor_lags_) HF_TRY(move_anchor());
+    if (moving_.valid()) HF_TRY(anchor_moved());
     auto written = write(batch);
     if (!written && written.error().code() == Errc::nospace && reserve_.give_up())
       written = write(batch);
     if (!written) return degrade(std::move(written).error()).in("commit to the ledger");
     anchor_ = *written;
-    // The transaction is durable: HEAD may lag by this one, and must be there before the next.
-    anchor_lags_ = true;
-    if (auto moved = move_anchor(); !moved) (void)degrade(std::move(moved).error());
-    if (!anchor_lags_) reserve_.ensure();
+    reserve_.ensure();
+    // The transaction is durable: HEAD may lag by this one, and must be there before the next. A
+    // rollback does not wait for its flush.
+    moving_ = std::async(std::launch::async, write_anchor, state_dir_, anchor_);
     return anchor_.head;
   }
 
@@ -133,9 +135,16 @@ class SqliteLedger final : public ReadSide<Ledger> {
     return anchor;
   }
 
-  Status move_anchor() {
-    HF_TRY(write_anchor(state_dir_, anchor_));
-    anchor_lags_ = false;
+  /// HEAD names the last commit. After a full disk it is tried again, as nothing is undecided then.
+  Status anchor_moved() {
+    auto moved = moving_.get();
+    if (!moved && moved.error().code() == Errc::nospace) moved = write_anchor(state_dir_, anchor_);
+    if (!moved) {
+      const bool again = moved.error().code() == Errc::nospace;
+      auto error = degrade(std::move(moved).error());
+      if (again) moving_ = std::async(std::launch::deferred, write_anchor, state_dir_, anchor_);
+      return error;
+    }
     return ok();
   }
 
@@ -161,7 +170,7 @@ class SqliteLedger final : public ReadSide<Ledger> {
 
   Reserve reserve_;
   Anchor anchor_;
-  bool anchor_lags_ = false;
+  std::future<Status> moving_;  ///< HEAD on its way to name the last commit; its end waits for it
   std::optional<Error> fault_;
 };
 

@@ -30,8 +30,8 @@ class NftPublisher final : public Publisher {
   Result<RoutingTable> observe() override;
   Status apply(const RoutingTable& wanted) override;
   Status reserve(const std::set<PortKey>& ports) override { return ports_.hold(ports); }
-  Result<std::uint32_t> connections(Address instance) override;
-  Result<std::uint32_t> cut(Address instance) override;
+  Result<std::map<Address, std::uint32_t>> connections(const std::set<Address>& instances) override;
+  Result<std::uint32_t> cut(Address instance, const std::stop_token& stop) override;
 
   /// Takes everything away again: table, FORWARD rules, route, reserved ports. What is absent is
   /// success; ip_forward stays, as others may rely on it by now. Goes on after a failure and

@@ -82,10 +82,11 @@ void Planner::step_retired() {
     const auto open = observed_.connections.find(id);
     const bool quiet = open != observed_.connections.end() && open->second == 0;
     if (!retired.standby && (quiet || age >= retired.drain)) {
-      if (view->seen.state == InstanceState::running) act(Freeze{id, view->seen.address});
       retired.standby = true;
       retired.since = now_;
     }
+    if (retired.standby && view->seen.state == InstanceState::running)
+      act(Freeze{id, view->seen.address});
     if (retired.standby) {
       wake(retired.since + retired.keep);
     } else {

@@ -98,9 +98,35 @@ Result<plan::RoutingTable> FakePublisher::observe() {
   return *host_.routing;
 }
 
+std::set<plan::InstanceId> FakeHost::frozen() const {
+  std::set<plan::InstanceId> ids;
+  for (const auto& [id, instance] : instances) {
+    if (instance.state == plan::InstanceState::frozen) ids.insert(id);
+  }
+  return ids;
+}
+
 Status FakePublisher::apply(const plan::RoutingTable& wanted) {
+  if (host_.on_route && wanted.ports != host_.routing.value_or(plan::RoutingTable{}).ports)
+    host_.on_route();
   host_.routing = wanted;
   return ok();
+}
+
+Result<std::map<plan::Address, std::uint32_t>> FakePublisher::connections(
+    const std::set<plan::Address>& instances) {
+  std::map<plan::Address, std::uint32_t> open;
+  for (const auto address : instances) open[address] = host_.open_connections;
+  return open;
+}
+
+Result<std::uint32_t> FakePublisher::cut(plan::Address, const std::stop_token& stop) {
+  if (host_.during_cut) host_.during_cut();
+  if (stop.stop_requested()) {
+    ++host_.spared;
+    return Error{Errc::cancelled, "spared"};
+  }
+  return std::exchange(host_.open_connections, 0U);
 }
 
 Status FakePublisher::reserve(const std::set<plan::PortKey>& ports) {

@@ -42,9 +42,14 @@ struct FakeHost {
   std::set<std::string> failing_creates;  ///< services whose create is refused
   std::set<proto::Digest> unstartable;    ///< images whose create is refused
   int creates = 0;
+  [[nodiscard]] std::set<deploy::plan::InstanceId> frozen() const;
   std::optional<deploy::plan::RoutingTable> routing = deploy::plan::RoutingTable{};
   std::set<deploy::plan::PortKey> taken_ports;
   deploy::plan::Address next_address = 0x0A590002;
+  std::uint32_t open_connections = 0;  ///< of every instance, until they are cut
+  int spared = 0;                      ///< cuts that were called off
+  std::function<void()> on_route;      ///< called when new connections are sent elsewhere
+  std::function<void()> during_cut;    ///< called between the look at the connections and their end
 };
 
 class FakeImages final : public deploy::image::Images {
@@ -93,8 +98,9 @@ class FakePublisher final : public deploy::network::Publisher {
   Result<deploy::plan::RoutingTable> observe() override;
   Status apply(const deploy::plan::RoutingTable& wanted) override;
   Status reserve(const std::set<deploy::plan::PortKey>& ports) override;
-  Result<std::uint32_t> connections(deploy::plan::Address) override { return 0U; }
-  Result<std::uint32_t> cut(deploy::plan::Address) override { return 0U; }
+  Result<std::map<deploy::plan::Address, std::uint32_t>> connections(
+      const std::set<deploy::plan::Address>& instances) override;
+  Result<std::uint32_t> cut(deploy::plan::Address instance, const std::stop_token& stop) override;
 
  private:
   FakeHost& host_;

@@ -57,6 +57,58 @@ TEST_F(CoreTest, TheSameDocumentAgainChangesNothing) {
   EXPECT_EQ(host_.creates, 1);
 }
 
+TEST_F(CoreTest, TheStepsOfARollbackAreRecordedWithItsSwitch) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(30s);
+  const auto before = agent.ledger().head()->number;
+  const auto published = *host_.routing;
+  ASSERT_TRUE(agent.rollback());
+  const auto asked = agent.ledger().head()->number;
+  EXPECT_GT(asked, before) << "the wish is durable before anything happens";
+  std::uint64_t at_switch = 0;
+  host_.on_route = [&] { at_switch = at_switch == 0 ? agent.ledger().head()->number : at_switch; };
+  agent.run(100ms);
+  EXPECT_NE(*host_.routing, published);
+  EXPECT_EQ(at_switch, asked) << "the switch waited for no other record";
+  EXPECT_GT(agent.ledger().head()->number, asked);
+  EXPECT_TRUE(agent.ledger().verify()->intact);
+}
+
+TEST_F(CoreTest, ConnectionsThatOutlastTheDrainAreCutAndCounted) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  host_.open_connections = 3;
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(8s);
+  EXPECT_EQ(agent.snapshot()->figures.reset_connections, 0U) << "they may drain";
+  agent.run(20s);
+  EXPECT_EQ(agent.snapshot()->figures.reset_connections, 3U);
+  EXPECT_THAT(host_.frozen(), SizeIs(1));
+}
+
+TEST_F(CoreTest, ARollbackDuringTheCutSparesTheInstanceItGoesBackTo) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  host_.open_connections = 3;
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  bool asked = false;
+  host_.during_cut = [&] {
+    if (std::exchange(asked, true)) return;
+    ASSERT_TRUE(agent.rollback());
+    for (int i = 0; i < 50; ++i) agent.core().turn(true);
+  };
+  agent.run(30s);
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(host_.spared, 1);
+  EXPECT_EQ(agent.snapshot()->status.generation, 1U);
+  EXPECT_EQ(agent.snapshot()->status.state, "converged");
+}
+
 TEST_F(CoreTest, ARollbackNeedsNoPullAndIsNotUndone) {
   Agent agent{host_, dir_.path()};
   ASSERT_TRUE(agent.apply(document("1.0.0")));

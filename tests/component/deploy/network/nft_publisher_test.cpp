@@ -96,6 +96,9 @@ class NftPublisherTest : public testing::Test {
     const auto applied = publisher->apply(wanted);
     ASSERT_TRUE(applied) << applied.error().to_string();
   }
+  std::uint32_t open_to(const Attachment& target) {
+    return publisher->connections({target.address})->at(target.address);
+  }
   /// Port 80 of the host, the service address and UDP, all to one instance.
   static RoutingTable to(const Attachment& target) {
     return {.ports = {{PortKey{0, Transport::tcp, 80}, {target.address, kPort}},
@@ -194,7 +197,10 @@ TEST_F(NftPublisherTest, EstablishedConnectionsStayWhileNewOnesMove) {
   EXPECT_EQ(ask(old.get()), "A 10.191.0.2");
   EXPECT_EQ(ask_once(outside.netns, kOutsideHost, 80), "B 10.191.0.2");
   EXPECT_EQ(ask(old.get()), "A 10.191.0.2");
-  EXPECT_EQ(*publisher->connections(a.address), 1U);
+  EXPECT_EQ(open_to(a), 1U);
+  EXPECT_THAT(
+      *publisher->connections({a.address, b.address}),
+      testing::UnorderedElementsAre(testing::Pair(a.address, 1U), testing::Pair(b.address, 0U)));
 }
 
 TEST_F(NftPublisherTest, ACutConnectionIsResetAndCounted) {
@@ -206,12 +212,12 @@ TEST_F(NftPublisherTest, ACutConnectionIsResetAndCounted) {
   const auto direct = dial(a.address, kPort);  // as a probe of the agent
   EXPECT_EQ(ask(direct.get()), "A 10.189.0.1");
   apply(to(b));
-  EXPECT_EQ(*publisher->connections(a.address), 2U);
-  EXPECT_EQ(*publisher->cut(a.address), 2U);
-  EXPECT_EQ(*publisher->connections(a.address), 0U);
+  EXPECT_EQ(open_to(a), 2U);
+  EXPECT_EQ(*publisher->cut(a.address, {}), 2U);
+  EXPECT_EQ(open_to(a), 0U);
   EXPECT_EQ(ask(old.get()), "");
   EXPECT_EQ(errno, ECONNRESET);
-  EXPECT_EQ(*publisher->cut(a.address), 0U);
+  EXPECT_EQ(*publisher->cut(a.address, {}), 0U);
 }
 
 TEST_F(NftPublisherTest, UdpFlowsMoveAtTheSwitch) {

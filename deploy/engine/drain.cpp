@@ -1,0 +1,104 @@
+// The end of a drain: connections are counted and cut by jobs, for the kernel walks the tracked
+// connections of the whole host, and a busy one has a hundred thousand.
+#include "common/log/log.hpp"
+#include "deploy/engine/core.hpp"
+
+namespace holdfast::deploy::engine {
+namespace {
+
+bool mentions(const plan::RoutingTable& table, plan::Address address) {
+  for (const auto& [port, endpoint] : table.ports) {
+    if (endpoint.address == address) return true;
+  }
+  for (const auto& [service, instance] : table.services) {
+    if (instance == address) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+/// What was counted last, of the instances that drain now; and another count.
+void Core::observe_connections() {
+  const auto drains = [&](const plan::InstanceId& id) {
+    const auto found = progress_.retired.find(id);
+    return found != progress_.retired.end() && !found->second.standby;
+  };
+  std::erase_if(open_, [&](const auto& row) { return !drains(row.first); });
+  observed_.connections = open_;
+  count_connections();
+}
+
+void Core::count_connections() {
+  // As often as the planner wakes for it, and not whenever something else happens.
+  constexpr Milliseconds kPace{200};
+  if (counting_ || ports_.clock.boot() < next_count_) return;
+  std::map<plan::InstanceId, plan::Address> draining;
+  std::set<plan::Address> addresses;
+  for (const auto& [id, retired] : progress_.retired) {
+    const auto found = observed_.instances.find(id);
+    if (retired.standby || found == observed_.instances.end() || found->second.seen.address == 0)
+      continue;
+    draining.emplace(id, found->second.seen.address);
+    addresses.insert(found->second.seen.address);
+  }
+  if (draining.empty()) return;
+  counting_ = true;
+  next_count_ = ports_.clock.boot() + kPace;
+  jobs_.run(Jobs::Pool::change, [this, draining, addresses](const std::stop_token&) {
+    auto counted = ports_.publisher.connections(addresses);
+    return [this, draining, counted] {
+      counting_ = false;
+      if (!counted) return count(counted.error());
+      for (const auto& [id, address] : draining) {
+        const auto open = counted->at(address);
+        const auto before = open_.find(id);
+        // Quiet: the drain ends now, not when its time is over.
+        changed_ = changed_ || (open == 0 && (before == open_.end() || before->second != 0));
+        open_.insert_or_assign(id, open);
+      }
+    };
+  });
+}
+
+/// Cuts what outlasted the drain, then freezes. A rollback to the instance meanwhile spares both.
+void Core::start_freeze(const plan::Freeze& freeze) {
+  const auto [running, added] =
+      freezing_.try_emplace(freeze.id, freeze.address, std::stop_source{});
+  if (!added) return;
+  jobs_.run(Jobs::Pool::change, [this, freeze, spare = running->second.second.get_token()](
+                                    const std::stop_token&) {
+    auto cut = freeze.address == 0 ? Result<std::uint32_t>{0U}
+                                   : ports_.publisher.cut(freeze.address, spare);
+    return [this, freeze, spare, cut] {
+      freezing_.erase(freeze.id);
+      if (cut && *cut > 0) {
+        figures_.reset_connections += *cut;
+        log::info("event=drain_ended instance={} reset_connections={}", freeze.id.str(), *cut);
+      }
+      const auto retired = progress_.retired.find(freeze.id);
+      if (spare.stop_requested() || retired == progress_.retired.end() ||
+          !retired->second.standby) {
+        changed_ = true;
+        return;
+      }
+      const auto frozen = ports_.control.freeze(freeze.id);
+      if (frozen) {
+        changed_ = true;
+        return;
+      }
+      // The next turn tries again; this one is not hurried for it.
+      count(frozen.error());
+      log::warn("event=freeze_failed error={}", log::field(frozen.error().to_string()));
+    };
+  });
+}
+
+/// New connections go to these instances from now on: none of theirs may be cut.
+void Core::spare_from_cut(const plan::RoutingTable& table) {
+  for (auto& [id, row] : freezing_) {
+    if (mentions(table, row.first)) row.second.request_stop();
+  }
+}
+
+}  // namespace holdfast::deploy::engine
