@@ -246,7 +246,7 @@ Result<proto::api::Accepted> Core::turn_back(const proto::api::RollbackRequest& 
     batch.entries.push_back(
         entry(proto::EntryKind::rollback_started, actor, request.reason, progress_.rollout->from));
     batch.progress = plan::encode_progress(next);
-    HF_TRY(commit(std::move(batch)));
+    if (!commit(batch)) go_unrecorded(next.rollout->from, actor, request.reason, std::move(batch));
     progress_ = next;
   }
   changed_ = true;
@@ -258,7 +258,7 @@ Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& r
   const auto since = events_.last();
   const bool waiting = plan::is_waiting(progress_);
   if (!waiting && progress_.rollout && progress_.rollout->trigger != plan::Trigger::rollback &&
-      request.to == 0)
+      (request.to == 0 || request.to == progress_.rollout->from.value()))
     return turn_back(request, actor);
   if (progress_.rollout && !waiting)
     return Error{Errc::busy, fmt::format("generation {} is being rolled out",
@@ -270,33 +270,39 @@ Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& r
   HF_TRY(reserve_for(known.get()));
   const auto next = plan::begin_rollout(plan::withdraw(progress_), target, plan::Trigger::rollback,
                                         actor, request.reason, ports_.clock.boot());
+  const auto digest = generation(target)->spec_digest;
   ledger::Batch batch;
   withdraw_into(batch, actor, "a rollback came before it began");
-  batch.entries.push_back(entry(proto::EntryKind::rollback_started, actor, request.reason, target));
-  if (const auto* from = generation(plan::in_force(progress_))) {
-    ledger::Quarantine made{from->spec_digest,
+  rollback_into(batch, plan::in_force(progress_), target, actor, request.reason);
+  batch.progress = plan::encode_progress(next);
+  if (!commit(batch)) go_unrecorded(target, actor, request.reason, std::move(batch));
+  progress_ = next;
+  changed_ = true;
+  return proto::api::Accepted{target.value(), digest.str(), true, since};
+}
+
+/// What an operator's rollback records: the wish, and that what runs until now is quarantined.
+void Core::rollback_into(ledger::Batch& batch, GenerationId from, GenerationId target,
+                         const Actor& actor, const std::string& reason) {
+  batch.entries.push_back(entry(proto::EntryKind::rollback_started, actor, reason, target));
+  if (const auto* row = generation(from); row != nullptr && from != target) {
+    ledger::Quarantine made{row->spec_digest,
                             actor,
-                            request.reason,
+                            reason,
                             ports_.clock.wall(),
                             {{"rolled_back_to", std::to_string(target.value())}},
                             {}};
     batch.quarantine.push_back(made);
-    batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, request.reason, from->id));
-    quarantine_.insert_or_assign(from->spec_digest, std::move(made));
+    batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, reason, row->id));
+    quarantine_.insert_or_assign(row->spec_digest, std::move(made));
   }
-  const auto* row = generation(target);
-  const auto digest = row->spec_digest;
+  const auto digest = generation(target)->spec_digest;
   if (quarantine_.contains(digest)) {
     batch.release.push_back(digest);
     batch.entries.push_back(
         entry(proto::EntryKind::released, actor, "chosen as rollback target", target));
     quarantine_.erase(digest);
   }
-  batch.progress = plan::encode_progress(next);
-  HF_TRY(commit(std::move(batch)));
-  progress_ = next;
-  changed_ = true;
-  return proto::api::Accepted{target.value(), digest.str(), true, since};
 }
 
 Result<proto::api::PlanReport> Core::plan_apply(const proto::api::ApplyRequest& request) {

@@ -39,8 +39,11 @@ Status Core::load() {
   figures_.good_generation = progress_.good.value();
   if (auto reserved = reserve_for(nullptr); !reserved)
     log::error("event=port_lost error={}", log::field(reserved.error().to_string()));
-  return commit({.entries = {entry(proto::EntryKind::agent_started, "agent",
-                                   "version " HOLDFAST_VERSION, progress_.current)}});
+  // A ledger that takes nothing changes nothing of what runs: the agent comes up degraded.
+  (void)commit({.entries = {entry(proto::EntryKind::agent_started, "agent",
+                                  "version " HOLDFAST_VERSION, progress_.current)}});
+  take_up_intent();
+  return ok();
 }
 
 BootTime Core::turn(bool fresh) {
@@ -54,6 +57,7 @@ BootTime Core::turn(bool fresh) {
       return row.second.state == plan::ImageView::State::present ||
              row.second.state == plan::ImageView::State::missing;
     });
+    try_ledger();
     refresh_rollback();
     if (options_.housekeeping) {
       jobs_.run(Jobs::Pool::change, [work = options_.housekeeping](const std::stop_token&) {
@@ -76,8 +80,8 @@ BootTime Core::turn(bool fresh) {
     if (!again && wake > ports_.clock.boot()) break;
     acted = true;
   }
-  if (put_off_ && put_off_->until <= ports_.clock.boot()) (void)commit({});
-  if (put_off_) wake = std::min(wake, put_off_->until);
+  if (put_off_ && !unrecorded_ && put_off_->until <= ports_.clock.boot()) (void)commit({});
+  if (put_off_ && !unrecorded_) wake = std::min(wake, put_off_->until);
   ready_ = true;
   if (acted) {
     ++figures_.reconciles;
@@ -196,25 +200,30 @@ void Core::count(const Error& error) {
 
 Status Core::commit(ledger::Batch batch) {
   if (!ledger_ok_)
-    return Error{Errc::io, ledger_fault_}.hint("mend the storage, then restart holdfastd");
+    return Error{ledger_code_, ledger_fault_}.hint("mend the storage, then restart holdfastd");
+  std::size_t published = 0;
   if (put_off_) {
-    auto earlier = std::move(std::exchange(put_off_, std::nullopt)->batch);
-    std::move(batch.entries.begin(), batch.entries.end(), std::back_inserter(earlier.entries));
-    batch.entries = std::move(earlier.entries);
-    if (!batch.progress) batch.progress = std::move(earlier.progress);
+    published = put_off_->published ? put_off_->batch.entries.size() : 0;
+    auto whole = put_off_->batch;
+    whole.append(std::move(batch));
+    batch = std::move(whole);
   }
-  const auto entries = batch.entries;
   auto head = ports_.ledger.commit(batch);
   if (!head) {
     count(head.error());
     ledger_ok_ = false;
     ledger_fault_ = "the ledger cannot be written: " + head.error().what();
+    ledger_code_ = head.error().code();
     log::error("event=ledger_failed error={}", log::field(head.error().to_string()));
-    return std::move(head).error();
+    return std::move(head).error().hint(
+        ledger_code_ == Errc::nospace
+            ? "free space on the file system of the state directory; the agent goes on by itself"
+            : "mend the storage, then restart holdfastd; what runs keeps running");
   }
+  put_off_.reset();
   head_ = *head;
   if (batch.progress) recorded_progress_ = *batch.progress;
-  for (const auto& each : entries) publish(each);
+  for (std::size_t i = published; i < batch.entries.size(); ++i) publish(batch.entries[i]);
   if (batch.generation || !batch.results.empty()) {
     if (auto rows = ports_.ledger.generations()) generations_ = std::move(rows).value();
   }
@@ -301,7 +310,11 @@ bool Core::record(const plan::Decision& decision) {
     if (text != recorded_progress_) batch.progress = std::move(text);
   }
   if (batch.empty() || put_off(decision, batch)) return true;
-  return commit(std::move(batch)).has_value();
+  if (!unrecorded_ && commit(batch)) return true;
+  if (!goes_on_unrecorded()) return false;
+  unrecorded_ = true;
+  keep_for_later(std::move(batch));
+  return true;
 }
 
 /// On its way to the switch a rollback does nothing that a record would have to tell: what it is
@@ -326,10 +339,8 @@ bool Core::put_off(const plan::Decision& decision, ledger::Batch& batch) {
       });
   if (!on_the_way || !phases_only || !thaws_only || !ledger_ok_) return false;
   constexpr Milliseconds kLongest{50};
-  if (!put_off_) put_off_ = PutOff{{}, ports_.clock.boot() + kLongest};
-  std::move(batch.entries.begin(), batch.entries.end(),
-            std::back_inserter(put_off_->batch.entries));
-  if (batch.progress) put_off_->batch.progress = std::move(batch.progress);
+  if (!put_off_) put_off_ = PutOff{.until = ports_.clock.boot() + kLongest};
+  put_off_->batch.append(std::move(batch));
   return true;
 }
 

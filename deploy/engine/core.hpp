@@ -99,10 +99,21 @@ class Core {
   void start_freeze(const plan::Freeze& freeze);
   void spare_from_cut(const plan::RoutingTable& table);
 
+  // unrecorded.cpp
+  void go_unrecorded(GenerationId target, const Actor& actor, const std::string& reason,
+                     ledger::Batch batch);
+  [[nodiscard]] bool goes_on_unrecorded() const;
+  void keep_for_later(ledger::Batch batch);
+  void take_up_intent();
+  void try_ledger();
+  void forget_intent() const;
+
   // commands.cpp
   [[nodiscard]] Result<proto::Deployment> admit(const proto::api::ApplyRequest& request);
   [[nodiscard]] Result<GenerationId> rollback_target(std::uint64_t wanted);
   [[nodiscard]] Status check_local(GenerationId id);
+  void rollback_into(ledger::Batch& batch, GenerationId from, GenerationId target,
+                     const Actor& actor, const std::string& reason);
   [[nodiscard]] Status reserve_for(const proto::Deployment* next);
   [[nodiscard]] proto::Entry entry(proto::EntryKind kind, const Actor& actor, std::string reason,
                                    GenerationId id) const;
@@ -146,10 +157,12 @@ class Core {
   Engine::Options options_;
   Jobs& jobs_;
 
-  /// Steps of a rollback on the way to its switch, whose record waits for that of the switch.
+  /// What is recorded together with the next commit: the steps of a rollback on the way to its
+  /// switch, or all that happened while the ledger took nothing.
   struct PutOff {
-    ledger::Batch batch;
-    BootTime until{};  ///< recorded by then, whatever happens
+    ledger::Batch batch{};
+    BootTime until{};        ///< recorded by then, whatever happens
+    bool published = false;  ///< its events are out
   };
 
   plan::Progress progress_;
@@ -171,6 +184,8 @@ class Core {
   bool ready_ = false;
   bool ledger_ok_ = true;
   std::string ledger_fault_;
+  Errc ledger_code_ = Errc::io;
+  bool unrecorded_ = false;  ///< what happens now is in memory only, see unrecorded.cpp
   WallTime since_{};
   BootTime next_resync_{};
   ledger::Head head_;

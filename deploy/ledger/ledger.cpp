@@ -246,6 +246,18 @@ bool Batch::empty() const {
          release.empty();
 }
 
+void Batch::append(Batch more) {
+  const auto move_all = [](auto& from, auto& to) {
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+  };
+  move_all(more.entries, entries);
+  move_all(more.results, results);
+  move_all(more.quarantine, quarantine);
+  move_all(more.release, release);
+  if (more.generation) generation = std::move(more.generation);
+  if (more.progress) progress = std::move(more.progress);
+}
+
 Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir) {
   auto ledger = open_checked(state_dir);
   if (!ledger)

@@ -72,6 +72,8 @@ struct Batch {
   std::vector<Quarantine> quarantine{};
   std::vector<proto::Digest> release{};  ///< from quarantine
   [[nodiscard]] bool empty() const;
+  /// `more` after what is here. At most one of the two may hold a generation.
+  void append(Batch more);
 };
 
 struct NumberedEntry {

@@ -174,7 +174,7 @@ class Agent:
         finally:
             done = subprocess.run([SOURCE / "packaging/remove-instance", self.instance, self.state / "state", self.run / "agent",
                                    self.service_subnet], capture_output=True, text=True, check=False)
-            subprocess.run(["rm", "-rf", "--one-file-system", self.state, self.run], check=False)
+            subprocess.run(["rm", "-rf", "--one-file-system", self.state, self.run], stderr=subprocess.DEVNULL, check=False)
             self.lease.close()
         if done.returncode != 0:
             raise AssertionError(f"remove-instance: {done.stdout}{done.stderr}")

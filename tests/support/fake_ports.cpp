@@ -143,16 +143,18 @@ Agent::Agent(FakeHost& host, const std::filesystem::path& state_dir, std::uint32
   EXPECT_TRUE(opened) << (opened ? "" : opened.error().to_string());
   ledger_ = std::move(opened).value();
   in_use_ = ledger_.get();
-  begin(retain, Milliseconds{2'000});
+  begin(retain, Milliseconds{2'000}, state_dir);
 }
 
-Agent::Agent(FakeHost& host, ledger::Ledger& ledger, std::uint32_t retain, Milliseconds resync)
+Agent::Agent(FakeHost& host, ledger::Ledger& ledger, std::uint32_t retain, Milliseconds resync,
+             const std::filesystem::path& run_dir)
     : host_(host), images_(host), runtime_(host), publisher_(host), in_use_(&ledger) {
-  begin(retain, resync);
+  begin(retain, resync, run_dir);
 }
 
-void Agent::begin(std::uint32_t retain, Milliseconds resync) {
+void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesystem::path& run_dir) {
   proto::AgentConfig config;
+  config.run_dir = run_dir;
   config.retain = retain;
   config.resync = resync;
   core_ = std::make_unique<engine::Core>(

@@ -129,7 +129,8 @@ class Agent {
  public:
   Agent(FakeHost& host, const std::filesystem::path& state_dir, std::uint32_t retain = 5);
   /// Over a ledger that outlives it.
-  Agent(FakeHost& host, deploy::ledger::Ledger& ledger, std::uint32_t retain, Milliseconds resync);
+  Agent(FakeHost& host, deploy::ledger::Ledger& ledger, std::uint32_t retain, Milliseconds resync,
+        const std::filesystem::path& run_dir = "/nonexistent");
 
   /// Turns until nothing more happens within `span` of simulated time.
   void run(BootClock::duration span);
@@ -142,7 +143,7 @@ class Agent {
   deploy::ledger::Ledger& ledger() { return *in_use_; }
 
  private:
-  void begin(std::uint32_t retain, Milliseconds resync);
+  void begin(std::uint32_t retain, Milliseconds resync, const std::filesystem::path& run_dir);
 
   FakeHost& host_;
   FakeImages images_;

@@ -47,6 +47,7 @@ Result<Verification> MemoryLedger::verify() {
 }
 
 Result<Head> MemoryLedger::commit(const Batch& batch) {
+  if (fault) return *fault;
   if (batch.generation) {
     const auto& made = *batch.generation;
     if (made.id.value() != generations_.size() + 1)

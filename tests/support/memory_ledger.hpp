@@ -25,6 +25,8 @@ class MemoryLedger final : public deploy::ledger::Ledger {
   Result<deploy::ledger::Head> commit(const deploy::ledger::Batch& batch) override;
   Result<std::optional<std::string>> progress() override { return progress_; }
 
+  std::optional<Error> fault;  ///< while set, nothing is taken
+
  private:
   std::vector<deploy::ledger::Generation> generations_;  ///< oldest first
   std::map<proto::Digest, std::string> documents_;

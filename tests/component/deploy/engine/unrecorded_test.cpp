@@ -1,0 +1,147 @@
+// When the ledger takes nothing: what runs goes on, changes are refused, and a rollback works all
+// the same.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/os/file.hpp"
+#include "tests/support/fake_ports.hpp"
+#include "tests/support/memory_ledger.hpp"
+
+namespace holdfast::test {
+namespace {
+
+using namespace std::chrono_literals;
+using proto::EntryKind;
+using ::testing::HasSubstr;
+
+constexpr Milliseconds kResync{30'000};
+
+std::string storable(const std::string& version) {
+  return fmt::format(R"(apiVersion: holdfast/v1
+name: shop
+services:
+  web:
+    image: registry.example.com/shop/web:{0}@sha256:{1}
+    publish: ["8080:80"]
+    update: {{soak: 2s, deadline: 10s}}
+)",
+                     version, proto::Digest::of(version).hex());
+}
+
+class UnrecordedTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    begin();
+    for (const auto* version : {"1.0.0", "2.0.0"}) {
+      ASSERT_TRUE(agent_->apply(storable(version)));
+      agent_->run(15s);
+    }
+    ASSERT_EQ(status().generation, 2U);
+  }
+  void begin() {
+    agent_.reset();
+    agent_ = std::make_unique<Agent>(host_, ledger_, 5, kResync, dir_.path());
+    agent_->run(1ms);
+  }
+  [[nodiscard]] proto::api::Status status() { return agent_->snapshot()->status; }
+  void break_ledger() {
+    ledger_.fault = Error{Errc::io, "fdatasync ledger.db: Input/output error"};
+  }
+  [[nodiscard]] int recorded(EntryKind kind) {
+    int count = 0;
+    const auto entries = ledger_.entries(0, 1'000).value();
+    for (const auto& each : entries) count += each.entry.kind == kind ? 1 : 0;
+    return count;
+  }
+
+  os::TempDir dir_ = os::TempDir::create("/tmp", "holdfast-unrecorded").value();
+  FakeHost host_;
+  MemoryLedger ledger_;
+  std::unique_ptr<Agent> agent_;
+};
+
+TEST_F(UnrecordedTest, AChangeIsRefusedAndWhatRunsGoesOn) {
+  break_ledger();
+  const auto refused = agent_->apply(storable("3.0.0"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::io);
+  agent_->run(60s);
+  EXPECT_EQ(status().state, "degraded");
+  EXPECT_THAT(status().message, HasSubstr("Input/output error"));
+  EXPECT_EQ(status().generation, 2U);
+  EXPECT_FALSE(agent_->snapshot()->ledger_writable);
+}
+
+TEST_F(UnrecordedTest, ARollbackWorksAndIsRecordedWhenTheLedgerTakesEntriesAgain) {
+  break_ledger();
+  const auto back = agent_->rollback();
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(back->generation, 1U);
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(agent_->snapshot()->figures.rollbacks.at("operator"), 1U);
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 0);
+
+  ledger_.fault.reset();
+  agent_->run(2 * kResync);
+  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
+  EXPECT_EQ(recorded(EntryKind::switched), 3);
+  EXPECT_TRUE(ledger_.verify()->intact);
+  EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
+  const auto again = agent_->apply(storable("2.0.0"));
+  ASSERT_FALSE(again) << "a rollback is not undone";
+  EXPECT_EQ(again.error().code(), Errc::quarantined);
+}
+
+TEST_F(UnrecordedTest, ARollbackIsNotLostWhenTheAgentDiesBeforeItCouldRecordIt) {
+  break_ledger();
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  begin();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U) << "the intent is in the run directory";
+  EXPECT_EQ(status().state, "degraded");
+  ledger_.fault.reset();
+  begin();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
+  EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
+}
+
+TEST_F(UnrecordedTest, ARollbackOfARollOutUnderWayWorksToo) {
+  ASSERT_TRUE(agent_->apply(storable("3.0.0")));
+  agent_->run(500ms);
+  ASSERT_TRUE(status().rollout);
+  break_ledger();
+  const auto back = agent_->rollback(2);
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(back->generation, 2U);
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 2U);
+  EXPECT_FALSE(status().rollout);
+  begin();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 2U);
+}
+
+TEST_F(UnrecordedTest, AnUpdateThatFailsInItsSoakIsRevertedWithoutTheLedger) {
+  ASSERT_TRUE(agent_->apply(storable("3.0.0")));
+  agent_->run(1s);
+  ASSERT_EQ(status().rollout->phase, "soaking");
+  break_ledger();
+  for (auto& [id, instance] : host_.instances) {
+    if (instance.generation != 3) continue;
+    instance.state = deploy::plan::InstanceState::exited;
+    instance.exit = deploy::plan::ExitInfo{1, false, host_.clock.wall()};
+  }
+  agent_->core().mark_changed();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 2U);
+}
+
+}  // namespace
+}  // namespace holdfast::test

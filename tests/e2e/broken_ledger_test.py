@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""The disk is full, or the ledger is damaged: what runs goes on, changes are refused with the next step, a rollback works."""
+import os
+import signal
+import sqlite3
+import subprocess
+
+import fixture
+
+
+class OnASmallDisk(fixture.AgentCase):
+    def setUp(self):
+        self.images, self.port = fixture.images(), fixture.free_port()
+        self.agent = fixture.Agent()
+        disk = self.agent.run / "disk.img"
+        with open(disk, "wb") as image:
+            image.truncate(400 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", disk], check=True)
+        subprocess.run(["mount", "-o", "loop", disk, self.agent.state], check=True)
+        self.addCleanup(self.clear)
+        self.agent.write_config()
+        self.agent.start()
+
+    def clear(self):
+        self.agent.remove()
+        subprocess.run(["umount", self.agent.state], check=True)
+        subprocess.run(["rm", "-rf", self.agent.state], check=True)
+
+    def fill(self):
+        """To the last block, also what is kept for root."""
+        hog = self.agent.state / "hog"
+        with open(hog, "wb") as file:
+            free = os.statvfs(self.agent.state)
+            os.posix_fallocate(file.fileno(), 0, max(1, (free.f_bavail - 64) * free.f_frsize))
+            try:
+                while True:
+                    os.write(file.fileno(), bytes(4096))
+            except OSError:
+                return hog
+
+    def test_a_full_disk_refuses_changes_and_neither_stops_what_runs_nor_a_rollback(self):
+        update = {"soak": "1s", "drain": "1s", "standby": "10m", "deadline": "20s"}
+        for version in ("WEB_V1", "WEB_V2"):
+            self.applied({"web": self.web(version, update=update)})
+        with fixture.Load(self.port) as load:
+            hog = self.fill()
+            (self.agent.state / "state/reserve").unlink(missing_ok=True)
+            with open(hog, "ab") as file:
+                try:
+                    while True:
+                        os.write(file.fileno(), bytes(4096))
+                except OSError:
+                    pass
+            refused = self.try_until_refused()
+            self.assertIn("disk is full", refused.text)
+            self.assertIn("free space", refused.text)
+            done = self.agent.cli("rollback", "--reason", "the disk is full")
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual(fixture.get(self.port), "v1")
+            hog.unlink()
+            fixture.wait_until("the ledger takes entries again", lambda: self.agent.status()["state"] == "converged", 20)
+        self.assert_no_request_failed(load)
+        self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
+        reasons = self.agent.cli("show", "1").text
+        self.assertIn("the disk is full", reasons)
+
+    def try_until_refused(self):
+        """The database has a few pages to spare; small changes use them up."""
+        for number in range(60):
+            done = self.agent.cli("hold", "--reason", f"try {number} {'x' * 900}")
+            if done.code != 0:
+                return done
+            self.agent.cli("resume")
+        self.fail(f"a full disk refused nothing:\n{self.agent.log_tail()}")
+
+
+class Damaged(fixture.AgentCase):
+    def test_a_damaged_ledger_keeps_all_running_refuses_changes_and_still_rolls_back(self):
+        for version in ("WEB_V1", "WEB_V2"):
+            self.applied({"web": self.web(version)})
+        before = self.agent.pids()
+        with fixture.Load(self.port) as load:
+            self.agent.stop(signal.SIGKILL)
+            with sqlite3.connect(self.agent.state / "state/ledger.db") as database:
+                database.execute("DROP TRIGGER IF EXISTS entries_no_update")
+                for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'entries'").fetchall():
+                    database.execute(f"DROP TRIGGER {name}")
+                database.execute("UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), 'root', 'toor') AS BLOB) WHERE number = 3")
+            self.agent.start()
+            status = self.agent.status()
+            self.assertEqual((status["state"], status["generation"]), ("degraded", 2))
+            self.assertIn("entry", status["message"])
+            self.assertEqual(self.agent.pids(), before)
+            refused = self.agent.apply({"web": self.web("WEB_V2", env={"MORE": "1"})})
+            self.assertNotEqual(refused.code, 0)
+            self.assertIn("E_LEDGER_CORRUPT", refused.text)
+            self.assertIn("entry 3: its hash does not match", self.agent.cli("ledger", "verify").text)
+            done = self.agent.cli("rollback", "--reason", "v2 is bad")
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual(fixture.get(self.port), "v1")
+            self.agent.stop(signal.SIGKILL)
+            self.agent.start()
+            fixture.wait_until("it adopted", lambda: self.agent.status()["generation"] == 1, 10)
+            self.assertEqual(fixture.get(self.port), "v1")
+        self.assert_no_request_failed(load)
+
+
+if __name__ == "__main__":
+    fixture.main()
