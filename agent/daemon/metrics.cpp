@@ -31,6 +31,9 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
       .sample(1, {{"version", HOLDFAST_VERSION}});
   page.gauge("holdfast_ready", "Whether what runs has been adopted and the first pass is done.")
       .sample(snapshot.ready);
+  page.gauge("holdfast_boot_to_healthy_seconds",
+             "From the start of the agent until all that is declared was healthy; 0: not yet.")
+      .sample(snapshot.figures.boot_to_healthy_seconds);
   page.gauge("holdfast_deployment_info",
              "What the host converges to, always 1; the digest is shortened.");
   if (!status.deployment.empty())

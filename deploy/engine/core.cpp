@@ -9,7 +9,11 @@
 namespace holdfast::deploy::engine {
 
 Core::Core(Ports ports, Engine::Options options, Jobs& jobs)
-    : ports_(ports), options_(std::move(options)), jobs_(jobs), since_(ports.clock.wall()) {
+    : ports_(ports),
+      options_(std::move(options)),
+      jobs_(jobs),
+      since_(ports.clock.wall()),
+      began_(ports.clock.boot()) {
   for (const auto& kind : plan::drift_kinds()) {
     figures_.drift_detected[kind] = figures_.drift_repaired[kind] = figures_.drift_now[kind] = 0;
   }

@@ -140,6 +140,7 @@ class Core {
 
   // report.cpp
   void refresh_rollback();
+  void note_boot(const proto::api::Status& status);
   void build_snapshot();
   [[nodiscard]] proto::api::ServiceStatus service_status(const std::string& name,
                                                          const proto::Service& wanted) const;
@@ -187,6 +188,7 @@ class Core {
   Errc ledger_code_ = Errc::io;
   bool unrecorded_ = false;  ///< what happens now is in memory only, see unrecorded.cpp
   WallTime since_{};
+  BootTime began_{};
   BootTime next_resync_{};
   ledger::Head head_;
   Figures figures_;

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <tuple>
 
+#include "common/log/log.hpp"
 #include "deploy/engine/core.hpp"
 #include "proto/api/codec.hpp"
 
@@ -206,6 +207,20 @@ void Core::fill_state(proto::api::Status& status) const {
   say("converged", {});
 }
 
+/// The first time that all which is declared runs and is healthy.
+void Core::note_boot(const proto::api::Status& status) {
+  if (figures_.boot_to_healthy_seconds > 0 || status.services.empty()) return;
+  const bool healthy =
+      std::all_of(status.services.begin(), status.services.end(), [](const auto& service) {
+        return service.state == "running" &&
+               (service.health == "healthy" || service.health == "none");
+      });
+  if (!healthy) return;
+  figures_.boot_to_healthy_seconds =
+      std::chrono::duration<double>(ports_.clock.boot() - began_).count();
+  log::info("event=all_healthy seconds={:.3f}", figures_.boot_to_healthy_seconds);
+}
+
 void Core::build_snapshot() {
   auto next = std::make_shared<Snapshot>();
   auto& status = next->status;
@@ -228,6 +243,7 @@ void Core::build_snapshot() {
                              to_rfc3339(row.accepted), row.id == in_force,
                              quarantine_.contains(row.spec_digest)});
   figures_.quarantined = quarantine_.size();
+  note_boot(status);
   if (current) {
     for (const auto& [name, service] : current->services)
       figures_.workloads[name.str()].relaxations =

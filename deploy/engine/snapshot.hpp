@@ -58,6 +58,7 @@ struct Figures {
   std::uint64_t rollback_ready_generations = 0;
   std::uint64_t quarantined = 0;
   std::map<std::string, std::uint64_t> waiting;  ///< a roll-out waits, by cause: hold, window
+  double boot_to_healthy_seconds = 0;            ///< 0: not yet, in this life of the agent
   double last_change_timestamp = 0;              ///< seconds since the epoch; 0: never
   double source_last_success_timestamp = 0;
   std::uint64_t reset_connections = 0;  ///< cut at the end of a drain

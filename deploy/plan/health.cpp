@@ -7,6 +7,7 @@ namespace holdfast::deploy::plan {
 Health advance(Health health, const proto::HealthRule& rule, bool success, std::string detail,
                Milliseconds age) {
   health.in_flight = false;
+  health.judged = health.last_probe;
   health.detail = std::move(detail);
   if (health.state == HealthState::none) health.state = HealthState::starting;
   if (success) {

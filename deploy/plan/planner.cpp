@@ -170,17 +170,22 @@ void Planner::probe_due(const ServiceName& service, const InstanceId& id, Genera
   }
   constexpr Milliseconds kMostEarly{500};
   const auto& rule = *wanted->second.health;
-  const bool healthy = view->health.state == HealthState::healthy;
-  const auto interval = healthy || view->health.state == HealthState::unhealthy
+  // What passes a gate is asked at once, whatever it said before.
+  const bool at_gate = state().rollout && rollout().fresh.contains(service) &&
+                       rollout().fresh.at(service) == id &&
+                       !is_proven(service, *view, wanted->second);
+  const bool healthy = view->health.state == HealthState::healthy && !at_gate;
+  const auto interval = healthy || (view->health.state == HealthState::unhealthy && !at_gate)
                             ? rule.interval
                             : eager_interval(rule, *view);
   // Healthy ones go along with one that is due, so that probes gather and an idle agent wakes
   // seldom.
   const auto early = healthy ? std::min(rule.interval / 10, kMostEarly) : Milliseconds{0};
-  const BootTime due =
-      view->health.starts == view->seen.starts && view->health.last_probe != BootTime{}
-          ? view->health.last_probe + interval
-          : now_;
+  const BootTime due = view->health.starts == view->seen.starts &&
+                               view->health.last_probe != BootTime{} &&
+                               !(at_gate && view->health.last_probe < rollout().gate_since[service])
+                           ? view->health.last_probe + interval
+                           : now_;
   if (due <= now_ + early) {
     act(ProbeNow{id, service, generation});
   } else {

@@ -56,6 +56,8 @@ class Planner {
   [[nodiscard]] bool advance_cutover(const proto::Deployment& target);
   [[nodiscard]] bool advance_replace(const proto::Deployment& target);
   [[nodiscard]] bool gate(const ServiceName& service, const proto::Service& wanted);
+  [[nodiscard]] bool is_proven(const ServiceName& service, const InstanceView& view,
+                               const proto::Service& wanted) const;
   void start_fresh(const ServiceName& service, const proto::Service& wanted);
   [[nodiscard]] bool dependencies_ready(const proto::Service& wanted);
   [[nodiscard]] bool replaces(const ServiceName& service, const proto::Service& wanted) const;

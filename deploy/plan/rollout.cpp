@@ -12,6 +12,8 @@ namespace {
 
 /// A pull that somebody waits for gives up after so many tries; one from a source goes on for ever.
 constexpr std::uint32_t kApplyPullTries = 4;
+/// Evidence that nobody saw an instance fail: it is not there any more.
+constexpr const char* kGone = "gone";
 
 std::string seconds_text(BootClock::duration d) {
   return fmt::format("{:.3f}", std::chrono::duration<double>(d).count());
@@ -186,7 +188,8 @@ bool Planner::dependencies_ready(const proto::Service& wanted) {
                        const auto fresh = rollout().fresh.find(name);
                        if (fresh == rollout().fresh.end()) return false;
                        const auto* view = find(fresh->second);
-                       return view != nullptr && is_ready(*view, dependency->second, now_);
+                       return view != nullptr && is_ready(*view, dependency->second, now_) &&
+                              is_proven(name, *view, dependency->second);
                      });
 }
 
@@ -202,6 +205,16 @@ void Planner::start_fresh(const ServiceName& service, const proto::Service& want
     return;
   }
   rollout().fresh[service] = allot(service, wanted);
+}
+
+/// Whether what is known of its health was learnt since its gate began. What an instance said
+/// before it was drained and frozen, or under the rules of another document, opens no gate.
+bool Planner::is_proven(const ServiceName& service, const InstanceView& view,
+                        const proto::Service& wanted) const {
+  const auto& gates = out_.progress.rollout->gate_since;
+  const auto since = gates.find(service);
+  return !wanted.health || since == gates.end() ||
+         (view.health.judged >= since->second && view.health.successes > 0);
 }
 
 bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
@@ -239,7 +252,8 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
            {"instance", id.str()}}});
     return false;
   }
-  if (view != nullptr && is_ready(*view, wanted, now_)) return true;
+  if (view != nullptr && is_ready(*view, wanted, now_) && is_proven(service, *view, wanted))
+    return true;
   const BootTime deadline = rollout().gate_since[service] + wanted.update.deadline;
   if (now_ >= deadline) {
     const std::string detail = view == nullptr ? "it was not created" : view->health.detail;
@@ -285,8 +299,15 @@ void Planner::soak() {
     if (rollout().trigger != Trigger::rollback)
       longest = std::max(longest, wanted->second.update.soak);
     const auto* view = find(id);
-    if (view == nullptr || view->seen.state == InstanceState::exited ||
-        view->seen.state == InstanceState::broken) {
+    const bool gone =
+        view == nullptr || (view->seen.state == InstanceState::broken && !view->seen.exit);
+    if (gone)
+      return fail(
+          {Errc::unhealthy,
+           name.str(),
+           fmt::format("{} was gone during soak, as after a restart of the host", name.str()),
+           {{kGone, "yes"}, {"instance", id.str()}}});
+    if (view->seen.state == InstanceState::exited || view->seen.state == InstanceState::broken) {
       const int code = view != nullptr && view->seen.exit ? view->seen.exit->code : -1;
       return fail({Errc::unhealthy,
                    name.str(),
@@ -376,8 +397,9 @@ void Planner::finish_failed() {
   if (r.trigger != Trigger::rollback)
     out_.endings.push_back(
         {r.target, by_operator ? Verdict::rolled_back : Verdict::failed, failure.what});
-  // What may work later (a registry that is away) is not the document's fault.
-  if (r.trigger != Trigger::rollback &&
+  // What may work later (a registry that is away, a host that was restarted) is not the document's
+  // fault.
+  if (r.trigger != Trigger::rollback && !failure.evidence.contains(kGone) &&
       (by_operator || disposition(failure.code) == Disposition::reject))
     out_.quarantine = r.target;
   state().current = r.from;

@@ -125,6 +125,7 @@ struct Health {
   std::uint32_t failures = 0;
   std::uint32_t starts = 0;  ///< the process it speaks of
   BootTime last_probe{};
+  BootTime judged{};  ///< when the probe began that was counted last
   bool in_flight = false;
   std::string detail;  ///< of the last probe
 };

@@ -104,6 +104,25 @@ TEST(Rollout, AManualRollbackThawsTheStandbyAndPullsNothing) {
   EXPECT_EQ(world.progress.current, GenerationId{1});
 }
 
+TEST(Rollout, AStandbyThatIsNotHealthyAnyMoreServesNobody) {
+  auto world = world_with({{"web", {.port = 80}}});
+  const auto first = world.progress.serving.at(ServiceName{"web"});
+  world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
+  while (world.progress.rollout) world.step();
+  for (int i = 0; i < 200 && world.observed.instances.at(first).seen.state != InstanceState::frozen;
+       ++i)
+    world.step();
+  ASSERT_EQ(world.observed.instances.at(first).seen.state, InstanceState::frozen);
+  ASSERT_EQ(world.observed.instances.at(first).health.state, HealthState::healthy) << "it was";
+  world.sick.insert("v1");
+  world.rollback_to(1);
+  while (world.progress.rollout) {
+    world.step();
+    EXPECT_EQ(world.version_serving("web"), "v2");
+  }
+  EXPECT_EQ(world.progress.current, GenerationId{2});
+}
+
 TEST(Rollout, APolicyChangeTouchesNoInstance) {
   auto world = world_with({{"web", {.port = 80}}});
   const auto before = world.touched;

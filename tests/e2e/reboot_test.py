@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+"""After a reboot the last good generation serves again, first thing, from the disk: no registry, no source, no DNS."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import fixture
+
+
+class Reboot(fixture.AgentCase):
+    def crash_the_host(self):
+        """What a power cut leaves of the run time: no processes, no mounts, no namespaces, no cgroups, no /run, no nftables."""
+        agent = self.agent
+        agent.stop(signal.SIGKILL)
+        for _ in range(50):
+            pids = [int(pid) for group in self.groups() for pid in (group / "cgroup.procs").read_text().split()]
+            pids += [int(pid) for pid in agent.traces()["processes"]]
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            for group in self.groups():
+                if (group / "freezer.state").exists():
+                    (group / "freezer.state").write_text("THAWED")
+            if not pids:
+                break
+            time.sleep(0.1)
+        for where in sorted(agent.traces()["mounts"], reverse=True):
+            subprocess.run(["umount", "-l", where], check=True)
+        for group in sorted(self.groups(), reverse=True):
+            group.rmdir()
+        subprocess.run(["nft", "delete", "table", "ip", "holdfast_" + agent.instance.replace("-", "_")], check=True)
+        subprocess.run(["ip", "route", "del", "local", agent.service_subnet, "dev", "lo", "table", "local"], check=True)
+        shutil.rmtree(agent.run)
+        agent.run.mkdir()
+        left = {kind: found for kind, found in agent.traces().items() if kind != "addresses" and found}
+        self.assertEqual(left, {}, "the test did not take everything down")
+
+    def groups(self):
+        found = []
+        mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2].startswith("cgroup")}
+        for mount in mounts:
+            for where, _, _ in os.walk(mount):
+                if f"/holdfast-{self.agent.instance}" in where:
+                    found.append(Path(where))
+        return [group for group in found if group.is_dir()]
+
+    def cut_off_from_the_world(self):
+        """The registry answers no more: its name leads nowhere, and what spoke plain HTTP is now expected to speak TLS."""
+        registry = self.images["REGISTRY"]
+        self.agent.settings["registries"] = {registry: {"mirrors": ["https://registry.invalid"]}}
+        self.agent.write_config()
+
+    def figure(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.agent.metrics_port}/metrics", timeout=5) as page:
+            return float(re.search(rf"^{name} (\S+)$", page.read().decode(), re.M).group(1))
+
+    def test_the_last_good_generation_serves_again_without_the_network(self):
+        services = {"web": self.web("WEB_V1"), "cache": self.redis(), "page": self.small(depends_on=["cache"])}
+        self.applied(services)
+        self.applied({**services, "web": self.web("WEB_V2")})
+        broken = self.web("WEB_V1", health={"http": "http://:8080/nothing-here", "interval": "100ms"},
+                          update={"soak": "1s", "drain": "1s", "standby": "4s", "deadline": "60s"})
+        done = self.agent.apply({**services, "web": broken}, "--no-wait")
+        self.assertEqual(done.code, 0, done)
+        fixture.wait_until("it rolls", lambda: self.agent.status()["state"] == "rolling", 10)
+        self.crash_the_host()
+        self.cut_off_from_the_world()
+        begin = time.monotonic()
+        self.agent.launch()
+        fixture.wait_until("it serves again", lambda: fixture.get(self.port) == "v2", 30, 0.01)
+        seconds = time.monotonic() - begin
+        fixture.wait_until("all are healthy", lambda: self.figure("holdfast_boot_to_healthy_seconds") > 0, 20)
+        self.assertEqual({service["name"]: service["health"] for service in self.agent.status()["services"]},
+                         {"web": "healthy", "cache": "healthy", "page": "healthy"})
+        self.assertLess(self.figure("holdfast_boot_to_healthy_seconds"), 30)
+        self.assertEqual(self.agent.cli("--output", "json", "quarantine", "list").json, [], "a power cut is not the document's fault")
+        ready = self.agent.status()["rollback"]
+        self.assertEqual((ready["ready"], ready["generation"]), (True, 1), json.dumps(ready))
+        print(f"serves {seconds:.2f} s after the start of the agent, all healthy after "
+              f"{self.figure('holdfast_boot_to_healthy_seconds'):.2f} s", file=sys.stderr)
+        self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
+
+
+if __name__ == "__main__":
+    fixture.main()
