@@ -117,8 +117,14 @@ bool Planner::changed(const ServiceName& service, const proto::Service& wanted) 
   const auto serving = out_.progress.rollout->before.find(service);
   if (serving == out_.progress.rollout->before.end()) return true;
   const auto* view = find(serving->second);
-  return view == nullptr || view->seen.run_hash != wanted.run_hash ||
-         view->seen.state == InstanceState::broken;
+  if (view != nullptr && view->seen.state != InstanceState::broken)
+    return view->seen.run_hash != wanted.run_hash;
+  // What should serve is gone, as after a restart of the host. Where the roll-out leaves it as it
+  // was, keep_running makes it anew, and the roll-out need not make another.
+  const auto* from = document(out_.progress.rollout->from);
+  if (from == nullptr) return true;
+  const auto former = from->services.find(service);
+  return former == from->services.end() || former->second.run_hash != wanted.run_hash;
 }
 
 bool Planner::replaces(const ServiceName& service, const proto::Service& wanted) const {
