@@ -1,4 +1,7 @@
 // Random lives of a host against a simple model of what an operator may rely on (security.md 7.2).
+// Invariants that fake ports cannot break are looked at where they can be: I-6 (blobs match their
+// names) by the killed pulls, I-9 (no secret in a log) end to end. I-7 needs signed documents, which
+// are what has a serial floor.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -124,7 +127,7 @@ class Life {
   [[nodiscard]] bool waits() { return status().rollout && status().rollout->phase == "waiting"; }
 
   void step() {
-    switch (pick(9)) {
+    switch (pick(10)) {
       case 0:
       case 1:
       case 2:
@@ -133,6 +136,9 @@ class Life {
       case 4:
       case 5:
         return rollback();
+      case 9:
+        return rollback_to(
+            static_cast<std::size_t>(pick(static_cast<int>(model_.generations.size()) + 2)) + 1);
       case 6:
         return model_.held ? resume() : hold();
       case 7:
@@ -192,6 +198,28 @@ class Life {
     rolling_back_ = !turns_back;
     model_.pending.reset();
     model_.in_force = target;
+    agent_->run(1ms);
+  }
+
+  /// `rollback --to`: any good generation; back to what a roll-out began from turns it back.
+  void rollback_to(std::size_t number) {
+    const bool rolling = under_way() && !waits();
+    const auto answer = agent_->rollback(number);
+    tell("rollback --to {} → {}", number,
+         answer ? std::to_string(answer->generation) : std::string{code(answer.error().code())});
+    const bool turns_back = rolling && model_.pending.has_value() && number == model_.in_force;
+    const bool good = number <= model_.generations.size() && model_.generations[number - 1].good;
+    if (!turns_back && (rolling || !good || number == model_.in_force)) {
+      EXPECT_FALSE(answer);
+      return;
+    }
+    ASSERT_TRUE(answer) << answer.error().to_string();
+    EXPECT_EQ(answer->generation, number);
+    model_.quarantined.insert(model_.version(turns_back ? *model_.pending : model_.in_force));
+    model_.quarantined.erase(model_.version(number));
+    rolling_back_ = !turns_back;
+    model_.pending.reset();
+    model_.in_force = number;
     agent_->run(1ms);
   }
 
