@@ -145,6 +145,17 @@ Result<Answer<api::QuarantineItem>> AgentClient::quarantine_add(
       call({.method = "POST", .target = "/v1/quarantine/add", .body = api::encode(request)}));
 }
 
+Result<Answer<api::Accepted>> AgentClient::rehearse(const api::RehearseRequest& request) {
+  return answer<api::Accepted>(
+      call({.method = "POST", .target = "/v1/rehearse", .body = api::encode(request)}));
+}
+
+Result<Answer<api::StandbyDropped>> AgentClient::standby_drop(
+    const api::StandbyDropRequest& request) {
+  return answer<api::StandbyDropped>(
+      call({.method = "POST", .target = "/v1/standby/drop", .body = api::encode(request)}));
+}
+
 Result<Answer<api::QuarantineItem>> AgentClient::quarantine_release(
     const api::ReleaseRequest& request) {
   return answer<api::QuarantineItem>(

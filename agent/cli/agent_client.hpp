@@ -72,6 +72,10 @@ class AgentClient {
   [[nodiscard]] Result<Answer<std::vector<proto::api::QuarantineItem>>> quarantine();
   [[nodiscard]] Result<Answer<proto::api::QuarantineItem>> quarantine_add(
       const proto::api::QuarantineRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::Accepted>> rehearse(
+      const proto::api::RehearseRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::StandbyDropped>> standby_drop(
+      const proto::api::StandbyDropRequest& request);
   [[nodiscard]] Result<Answer<proto::api::QuarantineItem>> quarantine_release(
       const proto::api::ReleaseRequest& request);
   [[nodiscard]] Result<EventStream> events(std::uint64_t after, Follow follow);

@@ -15,6 +15,8 @@ namespace holdfast::agent::cli {
 [[nodiscard]] ExitCode run_command(const Context& context, const HoldOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const ResumeOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const QuarantineOptions& options);
+[[nodiscard]] ExitCode run_command(const Context& context, const RehearseOptions& options);
+[[nodiscard]] ExitCode run_command(const Context& context, const StandbyOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const HistoryOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const ShowOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const DiffOptions& options);

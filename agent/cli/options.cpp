@@ -39,6 +39,8 @@ struct Everything {
   HoldOptions hold;
   ResumeOptions resume;
   QuarantineOptions quarantine;
+  RehearseOptions rehearse;
+  StandbyOptions standby;
   HistoryOptions history;
   ShowOptions show;
   DiffOptions diff;
@@ -68,6 +70,7 @@ class Tree {
     globals();
     look();
     change();
+    readiness();
     restrain();
     history();
     observe();
@@ -87,6 +90,7 @@ class Tree {
   void globals();
   void look();
   void change();
+  void readiness();
   void restrain();
   void history();
   void observe();
@@ -176,6 +180,33 @@ void Tree::change() {
       ->type_name("TEXT");
   rollback->add_flag("--dry-run", given_.rollback.dry_run, "Only show the plan");
   wait_options(rollback, given_.rollback.wait);
+}
+
+void Tree::readiness() {
+  auto* rehearse =
+      command("rehearse", "Try a rollback without doing it: its target runs beside what serves",
+              "  holdfast rehearse\n  holdfast rehearse 41\n"
+              "  holdfast rehearse -o json | jq .verdict");
+  rehearse
+      ->add_option("generation", given_.rehearse.generation,
+                   "This generation; without, what a rollback would choose")
+      ->check(whole)
+      ->type_name("GENERATION");
+  rehearse->add_option("-m,--reason", given_.rehearse.reason, "Why; goes to the history")
+      ->type_name("TEXT");
+  wait_options(rehearse, given_.rehearse.wait);
+
+  auto* standby = command("standby", "Frozen instances that make a rollback instant",
+                          "  holdfast standby list\n  holdfast standby drop -m \"needs memory\"");
+  standby->require_subcommand(1);
+  standby->fallthrough();
+  auto& options = given_.standby;
+  standby->add_subcommand("list", "What is frozen, since when, and until when")
+      ->callback([&options] { options.action = StandbyOptions::Action::list; });
+  auto* drop = standby->add_subcommand(
+      "drop", "Give them up: memory gets free, a rollback starts its instances anew");
+  drop->callback([&options] { options.action = StandbyOptions::Action::drop; });
+  drop->add_option("-m,--reason", options.reason, "Why; goes to the history")->type_name("TEXT");
 }
 
 void Tree::end_options(CLI::App* sub, EndOptions& end) {
@@ -346,6 +377,8 @@ CommandOptions Tree::chosen() {
   if (is("hold")) return given_.hold;
   if (is("resume")) return given_.resume;
   if (is("quarantine")) return given_.quarantine;
+  if (is("rehearse")) return given_.rehearse;
+  if (is("standby")) return given_.standby;
   if (is("history")) return given_.history;
   if (is("show")) return given_.show;
   if (is("diff")) return given_.diff;

@@ -63,6 +63,15 @@ struct HoldOptions {
 struct ResumeOptions {
   std::string reason;
 };
+struct RehearseOptions {
+  std::uint64_t generation = 0;  ///< 0: what a rollback would choose
+  std::string reason;
+  WaitOptions wait;
+};
+struct StandbyOptions {
+  enum class Action : std::uint8_t { list, drop } action = Action::list;
+  std::string reason;
+};
 struct QuarantineOptions {
   enum class Action : std::uint8_t { list, add, release } action = Action::list;
   std::string what;
@@ -117,9 +126,10 @@ struct CompleteOptions {
 
 using CommandOptions =
     std::variant<StatusOptions, PlanOptions, ApplyOptions, RollbackOptions, HoldOptions,
-                 ResumeOptions, QuarantineOptions, HistoryOptions, ShowOptions, DiffOptions,
-                 DriftOptions, LogsOptions, EventsOptions, LedgerOptions, DoctorOptions,
-                 SchemaOptions, LintOptions, VersionOptions, CompletionOptions, CompleteOptions>;
+                 ResumeOptions, QuarantineOptions, RehearseOptions, StandbyOptions, HistoryOptions,
+                 ShowOptions, DiffOptions, DriftOptions, LogsOptions, EventsOptions, LedgerOptions,
+                 DoctorOptions, SchemaOptions, LintOptions, VersionOptions, CompletionOptions,
+                 CompleteOptions>;
 
 struct Invocation {
   Globals globals;

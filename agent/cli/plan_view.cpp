@@ -51,6 +51,18 @@ std::string step_text(const api::PlanStep& step, std::size_t width, const Look& 
   return out;
 }
 
+std::string hooks_text(const std::vector<api::PlanHook>& hooks, const Look& look) {
+  std::string out;
+  for (const auto& hook : hooks) {
+    out += fmt::format("{}  hook {:<11} {}  {} {}\n", out.empty() ? "\n" : "",
+                       printable(hook.stage), paint(printable(hook.name), Tone::bold, look),
+                       printable(shorten_digests(hook.image)), printable(hook.note));
+    for (const auto& relaxed : hook.relaxations)
+      out += fmt::format("    {} relaxes {}\n", mark(Mark::warn, look), printable(relaxed));
+  }
+  return out;
+}
+
 std::string summary(const std::vector<api::PlanStep>& steps) {
   std::string text;
   for (const auto& kind : kKinds) {
@@ -107,6 +119,7 @@ std::string plan_view(const api::PlanReport& plan, const Look& look) {
     for (const auto& step : plan.steps)
       width = std::max(width, display_width(printable(step.service)));
     for (const auto& step : plan.steps) out += step_text(step, width, look);
+    out += hooks_text(plan.hooks, look);
     if (!plan.images_to_pull.empty()) out += "\n";
     for (const auto& image : plan.images_to_pull)
       out += fmt::format("  pull {}\n", printable(shorten_digests(image)));

@@ -46,6 +46,9 @@ std::pair<std::string, Mark> words_of(std::string_view kind) {
   if (kind == "held") return {"held", Mark::warn};
   if (kind == "resumed") return {"resumed", Mark::good};
   if (kind == "superseded") return {"superseded", Mark::warn};
+  if (kind == "hook_started") return {"hook", Mark::busy};
+  if (kind == "hook_finished") return {"hook done", Mark::good};
+  if (kind == "hook_failed") return {"hook failed", Mark::bad};
   if (kind == "instance_exited") return {"exited", Mark::bad};
   if (kind == "restarted") return {"restarted", Mark::warn};
   return {};

@@ -85,6 +85,12 @@ std::string summary(const api::Status& status, const Look& look, WallTime now) {
   if (status.hold) out += row("Hold", hold_text(*status.hold, now), look);
   if (status.quarantined) out += row("Quarantine", quarantined_text(*status.quarantined), look);
   out += row("Rollback", rollback_text(status.rollback), look);
+  if (!status.standby.empty())
+    out += row("Standby",
+               fmt::format("{} frozen instance{}, ready to be thawed", status.standby.size(),
+                           status.standby.size() == 1 ? "" : "s"),
+               look);
+  if (status.rehearsal) out += row("Rehearsal", rehearsal_text(*status.rehearsal, now), look);
   return out + row("Agent",
                    fmt::format("{}, up {}", printable(status.agent_version),
                                age(status.agent_since, now)),

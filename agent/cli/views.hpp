@@ -21,6 +21,9 @@ namespace holdfast::agent::cli {
                                        WallTime now);
 [[nodiscard]] std::string drift_view(const std::vector<proto::api::DriftItem>& drift,
                                      const Look& look, WallTime now);
+/// "generation 3 passed 2h ago".
+[[nodiscard]] std::string rehearsal_text(const proto::api::RehearsalStatus& rehearsal,
+                                         WallTime now);
 [[nodiscard]] std::string quarantine_view(const std::vector<proto::api::QuarantineItem>& items,
                                           const Look& look, WallTime now);
 [[nodiscard]] std::string history_view(const std::vector<proto::api::HistoryItem>& items,

@@ -64,6 +64,8 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/v1/quarantine", observe, &Api::quarantine},
       {"POST", "/v1/quarantine/add", Role::rollback, &Api::quarantine_add},
       {"POST", "/v1/quarantine/release", deploy, &Api::quarantine_release},
+      {"POST", "/v1/rehearse", Role::rollback, &Api::rehearse},
+      {"POST", "/v1/standby/drop", deploy, &Api::standby_drop},
       {"GET", "/v1/events", observe, &Api::events},
       {"GET", "/v1/ledger/entries", observe, &Api::ledger_entries},
       {"GET", "/v1/ledger/head", observe, &Api::ledger_head},

@@ -52,6 +52,8 @@ class Api {
   void quarantine(const Call& call);
   void quarantine_add(const Call& call);
   void quarantine_release(const Call& call);
+  void rehearse(const Call& call);
+  void standby_drop(const Call& call);
   void events(const Call& call);
   void ledger_entries(const Call& call);
   void ledger_head(const Call& call);

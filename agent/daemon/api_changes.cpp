@@ -95,4 +95,18 @@ void Api::quarantine_release(const Call& call) {
                         answer_with<api::QuarantineItem>(call.exchange, done_status));
 }
 
+void Api::rehearse(const Call& call) {
+  auto request = api::decode<api::RehearseRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  parts_.engine.rehearse(std::move(request).value(), call.actor(),
+                         answer_with<api::Accepted>(call.exchange, accepted_status));
+}
+
+void Api::standby_drop(const Call& call) {
+  auto request = api::decode<api::StandbyDropRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  parts_.engine.drop_standby(std::move(request).value(), call.actor(),
+                             answer_with<api::StandbyDropped>(call.exchange, done_status));
+}
+
 }  // namespace holdfast::agent::daemon

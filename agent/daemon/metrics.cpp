@@ -89,6 +89,23 @@ void add_rollouts(MetricsPage& page, const Snapshot& snapshot) {
       .sample(number(figures.reset_connections));
 }
 
+void add_readiness(MetricsPage& page, const Snapshot& snapshot) {
+  const auto& figures = snapshot.figures;
+  page.counter("holdfast_hooks_total", "Hooks of roll-outs that ended, by stage and result.");
+  for (const auto& [key, count] : figures.hooks)
+    page.sample(number(count), {{"stage", key.first}, {"result", key.second}});
+  page.gauge("holdfast_rollback_rehearsal_timestamp_seconds",
+             "When a rollback was last rehearsed to a verdict; 0: never.")
+      .sample(figures.rehearsal_timestamp);
+  page.gauge("holdfast_rollback_rehearsal_result", "Verdict of the last rehearsal of a rollback.")
+      .one_of("verdict", {"passed", "failed", "cut_off"}, figures.rehearsal_verdict);
+  page.gauge("holdfast_standby_instances", "Frozen instances that a rollback would thaw.")
+      .sample(static_cast<double>(snapshot.status.standby.size()));
+  page.counter("holdfast_standby_dropped_total",
+               "Frozen instances that were given up before their time, by cause.")
+      .samples("cause", figures.standby_dropped);
+}
+
 double start_seconds(const api::ServiceStatus& service) { return seconds_of(service.since); }
 
 void add_workload_states(MetricsPage& page, const std::vector<api::ServiceStatus>& services) {
@@ -211,6 +228,7 @@ std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures)
   MetricsPage page;
   add_generations(page, snapshot);
   add_rollouts(page, snapshot);
+  add_readiness(page, snapshot);
   add_workload_states(page, snapshot.status.services);
   add_workload_figures(page, snapshot.figures.workloads);
   add_drift(page, snapshot);

@@ -85,7 +85,7 @@ bool Core::start(const plan::Action& action) {
           },
           [&](const plan::Route& a) {
             spare_from_cut(a.table);
-            return warn("route", ports_.publisher.apply(a.table));
+            return warn("route", apply_routes(a.table));
           },
       },
       action);
@@ -172,13 +172,15 @@ void Core::start_pull(const plan::Pull& pull) {
 
 void Core::start_create(const plan::Create& create) {
   const auto known = document(create.generation);
-  if (!known || !known->services.contains(create.service)) return;
+  if (!known) return;
+  const auto wanted = plan::wanted_container(*known, create.service);
+  if (!wanted) return;
   runtime::InstanceSpec spec{.id = create.id,
                              .service = create.service,
                              .generation = create.generation.value(),
-                             .wanted = known->services.at(create.service),
-                             .image = {.pinned = known->services.at(create.service).image.digest,
-                                       .manifest = known->services.at(create.service).image.digest,
+                             .wanted = *wanted,
+                             .image = {.pinned = wanted->image.digest,
+                                       .manifest = wanted->image.digest,
                                        .config = {},
                                        .lowers = {},
                                        .unpacked_size = Bytes{0}},
@@ -196,13 +198,13 @@ void Core::start_probe(const plan::ProbeNow& probe) {
   const auto known = document(probe.generation);
   const auto view = observed_.instances.find(probe.id);
   if (!known || view == observed_.instances.end()) return;
-  const auto service = known->services.find(probe.service);
-  if (service == known->services.end() || !service->second.health) return;
+  const auto service = plan::wanted_container(*known, probe.service);
+  if (!service || !service->health) return;
   auto& health = health_[probe.id];
   health.in_flight = true;
   health.last_probe = ports_.clock.boot();
   view->second.health = health;
-  const auto rule = *service->second.health;
+  const auto rule = *service->health;
   const auto starts = health.starts;
   const auto address = view->second.seen.address;
   jobs_.run(Jobs::Pool::probe,

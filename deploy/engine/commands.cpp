@@ -89,11 +89,11 @@ Status Core::check_policy(const proto::Deployment& wanted) const {
     return Error{Errc::spec_expired, "the document expired at " + to_rfc3339(*wanted.expires)}.hint(
         "publish it again with a later `expires`");
   if (options_.config.image_policy.require_semver_tag) {
-    for (const auto& [name, service] : wanted.services) {
-      if (!is_semver(service.image.tag))
-        return Error{Errc::policy, fmt::format("service {}: tag \"{}\" is not a version like "
-                                               "1.8.2, which this host's policy asks for",
-                                               name.str(), service.image.tag)}
+    for (const auto& [name, service] : proto::containers(wanted)) {
+      if (!is_semver(service->image.tag))
+        return Error{Errc::policy, fmt::format("{}: tag \"{}\" is not a version like 1.8.2, which "
+                                               "this host's policy asks for",
+                                               name.str(), service->image.tag)}
             .hint("name a version tag beside the digest");
     }
   }
@@ -314,10 +314,14 @@ Result<proto::api::PlanReport> Core::plan_apply(const proto::api::ApplyRequest& 
   report.changes = !current || current->spec_digest != wanted.spec_digest;
   report.to = report.changes ? (generations_.empty() ? 1 : generations_.front().id.value() + 1)
                              : report.from;
-  report.steps = plan::compare(current.get(), wanted);
-  for (const auto& [name, service] : wanted.services) {
-    if (!ports_.images.find(service.image.digest))
-      report.images_to_pull.push_back(service.image.str());
+  report.steps = plan::compare(current.get(), wanted, progress_.start_times);
+  if (report.changes) {
+    plan::add_hooks(wanted, proto::HookStage::before, report.hooks);
+    plan::add_hooks(wanted, proto::HookStage::after, report.hooks);
+  }
+  for (const auto& [name, service] : proto::containers(wanted)) {
+    if (!ports_.images.find(service->image.digest))
+      report.images_to_pull.push_back(service->image.str());
   }
   std::sort(report.images_to_pull.begin(), report.images_to_pull.end());
   report.images_to_pull.erase(
@@ -344,7 +348,8 @@ Result<proto::api::PlanReport> Core::plan_rollback(const proto::api::RollbackReq
   report.to = target.value();
   report.spec_digest = known->spec_digest.str();
   report.changes = true;
-  report.steps = plan::compare(current.get(), *known);
+  report.steps = plan::compare(current.get(), *known, progress_.start_times);
+  if (current) plan::add_hooks(*current, proto::HookStage::on_rollback, report.hooks);
   if (current)
     report.warnings.push_back(
         fmt::format("the document of generation {} will be quarantined", report.from));
@@ -379,6 +384,8 @@ void Core::source_changed(const std::string& document, const std::string& source
 void Core::reconfigure(proto::AgentConfig config) {
   options_.config.retain = config.retain;
   options_.config.resync = config.resync;
+  options_.config.rehearse_every = config.rehearse_every;
+  options_.config.standby = config.standby;
   options_.config.labels = std::move(config.labels);
   options_.config.image_policy = std::move(config.image_policy);
   changed_ = true;

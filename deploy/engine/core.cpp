@@ -21,6 +21,10 @@ Core::Core(Ports ports, Engine::Options options, Jobs& jobs)
     figures_.rollouts[result] = 0;
   for (const auto* trigger : {"operator", "automatic"}) figures_.rollbacks[trigger] = 0;
   for (const auto* cause : {"hold", "window"}) figures_.waiting[cause] = 0;
+  for (const auto* cause : {"memory", "operator"}) figures_.standby_dropped[cause] = 0;
+  for (const auto* stage : {"before", "after", "on_rollback"}) {
+    for (const auto* result : {"success", "failure"}) figures_.hooks[{stage, result}] = 0;
+  }
   for (const auto* result : {"success", "error"}) figures_.pulls[result] = 0;
   for (const auto* phase :
        {"staging", "starting", "checking", "switching", "soaking", "reverting", "waiting"})
@@ -70,6 +74,7 @@ BootTime Core::turn(bool fresh) {
       });
     }
   }
+  begin_due_rehearsal();
   fresh = fresh || changed_;
   changed_ = false;
   BootTime wake = next_resync_;
@@ -129,10 +134,11 @@ const ledger::Generation* Core::generation(GenerationId id) const {
 void Core::observe(bool fresh) {
   observed_.wall = ports_.clock.wall();
   observed_.documents.clear();
-  for (const auto id :
-       {progress_.current, progress_.rollout ? progress_.rollout->from : GenerationId{}}) {
+  for (const auto id : generations_in_use()) {
     if (auto known = document(id)) observed_.documents.emplace(id, std::move(known));
   }
+  forget_job_failures();
+  observe_memory();
   if (fresh) {
     observe_instances();
     auto routing = ports_.publisher.observe();
@@ -141,6 +147,7 @@ void Core::observe(bool fresh) {
     } else {
       observed_.routing.reset();
     }
+    watch_routes();
   } else {
     for (auto& [id, view] : observed_.instances) view.health = health_[id];
   }
@@ -182,8 +189,8 @@ void Core::observe_instances() {
 
 void Core::observe_images() {
   for (const auto& [id, known] : observed_.documents) {
-    for (const auto& [name, service] : known->services) {
-      const auto& digest = service.image.digest;
+    for (const auto& [name, service] : proto::containers(*known)) {
+      const auto& digest = service->image.digest;
       if (observed_.images.contains(digest)) continue;
       plan::ImageView view;
       if (auto found = ports_.images.find(digest)) {
@@ -260,8 +267,10 @@ std::map<std::string, std::string> Core::evidence_of(const plan::Failure& failur
 
 bool Core::record(const plan::Decision& decision) {
   ledger::Batch batch;
-  const auto actor =
-      decision.progress.rollout ? decision.progress.rollout->actor : std::string{"agent"};
+  const auto* rollout = decision.progress.rollout ? &*decision.progress.rollout
+                        : decision.finished       ? &*decision.finished
+                                                  : nullptr;
+  const auto actor = rollout != nullptr ? rollout->actor : std::string{"agent"};
   for (const auto& note : decision.notes) {
     auto made = entry(note.kind, note.kind == proto::EntryKind::resumed ? "agent" : actor,
                       note.reason, note.generation);
@@ -274,14 +283,17 @@ bool Core::record(const plan::Decision& decision) {
           h->second.observe(std::strtod(seconds->second.c_str(), nullptr));
       }
     }
-    if (note.kind == proto::EntryKind::failed && options_.log_tail &&
-        note.detail.contains("instance")) {
+    count_readiness(note);
+    const bool proves = note.kind == proto::EntryKind::failed ||
+                        note.kind == proto::EntryKind::hook_failed ||
+                        note.kind == proto::EntryKind::rehearsed;
+    if (proves && options_.log_tail && note.detail.contains("instance")) {
       const auto lines = options_.log_tail(plan::InstanceId{note.detail.at("instance")}, 5);
       if (!lines.empty()) made.detail["log_tail"] = fmt::format("{}", fmt::join(lines, "\n"));
     }
     if (note.kind == proto::EntryKind::restarted) ++figures_.workloads[note.service].restarts;
-    if (note.kind == proto::EntryKind::switched && decision.progress.rollout) {
-      made.images_before = images_of(decision.progress.rollout->from);
+    if (note.kind == proto::EntryKind::switched && rollout != nullptr) {
+      made.images_before = images_of(rollout->from);
       made.images_after = images_of(note.generation);
     }
     batch.entries.push_back(std::move(made));
@@ -377,7 +389,9 @@ bool Core::settle(plan::Decision decision) {
     return acted;
   }
   const bool begins_to_wait = !plan::is_waiting(progress_) && plan::is_waiting(decision.progress);
+  const bool rehearsed = progress_.rehearsal && !decision.progress.rehearsal;
   progress_ = std::move(decision.progress);
+  if (rehearsed) announce_rehearsal();
   if (begins_to_wait) announce_wait();
   acted = acted || !decision.notes.empty();
   for (const auto& action : decision.actions) acted = start(action) || acted;
@@ -413,16 +427,20 @@ void Core::finish(const plan::Decision& decision) {
 void Core::collect_garbage() {
   std::set<proto::Digest> keep;
   std::uint32_t kept = 0;
+  auto used = generations_in_use();
+  // Generations that were rolled back from fill the list, but are no way back.
+  if (const auto target = rollback_target(0)) used.insert(*target);
   for (const auto& row : generations_) {
     const bool in_use = row.id == progress_.current || row.id == progress_.good ||
-                        row.id == plan::in_force(progress_);
+                        row.id == plan::in_force(progress_) || used.contains(row.id);
     if (!in_use && (!row.ever_good || kept >= options_.config.retain)) {
       documents_.erase(row.id);
       continue;
     }
     if (row.ever_good) ++kept;
     if (const auto known = document(row.id)) {
-      for (const auto& [name, service] : known->services) keep.insert(service.image.digest);
+      for (const auto& [name, service] : proto::containers(*known))
+        keep.insert(service->image.digest);
     }
   }
   jobs_.run(Jobs::Pool::pull, [this, keep](const std::stop_token& stop) -> std::function<void()> {

@@ -51,6 +51,10 @@ class Core {
                                                 const Actor& actor);
   Result<proto::api::QuarantineItem> release(const proto::api::ReleaseRequest& request,
                                              const Actor& actor);
+  Result<proto::api::Accepted> rehearse(const proto::api::RehearseRequest& request,
+                                        const Actor& actor);
+  Result<proto::api::StandbyDropped> drop_standby(const proto::api::StandbyDropRequest& request,
+                                                  const Actor& actor);
   void source_changed(const std::string& document, const std::string& source);
   void reconfigure(proto::AgentConfig config);
   /// Something changed outside: the next turn observes fully.
@@ -96,6 +100,7 @@ class Core {
   // drain.cpp
   void observe_connections();
   void count_connections();
+  void record_reset(const plan::InstanceId& id, std::uint32_t connections);
   void start_freeze(const plan::Freeze& freeze);
   void spare_from_cut(const plan::RoutingTable& table);
 
@@ -138,6 +143,17 @@ class Core {
   void warn_of_waits(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,
                      std::vector<std::string>& warnings);
 
+  // readiness.cpp
+  void begin_due_rehearsal();
+  void observe_memory();
+  void forget_job_failures();
+  void count_readiness(const plan::Note& note);
+  void fill_readiness(proto::api::Status& status);
+  void announce_rehearsal();
+  [[nodiscard]] proto::api::RehearsalStatus rehearsal_status() const;
+  [[nodiscard]] std::vector<proto::api::StandbyStatus> standby_status() const;
+  [[nodiscard]] std::set<GenerationId> generations_in_use() const;
+
   // report.cpp
   void refresh_rollback();
   void note_boot(const proto::api::Status& status);
@@ -147,6 +163,8 @@ class Core {
   void fill_rollout(proto::api::Status& status);
   void fill_state(proto::api::Status& status) const;
   void fill_drift(proto::api::Status& status);
+  void watch_routes();
+  [[nodiscard]] Status apply_routes(const plan::RoutingTable& table);
   [[nodiscard]] std::vector<proto::api::ServiceStatus> services_status() const;
   void announce_result(const plan::Rollout& rollout);
   void announce_wait();
@@ -181,6 +199,8 @@ class Core {
   std::map<plan::InstanceId, std::pair<plan::Address, std::stop_source>> freezing_;
   std::map<std::string, std::pair<WallTime, plan::Drift>> drift_;
   proto::api::RollbackReadiness rollback_;
+  std::optional<plan::RoutingTable> applied_routes_;  ///< none: not applied yet, or altered since
+  bool routes_altered_ = false;
   bool changed_ = true;
   bool ready_ = false;
   bool ledger_ok_ = true;

@@ -1,5 +1,7 @@
 // The end of a drain: connections are counted and cut by jobs, for the kernel walks the whole
 // table of tracked connections for it: 12 ms for an empty one of 262,144 buckets.
+#include <fmt/format.h>
+
 #include "common/log/log.hpp"
 #include "deploy/engine/core.hpp"
 
@@ -72,10 +74,7 @@ void Core::start_freeze(const plan::Freeze& freeze) {
                                    : ports_.publisher.cut(freeze.address, spare);
     return [this, freeze, spare, cut] {
       freezing_.erase(freeze.id);
-      if (cut && *cut > 0) {
-        figures_.reset_connections += *cut;
-        log::info("event=drain_ended instance={} reset_connections={}", freeze.id.str(), *cut);
-      }
+      if (cut && *cut > 0) record_reset(freeze.id, *cut);
       const auto retired = progress_.retired.find(freeze.id);
       if (spare.stop_requested() || retired == progress_.retired.end() ||
           !retired->second.standby) {
@@ -92,6 +91,25 @@ void Core::start_freeze(const plan::Freeze& freeze) {
       log::warn("event=freeze_failed error={}", log::field(frozen.error().to_string()));
     };
   });
+}
+
+/// Connections that outlasted their drain are never cut in silence.
+void Core::record_reset(const plan::InstanceId& id, std::uint32_t connections) {
+  figures_.reset_connections += connections;
+  const auto view = observed_.instances.find(id);
+  auto note = entry(proto::EntryKind::drained, "agent",
+                    fmt::format("{} connection{} to {} outlasted the drain and {} reset",
+                                connections, connections == 1 ? "" : "s", id.str(),
+                                connections == 1 ? "was" : "were"),
+                    {});
+  if (view != observed_.instances.end()) {
+    note.service = view->second.seen.service.str();
+    note.generation = view->second.seen.generation;
+  }
+  note.detail = {{"instance", id.str()}, {"reset_connections", std::to_string(connections)}};
+  // Without a ledger the log has it.
+  if (auto done = commit({.entries = {note}}); !done)
+    log::warn("event=drained instance={} reset_connections={}", id.str(), connections);
 }
 
 /// New connections go to these instances from now on: none of theirs may be cut.

@@ -79,6 +79,14 @@ class ThreadedEngine final : public Engine, private Jobs {
                Reply<proto::api::QuarantineItem> reply) override {
     ask(&Core::release, std::move(request), std::move(actor), std::move(reply));
   }
+  void rehearse(proto::api::RehearseRequest request, Actor actor,
+                Reply<proto::api::Accepted> reply) override {
+    ask(&Core::rehearse, std::move(request), std::move(actor), std::move(reply));
+  }
+  void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
+                    Reply<proto::api::StandbyDropped> reply) override {
+    ask(&Core::drop_standby, std::move(request), std::move(actor), std::move(reply));
+  }
   void source_changed(std::string document, std::string source) override {
     mailbox_.post([this, document = std::move(document), source = std::move(source)] {
       core_.source_changed(document, source);

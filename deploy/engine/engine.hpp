@@ -10,6 +10,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/memory_signs.hpp"
 #include "deploy/engine/snapshot.hpp"
 #include "deploy/image/images.hpp"
 #include "deploy/ledger/ledger.hpp"
@@ -44,6 +45,8 @@ class Engine {
     std::function<void()> housekeeping;
     /// Last lines of an instance's output, as evidence. May be empty.
     std::function<std::vector<std::string>(const plan::InstanceId&, std::size_t lines)> log_tail;
+    /// How short memory is; asked while something is frozen. May be empty.
+    std::function<os::MemorySigns()> memory_signs;
   };
 
   /// Loads state from the ledger; adopts what runs. No thread runs yet.
@@ -79,6 +82,13 @@ class Engine {
   /// Takes a document out of the quarantine; applies nothing.
   virtual void release(proto::api::ReleaseRequest request, Actor actor,
                        Reply<proto::api::QuarantineItem> reply) = 0;
+  /// Asks for a rehearsal of a rollback target. The reply comes once the wish is durable; the end
+  /// is an event of kind `rehearsed`.
+  virtual void rehearse(proto::api::RehearseRequest request, Actor actor,
+                        Reply<proto::api::Accepted> reply) = 0;
+  /// Gives up every frozen instance: rollback gets slower, memory gets free.
+  virtual void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
+                            Reply<proto::api::StandbyDropped> reply) = 0;
   /// A watched source has a new document (or the first one after start).
   virtual void source_changed(std::string document, std::string source) = 0;
   /// Settings that can change while running: retain, resync, labels, registries' policy.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <tuple>
+#include <utility>
 
 #include "common/log/log.hpp"
 #include "deploy/engine/core.hpp"
@@ -103,6 +104,8 @@ void Core::fill_rollout(proto::api::Status& status) {
         r.phase == plan::Phase::staging)
       rollout.waiting_for = image.error->to_string();
   }
+  for (const auto& [name, text] : plan::hooks_under_way(progress_, observed_))
+    rollout.waiting_for = text;
   if (r.phase == plan::Phase::waiting) {
     if (const auto wait = plan::waits_for(progress_, observed_)) {
       rollout.waiting_for = wait->text;
@@ -145,6 +148,33 @@ void Core::fill_drift(proto::api::Status& status) {
       ++figures_.drift_repaired[row.second.kind];
   }
   drift_ = std::move(now);
+}
+
+/// The table is put right in the turn that finds it altered, before any picture of it is made: so
+/// it is counted and recorded here.
+void Core::watch_routes() {
+  if (!applied_routes_ || (observed_.routing && *observed_.routing == *applied_routes_)) return;
+  applied_routes_.reset();
+  routes_altered_ = true;
+  ++figures_.drift_detected["publish"];
+  auto note = entry(proto::EntryKind::drift_detected, "agent",
+                    observed_.routing ? "published ports or service addresses were altered"
+                                      : "the nftables table is missing or was altered",
+                    plan::in_force(progress_));
+  note.detail["kind"] = "publish";
+  (void)commit({.entries = {std::move(note)}});
+}
+
+Status Core::apply_routes(const plan::RoutingTable& table) {
+  HF_TRY(ports_.publisher.apply(table));
+  applied_routes_ = table;
+  if (!std::exchange(routes_altered_, false)) return ok();
+  ++figures_.drift_repaired["publish"];
+  auto note = entry(proto::EntryKind::drift_repaired, "agent", "the nftables table is whole again",
+                    plan::in_force(progress_));
+  note.detail["kind"] = "publish";
+  (void)commit({.entries = {std::move(note)}});
+  return ok();
 }
 
 void Core::refresh_rollback() {
@@ -204,7 +234,8 @@ void Core::fill_state(proto::api::Status& status) const {
   if (waiting)
     return say("waiting", fmt::format("generation {} waits: {}", status.rollout->generation,
                                       status.rollout->waiting_for));
-  say("converged", {});
+  const auto hooks = plan::hooks_under_way(progress_, observed_);
+  say("converged", hooks.empty() ? std::string{} : hooks.begin()->second);
 }
 
 /// The first time that all which is declared runs and is healthy.
@@ -233,6 +264,7 @@ void Core::build_snapshot() {
   fill_rollout(status);
   fill_drift(status);
   fill_restraints(*next);
+  fill_readiness(status);
   status.rollback = rollback_;
   status.agent_version = HOLDFAST_VERSION;
   status.agent_since = to_rfc3339(since_);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/error.hpp"
@@ -61,7 +62,12 @@ struct Figures {
   double boot_to_healthy_seconds = 0;            ///< 0: not yet, in this life of the agent
   double last_change_timestamp = 0;              ///< seconds since the epoch; 0: never
   double source_last_success_timestamp = 0;
-  std::uint64_t reset_connections = 0;  ///< cut at the end of a drain
+  std::map<std::pair<std::string, std::string>, std::uint64_t>
+      hooks;                                             ///< by stage and result: success, failure
+  std::map<std::string, std::uint64_t> standby_dropped;  ///< instances, by cause: memory, operator
+  double rehearsal_timestamp = 0;                        ///< of the last verdict; 0: never
+  std::string rehearsal_verdict;                         ///< passed, failed, cut_off; empty: none
+  std::uint64_t reset_connections = 0;                   ///< cut at the end of a drain
 };
 
 struct Snapshot {

@@ -63,6 +63,8 @@ void Planner::end_hold() {
 
 /// Images are here: begin, or wait.
 void Planner::begin_or_wait() {
+  // What an earlier one left behind is tidied first; only a rollback does not wait for that.
+  if (rollout().trigger != Trigger::rollback && !state().aftermath.empty()) return;
   const auto wait = waits_for(state(), observed_);
   if (!wait) return enter(Phase::starting);
   if (rollout().phase != Phase::waiting) {

@@ -1,20 +1,46 @@
 #include <fmt/format.h>
 
+#include "common/base/text.hpp"
 #include "deploy/plan/plan.hpp"
 
 namespace holdfast::deploy::plan {
 namespace {
 
-std::string downtime(const proto::Service& wanted) {
-  return fmt::format(
-      "stopped before the new one starts ({}): down for up to its stop timeout of {} s plus its "
-      "start",
-      wanted.update.strategy_reason,
-      std::chrono::duration_cast<std::chrono::seconds>(wanted.stop.timeout).count());
+using StartTimes = std::map<ServiceName, Milliseconds>;
+
+/// Why the old one must go first, and for how long nobody answers.
+std::string downtime(const ServiceName& name, const proto::Service& wanted,
+                     const StartTimes& start_times) {
+  const auto& why = wanted.update.strategy_reason;
+  auto text = why == "written"        ? std::string{"as the document says"}
+              : why == "host network" ? std::string{"host network, where both would want the same "
+                                                    "ports"}
+                                      : why + ", which both would write to";
+  const auto stop = human_duration(wanted.stop.timeout);
+  const auto known = start_times.find(name);
+  if (known == start_times.end())
+    return text + fmt::format(
+                      ": down for its stop (at most {}) and its start (not measured yet; at "
+                      "most {}, its deadline)",
+                      stop, human_duration(wanted.update.deadline));
+  return text + fmt::format(
+                    ": down for at most {}: its stop (at most {}) and its start ({} last "
+                    "time)",
+                    human_duration(wanted.stop.timeout + known->second), stop,
+                    human_duration(known->second));
+}
+
+std::string beside(const proto::Service& wanted) {
+  std::string text = "started beside the old one, no downtime";
+  for (const auto& volume : wanted.volumes) {
+    if (!volume.read_only)
+      text += fmt::format("; both write to volume {} until the old one has drained", volume.source);
+  }
+  return text;
 }
 
 proto::api::PlanStep step_for(const ServiceName& name, const proto::Service* old,
-                              const proto::Service& wanted) {
+                              const proto::Service& wanted, const StartTimes& start_times) {
   proto::api::PlanStep step;
   step.service = name.str();
   step.relaxations = wanted.security.relaxations;
@@ -23,7 +49,7 @@ proto::api::PlanStep step_for(const ServiceName& name, const proto::Service* old
   } else if (old->run_hash != wanted.run_hash) {
     const bool replace = wanted.update.strategy == proto::Strategy::replace;
     step.change = replace ? "replace" : "cutover";
-    step.reason = replace ? downtime(wanted) : "started beside the old one, no downtime";
+    step.reason = replace ? downtime(name, wanted, start_times) : beside(wanted);
   } else if (old->policy_hash != wanted.policy_hash) {
     step.change = "policy";
     step.reason = "takes effect without a restart";
@@ -54,7 +80,8 @@ void attach_fields(const proto::Deployment* before, const proto::Deployment& aft
 }  // namespace
 
 std::vector<proto::api::PlanStep> compare(const proto::Deployment* before,
-                                          const proto::Deployment& after) {
+                                          const proto::Deployment& after,
+                                          const StartTimes& start_times) {
   std::vector<proto::api::PlanStep> steps;
   for (const auto& [name, wanted] : after.services) {
     const proto::Service* old = nullptr;
@@ -62,7 +89,7 @@ std::vector<proto::api::PlanStep> compare(const proto::Deployment* before,
       if (const auto found = before->services.find(name); found != before->services.end())
         old = &found->second;
     }
-    steps.push_back(step_for(name, old, wanted));
+    steps.push_back(step_for(name, old, wanted, start_times));
   }
   if (before != nullptr) {
     for (const auto& [name, old] : before->services) {
@@ -72,6 +99,13 @@ std::vector<proto::api::PlanStep> compare(const proto::Deployment* before,
   }
   attach_fields(before, after, steps);
   return steps;
+}
+
+void add_hooks(const proto::Deployment& document, proto::HookStage stage,
+               std::vector<proto::api::PlanHook>& hooks) {
+  for (const auto& hook : document.hooks.of(stage))
+    hooks.push_back({std::string{to_string(stage)}, hook.name.str(), hook.service.image.str(),
+                     "within " + human_duration(hook.deadline), hook.service.security.relaxations});
 }
 
 }  // namespace holdfast::deploy::plan

@@ -81,6 +81,10 @@ std::vector<Drift> classify(const Progress& progress, const Observed& observed) 
   }
   std::set<InstanceId> serving;
   for (const auto& [name, id] : progress.serving) serving.insert(id);
+  for (const auto& each : progress.aftermath) serving.insert(each.hooks.id);
+  if (progress.rehearsal) {
+    for (const auto& [name, id] : progress.rehearsal->instances) serving.insert(id);
+  }
   for (const auto& [id, view] : observed.instances) {
     const bool serves = serving.contains(id);
     if (!serves && !progress.retired.contains(id) && !observed.busy.contains(view.seen.service))

@@ -39,6 +39,26 @@ struct Wait {
 /// Takes a waiting roll-out back as if it had not been asked for.
 [[nodiscard]] Progress withdraw(const Progress& progress);
 
+/// Asks for a rehearsal of `target`; it begins when no roll-out is under way. Precondition: none is
+/// asked for yet.
+[[nodiscard]] Progress begin_rehearsal(const Progress& progress, GenerationId target,
+                                       std::string actor, std::string reason, BootTime now);
+/// The name under which instances of a service rehearse; no service or hook can have it.
+[[nodiscard]] ServiceName rehearsal_name(const ServiceName& service);
+[[nodiscard]] bool is_rehearsal(const ServiceName& name);
+/// A service as it is rehearsed: not published, and an empty tmpfs in place of each writable
+/// volume. None: it cannot be, for the reason in `why_not`.
+[[nodiscard]] std::optional<proto::Service> as_rehearsed(const proto::Service& service,
+                                                         std::string* why_not = nullptr);
+/// What an instance of this name is made from: a service, a hook, or a service as it is rehearsed.
+[[nodiscard]] std::optional<proto::Service> wanted_container(const proto::Deployment& deployment,
+                                                             const ServiceName& name);
+/// The hooks under way, by name, with what a reader wants to know: "before hook migrate (1 of 2)".
+[[nodiscard]] std::map<ServiceName, std::string> hooks_under_way(const Progress& progress,
+                                                                 const Observed& observed);
+/// Gives up what is frozen: progress without it, and what it was.
+[[nodiscard]] std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progress);
+
 /// One more probe result. Failures within `start_period` of the process's start do not count.
 [[nodiscard]] Health advance(Health health, const proto::HealthRule& rule, bool success,
                              std::string detail, Milliseconds age);
@@ -57,7 +77,12 @@ struct Wait {
 [[nodiscard]] std::set<PortKey> published_ports(const proto::Deployment& deployment);
 
 /// What going from `before` (may be null) to `after` would do, service by service.
-[[nodiscard]] std::vector<proto::api::PlanStep> compare(const proto::Deployment* before,
-                                                        const proto::Deployment& after);
+/// `start_times` are those measured at earlier starts.
+[[nodiscard]] std::vector<proto::api::PlanStep> compare(
+    const proto::Deployment* before, const proto::Deployment& after,
+    const std::map<ServiceName, Milliseconds>& start_times = {});
+/// The hooks of one stage, as a plan shows them.
+void add_hooks(const proto::Deployment& document, proto::HookStage stage,
+               std::vector<proto::api::PlanHook>& hooks);
 
 }  // namespace holdfast::deploy::plan

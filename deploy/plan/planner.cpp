@@ -15,7 +15,10 @@ Decision Planner::run() {
   assign_addresses();
   end_hold();
   if (state().rollout) step_rollout();
+  step_aftermath();
+  step_rehearsal();
   keep_running();
+  drop_standby_when_short();
   step_retired();
   remove_orphans();
   schedule_probes();
@@ -96,31 +99,62 @@ void Planner::step_retired() {
   }
 }
 
-void Planner::remove_orphans() {
-  std::set<InstanceId> needed;
-  for (const auto& [service, id] : state().serving) needed.insert(id);
-  for (const auto& [id, retired] : state().retired) needed.insert(id);
-  if (state().rollout) {
-    for (const auto& [service, id] : rollout().fresh) needed.insert(id);
-    for (const auto& [service, id] : rollout().before) needed.insert(id);
+/// Frozen instances cost memory that what serves needs more.
+void Planner::drop_standby_when_short() {
+  if (observed_.memory_short.empty()) return;
+  auto [next, dropped] = drop_standby(state());
+  if (dropped.empty()) return;
+  std::map<std::string, std::string> detail;
+  for (const auto& id : dropped) detail.emplace(id.str(), "frozen");
+  note(proto::EntryKind::standby_dropped, state().current, observed_.memory_short,
+       std::move(detail));
+  out_.progress = std::move(next);
+}
+
+std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progress) {
+  std::pair<Progress, std::vector<InstanceId>> result{progress, {}};
+  std::erase_if(result.first.retired, [&](const auto& row) {
+    if (row.second.standby) result.second.push_back(row.first);
+    return row.second.standby;
+  });
+  return result;
+}
+
+/// What is there for a reason.
+std::set<InstanceId> Planner::needed() const {
+  const auto& now = out_.progress;
+  std::set<InstanceId> ids;
+  for (const auto& [service, id] : now.serving) ids.insert(id);
+  for (const auto& [id, retired] : now.retired) ids.insert(id);
+  for (const auto& each : now.aftermath) ids.insert(each.hooks.id);
+  if (now.rehearsal) {
+    for (const auto& [service, id] : now.rehearsal->instances) ids.insert(id);
   }
+  if (!now.rollout) return ids;
+  for (const auto& [service, id] : now.rollout->fresh) ids.insert(id);
+  for (const auto& [service, id] : now.rollout->before) ids.insert(id);
+  ids.insert(now.rollout->hooks_before.id);
+  ids.insert(now.rollout->hooks_after.id);
+  return ids;
+}
+
+void Planner::remove_orphans() {
+  const auto needed = this->needed();
   for (const auto& [id, view] : observed_.instances) {
     if (needed.contains(id) || busy(view.seen.service)) continue;
-    const bool lives = view.seen.state == InstanceState::running ||
-                       view.seen.state == InstanceState::frozen ||
-                       view.seen.state == InstanceState::unsupervised;
+    // What rehearsed holds nothing that a clean end would save, and a rollback may be waiting.
+    const bool lives =
+        !is_rehearsal(view.seen.service) &&
+        (view.seen.state == InstanceState::running || view.seen.state == InstanceState::frozen ||
+         view.seen.state == InstanceState::unsupervised);
     if (!lives) {
       act(Remove{id, view.seen.service});
-    } else {
-      const auto* known = document(GenerationId{view.seen.generation});
-      const auto find = [&wanted = view.seen.service, known]() -> const proto::Service* {
-        const auto found = known->services.find(wanted);
-        return found == known->services.end() ? nullptr : &found->second;
-      };
-      const auto* service = known == nullptr ? nullptr : find();
-      act(Stop{id, view.seen.service,
-               service == nullptr ? Milliseconds{10'000} : service->stop.timeout});
+      continue;
     }
+    const auto* known = document(GenerationId{view.seen.generation});
+    const auto* service = known == nullptr ? nullptr : proto::container(*known, view.seen.service);
+    act(Stop{id, view.seen.service,
+             service == nullptr ? Milliseconds{10'000} : service->stop.timeout});
   }
 }
 
@@ -134,6 +168,10 @@ void Planner::schedule_probes() {
       if (const auto found = state().serving.find(service); found != state().serving.end())
         probe_due(service, found->second, rules);
     }
+  }
+  if (state().rehearsal) {
+    const auto& r = *state().rehearsal;
+    for (const auto& [service, id] : r.instances) probe_due(rehearsal_name(service), id, r.target);
   }
   if (!state().rollout) return;
   for (const auto& [service, id] : rollout().fresh) probe_due(service, id, rollout().target);
@@ -162,18 +200,18 @@ void Planner::probe_due(const ServiceName& service, const InstanceId& id, Genera
   if (view == nullptr || known == nullptr || view->seen.state != InstanceState::running ||
       view->health.in_flight)
     return;
-  const auto wanted = known->services.find(service);
-  if (wanted == known->services.end() || !wanted->second.health) return;
+  const auto wanted = wanted_container(*known, service);
+  if (!wanted || !wanted->health) return;
   for (const auto& action : out_.actions) {
     if (const auto* probe = std::get_if<ProbeNow>(&action); probe != nullptr && probe->id == id)
       return;
   }
   constexpr Milliseconds kMostEarly{500};
-  const auto& rule = *wanted->second.health;
+  const auto& rule = *wanted->health;
   // What passes a gate is asked at once, whatever it said before.
   const bool at_gate = state().rollout && rollout().fresh.contains(service) &&
                        rollout().fresh.at(service) == id &&
-                       !is_proven(service, *view, wanted->second);
+                       !is_proven(service, *view, *wanted);
   const bool healthy = view->health.state == HealthState::healthy && !at_gate;
   const auto interval = healthy || (view->health.state == HealthState::unhealthy && !at_gate)
                             ? rule.interval

@@ -40,6 +40,8 @@ class Planner {
   void remove_orphans();
   void step_retired();
   void retire(const InstanceId& id, const proto::Service* service);
+  [[nodiscard]] std::set<InstanceId> needed() const;
+  void drop_standby_when_short();
   void schedule_probes();
   void probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation);
   void route();
@@ -68,6 +70,33 @@ class Planner {
   void revert();
   void finish_good();
   void finish_failed();
+  void drain_fresh();
+
+  // hooks.cpp
+  enum class HooksState : std::uint8_t { running, done, failed };
+  /// Runs the hooks of a stage one after the other. After `failed`, `hook_failure_` says why.
+  [[nodiscard]] HooksState run_hooks(proto::HookStage stage, GenerationId generation,
+                                     HookProgress& at);
+  /// The end of one hook; none while it runs.
+  struct HookEnd {
+    std::optional<Failure> failure;
+  };
+  [[nodiscard]] std::optional<HookEnd> run_hook(const proto::Hook& hook, GenerationId generation,
+                                                HookProgress& at);
+  [[nodiscard]] bool hook_remains(const proto::Hook& hook, GenerationId generation) const;
+  [[nodiscard]] std::optional<HookEnd> create_hook(const proto::Hook& hook, GenerationId generation,
+                                                   HookProgress& at);
+  [[nodiscard]] std::optional<HookEnd> begin_hook_anew(const proto::Hook& hook, HookProgress& at);
+  void step_aftermath();
+  void add_aftermath(GenerationId rolled_back_from);
+
+  // rehearsal.cpp
+  void step_rehearsal();
+  /// True when the instance is ready; ends the rehearsal when it cannot become so.
+  [[nodiscard]] bool rehearse_service(const ServiceName& name, const proto::Service& wanted);
+  [[nodiscard]] bool rehearsal_ready(const ServiceName& name, const proto::Service& wanted) const;
+  void end_rehearsal(RehearsalVerdict::Kind kind, std::string reason,
+                     std::map<std::string, std::string> detail = {});
 
   // steady.cpp
   void keep_running();
@@ -79,6 +108,7 @@ class Planner {
   const Settings& settings_;
   BootTime now_;
   Decision out_;
+  std::optional<Failure> hook_failure_;
 };
 
 /// The instance counts as ready: its process runs and its health rule is satisfied; without a rule

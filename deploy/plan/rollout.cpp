@@ -87,7 +87,10 @@ void Planner::stage() {
     return fail({Errc::internal, {}, "the document is missing from the ledger", {}});
   bool complete = true;
   std::set<proto::Digest> asked;
-  for (const auto& [name, wanted] : target->services) {
+  for (const auto& [name, container] : proto::containers(*target)) {
+    const auto& wanted = *container;
+    // A rollback runs no hooks of its target, so it needs none of their images.
+    if (rollout().trigger == Trigger::rollback && !target->services.contains(name)) continue;
     const auto found = observed_.images.find(wanted.image.digest);
     const auto view = found == observed_.images.end() ? ImageView{} : found->second;
     if (view.state == ImageView::State::present) continue;
@@ -136,6 +139,16 @@ void Planner::start_and_check() {
   const auto* target = document(rollout().target);
   if (target == nullptr)
     return fail({Errc::internal, {}, "the document is missing from the ledger", {}});
+  if (rollout().trigger != Trigger::rollback) {
+    switch (run_hooks(proto::HookStage::before, rollout().target, rollout().hooks_before)) {
+      case HooksState::running:
+        return;
+      case HooksState::failed:
+        return fail(*std::move(hook_failure_));
+      case HooksState::done:
+        break;
+    }
+  }
   if (!advance_cutover(*target) || !state().rollout || rollout().phase == Phase::reverting) return;
   if (!advance_replace(*target) || rollout().phase == Phase::reverting) return;
   switch_over(*target);
@@ -258,8 +271,11 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
            {"instance", id.str()}}});
     return false;
   }
-  if (view != nullptr && is_ready(*view, wanted, now_) && is_proven(service, *view, wanted))
+  if (view != nullptr && is_ready(*view, wanted, now_) && is_proven(service, *view, wanted)) {
+    rollout().ready_in.try_emplace(
+        service, std::chrono::duration_cast<Milliseconds>(now_ - rollout().gate_since[service]));
     return true;
+  }
   const BootTime deadline = rollout().gate_since[service] + wanted.update.deadline;
   if (now_ >= deadline) {
     const std::string detail = view == nullptr ? "it was not created" : view->health.detail;
@@ -278,6 +294,7 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
 
 void Planner::switch_over(const proto::Deployment& target) {
   enter(Phase::switching);
+  rollout().switched = true;
   const auto* from = document(rollout().from);
   for (const auto& [name, id] : rollout().before) {
     const bool kept = target.services.contains(name) && !rollout().fresh.contains(name);
@@ -327,8 +344,13 @@ void Planner::soak() {
            fmt::format("{} became unhealthy during soak: {}", name.str(), view->health.detail),
            {{"probe", view->health.detail}, {"instance", id.str()}}});
   }
-  if (now_ >= rollout().since + longest) return finish_good();
-  wake(rollout().since + longest);
+  auto after = HooksState::done;
+  if (rollout().trigger != Trigger::rollback)
+    after = run_hooks(proto::HookStage::after, rollout().target, rollout().hooks_after);
+  if (after == HooksState::failed) return fail(*std::move(hook_failure_));
+  const BootTime end = rollout().since + longest;
+  if (now_ < end) return wake(end);
+  if (after == HooksState::done) finish_good();
 }
 
 void Planner::fail(Failure failure) {
@@ -388,8 +410,23 @@ void Planner::finish_good() {
         {r.from, Verdict::superseded, fmt::format("by generation {}", r.target.value())});
   out_.endings.push_back({r.target, Verdict::good, r.reason});
   state().good = r.target;
+  for (const auto& [name, took] : r.ready_in) state().start_times[name] = took;
+  if (back) add_aftermath(r.from);
   out_.finished = std::move(state().rollout);
   state().rollout.reset();
+}
+
+/// What served for a while may still be answering: it drains like any other, and is then removed.
+void Planner::drain_fresh() {
+  const auto* target = document(rollout().target);
+  if (!rollout().switched || target == nullptr) return;
+  for (const auto& [name, id] : rollout().fresh) {
+    const auto wanted = target->services.find(name);
+    if (wanted == target->services.end()) continue;
+    auto rule = wanted->second;
+    rule.update.standby = Milliseconds{0};
+    retire(id, &rule);
+  }
 }
 
 void Planner::finish_failed() {
@@ -408,6 +445,11 @@ void Planner::finish_failed() {
   if (r.trigger != Trigger::rollback && !failure.evidence.contains(kGone) &&
       (by_operator || disposition(failure.code) == Disposition::reject))
     out_.quarantine = r.target;
+  // Of a roll-out that started nothing there is nothing to undo.
+  const bool began = !r.fresh.empty() || !r.replaced.empty() || !r.hooks_before.id.empty() ||
+                     r.hooks_before.done > 0;
+  if (r.trigger != Trigger::rollback && began) add_aftermath(r.target);
+  drain_fresh();
   state().current = r.from;
   out_.finished = std::move(state().rollout);
   state().rollout.reset();

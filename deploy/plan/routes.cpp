@@ -51,6 +51,18 @@ RoutingTable wanted_routes(const Progress& progress, const Observed& observed) {
         table.services[address->second] = instance;
     }
   }
+  if (progress.rehearsal) {
+    // Those that rehearse reach each other, not what serves.
+    for (const auto& [viewer, viewer_id] : progress.rehearsal->instances) {
+      const Address source = address_of(observed, viewer_id);
+      for (const auto& [name, id] : progress.rehearsal->instances) {
+        const Address target = address_of(observed, id);
+        const auto address = progress.addresses.find(name);
+        if (source != 0 && target != 0 && address != progress.addresses.end())
+          table.staged[{source, address->second}] = target;
+      }
+    }
+  }
   if (!before_switch || rollout->phase == Phase::reverting) return table;
   // Staged view: the new instances reach each other, not the old ones, by service name.
   for (const auto& [viewer, viewer_id] : rollout->fresh) {

@@ -25,6 +25,21 @@ std::map<ServiceName, InstanceId> instances_from(const json::value& value) {
 
 std::uint64_t number(const json::value& value) { return value.to_number<std::uint64_t>(); }
 
+json::object hooks_json(const HookProgress& hooks) {
+  return {{"done", hooks.done}, {"id", hooks.id.str()}, {"tries", hooks.tries}};
+}
+
+HookProgress hooks_from(const json::value* value, BootTime now) {
+  HookProgress hooks;
+  if (value == nullptr) return hooks;
+  const auto& in = value->as_object();
+  hooks.done = in.at("done").to_number<std::size_t>();
+  hooks.id = InstanceId{std::string_view{in.at("id").as_string()}};
+  hooks.tries = in.at("tries").to_number<std::uint32_t>();
+  hooks.since = now;
+  return hooks;
+}
+
 json::object rollout_json(const Rollout& r) {
   json::object out{{"target", r.target.value()},
                    {"from", r.from.value()},
@@ -33,11 +48,14 @@ json::object rollout_json(const Rollout& r) {
                    {"reason", r.reason},
                    {"phase", static_cast<int>(r.phase)},
                    {"now", r.now},
+                   {"switched", r.switched},
                    {"fresh", instances_json(r.fresh)},
                    {"before", instances_json(r.before)}};
   json::array replaced;
   for (const auto& name : r.replaced) replaced.emplace_back(name.str());
   out["replaced"] = std::move(replaced);
+  if (r.hooks_before != HookProgress{}) out["hooks_before"] = hooks_json(r.hooks_before);
+  if (r.hooks_after != HookProgress{}) out["hooks_after"] = hooks_json(r.hooks_after);
   if (r.failure) {
     json::object evidence;
     for (const auto& [key, value] : r.failure->evidence) evidence[key] = value;
@@ -58,9 +76,12 @@ Rollout rollout_from(const json::object& in, BootTime now) {
   r.reason = in.at("reason").as_string();
   r.phase = static_cast<Phase>(in.at("phase").to_number<int>());
   if (const auto* hurried = in.if_contains("now")) r.now = hurried->as_bool();
+  if (const auto* moved = in.if_contains("switched")) r.switched = moved->as_bool();
   r.since = r.started = now;
   r.fresh = instances_from(in.at("fresh"));
   r.before = instances_from(in.at("before"));
+  r.hooks_before = hooks_from(in.if_contains("hooks_before"), now);
+  r.hooks_after = hooks_from(in.if_contains("hooks_after"), now);
   for (const auto& [name, id] : r.fresh) r.gate_since[name] = now;
   for (const auto& name : in.at("replaced").as_array())
     r.replaced.insert(ServiceName{std::string_view{name.as_string()}});
@@ -99,7 +120,94 @@ Hold hold_from(const json::object& in) {
   return hold;
 }
 
+json::object rehearsal_json(const Rehearsal& r) {
+  return {{"target", r.target.value()},
+          {"actor", r.actor},
+          {"reason", r.reason},
+          {"instances", instances_json(r.instances)}};
+}
+
+Rehearsal rehearsal_from(const json::object& in, BootTime now) {
+  Rehearsal r;
+  r.target = GenerationId{number(in.at("target"))};
+  r.actor = in.at("actor").as_string();
+  r.reason = in.at("reason").as_string();
+  r.since = now;
+  r.instances = instances_from(in.at("instances"));
+  for (const auto& [name, id] : r.instances) r.gate_since[name] = now;
+  return r;
+}
+
+json::object verdict_json(const RehearsalVerdict& v) {
+  json::array remarks;
+  for (const auto& remark : v.remarks) remarks.emplace_back(remark);
+  return {{"generation", v.generation.value()},
+          {"kind", static_cast<int>(v.kind)},
+          {"reason", v.reason},
+          {"actor", v.actor},
+          {"at", to_rfc3339(v.at)},
+          {"took", v.took.count()},
+          {"remarks", std::move(remarks)}};
+}
+
+RehearsalVerdict verdict_from(const json::object& in) {
+  RehearsalVerdict v;
+  v.generation = GenerationId{number(in.at("generation"))};
+  v.kind = static_cast<RehearsalVerdict::Kind>(in.at("kind").to_number<int>());
+  v.reason = in.at("reason").as_string();
+  v.actor = in.at("actor").as_string();
+  v.at = wall_from(in.at("at"));
+  v.took = Milliseconds{in.at("took").to_number<std::int64_t>()};
+  for (const auto& remark : in.at("remarks").as_array()) v.remarks.emplace_back(remark.as_string());
+  return v;
+}
+
+/// What came later than the first format; each member may be missing.
+void add_readiness(const Progress& progress, json::object& out) {
+  if (!progress.aftermath.empty()) {
+    json::array list;
+    for (const auto& each : progress.aftermath)
+      list.push_back(
+          json::object{{"generation", each.generation.value()}, {"hooks", hooks_json(each.hooks)}});
+    out["aftermath"] = std::move(list);
+  }
+  if (progress.rehearsal) out["rehearsal"] = rehearsal_json(*progress.rehearsal);
+  if (progress.rehearsed) out["rehearsed"] = verdict_json(*progress.rehearsed);
+  json::object times;
+  for (const auto& [name, took] : progress.start_times) times[name.str()] = took.count();
+  if (!times.empty()) out["start_times"] = std::move(times);
+}
+
+void read_readiness(const json::object& in, BootTime now, Progress& progress) {
+  if (const auto* list = in.if_contains("aftermath")) {
+    for (const auto& each : list->as_array())
+      progress.aftermath.push_back(
+          {GenerationId{number(each.at("generation"))}, hooks_from(&each.at("hooks"), now)});
+  }
+  if (const auto* r = in.if_contains("rehearsal"))
+    progress.rehearsal = rehearsal_from(r->as_object(), now);
+  if (const auto* v = in.if_contains("rehearsed"))
+    progress.rehearsed = verdict_from(v->as_object());
+  if (const auto* times = in.if_contains("start_times")) {
+    for (const auto& [name, took] : times->as_object())
+      progress.start_times.emplace(ServiceName{std::string_view{name}},
+                                   Milliseconds{took.to_number<std::int64_t>()});
+  }
+}
+
 }  // namespace
+
+std::string_view to_string(RehearsalVerdict::Kind kind) {
+  switch (kind) {
+    case RehearsalVerdict::Kind::passed:
+      return "passed";
+    case RehearsalVerdict::Kind::failed:
+      return "failed";
+    case RehearsalVerdict::Kind::cut_off:
+      return "cut_off";
+  }
+  return "unknown";
+}
 
 std::string_view to_string(Phase phase) {
   switch (phase) {
@@ -162,6 +270,7 @@ std::string encode_progress(const Progress& progress) {
   if (progress.source)
     out["source"] = json::object{{"source", progress.source->source},
                                  {"spec_digest", progress.source->spec_digest.str()}};
+  add_readiness(progress, out);
   if (progress.rollout) out["rollout"] = rollout_json(*progress.rollout);
   return json::serialize(out);
 }
@@ -188,6 +297,7 @@ Result<Progress> decode_progress(std::string_view text, BootTime now) try {
     if (auto digest = proto::Digest::parse(std::string_view{word.at("spec_digest").as_string()}))
       progress.source = SourceWord{std::string{word.at("source").as_string()}, std::move(*digest)};
   }
+  read_readiness(in, now, progress);
   if (const auto* rollout = in.if_contains("rollout"))
     progress.rollout = rollout_from(rollout->as_object(), now);
   return progress;

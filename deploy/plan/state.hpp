@@ -47,6 +47,47 @@ struct Failure {
   bool operator==(const Failure&) const = default;
 };
 
+/// How far the hooks of one stage are. Which hook runs follows from `done`.
+struct HookProgress {
+  std::size_t done = 0;
+  InstanceId id;            ///< of the one that runs; empty: not begun
+  BootTime since{};         ///< its start
+  std::uint32_t tries = 0;  ///< starts whose end nobody knows (the host went down)
+  BootTime ended{};         ///< seen ended while its exit code was not known yet
+  bool operator==(const HookProgress&) const = default;
+};
+
+/// The on_rollback hooks of a generation that was rolled back from. They run after traffic is back.
+struct Aftermath {
+  GenerationId generation;
+  HookProgress hooks;
+  bool operator==(const Aftermath&) const = default;
+};
+
+/// A rollback target that runs beside what serves, to see whether it still can.
+struct Rehearsal {
+  GenerationId target;
+  std::string actor;
+  std::string reason;
+  BootTime since{};  ///< when its first instance was asked for
+  std::map<ServiceName, InstanceId> instances;
+  std::map<ServiceName, BootTime> gate_since;
+  bool operator==(const Rehearsal&) const = default;
+};
+
+struct RehearsalVerdict {
+  enum class Kind : std::uint8_t { passed, failed, cut_off };
+  GenerationId generation;
+  Kind kind = Kind::passed;
+  std::string reason;
+  std::string actor;
+  WallTime at{};
+  Milliseconds took{0};
+  std::vector<std::string> remarks;  ///< "db: not rehearsed: host network"
+  bool operator==(const RehearsalVerdict&) const = default;
+};
+[[nodiscard]] std::string_view to_string(RehearsalVerdict::Kind kind);
+
 struct Rollout {
   GenerationId target;
   GenerationId from;  ///< what serves until the switch and what a failure goes back to; 0: nothing
@@ -61,7 +102,11 @@ struct Rollout {
   std::map<ServiceName, BootTime> gate_since;  ///< start of a fresh instance's deadline
   std::set<ServiceName> replaced;              ///< stopped to make room for the fresh one
   std::optional<Failure> failure;
-  bool now = false;  ///< does not wait for its window
+  bool switched = false;  ///< traffic went to the fresh ones, if only for a while
+  HookProgress hooks_before;
+  HookProgress hooks_after;
+  std::map<ServiceName, Milliseconds> ready_in;  ///< from the wish to start to healthy
+  bool now = false;                              ///< does not wait for its window
   bool operator==(const Rollout&) const = default;
 };
 
@@ -105,8 +150,12 @@ struct Progress {
   std::map<ServiceName, Address> addresses;  ///< stable virtual addresses
   std::uint64_t next_sequence = 1;
   std::optional<Hold> hold;
-  std::optional<SourceWord> source;              ///< none: what was applied by hand since counts
-  std::map<ServiceName, RestartState> restarts;  ///< not durable: a restarted agent begins anew
+  std::optional<SourceWord> source;  ///< none: what was applied by hand since counts
+  std::vector<Aftermath> aftermath;  ///< in order; no roll-out begins before it is over
+  std::optional<Rehearsal> rehearsal;
+  std::optional<RehearsalVerdict> rehearsed;        ///< the last one
+  std::map<ServiceName, Milliseconds> start_times;  ///< measured at the last start of each
+  std::map<ServiceName, RestartState> restarts;     ///< not durable: a restarted agent begins anew
   bool operator==(const Progress&) const = default;
 };
 
@@ -159,8 +208,9 @@ struct Observed {
   std::set<ServiceName> busy;                       ///< a changing job runs for it
   std::map<ServiceName, JobFailure> job_failures;   ///< of the last create or restart
   std::map<InstanceId, std::uint32_t> connections;  ///< open ones, of draining instances
-  WallTime wall{};                                  ///< for holds and windows
-  Zones zones;                                      ///< that windows name
+  std::string memory_short;  ///< why frozen instances must go; empty: they need not
+  WallTime wall{};           ///< for holds and windows
+  Zones zones;               ///< that windows name
 };
 
 struct Settings {

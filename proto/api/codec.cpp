@@ -23,7 +23,8 @@ template <class T>
 inline constexpr bool kIsRequest =
     std::is_same_v<T, ApplyRequest> || std::is_same_v<T, RollbackRequest> ||
     std::is_same_v<T, HoldRequest> || std::is_same_v<T, ResumeRequest> ||
-    std::is_same_v<T, QuarantineRequest> || std::is_same_v<T, ReleaseRequest>;
+    std::is_same_v<T, QuarantineRequest> || std::is_same_v<T, ReleaseRequest> ||
+    std::is_same_v<T, RehearseRequest> || std::is_same_v<T, StandbyDropRequest>;
 
 /// Appends JSON text; no tree in between, so a large answer costs its own size.
 class Writer {
@@ -252,6 +253,12 @@ HOLDFAST_API_MESSAGE(Status)
 HOLDFAST_API_MESSAGE(HistoryItem)
 HOLDFAST_API_MESSAGE(ApplyRequest)
 HOLDFAST_API_MESSAGE(RollbackRequest)
+HOLDFAST_API_MESSAGE(StandbyStatus)
+HOLDFAST_API_MESSAGE(RehearsalStatus)
+HOLDFAST_API_MESSAGE(RehearseRequest)
+HOLDFAST_API_MESSAGE(StandbyDropRequest)
+HOLDFAST_API_MESSAGE(StandbyDropped)
+HOLDFAST_API_MESSAGE(PlanHook)
 HOLDFAST_API_MESSAGE(HoldStatus)
 HOLDFAST_API_MESSAGE(QuarantineItem)
 HOLDFAST_API_MESSAGE(HoldRequest)

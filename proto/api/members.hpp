@@ -38,6 +38,32 @@ void members(V& v, M& m, RolloutStatus*) {
 }
 
 template <class V, class M>
+void members(V& v, M& m, StandbyStatus*) {
+  v("service", m.service), v("instance", m.instance), v("since", m.since), v("until", m.until);
+}
+
+template <class V, class M>
+void members(V& v, M& m, RehearsalStatus*) {
+  v("generation", m.generation), v("verdict", m.verdict), v("reason", m.reason);
+  v("actor", m.actor), v("time", m.time), v("seconds", m.seconds), v("remarks", m.remarks);
+}
+
+template <class V, class M>
+void members(V& v, M& m, RehearseRequest*) {
+  v("generation", m.generation), v("reason", m.reason);
+}
+
+template <class V, class M>
+void members(V& v, M& m, StandbyDropRequest*) {
+  v("reason", m.reason);
+}
+
+template <class V, class M>
+void members(V& v, M& m, StandbyDropped*) {
+  v("dropped", m.dropped);
+}
+
+template <class V, class M>
 void members(V& v, M& m, HoldStatus*) {
   v("actor", m.actor), v("reason", m.reason), v("since", m.since), v("until", m.until);
 }
@@ -79,7 +105,8 @@ void members(V& v, M& m, Status*) {
   v("deployment", m.deployment), v("generation", m.generation), v("spec_digest", m.spec_digest);
   v("state", m.state), v("services", m.services), v("drift", m.drift);
   v("rollback", m.rollback), v("rollout", m.rollout);
-  v("hold", m.hold), v("quarantined", m.quarantined), v("message", m.message);
+  v("hold", m.hold), v("quarantined", m.quarantined), v("rehearsal", m.rehearsal);
+  v("standby", m.standby), v("message", m.message);
   v("agent_version", m.agent_version), v("agent_since", m.agent_since);
 }
 
@@ -114,9 +141,16 @@ void members(V& v, M& m, PlanStep*) {
 }
 
 template <class V, class M>
+void members(V& v, M& m, PlanHook*) {
+  v("stage", m.stage), v("name", m.name), v("image", m.image), v("note", m.note);
+  v("relaxations", m.relaxations);
+}
+
+template <class V, class M>
 void members(V& v, M& m, PlanReport*) {
   v("from", m.from), v("to", m.to), v("spec_digest", m.spec_digest), v("changes", m.changes);
-  v("steps", m.steps), v("images_to_pull", m.images_to_pull), v("warnings", m.warnings);
+  v("steps", m.steps), v("hooks", m.hooks), v("images_to_pull", m.images_to_pull),
+      v("warnings", m.warnings);
 }
 
 template <class V, class M>

@@ -58,6 +58,25 @@ struct RolloutStatus {
   std::string begins;       ///< when a waiting one begins by itself; empty: not known
 };
 
+/// A frozen instance of an earlier generation, ready to be thawed.
+struct StandbyStatus {
+  std::string service;
+  std::string instance;
+  std::string since;
+  std::string until;  ///< then it is given up
+};
+
+/// The last rehearsal of a rollback target, or the one under way.
+struct RehearsalStatus {
+  std::uint64_t generation = 0;
+  std::string verdict;  ///< waiting | running | passed | failed | cut_off
+  std::string reason;   ///< why it failed or was cut off, what it waits for
+  std::string actor;
+  std::string time;                  ///< of the verdict, or of the request
+  double seconds = 0;                ///< that it took
+  std::vector<std::string> remarks;  ///< "db: not rehearsed: host network"
+};
+
 /// An operator's stop of changes.
 struct HoldStatus {
   std::string actor;
@@ -89,7 +108,9 @@ struct Status {
   std::optional<RolloutStatus> rollout;
   std::optional<HoldStatus> hold;
   std::optional<QuarantineItem> quarantined;  ///< what the source declares and must not run
-  std::string message;                        ///< one line for people when not converged
+  std::optional<RehearsalStatus> rehearsal;   ///< none: there was none yet
+  std::vector<StandbyStatus> standby;
+  std::string message;  ///< one line for people when not converged
   std::string agent_version;
   std::string agent_since;
 };
@@ -141,6 +162,17 @@ struct RollbackRequest {
   bool dry_run = false;
 };
 
+struct RehearseRequest {
+  std::uint64_t generation = 0;  ///< 0: what a rollback would choose
+  std::string reason;
+};
+struct StandbyDropRequest {
+  std::string reason;
+};
+struct StandbyDropped {
+  std::vector<StandbyStatus> dropped;
+};
+
 /// Answer to apply and rollback: the change was accepted (or was a no-op). Follow /v1/events for
 /// the rest.
 struct Accepted {
@@ -158,12 +190,22 @@ struct PlanStep {
   std::vector<std::string> relaxations;
 };
 
+/// A hook that the change would run.
+struct PlanHook {
+  std::string stage;  ///< before | after | on_rollback
+  std::string name;
+  std::string image;
+  std::string note;  ///< "within 5m"
+  std::vector<std::string> relaxations;
+};
+
 struct PlanReport {
   std::uint64_t from = 0;
   std::uint64_t to = 0;  ///< the number it would get, or of the rollback target
   std::string spec_digest;
   bool changes = false;
   std::vector<PlanStep> steps;
+  std::vector<PlanHook> hooks;  ///< in the order in which they would run
   std::vector<std::string> images_to_pull;
   std::vector<std::string> warnings;
 };

@@ -13,15 +13,17 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 18> kTopKeys{
+constexpr std::array<std::string_view, 20> kTopKeys{
     "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
     "cni_dir",   "instance", "network", "registries",         "source",
     "retain",    "resync",   "labels",  "parallel_downloads", "log",
-    "groups",    "policy",   "pull"};
+    "groups",    "policy",   "pull",    "rehearse",           "standby"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
 constexpr std::array<std::string_view, 1> kPullKeys{"bandwidth"};
+constexpr std::array<std::string_view, 1> kRehearseKeys{"every"};
+constexpr std::array<std::string_view, 2> kStandbyKeys{"memory_pressure", "memory_available"};
 constexpr std::array<std::string_view, 3> kRoles{"observe", "rollback", "deploy"};
 constexpr std::array<std::string_view, 2> kPolicyKeys{"images", "allowed_host_paths"};
 constexpr std::array<std::string_view, 3> kRuntimes{"auto", "runc", "crun"};
@@ -212,6 +214,24 @@ void read_rest(yaml::Fields& fields, AgentConfig& config) {
   }
 }
 
+/// What keeps the way back ready.
+void read_readiness(yaml::Fields& fields, AgentConfig& config) {
+  if (const auto* node = fields.find("rehearse")) {
+    yaml::Fields rehearse{*node, "rehearse", kRehearseKeys, fields.findings()};
+    rehearse.require("every", "write every: 24h");
+    if (const auto every =
+            rehearse.duration("every", {Milliseconds{60'000}, std::chrono::hours{24 * 90}}))
+      config.rehearse_every = *every;
+  }
+  if (const auto* node = fields.find("standby")) {
+    yaml::Fields standby{*node, "standby", kStandbyKeys, fields.findings()};
+    if (const auto percent = standby.number("memory_pressure", {0, 100}))
+      config.standby.memory_pressure = static_cast<std::uint32_t>(*percent);
+    if (const auto least = standby.size("memory_available"))
+      config.standby.memory_available = *least;
+  }
+}
+
 /// Defaults are a valid configuration, so a file of comments alone is one too.
 bool says_nothing(std::string_view text) {
   for (const auto line : split(text, '\n')) {
@@ -234,6 +254,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   read_groups(fields, config);
   read_policy(fields, config);
   read_rest(fields, config);
+  read_readiness(fields, config);
   return config;
 }
 

@@ -34,6 +34,14 @@ struct Subnet {
   bool operator==(const Subnet&) const = default;
 };
 
+/// When frozen instances are given up before their time. Pressure is used where the kernel tells
+/// it.
+struct StandbyRule {
+  std::uint32_t memory_pressure = 20;   ///< percent of the last 10 s; 0: never
+  Bytes memory_available{64ULL << 20};  ///< less than this, without pressure figures; 0: never
+  bool operator==(const StandbyRule&) const = default;
+};
+
 enum class RuntimeChoice : std::uint8_t { automatic, runc, crun };
 
 struct AgentConfig {
@@ -50,6 +58,8 @@ struct AgentConfig {
   std::filesystem::path source_file;  ///< empty: none
   std::uint32_t retain = 5;           ///< last good generations kept ready for rollback
   Milliseconds resync{30'000};
+  Milliseconds rehearse_every{0};  ///< 0: only when asked
+  StandbyRule standby;
   std::map<std::string, std::string> labels;
   std::uint32_t parallel_downloads = 3;
   Bytes pull_bandwidth{0};                    ///< a second, of all downloads together; 0: no limit

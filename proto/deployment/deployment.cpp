@@ -13,8 +13,8 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 7> kTopKeys{"apiVersion", "name",     "serial", "expires",
-                                                   "targets",    "services", "policy"};
+constexpr std::array<std::string_view, 8> kTopKeys{"apiVersion", "name",     "serial", "expires",
+                                                   "targets",    "services", "hooks",  "policy"};
 constexpr std::array<std::string_view, 1> kPolicyKeys{"images"};
 constexpr std::array<std::string_view, 3> kImagePolicyKeys{"require_semver_tag",
                                                            "require_signature", "max_size"};
@@ -116,6 +116,7 @@ Deployment read_deployment(const yaml::Node& root, yaml::Findings& findings) {
                         .expires = {},
                         .targets = {},
                         .services = {},
+                        .hooks = {},
                         .image_policy = {},
                         .canonical_json = {},
                         .spec_digest = Digest::of("")};
@@ -126,7 +127,13 @@ Deployment read_deployment(const yaml::Node& root, yaml::Findings& findings) {
   read_address(fields, deployment);
   read_policy(fields, canon, deployment);
   json::Object services;
-  for (auto& draft : read_services(fields, deployment.image_policy)) {
+  auto drafts = read_services(fields, deployment.image_policy);
+  if (const auto* node = fields.find("hooks")) {
+    json::Object hooks;
+    deployment.hooks = read_hooks(*node, deployment.image_policy, drafts, findings, hooks);
+    canon.set("hooks", hooks);
+  }
+  for (auto& draft : drafts) {
     services.set_raw(draft.name.str(), draft.canon.str());
     deployment.services.emplace(std::move(draft.name), std::move(draft.service));
   }

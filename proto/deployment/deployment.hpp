@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -176,6 +177,30 @@ struct Service {
   Digest policy_hash;  ///< the rest: a change takes effect without a restart
 };
 
+/// When a hook runs: before the first instance of a roll-out starts, after its switch, or when its
+/// document is rolled back from.
+enum class HookStage : std::uint8_t { before, after, on_rollback };
+[[nodiscard]] std::string_view to_string(HookStage stage);
+
+/// A one-shot container around a roll-out. It ends with exit code 0 within its deadline, or it has
+/// failed.
+struct Hook {
+  ServiceName name;                ///< unlike that of any service and any other hook
+  Milliseconds deadline{300'000};  ///< from its start to its end
+  Service service;                 ///< what runs: never published, probed or restarted
+};
+
+/// In the order in which they run, one after the other.
+struct Hooks {
+  std::vector<Hook> before;
+  std::vector<Hook> after;
+  std::vector<Hook> on_rollback;
+  [[nodiscard]] const std::vector<Hook>& of(HookStage stage) const;
+  [[nodiscard]] bool empty() const {
+    return before.empty() && after.empty() && on_rollback.empty();
+  }
+};
+
 struct ImagePolicy {
   bool require_semver_tag = false;
   std::vector<std::string> require_signature;  ///< key names
@@ -188,6 +213,7 @@ struct Deployment {
   std::optional<WallTime> expires;
   std::map<std::string, std::string> targets;
   std::map<ServiceName, Service> services;
+  Hooks hooks;
   ImagePolicy image_policy;
 
   std::string canonical_json;  ///< without serial, expires, targets
@@ -222,6 +248,13 @@ struct ParsedDeployment {
 
 /// Services in an order in which each comes after everything it depends on; ties by name.
 [[nodiscard]] std::vector<ServiceName> dependency_order(const Deployment& deployment);
+
+/// Everything that the document may start: services by name, then hooks by stage and order. The
+/// pointers are into `deployment`.
+[[nodiscard]] std::vector<std::pair<ServiceName, const Service*>> containers(
+    const Deployment& deployment);
+/// The service or hook of this name; null when there is none.
+[[nodiscard]] const Service* container(const Deployment& deployment, const ServiceName& name);
 
 /// One difference between two deployments, as a path and two texts (empty: absent).
 struct FieldChange {

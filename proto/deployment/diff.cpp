@@ -17,7 +17,16 @@ std::string text_of(const bj::value& value) {
   return bj::serialize(value);
 }
 
+/// Hooks are told apart by their place, which is the order in which they run; other lists are one
+/// value.
 void collect(const bj::value& value, const std::string& path, Leaves& leaves) {
+  if (value.is_array() && path.starts_with("hooks.") && !value.get_array().empty() &&
+      value.get_array().front().is_object() && path.find('[') == std::string::npos) {
+    std::size_t place = 0;
+    for (const auto& item : value.get_array())
+      collect(item, path + "[" + std::to_string(place++) + "]", leaves);
+    return;
+  }
   if (!value.is_object()) {
     leaves.emplace(path, text_of(value));
     return;

@@ -41,6 +41,17 @@ bool accept(yaml::Findings& findings, yaml::Mark mark, std::string_view where,
 [[nodiscard]] ServiceDraft read_service(const yaml::Member& member, const ImagePolicy& policy,
                                         yaml::Findings& findings);
 
+/// The mapping `hooks`: those of each stage. Names are held against `services`.
+[[nodiscard]] Hooks read_hooks(const yaml::Node& node, const ImagePolicy& policy,
+                               const std::vector<ServiceDraft>& services, yaml::Findings& findings,
+                               json::Object& canon);
+
+/// A draft with nothing read yet.
+[[nodiscard]] ServiceDraft empty_draft(std::string_view name, yaml::Mark mark);
+/// What services and hooks share: image, arguments, env, working_dir, network, mounts, resources,
+/// security, stop.
+void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& draft);
+
 // Each reads one or a few keys of a service.
 void read_mounts(yaml::Fields& service, ServiceDraft& draft);
 void read_health(yaml::Fields& service, ServiceDraft& draft);

@@ -234,11 +234,14 @@ void read_stop(yaml::Fields& service, ServiceDraft& draft) {
   draft.canon.set("stop", canon);
 }
 
-void read_words(yaml::Fields& fields, ServiceDraft& draft) {
+void read_network(yaml::Fields& fields, ServiceDraft& draft) {
   if (const auto found = fields.choice("network", kNetworks)) {
     draft.service.network = static_cast<NetworkMode>(*found);
     draft.canon.set("network", kNetworks[*found]);
   }
+}
+
+void read_restart(yaml::Fields& fields, ServiceDraft& draft) {
   if (const auto found = fields.choice("restart", kRestarts)) {
     draft.service.restart = static_cast<Restart>(*found);
     draft.canon.set("restart", kRestarts[*found]);
@@ -266,14 +269,31 @@ bool accept(yaml::Findings& findings, yaml::Mark mark, std::string_view where,
   return false;
 }
 
+ServiceDraft empty_draft(std::string_view name, yaml::Mark mark) {
+  return {.name = ServiceName{name},
+          .mark = mark,
+          .service = empty_service(),
+          .canon = {},
+          .publish_marks = {},
+          .depends_on_marks = {}};
+}
+
+void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& draft) {
+  read_image(fields, policy, draft);
+  read_arguments(fields, "entrypoint", draft.canon, draft.service.entrypoint);
+  read_arguments(fields, "command", draft.canon, draft.service.command);
+  read_env(fields, draft);
+  read_working_dir(fields, draft);
+  read_network(fields, draft);
+  read_mounts(fields, draft);
+  read_resources(fields, draft);
+  read_security(fields, draft);
+  read_stop(fields, draft);
+}
+
 ServiceDraft read_service(const yaml::Member& member, const ImagePolicy& policy,
                           yaml::Findings& findings) {
-  ServiceDraft draft{.name = ServiceName{member.key},
-                     .mark = member.mark,
-                     .service = empty_service(),
-                     .canon = {},
-                     .publish_marks = {},
-                     .depends_on_marks = {}};
+  auto draft = empty_draft(member.key, member.mark);
   yaml::Fields fields{member.value, "services." + yaml::shown(member.key), kServiceKeys, findings,
                       kAliases};
   if (!rules::is_name(member.key)) {
@@ -282,21 +302,13 @@ ServiceDraft read_service(const yaml::Member& member, const ImagePolicy& policy,
                    "lower-case letters, digits and dashes, at most 63, no dash at the ends");
   }
   if (member.value.kind != yaml::Kind::mapping) return draft;
-  read_image(fields, policy, draft);
-  read_arguments(fields, "entrypoint", draft.canon, draft.service.entrypoint);
-  read_arguments(fields, "command", draft.canon, draft.service.command);
-  read_env(fields, draft);
-  read_working_dir(fields, draft);
-  read_words(fields, draft);
-  read_mounts(fields, draft);
+  read_container(fields, policy, draft);
+  read_restart(fields, draft);
   read_publish(fields, draft);
   check_publish_network(fields, draft);
-  read_resources(fields, draft);
   read_health(fields, draft);
-  read_security(fields, draft);
   read_update(fields, draft);
   read_depends_on(fields, draft);
-  read_stop(fields, draft);
   hash_service(draft);
   return draft;
 }

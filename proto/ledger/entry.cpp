@@ -16,7 +16,7 @@ namespace {
 
 namespace bj = boost::json;
 
-constexpr std::array<std::string_view, 21> kKinds{
+constexpr std::array<std::string_view, 28> kKinds{
     "agent_started",
     "accepted",
     "apply_unchanged",
@@ -38,8 +38,15 @@ constexpr std::array<std::string_view, 21> kKinds{
     "instance_exited",
     "restarted",
     "collected",
+    "hook_started",
+    "hook_finished",
+    "hook_failed",
+    "rehearsal_started",
+    "rehearsed",
+    "standby_dropped",
+    "drained",
 };
-static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::collected) + 1);
+static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::drained) + 1);
 
 void put(bj::object& to, std::string_view key, const std::string& value) {
   if (!value.empty()) to[key] = well_formed(value);

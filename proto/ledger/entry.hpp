@@ -37,6 +37,13 @@ enum class EntryKind : std::uint8_t {
   instance_exited,
   restarted,
   collected,
+  hook_started,       ///< detail: stage, instance
+  hook_finished,      ///< with exit code 0
+  hook_failed,        ///< detail: stage, exit_code, oom
+  rehearsal_started,  ///< the generation's instances start beside what serves
+  rehearsed,          ///< detail: verdict (passed | failed | cut_off)
+  standby_dropped,    ///< frozen instances given up before their time
+  drained,            ///< connections outlasted a drain and were reset; detail: reset_connections
 };
 [[nodiscard]] std::string_view to_string(EntryKind kind);
 [[nodiscard]] std::optional<EntryKind> entry_kind_from(std::string_view text);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Holds, windows and the quarantine: changes wait or are refused, and everything else goes on."""
+"""Holds and windows: changes wait, and everything else goes on. (The quarantine: promise_4_a_rollback_is_not_undone_test.py.)"""
 import datetime
 import json
 import signal
@@ -79,74 +79,6 @@ class Restraints(fixture.AgentCase):
         hurried = self.agent.apply(update, "--now")
         self.assertEqual(hurried.code, 0, hurried)
         self.assertEqual(fixture.get(self.port), "v2")
-
-    def test_a_failed_update_is_quarantined_with_its_evidence_until_released(self):
-        self.applied({"web": self.web("WEB_V1")})
-        crash = {"web": self.web("WEB_CRASH")}
-        self.assertEqual(self.agent.apply(crash).code, 4)
-        self.restart()
-        listed = self.agent.cli("quarantine", "list")
-        self.assertEqual(listed.code, 0, listed)
-        self.assertIn("cannot find /etc/shop/licence", listed.text)
-        item = self.agent.cli("-o", "json", "quarantine", "list").json[0]
-        self.assertEqual((item["generation"], item["evidence"]["service"]), (2, "web"))
-        refused = self.agent.apply(crash)
-        self.assertEqual(refused.code, 5, refused)
-        self.assertIn("holdfast quarantine release", refused.text)
-        released = self.agent.cli("quarantine", "release", item["spec_digest"][7:19], "-m", "try once more")
-        self.assertEqual(released.code, 0, released)
-        self.assertEqual(self.agent.apply(crash).code, 4, "it is tried again, and fails again")
-        self.assertEqual(self.agent.cli("quarantine", "release", "deadbeef00").code, 1)
-
-    def test_a_document_can_be_quarantined_by_hand_for_a_time(self):
-        self.applied({"web": self.web("WEB_V1")})
-        self.applied({"web": self.web("WEB_V2")})
-        added = self.agent.cli("-o", "json", "quarantine", "add", "1", "-m", "loses orders", "--for", "3s")
-        self.assertEqual(added.code, 0, added)
-        self.assertEqual(self.agent.apply({"web": self.web("WEB_V1")}).code, 5)
-        self.assertEqual(self.metric("holdfast_quarantined_documents"), 1)
-        fixture.wait_until("its time is over", lambda: not self.agent.cli("-o", "json", "quarantine", "list").json, 10)
-        self.applied({"web": self.web("WEB_V1")})
-        refused = self.agent.cli("quarantine", "add", "3", "-m", "what runs")
-        self.assertEqual(refused.code, 1, refused)
-        self.assertIn("holdfast rollback", refused.text)
-
-
-class WatchedFile(fixture.AgentCase):
-    """A file that declares what is quarantined is neither drift nor success."""
-
-    def setUp(self):
-        fixture.STATE_ROOT.mkdir(parents=True, exist_ok=True)
-        self.source = fixture.STATE_ROOT / "source-of-restraints.json"
-        self.source.unlink(missing_ok=True)
-        self.addCleanup(self.source.unlink, missing_ok=True)
-        self.settings = {"source": {"file": str(self.source)}}
-        super().setUp()
-
-    def offer(self, services):
-        fresh = self.agent.document(services, file="next.json")
-        fresh.rename(self.source)
-
-    def state(self):
-        status = self.agent.status()
-        return status["state"], status["generation"]
-
-    def test_what_it_declares_is_shown_as_held_and_a_newer_one_is_applied(self):
-        self.offer({"web": self.web("WEB_V1")})
-        fixture.wait_until("the first is good", lambda: self.state() == ("converged", 1), 20)
-        self.offer({"web": self.web("WEB_CRASH")})
-        fixture.wait_until("the second is held", lambda: self.state() == ("held", 1), 20)
-        self.agent.stop(signal.SIGKILL)
-        self.agent.start()
-        status = self.agent.cli("status")
-        self.assertEqual(status.code, 5, status)
-        self.assertIn(str(self.source), status.text)
-        self.assertIn("holdfast quarantine release", status.text)
-        self.assertEqual(self.agent.status()["drift"], [])
-        self.offer({"web": self.web("WEB_V2")})
-        fixture.wait_until("the third is good", lambda: self.state() == ("converged", 3), 20)
-        self.assertEqual(fixture.get(self.port), "v2")
-
 
 if __name__ == "__main__":
     fixture.main()

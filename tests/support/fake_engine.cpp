@@ -159,6 +159,7 @@ void FakeEngine::plan_apply(api::ApplyRequest request, Reply<api::PlanReport> re
                           wanted->spec_digest.str(),
                           true,
                           {{"web", "create", "new", {}, {}}},
+                          {{"before", "migrate", "shop/db:1.0.0", "within 5m", {}}},
                           {},
                           {}});
   });
@@ -166,7 +167,7 @@ void FakeEngine::plan_apply(api::ApplyRequest request, Reply<api::PlanReport> re
 
 void FakeEngine::plan_rollback(api::RollbackRequest request, Reply<api::PlanReport> reply) {
   post([this, request, reply = std::move(reply)] {
-    reply(api::PlanReport{snapshot()->status.generation, request.to, "", true, {}, {}, {}});
+    reply(api::PlanReport{snapshot()->status.generation, request.to, "", true, {}, {}, {}, {}});
   });
 }
 
@@ -224,6 +225,28 @@ void FakeEngine::release(api::ReleaseRequest request, deploy::engine::Actor,
     }
     reply(Error{Errc::not_found, request.what + " is not quarantined"}.hint(
         "holdfast quarantine list"));
+  });
+}
+
+void FakeEngine::rehearse(api::RehearseRequest request, deploy::engine::Actor actor,
+                          Reply<api::Accepted> reply) {
+  post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+    const auto since = events_.last();
+    renew([&](Snapshot& next) {
+      next.status.rehearsal = api::RehearsalStatus{
+          1, "passed", request.reason, actor, to_rfc3339(clock_.wall()), 0.5, {}};
+    });
+    publish("rehearsal_result", 1, "passed");
+    reply(api::Accepted{1, "", true, since});
+  });
+}
+
+void FakeEngine::drop_standby(api::StandbyDropRequest, deploy::engine::Actor actor,
+                              Reply<api::StandbyDropped> reply) {
+  post([this, actor = std::move(actor), reply = std::move(reply)] {
+    const auto now = to_rfc3339(clock_.wall());
+    publish("standby_dropped", 0, actor);
+    reply(api::StandbyDropped{{{"web", "web-00000000-1", now, now}}});
   });
 }
 

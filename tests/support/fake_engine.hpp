@@ -51,6 +51,10 @@ class FakeEngine final : public deploy::engine::Engine {
                   deploy::engine::Reply<proto::api::QuarantineItem> reply) override;
   void release(proto::api::ReleaseRequest request, deploy::engine::Actor actor,
                deploy::engine::Reply<proto::api::QuarantineItem> reply) override;
+  void rehearse(proto::api::RehearseRequest request, deploy::engine::Actor actor,
+                deploy::engine::Reply<proto::api::Accepted> reply) override;
+  void drop_standby(proto::api::StandbyDropRequest request, deploy::engine::Actor actor,
+                    deploy::engine::Reply<proto::api::StandbyDropped> reply) override;
   void source_changed(std::string document, std::string source) override;
   void reconfigure(proto::AgentConfig config) override;
   [[nodiscard]] bool alive() const override;

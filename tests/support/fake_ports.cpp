@@ -43,6 +43,10 @@ Result<std::vector<plan::ObservedInstance>> FakeRuntime::observe() {
 
 Status FakeRuntime::create(const runtime::InstanceSpec& spec, const std::stop_token&) {
   ++host_.creates;
+  host_.created.push_back(spec.service.str());
+  if (const auto error = host_.create_errors.find(spec.service.str());
+      error != host_.create_errors.end())
+    return error->second;
   if (host_.failing_creates.contains(spec.service.str()) ||
       host_.unstartable.contains(spec.image.pinned))
     return Error{Errc::runtime, "exec /bin/web: no such file"};
@@ -59,6 +63,11 @@ Status FakeRuntime::create(const runtime::InstanceSpec& spec, const std::stop_to
                                                           .started = host_.clock.wall(),
                                                           .started_boot = host_.clock.boot(),
                                                           .starts = 1});
+  if (const auto end = host_.exits.find(spec.service.str()); end != host_.exits.end()) {
+    auto& made = host_.instances.at(spec.id);
+    made.state = InstanceState::exited;
+    made.exit = plan::ExitInfo{end->second, false, host_.clock.wall()};
+  }
   return ok();
 }
 
@@ -157,9 +166,11 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
   config.run_dir = run_dir;
   config.retain = retain;
   config.resync = resync;
+  config.standby = host_.standby;
+  config.rehearse_every = host_.rehearse_every;
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
-      engine::Engine::Options{config, {}, {}}, jobs_);
+      engine::Engine::Options{config, {}, {}, [this] { return host_.memory; }}, jobs_);
   const auto loaded = core_->load();
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().to_string());
 }

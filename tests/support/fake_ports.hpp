@@ -41,6 +41,12 @@ struct FakeHost {
   std::map<deploy::plan::InstanceId, deploy::plan::ObservedInstance> instances;
   std::set<std::string> failing_creates;  ///< services whose create is refused
   std::set<proto::Digest> unstartable;    ///< images whose create is refused
+  std::map<std::string, int> exits;       ///< services and hooks that end at once, with this code
+  std::map<std::string, Error> create_errors;  ///< by service or hook
+  os::MemorySigns memory;                      ///< what the agent reads
+  proto::StandbyRule standby;
+  Milliseconds rehearse_every{0};
+  std::vector<std::string> created;  ///< names, in order
   int creates = 0;
   [[nodiscard]] std::set<deploy::plan::InstanceId> frozen() const;
   std::optional<deploy::plan::RoutingTable> routing = deploy::plan::RoutingTable{};

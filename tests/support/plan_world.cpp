@@ -43,6 +43,36 @@ std::shared_ptr<const proto::Deployment> make_deployment(
   return made;
 }
 
+proto::Hook make_hook(const std::string& name, Milliseconds deadline) {
+  const auto image = proto::Digest::of("image " + name);
+  return {.name = ServiceName{name},
+          .deadline = deadline,
+          .service = {.image = {"registry.example.com", "shop/" + name, "hook", image},
+                      .restart = proto::Restart::never,
+                      .run_hash = proto::Digest::of("run " + name),
+                      .policy_hash = proto::Digest::of("")}};
+}
+
+void PlanWorld::restart_agent() {
+  const auto text = encode_progress(progress);
+  auto read = decode_progress(text, now);
+  if (!read) violations.push_back("progress cannot be read: " + read.error().what());
+  if (read) progress = std::move(read).value();
+  // Jobs of the killed agent are lost; what they were creating is half there.
+  for (const auto& job : jobs_) {
+    const auto* create = std::get_if<Create>(&job.action);
+    if (create == nullptr || random_() % 2 == 0) continue;
+    complete(job.action);
+    if (random_() % 2 == 0) observed.instances.at(create->id).seen.state = InstanceState::broken;
+  }
+  jobs_.clear();
+  observed.busy.clear();
+  for (auto& [id, view] : observed.instances) view.health.in_flight = false;
+  for (auto& [digest, image] : observed.images) {
+    if (image.state == ImageView::State::pulling) image.state = ImageView::State::missing;
+  }
+}
+
 void PlanWorld::apply(std::shared_ptr<const proto::Deployment> deployment) {
   const GenerationId id{generations.empty() ? 1 : generations.rbegin()->first.value() + 1};
   generations[id] = std::move(deployment);
@@ -56,8 +86,11 @@ void PlanWorld::rollback_to(std::uint64_t generation) {
 
 void PlanWorld::refresh_documents() {
   observed.documents.clear();
-  for (const auto id :
-       {progress.current, progress.rollout ? progress.rollout->from : GenerationId{}}) {
+  std::vector<GenerationId> used{progress.current};
+  if (progress.rollout) used.push_back(progress.rollout->from);
+  if (progress.rehearsal) used.push_back(progress.rehearsal->target);
+  for (const auto& each : progress.aftermath) used.push_back(each.generation);
+  for (const auto id : used) {
     if (generations.contains(id)) observed.documents[id] = generations.at(id);
   }
 }
@@ -115,59 +148,61 @@ void PlanWorld::start(const Action& action) {
 }
 
 void PlanWorld::complete(const Action& action) {
-  std::visit(Overloaded{
-                 [&](const Pull& a) {
-                   observed.images[a.image.digest] = {
-                       ImageView::State::present, a.image.digest, {}, {}, 0};
-                 },
-                 [&](const Create& a) {
-                   const auto& wanted = generations.at(a.generation)->services.at(a.service);
-                   InstanceView view{.seen = {.id = a.id,
-                                              .service = a.service,
-                                              .generation = a.generation.value(),
-                                              .run_hash = wanted.run_hash,
-                                              .image = wanted.image.digest,
-                                              .manifest = wanted.image.digest,
-                                              .state = InstanceState::running,
-                                              .pid = 100,
-                                              .address = next_address_++,
-                                              .started_boot = now,
-                                              .starts = 1}};
-                   view.health.starts = 1;
-                   versions_[a.id] = wanted.image.tag;
-                   observed.instances.insert_or_assign(a.id, view);
-                 },
-                 [&](const RestartProcess& a) {
-                   auto& seen = observed.instances.at(a.id).seen;
-                   seen.state = InstanceState::running;
-                   seen.exit.reset();
-                   seen.started_boot = now;
-                   ++seen.starts;
-                   observed.instances.at(a.id).health = Health{};
-                   observed.instances.at(a.id).health.starts = seen.starts;
-                 },
-                 [&](const Stop& a) {
-                   if (!observed.instances.contains(a.id)) return;
-                   auto& seen = observed.instances.at(a.id).seen;
-                   seen.state = InstanceState::exited;
-                   seen.exit = ExitInfo{143, false, {}};
-                 },
-                 [&](const Remove& a) { observed.instances.erase(a.id); },
-                 [&](const ProbeNow& a) {
-                   const auto found = observed.instances.find(a.id);
-                   if (found == observed.instances.end()) return;
-                   auto& view = found->second;
-                   view.health.in_flight = false;
-                   if (view.seen.state != InstanceState::running) return;
-                   const auto& rule = *generations.at(a.generation)->services.at(a.service).health;
-                   const bool well = !sick.contains(version_of(a.id));
-                   view.health = advance(
-                       view.health, rule, well, well ? "200" : "500",
-                       std::chrono::duration_cast<Milliseconds>(now - view.seen.started_boot));
-                 },
-                 [&](const auto&) {},
-             },
-             action);
+  std::visit(
+      Overloaded{
+          [&](const Pull& a) {
+            observed.images[a.image.digest] = {
+                ImageView::State::present, a.image.digest, {}, {}, 0};
+          },
+          [&](const Create& a) {
+            const auto wanted = wanted_container(*generations.at(a.generation), a.service).value();
+            InstanceView view{.seen = {.id = a.id,
+                                       .service = a.service,
+                                       .generation = a.generation.value(),
+                                       .run_hash = wanted.run_hash,
+                                       .image = wanted.image.digest,
+                                       .manifest = wanted.image.digest,
+                                       .state = InstanceState::running,
+                                       .pid = 100,
+                                       .address = next_address_++,
+                                       .started_boot = now,
+                                       .starts = 1}};
+            if (wanted.image.tag == "hook") hooks_started.push_back(a.service.str());
+            view.health.starts = 1;
+            versions_[a.id] = wanted.image.tag;
+            observed.instances.insert_or_assign(a.id, view);
+          },
+          [&](const RestartProcess& a) {
+            auto& seen = observed.instances.at(a.id).seen;
+            seen.state = InstanceState::running;
+            seen.exit.reset();
+            seen.started_boot = now;
+            ++seen.starts;
+            observed.instances.at(a.id).health = Health{};
+            observed.instances.at(a.id).health.starts = seen.starts;
+          },
+          [&](const Stop& a) {
+            if (!observed.instances.contains(a.id)) return;
+            auto& seen = observed.instances.at(a.id).seen;
+            seen.state = InstanceState::exited;
+            seen.exit = ExitInfo{143, false, {}};
+          },
+          [&](const Remove& a) { observed.instances.erase(a.id); },
+          [&](const ProbeNow& a) {
+            const auto found = observed.instances.find(a.id);
+            if (found == observed.instances.end()) return;
+            auto& view = found->second;
+            view.health.in_flight = false;
+            if (view.seen.state != InstanceState::running) return;
+            const auto rule = *wanted_container(*generations.at(a.generation), a.service)->health;
+            const bool well = !sick.contains(version_of(a.id));
+            view.health =
+                advance(view.health, rule, well, well ? "200" : "500",
+                        std::chrono::duration_cast<Milliseconds>(now - view.seen.started_boot));
+          },
+          [&](const auto&) {},
+      },
+      action);
 }
 
 void PlanWorld::finish_jobs() {
@@ -182,6 +217,14 @@ void PlanWorld::finish_jobs() {
     complete(job.action);
   }
   for (auto& [id, view] : observed.instances) {
+    const auto hook = hook_codes.find(view.seen.service.str());
+    const bool ends = version_of(id) == "hook" && view.seen.state == InstanceState::running &&
+                      now - view.seen.started_boot > Milliseconds{300} &&
+                      (hook == hook_codes.end() || hook->second != kNeverEnds);
+    if (ends) {
+      view.seen.state = InstanceState::exited;
+      view.seen.exit = ExitInfo{hook == hook_codes.end() ? 0 : hook->second, false, {}};
+    }
     const bool dies = crashing.contains(version_of(id)) &&
                       view.seen.state == InstanceState::running &&
                       now - view.seen.started_boot > Milliseconds{100};
@@ -196,6 +239,7 @@ Decision PlanWorld::step() {
   refresh_documents();
   auto decision = decide(progress, observed, kSettings, now);
   progress = decision.progress;
+  for (const auto& each : decision.notes) notes.push_back(each);
   for (const auto& ending : decision.endings) endings.push_back(ending);
   if (decision.quarantine) quarantined.insert(*decision.quarantine);
   for (const auto& action : decision.actions) {
@@ -205,6 +249,12 @@ Decision PlanWorld::step() {
   BootTime next = now + std::chrono::minutes{20};
   if (decision.wake_at) next = std::min(next, *decision.wake_at);
   for (const auto& job : jobs_) next = std::min(next, job.done);
+  for (const auto& [id, view] : observed.instances) {
+    // The end of a hook is an event too.
+    const auto end = view.seen.started_boot + Milliseconds{301};
+    if (version_of(id) == "hook" && view.seen.state == InstanceState::running && end > now)
+      next = std::min(next, end);
+  }
   const bool again =
       std::any_of(decision.actions.begin(), decision.actions.end(), [](const Action& a) {
         return std::holds_alternative<Route>(a) || std::holds_alternative<Thaw>(a) ||
@@ -216,7 +266,17 @@ Decision PlanWorld::step() {
 
 /// Whatever a published port points at must be a living process, unless its service is being
 /// replaced or crashes by itself.
+void PlanWorld::check_hooks() {
+  std::map<std::string, int> running;
+  for (const auto& [id, view] : observed.instances) {
+    if (version_of(id) != "hook" || view.seen.state != InstanceState::running) continue;
+    if (++running[view.seen.service.str()] > 1)
+      violations.push_back("hook " + view.seen.service.str() + " runs twice at once");
+  }
+}
+
 void PlanWorld::check() {
+  check_hooks();
   if (!observed.routing) return;
   for (const auto& [key, endpoint] : observed.routing->ports) {
     for (const auto& [id, view] : observed.instances) {
@@ -238,8 +298,9 @@ bool PlanWorld::settle(int limit) {
     const bool only_probes =
         std::all_of(decision.actions.begin(), decision.actions.end(),
                     [](const Action& a) { return std::holds_alternative<ProbeNow>(a); });
-    const bool quiet =
-        only_probes && !progress.rollout && observed.busy.empty() && progress.retired.empty();
+    const bool quiet = only_probes && !progress.rollout && !progress.rehearsal &&
+                       progress.aftermath.empty() && observed.busy.empty() &&
+                       progress.retired.empty();
     const bool healthy =
         std::all_of(observed.instances.begin(), observed.instances.end(), [](const auto& row) {
           return row.second.health.state == HealthState::healthy ||

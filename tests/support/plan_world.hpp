@@ -27,6 +27,10 @@ struct ServiceShape {
 [[nodiscard]] std::shared_ptr<const proto::Deployment> make_deployment(
     const std::map<std::string, ServiceShape>& services);
 
+/// A hook as tests want it. Its exit code is `PlanWorld::hook_codes` of its name, 0 without.
+[[nodiscard]] proto::Hook make_hook(const std::string& name,
+                                    Milliseconds deadline = Milliseconds{10'000});
+
 class PlanWorld {
  public:
   explicit PlanWorld(std::uint32_t seed) : random_(seed) {}
@@ -44,6 +48,14 @@ class PlanWorld {
   /// Versions whose instances never answer probes / exit soon after their start.
   std::set<std::string> sick;
   std::set<std::string> crashing;
+  /// How hooks end, by name; kNeverEnds: not at all.
+  std::map<std::string, int> hook_codes;
+  static constexpr int kNeverEnds = -1;
+  /// Names of the hooks that were started, in order.
+  std::vector<std::string> hooks_started;
+  std::vector<deploy::plan::Note> notes;
+  /// What an agent that was killed and started again knows.
+  void restart_agent();
   /// Broken promises, in words.
   std::vector<std::string> violations;
 
@@ -68,6 +80,7 @@ class PlanWorld {
   void complete(const deploy::plan::Action& action);
   void finish_jobs();
   void check();
+  void check_hooks();
   void refresh_documents();
   [[nodiscard]] std::string version_of(const deploy::plan::InstanceId& id) const;
 

@@ -21,6 +21,17 @@ using deploy::plan::InstanceState;
 constexpr int kVersions = 6;
 constexpr std::uint32_t kRetain = 100;
 
+/// Every other version has hooks; which of them fail is a matter of the life.
+std::string hooks(int version) {
+  if (version % 2 == 0) return {};
+  std::string text = "hooks:\n";
+  for (const auto* stage : {"before", "after", "on_rollback"})
+    text += fmt::format(
+        "  {0}: [{{name: {1}-{2}, image: \"registry.example.com/shop/hook:1@sha256:{3}\"}}]\n",
+        stage, std::string{stage}.substr(0, 2), version, proto::Digest::of("hook").hex());
+  return text;
+}
+
 std::string document(int version) {
   return fmt::format(R"(apiVersion: holdfast/v1
 name: shop
@@ -29,8 +40,8 @@ services:
     image: registry.example.com/shop/web:{0}@sha256:{1}
     publish: ["8080:80"]
     update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 5s}}
-)",
-                     version, proto::Digest::of(std::to_string(version)).hex());
+{2})",
+                     version, proto::Digest::of(std::to_string(version)).hex(), hooks(version));
 }
 
 const std::string& digest_of(int version) {
@@ -80,6 +91,14 @@ struct Model {
 class Life {
  public:
   explicit Life(std::uint32_t seed) : random_(seed) {
+    for (int i = 1; i < kVersions; i += 2) {
+      for (const auto* stage : {"be", "af", "on"}) {
+        const bool fails = chance(6);
+        host_.exits[fmt::format("{}-{}", stage, i)] = fails ? 1 : 0;
+        // A failing hook of a rollback is recorded and stops nothing.
+        if (fails && std::string_view{stage} != "on") model_.bad.insert(i);
+      }
+    }
     for (int i = 0; i < kVersions; ++i) {
       if (!chance(4)) continue;
       model_.bad.insert(i);
@@ -143,6 +162,8 @@ class Life {
         return model_.held ? resume() : hold();
       case 7:
         return quarantine(pick(kVersions));
+      case 8:
+        return rehearse();
       default:
         return release(pick(kVersions));
     }
@@ -237,6 +258,17 @@ class Life {
     (void)under_way();
     EXPECT_EQ(agent_->core().resume({""}, kRoot).value().hold.has_value(), model_.held);
     model_.held = false;
+    agent_->run(1ms);
+  }
+
+  /// Changes nothing that the model knows, whatever it meets.
+  void rehearse() {
+    const bool rolling = under_way() && !waits();
+    const auto answer = agent_->core().rehearse({0, "just to see"}, kRoot);
+    tell("rehearse → {}", answer.has_value());
+    if (answer && !rolling) {
+      EXPECT_EQ(answer->generation, model_.rollback_target());
+    }
     agent_->run(1ms);
   }
 

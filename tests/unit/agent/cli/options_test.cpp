@@ -86,6 +86,22 @@ TEST(Options, ReadsWhatKeepsChangesFromHappening) {
     EXPECT_EQ(left(args).exit, ExitCode::usage);
 }
 
+TEST(Options, ReadsWhatKeepsTheWayBackReady) {
+  EXPECT_EQ(parsed<RehearseOptions>({"rehearse"}).generation, 0U);
+  const auto rehearse = parsed<RehearseOptions>({"rehearse", "41", "-m", "weekend", "--no-wait"});
+  EXPECT_EQ(rehearse.generation, 41U);
+  EXPECT_EQ(rehearse.reason, "weekend");
+  EXPECT_TRUE(rehearse.wait.no_wait);
+  using Action = StandbyOptions::Action;
+  EXPECT_EQ(parsed<StandbyOptions>({"standby", "list"}).action, Action::list);
+  const auto drop = parsed<StandbyOptions>({"standby", "drop", "-m", "memory"});
+  EXPECT_EQ(drop.action, Action::drop);
+  EXPECT_EQ(drop.reason, "memory");
+  for (const auto& args :
+       {std::vector<std::string>{"standby"}, {"rehearse", "0"}, {"rehearse", "x"}})
+    EXPECT_EQ(left(args).exit, ExitCode::usage);
+}
+
 TEST(Options, EndsUsageErrorsWith2AndTheNextStep) {
   for (const auto& args : {std::vector<std::string>{},
                            {"apply"},

@@ -148,6 +148,18 @@ TEST(QuarantineView, ListsWhoWhyAndWhatProvesIt) {
             "    \\x1b[31mbye\n");
 }
 
+TEST(StatusView, ShowsHowReadyTheWayBackIs) {
+  auto now = status();
+  now.standby = {{"api", "api-0", "2026-11-23T11:50:00Z", "2026-11-23T12:05:00Z"}};
+  now.rehearsal = api::RehearsalStatus{
+      41, "failed", "db cannot be started: no secret", "agent", "2026-11-23T10:00:00Z", 1.5, {}};
+  const auto text = status_view(now, kTerminal, kNow);
+  EXPECT_NE(text.find("Standby     1 frozen instance, ready to be thawed\n"), std::string::npos);
+  EXPECT_NE(text.find("Rehearsal   generation 41 failed 2h ago: db cannot be started: no secret\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST(StatusView, EscapesWhatImagesAndProcessesSay) {
   auto now = status();
   now.services[0].detail = "\x1b]52;c;AAAA\x07 and\nmore";
@@ -186,6 +198,7 @@ TEST(PlanView, ShowsFieldsRelaxationsAndASummary) {
                 {"cron", "create", "", {}, {}},
                 {"db", "replace", "writable volume data; down for about 5s", {}, {}},
                 {"edge", "keep", "", {}, {}}};
+  plan.hooks = {{"before", "migrate", "shop/db:1@sha256:" + kHex, "within 5m", {"network host"}}};
   plan.images_to_pull = {"shop/cron:1@sha256:" + kHex};
   plan.warnings = {"no health rule for cron"};
   EXPECT_EQ(plan_view(plan, {}),
@@ -197,6 +210,9 @@ TEST(PlanView, ShowsFieldsRelaxationsAndASummary) {
             "  + cron  create\n"
             "  ~ db    replace, stop first: writable volume data; down for about 5s\n"
             "  = edge  no change\n"
+            "\n"
+            "  hook before      migrate  shop/db:1@444444444444 within 5m\n"
+            "    ! relaxes network host\n"
             "\n"
             "  pull shop/cron:1@444444444444\n"
             "\n"

@@ -56,6 +56,23 @@ TEST(Rollout, AnUnhealthyVersionIsRolledBackAndQuarantined) {
   EXPECT_THAT(world.violations, IsEmpty());
 }
 
+TEST(Rollout, WhatServedForAWhileIsDrainedBeforeItIsRemoved) {
+  auto world = world_with({{"web", {.port = 80}}});
+  world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
+  while (world.version_serving("web") != "v2") world.step();
+  const auto second = world.progress.serving.at(ServiceName{"web"});
+  world.progress = abandon_rollout(world.progress, "test", "no", world.now);
+  while (world.progress.rollout) world.step();
+  ASSERT_TRUE(world.progress.retired.contains(second));
+  EXPECT_GT(world.progress.retired.at(second).drain, Milliseconds{0});
+  EXPECT_EQ(world.progress.retired.at(second).keep, Milliseconds{0});
+  EXPECT_EQ(world.observed.instances.at(second).seen.state, InstanceState::running);
+  const auto back = world.now;
+  while (world.observed.instances.contains(second)) world.step();
+  EXPECT_GE(world.now - back, Milliseconds{10'000})
+      << "its whole drain, as its connections are unknown";
+}
+
 TEST(Rollout, ACrashingVersionIsRolledBackBeforeItsDeadline) {
   auto world = world_with({{"web", {.port = 80}}});
   world.crashing.insert("v2");

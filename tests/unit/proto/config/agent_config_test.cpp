@@ -41,6 +41,8 @@ registries:
 source: {file: /etc/d.yaml}
 retain: 7
 resync: 5s
+rehearse: {every: 24h}
+standby: {memory_pressure: 35, memory_available: 1Gi}
 labels: {role: web, "site/row": "4"}
 parallel_downloads: 2
 log: {max_size: 64Ki}
@@ -65,6 +67,8 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
   EXPECT_EQ(config.source_file, "/etc/d.yaml");
   EXPECT_EQ(config.retain, 7U);
   EXPECT_EQ(config.resync, Milliseconds{5000});
+  EXPECT_EQ(config.rehearse_every, std::chrono::hours{24});
+  EXPECT_EQ(config.standby, (StandbyRule{35, Bytes{1U << 30U}}));
   EXPECT_EQ(config.labels.at("site/row"), "4");
   EXPECT_EQ(config.parallel_downloads, 2U);
   EXPECT_EQ(config.log_max_size, Bytes{65536});
@@ -127,6 +131,10 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"source: /etc/d.yaml", "source must be a mapping"},
       {"retain: 0", "retain is 0, but must be between 1 and 100"},
       {"resync: 30", "add a unit: 30s"},
+      {"rehearse: {}", "write every: 24h"},
+      {"rehearse: {every: 1s}", "rehearse.every"},
+      {"standby: {memory_pressure: 101}", "standby.memory_pressure"},
+      {"standby: {pressure: 1}", "standby"},
       {"labels: {role: 5}", "labels.role must be a string, not the number 5"},
       {"groups: {admin: root}", "unknown key \"admin\" in groups"},
       {"groups: {deploy: \"a b\"}", "not a unix group"},

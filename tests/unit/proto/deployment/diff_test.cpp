@@ -33,6 +33,18 @@ TEST(Diff, ListsEachFieldByItsPathInOrder) {
                           FieldChange{"services.web.stop.timeout", "", "10000ms", false}));
 }
 
+TEST(Diff, TellsHooksApartByTheirPlace) {
+  const auto hooks = [](const std::string& list) {
+    return R"({"apiVersion":"holdfast/v1","hooks":{"before":)" + list + R"(},"name":"s"})";
+  };
+  const auto found = diff_documents(hooks(R"([{"command":["up"],"name":"a"}])"),
+                                    hooks(R"([{"command":["up","2"],"name":"a"},{"name":"b"}])"));
+  ASSERT_TRUE(found);
+  EXPECT_THAT(*found, ElementsAre(FieldChange{"hooks.before[0].command", R"(["up"])",
+                                              R"(["up","2"])", false},
+                                  FieldChange{"hooks.before[1].name", "", "b", false}));
+}
+
 TEST(Diff, OfEqualDocumentsIsEmpty) {
   EXPECT_THAT(changes(R"({"env":{"A":"1"}})", R"({"env":{"A":"1"}})"), IsEmpty());
 }

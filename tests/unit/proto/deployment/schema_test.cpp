@@ -57,6 +57,8 @@ constexpr Mapping kMappings[] = {
      "/definitions/service/properties/secrets/items/properties"},
     {"tmpfs", "services: {{a: {{tmpfs: [{}]}}}}",
      "/definitions/service/properties/tmpfs/items/anyOf/1/properties"},
+    {"hooks", "hooks: {}", "/properties/hooks/properties"},
+    {"hook", "hooks: {{before: [{}]}}", "/definitions/hook/properties"},
     {"health", "services: {{a: {{health: {}}}}}", "/definitions/health/properties"},
 };
 

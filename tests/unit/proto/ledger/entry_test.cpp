@@ -45,7 +45,7 @@ TEST(LedgerEntry, IsReadBackAsItWasWritten) {
 }
 
 TEST(LedgerEntry, ReadsBackEveryKind) {
-  for (int i = 0; i <= static_cast<int>(EntryKind::collected); ++i) {
+  for (int i = 0; i <= static_cast<int>(EntryKind::drained); ++i) {
     Entry entry;
     entry.kind = static_cast<EntryKind>(i);
     const auto back = decode_entry(encode_entry(entry));

@@ -1,0 +1,263 @@
+// Hooks, rehearsals and standby through the whole engine, on a simulated host and a real ledger.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/fake_ports.hpp"
+#include "tests/support/memory_ledger.hpp"
+
+namespace holdfast::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+constexpr const char* kRoot = "root (uid 0)";
+
+std::string image(const std::string& name) {
+  return fmt::format("registry.example.com/shop/{}:1.0.0@sha256:{}", name,
+                     proto::Digest::of(name).hex());
+}
+
+std::string document(const std::string& version, const std::string& hooks = "") {
+  return fmt::format(R"(apiVersion: holdfast/v1
+name: shop
+services:
+  web:
+    image: {}
+    publish: ["8080:80"]
+    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 10m}}
+{})",
+                     image(version), hooks);
+}
+
+std::string hook(const std::string& stage, const std::string& name) {
+  return fmt::format("  {}: [{{name: {}, image: \"{}\"}}]\n", stage, name, image(name));
+}
+
+class Readiness : public ::testing::Test {
+ protected:
+  Agent& agent() {
+    if (!agent_) agent_ = std::make_unique<Agent>(host_, ledger_, 5U, Milliseconds{2'000});
+    return *agent_;
+  }
+  void kill_agent() { agent_.reset(); }
+  void apply(const std::string& text) {
+    const auto accepted = agent().apply(text);
+    ASSERT_TRUE(accepted) << accepted.error().to_string();
+    agent().run(20s);
+  }
+  [[nodiscard]] std::vector<proto::Entry> entries(proto::EntryKind kind) {
+    std::vector<proto::Entry> found;
+    for (const auto& row : ledger_.entries(0, 1000).value()) {
+      if (row.entry.kind == kind) found.push_back(row.entry);
+    }
+    return found;
+  }
+  const proto::api::Status& status() {
+    shown_ = agent().snapshot();
+    return shown_->status;
+  }
+
+  FakeHost host_;
+  MemoryLedger ledger_;
+  std::unique_ptr<Agent> agent_;
+  std::shared_ptr<const deploy::engine::Snapshot> shown_;
+};
+
+TEST_F(Readiness, HooksArePulledRunRecordedCountedAndTakenAway) {
+  host_.exits = {{"migrate", 0}, {"smoke", 0}};
+  apply(document("v1", "hooks:\n" + hook("before", "migrate") + hook("after", "smoke")));
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_THAT(host_.created, ElementsAre("migrate", "web", "smoke"));
+  EXPECT_TRUE(host_.local_images.contains(proto::Digest::of("migrate")));
+  EXPECT_THAT(host_.instances, SizeIs(1));
+  EXPECT_THAT(entries(proto::EntryKind::hook_started), SizeIs(2));
+  EXPECT_THAT(entries(proto::EntryKind::hook_finished), SizeIs(2));
+  EXPECT_EQ((agent().snapshot()->figures.hooks.at({"before", "success"})), 1U);
+  EXPECT_THAT(status().drift, IsEmpty());
+}
+
+TEST_F(Readiness, AHookThatCannotBeStartedVetoesAndTheHostIsNotUnwellForIt) {
+  apply(document("v1"));
+  host_.create_errors.emplace("migrate", Error{Errc::user, "no user \"app\" in the image"});
+  apply(document("v2", "hooks:\n" + hook("before", "migrate")));
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(status().state, "converged") << status().message;
+  ASSERT_THAT(entries(proto::EntryKind::hook_failed), SizeIs(1));
+  EXPECT_THAT(entries(proto::EntryKind::hook_failed).front().reason,
+              HasSubstr("before hook migrate could not be started: no user"));
+  EXPECT_TRUE(agent().snapshot()->history.front().quarantined);
+}
+
+TEST_F(Readiness, ImagesOfRollbackHooksStayUntilTheHookHasRun) {
+  apply(document("v1"));
+  host_.exits = {{"smoke", 1}, {"undo", 0}};
+  apply(document("v2", "hooks:\n" + hook("after", "smoke") + hook("on_rollback", "undo")));
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_THAT(host_.created, Contains("undo"));
+  EXPECT_THAT(entries(proto::EntryKind::hook_finished), SizeIs(1));
+}
+
+TEST_F(Readiness, ARollbackHookOutlivesTheAgentThatBeganIt) {
+  apply(document("v1"));
+  apply(document("v2", "hooks:\n" + hook("on_rollback", "undo")));
+  ASSERT_TRUE(agent().rollback());
+  agent().run(100ms);
+  ASSERT_THAT(host_.created, Contains("undo"));
+  kill_agent();
+  agent().run(1s);
+  EXPECT_EQ(std::count(host_.created.begin(), host_.created.end(), "undo"), 1);
+  EXPECT_THAT(status().message, HasSubstr("on_rollback hook undo of generation 2 runs (1 of 1)"));
+  for (auto& [id, instance] : host_.instances) {
+    if (instance.service.str() != "undo") continue;
+    instance.state = deploy::plan::InstanceState::exited;
+    instance.exit = deploy::plan::ExitInfo{0, false, host_.clock.wall()};
+  }
+  agent().run(5s);
+  EXPECT_THAT(entries(proto::EntryKind::hook_finished), SizeIs(1));
+  EXPECT_EQ(status().message, "");
+  EXPECT_THAT(host_.instances, Not(IsEmpty()));
+}
+
+TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
+  apply(document("v1"));
+  const auto plan = agent().core().plan_apply(
+      {document("v2", "hooks:\n" + hook("before", "migrate")), "x", "", true, false});
+  ASSERT_TRUE(plan);
+  ASSERT_THAT(plan->hooks, SizeIs(1));
+  EXPECT_EQ(plan->hooks.front().name, "migrate");
+  EXPECT_THAT(plan->images_to_pull, SizeIs(2));
+  apply(document("v3", "hooks:\n" + hook("on_rollback", "undo")));
+  const auto back = agent().core().plan_rollback({0, "", true});
+  ASSERT_TRUE(back);
+  ASSERT_THAT(back->hooks, SizeIs(1));
+  EXPECT_EQ(back->hooks.front().stage, "on_rollback");
+}
+
+TEST_F(Readiness, ARehearsalEndsWithAVerdictInTheLedgerTheStatusAndAnEvent) {
+  apply(document("v1"));
+  apply(document("v2"));
+  const auto asked = agent().core().rehearse({0, "before the weekend"}, kRoot);
+  ASSERT_TRUE(asked) << asked.error().to_string();
+  EXPECT_EQ(asked->generation, 1U);
+  EXPECT_FALSE(agent().core().rehearse({0, ""}, kRoot));
+  agent().run(10s);
+  ASSERT_TRUE(status().rehearsal);
+  EXPECT_EQ(status().rehearsal->verdict, "passed");
+  EXPECT_EQ(status().rehearsal->actor, kRoot);
+  EXPECT_THAT(host_.created, Contains("web.rehearsal"));
+  ASSERT_THAT(entries(proto::EntryKind::rehearsed), SizeIs(1));
+  EXPECT_EQ(entries(proto::EntryKind::rehearsed).front().detail.at("verdict"), "passed");
+  const auto events = agent().core().events().after(asked->since_event, 100);
+  EXPECT_TRUE(std::any_of(events.begin(), events.end(),
+                          [](const auto& each) { return each.kind == "rehearsal_result"; }));
+  EXPECT_GT(agent().snapshot()->figures.rehearsal_timestamp, 0);
+  EXPECT_EQ(status().generation, 2U);
+}
+
+TEST_F(Readiness, ATargetThatCannotStartAnyMoreIsFoundBeforeItIsNeeded) {
+  apply(document("v1"));
+  apply(document("v2"));
+  host_.create_errors.emplace("web.rehearsal", Error{Errc::user, "secret db: no such file"});
+  ASSERT_TRUE(agent().core().rehearse({0, ""}, kRoot));
+  agent().run(10s);
+  EXPECT_EQ(status().rehearsal->verdict, "failed");
+  EXPECT_THAT(status().rehearsal->reason, HasSubstr("secret db: no such file"));
+  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(agent().snapshot()->figures.rehearsal_verdict, "failed");
+}
+
+TEST_F(Readiness, TheScheduleOfAgentYamlAsksForRehearsals) {
+  host_.rehearse_every = 1h;
+  apply(document("v1"));
+  EXPECT_FALSE(status().rehearsal);
+  apply(document("v2"));
+  agent().run(10s);
+  ASSERT_TRUE(status().rehearsal);
+  EXPECT_EQ(status().rehearsal->verdict, "passed");
+  agent().run(30min);
+  EXPECT_THAT(entries(proto::EntryKind::rehearsed), SizeIs(1));
+  agent().run(40min);
+  EXPECT_THAT(entries(proto::EntryKind::rehearsed), SizeIs(2));
+}
+
+TEST_F(Readiness, FrozenInstancesGoWhenMemoryIsShort) {
+  apply(document("v1"));
+  apply(document("v2"));
+  ASSERT_THAT(status().standby, SizeIs(1));
+  host_.memory.pressure = 19.9;
+  agent().run(5s);
+  EXPECT_THAT(status().standby, SizeIs(1)) << "below the limit";
+  host_.memory.pressure = 20;
+  agent().run(5s);
+  EXPECT_THAT(status().standby, IsEmpty());
+  EXPECT_THAT(host_.instances, SizeIs(1));
+  ASSERT_THAT(entries(proto::EntryKind::standby_dropped), SizeIs(1));
+  EXPECT_THAT(entries(proto::EntryKind::standby_dropped).front().reason,
+              HasSubstr("20.0 % of the last 10 s (limit 20 %)"));
+  EXPECT_EQ(agent().snapshot()->figures.standby_dropped.at("memory"), 1U);
+}
+
+TEST_F(Readiness, WithoutPressureFiguresTheAvailableMemoryCounts) {
+  apply(document("v1"));
+  apply(document("v2"));
+  host_.memory.available = Bytes{64U << 20U};
+  agent().run(5s);
+  EXPECT_THAT(status().standby, SizeIs(1));
+  host_.memory.available = Bytes{63U << 20U};
+  agent().run(5s);
+  EXPECT_THAT(status().standby, IsEmpty());
+  EXPECT_THAT(entries(proto::EntryKind::standby_dropped).front().reason,
+              HasSubstr("63 MiB are available (limit 64 MiB)"));
+}
+
+TEST_F(Readiness, AZeroInAgentYamlKeepsFrozenInstancesWhateverHappens) {
+  host_.standby = {0, Bytes{0}};
+  apply(document("v1"));
+  apply(document("v2"));
+  host_.memory.pressure = 99;
+  agent().run(5s);
+  EXPECT_THAT(status().standby, SizeIs(1));
+}
+
+TEST_F(Readiness, TheWayBackIsKeptHoweverManyGenerationsWereRolledBackFrom) {
+  agent_ = std::make_unique<Agent>(host_, ledger_, 2U, Milliseconds{2'000});
+  apply(document("v1"));
+  for (int i = 2; i < 8; ++i) {
+    apply(document("v" + std::to_string(i)));
+    ASSERT_EQ(status().rollback.generation, 1U);
+    ASSERT_TRUE(status().rollback.ready) << status().rollback.reason;
+    ASSERT_TRUE(agent().rollback()) << i;
+    agent().run(20s);
+    EXPECT_EQ(status().generation, 1U);
+  }
+}
+
+TEST_F(Readiness, AnOperatorCanGiveUpFrozenInstancesAndTheRollbackIsColdThen) {
+  apply(document("v1"));
+  apply(document("v2"));
+  const auto dropped = agent().core().drop_standby({"memory is needed"}, kRoot);
+  ASSERT_TRUE(dropped);
+  ASSERT_THAT(dropped->dropped, SizeIs(1));
+  EXPECT_EQ(dropped->dropped.front().service, "web");
+  agent().run(5s);
+  EXPECT_THAT(host_.instances, SizeIs(1));
+  EXPECT_EQ(entries(proto::EntryKind::standby_dropped).front().actor, kRoot);
+  const auto again = agent().core().drop_standby({""}, kRoot);
+  ASSERT_TRUE(again);
+  EXPECT_THAT(again->dropped, IsEmpty());
+  ASSERT_TRUE(agent().rollback());
+  agent().run(5s);
+  EXPECT_EQ(status().generation, 1U);
+}
+
+}  // namespace
+}  // namespace holdfast::test

@@ -1,0 +1,156 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/plan_world.hpp"
+
+namespace holdfast::test {
+namespace {
+
+using namespace deploy::plan;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Kind = RehearsalVerdict::Kind;
+
+PlanWorld two_generations() {
+  PlanWorld world{1};
+  world.apply(make_deployment({{"db", {}}, {"web", {.port = 80, .depends_on = {"db"}}}}));
+  EXPECT_TRUE(world.settle());
+  world.apply(make_deployment(
+      {{"db", {.version = "v2"}}, {"web", {.version = "v2", .port = 80, .depends_on = {"db"}}}}));
+  EXPECT_TRUE(world.settle());
+  return world;
+}
+
+void rehearse(PlanWorld& world) {
+  world.progress = begin_rehearsal(world.progress, GenerationId{1}, "test", "", world.now);
+}
+
+TEST(Rehearsal, PassesBesideWhatServesAndLeavesNothingBehind) {
+  auto world = two_generations();
+  const auto routes = world.observed.routing->ports;
+  const auto serving = world.progress.serving;
+  rehearse(world);
+  bool both = false;
+  while (world.progress.rehearsal) {
+    world.step();
+    EXPECT_EQ(world.observed.routing->ports, routes);
+    both = both || world.observed.instances.size() == 4;
+  }
+  EXPECT_TRUE(both);
+  EXPECT_EQ(world.progress.rehearsed->kind, Kind::passed);
+  EXPECT_EQ(world.progress.serving, serving);
+  EXPECT_TRUE(world.settle());
+  EXPECT_EQ(world.observed.instances.size(), 2U);
+  EXPECT_THAT(world.violations, IsEmpty());
+}
+
+TEST(Rehearsal, ThoseThatRehearseReachEachOtherAndNotWhatServes) {
+  auto world = two_generations();
+  const auto db = world.progress.addresses.at(ServiceName{"db"});
+  const auto live = world.observed.routing->services.at(db);
+  rehearse(world);
+  bool staged = false;
+  while (world.progress.rehearsal) {
+    world.step();
+    for (const auto& [key, target] : world.observed.routing->staged) {
+      staged = staged || key.second == db;
+      EXPECT_NE(target, live);
+    }
+    EXPECT_EQ(world.observed.routing->services.at(db), live);
+  }
+  EXPECT_TRUE(staged);
+}
+
+TEST(Rehearsal, FailsWhenTheTargetExitsOrStaysUnhealthy) {
+  for (const bool crash : {true, false}) {
+    auto world = two_generations();
+    (crash ? world.crashing : world.sick).insert("v1");
+    rehearse(world);
+    while (world.progress.rehearsal) world.step();
+    EXPECT_EQ(world.progress.rehearsed->kind, Kind::failed);
+    EXPECT_THAT(world.progress.rehearsed->reason,
+                HasSubstr(crash ? "db exited with code 1" : "db was not healthy within 20s"));
+    EXPECT_EQ(world.version_serving("web"), "v2");
+    EXPECT_FALSE(world.progress.rollout);
+  }
+}
+
+TEST(Rehearsal, IsCutOffByARollbackWhichDoesNotWaitForIt) {
+  auto world = two_generations();
+  rehearse(world);
+  while (world.progress.rehearsal->instances.empty()) world.step();
+  world.rollback_to(1);
+  while (world.progress.rollout) world.step();
+  ASSERT_TRUE(world.progress.rehearsed);
+  EXPECT_EQ(world.progress.rehearsed->kind, Kind::cut_off);
+  EXPECT_EQ(world.version_serving("web"), "v1");
+  EXPECT_TRUE(world.settle());
+  EXPECT_EQ(world.observed.instances.size(), 2U);
+}
+
+TEST(Rehearsal, WaitsForTheRolloutUnderWay) {
+  auto world = two_generations();
+  world.apply(make_deployment({{"db", {.version = "v3"}}, {"web", {.version = "v3", .port = 80}}}));
+  rehearse(world);
+  while (world.progress.rollout) {
+    world.step();
+    ASSERT_TRUE(world.progress.rehearsal);
+    if (world.progress.rollout) {
+      EXPECT_TRUE(world.progress.rehearsal->instances.empty());
+    }
+  }
+  while (world.progress.rehearsal) world.step();
+  EXPECT_EQ(world.progress.rehearsed->kind, Kind::passed);
+}
+
+TEST(Rehearsal, SurvivesAnAgentThatIsKilled) {
+  for (std::uint32_t seed = 1; seed <= 50; ++seed) {
+    auto world = two_generations();
+    rehearse(world);
+    for (std::uint32_t i = 0; i < seed % 25 && world.progress.rehearsal; ++i) world.step();
+    world.restart_agent();
+    for (int i = 0; i < 2'000 && world.progress.rehearsal; ++i) world.step();
+    ASSERT_TRUE(world.progress.rehearsed) << "seed " << seed;
+    EXPECT_EQ(world.progress.rehearsed->kind, Kind::passed) << "seed " << seed;
+    EXPECT_TRUE(world.settle()) << "seed " << seed;
+    EXPECT_EQ(world.observed.instances.size(), 2U) << "seed " << seed;
+  }
+}
+
+TEST(Rehearsal, GetsNoPortNoWritableVolumeAndNoRestart) {
+  auto service = make_deployment({{"web", {.port = 80}}})->services.at(ServiceName{"web"});
+  service.volumes = {{"data", "/data", false}, {"/srv/config", "/etc/app", true}};
+  const auto made = as_rehearsed(service);
+  ASSERT_TRUE(made);
+  EXPECT_THAT(made->publish, IsEmpty());
+  EXPECT_EQ(made->volumes, (std::vector<proto::VolumeMount>{{"/srv/config", "/etc/app", true}}));
+  EXPECT_THAT(made->tmpfs, Contains(proto::TmpfsMount{"/data", {}}));
+  EXPECT_EQ(made->restart, proto::Restart::never);
+  service.network = proto::NetworkMode::host;
+  std::string why_not;
+  EXPECT_FALSE(as_rehearsed(service, &why_not));
+  EXPECT_THAT(why_not, HasSubstr("network of the host"));
+}
+
+TEST(Standby, IsGivenUpWhenMemoryIsShortAndTheReasonIsRecorded) {
+  PlanWorld world{1};
+  world.apply(make_deployment({{"web", {.port = 80}}}));
+  EXPECT_TRUE(world.settle());
+  const auto first = world.progress.serving.at(ServiceName{"web"});
+  world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
+  while (world.progress.rollout || !world.progress.retired.contains(first) ||
+         !world.progress.retired.at(first).standby)
+    world.step();
+  world.observed.memory_short = "memory is short";
+  world.step();
+  EXPECT_FALSE(world.progress.retired.contains(first));
+  ASSERT_EQ(world.notes.back().kind, proto::EntryKind::standby_dropped);
+  EXPECT_EQ(world.notes.back().reason, "memory is short");
+  EXPECT_TRUE(world.settle());
+  EXPECT_FALSE(world.observed.instances.contains(first));
+}
+
+}  // namespace
+}  // namespace holdfast::test
