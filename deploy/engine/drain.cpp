@@ -68,40 +68,48 @@ void Core::start_freeze(const plan::Freeze& freeze) {
   const auto [running, added] =
       freezing_.try_emplace(freeze.id, freeze.address, std::stop_source{});
   if (!added) return;
-  jobs_.run(Jobs::Pool::change, [this, freeze, spare = running->second.second.get_token()](
-                                    const std::stop_token&) {
-    auto cut = freeze.address == 0 ? Result<std::uint32_t>{0U}
-                                   : ports_.publisher.cut(freeze.address, spare);
-    return [this, freeze, spare, cut] {
-      freezing_.erase(freeze.id);
-      if (cut && *cut > 0) record_reset(freeze.id, *cut);
-      const auto retired = progress_.retired.find(freeze.id);
-      if (spare.stop_requested() || retired == progress_.retired.end() ||
-          !retired->second.standby) {
-        changed_ = true;
-        return;
-      }
-      const auto frozen = ports_.control.freeze(freeze.id);
-      if (frozen) {
-        changed_ = true;
-        return;
-      }
-      // The next turn tries again; this one is not hurried for it.
-      count(frozen.error());
-      log::warn("event=freeze_failed error={}", log::field(frozen.error().to_string()));
-    };
-  });
+  jobs_.run(Jobs::Pool::change,
+            [this, freeze, spare = running->second.second.get_token()](const std::stop_token&) {
+              // Peers hear of it while their packets still find the way; then the way is forgotten.
+              auto reset = freeze.address == 0 ? Result<std::uint32_t>{0U}
+                                               : ports_.control.reset_connections(freeze.id, spare);
+              auto cut = freeze.address == 0 ? Result<std::uint32_t>{0U}
+                                             : ports_.publisher.cut(freeze.address, spare);
+              return [this, freeze, spare, reset, cut] {
+                freezing_.erase(freeze.id);
+                if (!reset) {
+                  count(reset.error());
+                  log::warn("event=reset_failed error={}", log::field(reset.error().to_string()));
+                }
+                const auto ended = reset.value_or(0U) + cut.value_or(0U);
+                if (ended > 0) record_reset(freeze.id, ended);
+                const auto retired = progress_.retired.find(freeze.id);
+                if (spare.stop_requested() || retired == progress_.retired.end() ||
+                    !retired->second.standby) {
+                  changed_ = true;
+                  return;
+                }
+                const auto frozen = ports_.control.freeze(freeze.id);
+                if (frozen) {
+                  changed_ = true;
+                  return;
+                }
+                // The next turn tries again; this one is not hurried for it.
+                count(frozen.error());
+                log::warn("event=freeze_failed error={}", log::field(frozen.error().to_string()));
+              };
+            });
 }
 
 /// Connections that outlasted their drain are never cut in silence.
 void Core::record_reset(const plan::InstanceId& id, std::uint32_t connections) {
   figures_.reset_connections += connections;
   const auto view = observed_.instances.find(id);
-  auto note = entry(proto::EntryKind::drained, "agent",
-                    fmt::format("{} connection{} to {} outlasted the drain and {} reset",
-                                connections, connections == 1 ? "" : "s", id.str(),
-                                connections == 1 ? "was" : "were"),
-                    {});
+  auto note =
+      entry(proto::EntryKind::drained, "agent",
+            fmt::format("{} connection{} to {} outlasted the drain and {} reset", connections,
+                        connections == 1 ? "" : "s", id.str(), connections == 1 ? "was" : "were"),
+            {});
   if (view != observed_.instances.end()) {
     note.service = view->second.seen.service.str();
     note.generation = view->second.seen.generation;

@@ -8,6 +8,7 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "deploy/network/tcp_sockets.hpp"
 #include "deploy/runtime/conmon.hpp"
 #include "deploy/runtime/etc_files.hpp"
 #include "deploy/runtime/lifecycle.hpp"
@@ -138,6 +139,16 @@ Status ContainerRuntime::thaw(const InstanceId& id) {
   auto done = host_.cgroups.thaw(host_.group(id));
   if (!done) return std::move(done).error().in("thaw instance " + id.str());
   return done;
+}
+
+Result<std::uint32_t> ContainerRuntime::reset_connections(const InstanceId& id,
+                                                          const std::stop_token& spare) {
+  HF_TRY(check_id(id));
+  HF_ASSIGN(const auto run, read_run_state(host_, id));
+  if (run.netns.empty()) return 0U;
+  auto count = network::reset_accepted(run.netns, spare);
+  if (!count) return std::move(count).error().in("reset connections of instance " + id.str());
+  return count;
 }
 
 Result<ExecResult> ContainerRuntime::exec(const InstanceId& id,

@@ -50,6 +50,8 @@ class ContainerRuntime final : public Instances, public InstanceControl {
 
   Status freeze(const InstanceId& id) override;
   Status thaw(const InstanceId& id) override;
+  Result<std::uint32_t> reset_connections(const InstanceId& id,
+                                          const std::stop_token& spare) override;
   Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
                           Milliseconds timeout, const std::stop_token& stop) override;
   std::optional<Notified> notified(const InstanceId& id) override;

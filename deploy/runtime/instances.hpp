@@ -83,6 +83,10 @@ class InstanceControl {
   /// cgroup freezer; ≤ 1 ms; also fit for the engine thread.
   virtual Status freeze(const InstanceId& id) = 0;
   virtual Status thaw(const InstanceId& id) = 0;
+  /// Resets the connections that others opened to it; how many. None with the network of the host.
+  /// Those that are opened after `spare` is requested are left alone. About 1 ms.
+  virtual Result<std::uint32_t> reset_connections(const InstanceId& id,
+                                                  const std::stop_token& spare) = 0;
   /// Runs a command inside. Errors: timed_out, runtime.
   virtual Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
                                   Milliseconds timeout, const std::stop_token& stop) = 0;

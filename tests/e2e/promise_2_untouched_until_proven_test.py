@@ -81,9 +81,8 @@ class Promise2(fixture.AgentCase):
         update = {"web": self.web("WEB_V2", update=dict(soak="30s", drain="1s", standby="10s", deadline="20s"))}
         self.assertEqual(self.agent.cli("apply", "--no-wait", self.agent.document(update)).code, 0)
         fixture.wait_until("the new version answers", lambda: fixture.get(self.port) == "v2", 15)
-        new = self.agent.pids()["web"]
-        self.assertNotEqual(new, before["web"])
-        os.kill(new, signal.SIGKILL)
+        fixture.wait_until("the status says so", lambda: self.agent.pids() != before, 5)
+        os.kill(self.agent.pids()["web"], signal.SIGKILL)
         fixture.wait_until("the old version answers", lambda: fixture.get(self.port) == "v1", 5)
         fixture.wait_until("it is over", lambda: self.agent.status()["state"] == "converged", 10)
         self.assertEqual(self.agent.pids(), before, "by the process that never stopped")

@@ -47,6 +47,7 @@ struct FakeHost {
   proto::StandbyRule standby;
   Milliseconds rehearse_every{0};
   std::vector<std::string> created;  ///< names, in order
+  std::uint32_t connections = 0;     ///< that outlast each drain
   int creates = 0;
   [[nodiscard]] std::set<deploy::plan::InstanceId> frozen() const;
   std::optional<deploy::plan::RoutingTable> routing = deploy::plan::RoutingTable{};
@@ -83,6 +84,10 @@ class FakeRuntime final : public deploy::runtime::Instances,
   Status remove(const deploy::plan::InstanceId&, const std::stop_token&) override;
   Status freeze(const deploy::plan::InstanceId&) override;
   Status thaw(const deploy::plan::InstanceId&) override;
+  Result<std::uint32_t> reset_connections(const deploy::plan::InstanceId&,
+                                          const std::stop_token&) override {
+    return host_.connections;
+  }
   Result<deploy::runtime::ExecResult> exec(const deploy::plan::InstanceId&,
                                            const std::vector<std::string>&, Milliseconds,
                                            const std::stop_token&) override {

@@ -206,6 +206,18 @@ TEST_F(Readiness, FrozenInstancesGoWhenMemoryIsShort) {
   EXPECT_EQ(agent().snapshot()->figures.standby_dropped.at("memory"), 1U);
 }
 
+TEST_F(Readiness, ConnectionsThatOutlastTheirDrainAreRecordedAndCounted) {
+  apply(document("v1"));
+  host_.connections = 2;
+  apply(document("v2"));
+  ASSERT_THAT(entries(proto::EntryKind::drained), SizeIs(1));
+  const auto& drained = entries(proto::EntryKind::drained).front();
+  EXPECT_EQ(drained.detail.at("reset_connections"), "2");
+  EXPECT_EQ(drained.service, "web");
+  EXPECT_EQ(drained.generation, 1U);
+  EXPECT_EQ(agent().snapshot()->figures.reset_connections, 2U);
+}
+
 TEST_F(Readiness, WithoutPressureFiguresTheAvailableMemoryCounts) {
   apply(document("v1"));
   apply(document("v2"));
