@@ -81,7 +81,7 @@ void Core::start_freeze(const plan::Freeze& freeze) {
                   count(reset.error());
                   log::warn("event=reset_failed error={}", log::field(reset.error().to_string()));
                 }
-                const auto ended = reset.value_or(0U) + cut.value_or(0U);
+                const auto ended = (reset ? *reset : 0U) + (cut ? *cut : 0U);
                 if (ended > 0) record_reset(freeze.id, ended);
                 const auto retired = progress_.retired.find(freeze.id);
                 if (spare.stop_requested() || retired == progress_.retired.end() ||

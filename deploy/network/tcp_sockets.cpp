@@ -71,7 +71,7 @@ Status destroy(Netlink& netlink, const inet_diag_msg& socket) {
   return done;
 }
 
-Status reset_all(std::uint32_t& count) {
+Status reset_all(const std::stop_token& spare, std::uint32_t& count) {
   HF_ASSIGN(auto netlink, Netlink::open(NETLINK_SOCK_DIAG));
   std::set<std::uint16_t> listening;
   for (const auto family : kFamilies) {
@@ -80,6 +80,7 @@ Status reset_all(std::uint32_t& count) {
   }
   for (const auto family : kFamilies) {
     HF_ASSIGN(const auto found, sockets(netlink, family, kOpen));
+    if (spare.stop_requested()) return ok();
     for (const auto& socket : found) {
       if (!listening.contains(socket.id.idiag_sport)) continue;
       HF_TRY(destroy(netlink, socket));
@@ -91,9 +92,10 @@ Status reset_all(std::uint32_t& count) {
 
 }  // namespace
 
-Result<std::uint32_t> reset_accepted(const std::filesystem::path& netns) {
+Result<std::uint32_t> reset_accepted(const std::filesystem::path& netns,
+                                     const std::stop_token& spare) {
   std::uint32_t count = 0;
-  HF_TRY(run_in_netns(netns, [&count] { return reset_all(count); }));
+  HF_TRY(run_in_netns(netns, [&] { return reset_all(spare, count); }));
   return count;
 }
 

@@ -8,7 +8,7 @@
 #include "tests/support/fake_ports.hpp"
 #include "tests/support/memory_ledger.hpp"
 
-namespace holdfast::test {
+namespace holdfast::test::readiness {
 namespace {
 
 using namespace std::chrono_literals;
@@ -18,8 +18,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-constexpr const char* kRoot = "root (uid 0)";
 
 std::string image(const std::string& name) {
   return fmt::format("registry.example.com/shop/{}:1.0.0@sha256:{}", name,
@@ -272,4 +270,4 @@ TEST_F(Readiness, AnOperatorCanGiveUpFrozenInstancesAndTheRollbackIsColdThen) {
 }
 
 }  // namespace
-}  // namespace holdfast::test
+}  // namespace holdfast::test::readiness

@@ -6,8 +6,6 @@
 namespace holdfast::test {
 namespace {
 
-const bool kPrivate = enter_private_host();
-
 struct Pair {
   os::UniqueFd listener;
   os::UniqueFd client;
@@ -32,7 +30,7 @@ Pair connected_pair() {
 }
 
 TEST(TcpSockets, AcceptedConnectionsAreResetAndListenersStay) {
-  ASSERT_TRUE(kPrivate);
+  ASSERT_TRUE(kEntered);
   const auto dir = os::TempDir::create("/tmp", "hf-sockets");
   ASSERT_TRUE(dir) << dir.error().to_string();
   const auto netns = dir->path() / "ns";

@@ -30,7 +30,7 @@ TEST(MemorySigns, TakeTheMemoryThatIsAvailableNotTheFreeOne) {
   EXPECT_FALSE(parse_available("MemAvailable: much\n"));
 }
 
-class Files : public ::testing::Test {
+class MemorySignsFiles : public ::testing::Test {
  protected:
   void write(const std::filesystem::path& file, const std::string& text) {
     std::filesystem::create_directories((dir_.path() / file).parent_path());
@@ -42,7 +42,7 @@ class Files : public ::testing::Test {
   TempDir dir_ = TempDir::create(std::filesystem::temp_directory_path(), "hf-memory").value();
 };
 
-TEST_F(Files, TheOwnCgroupCountsBeforeTheWholeHost) {
+TEST_F(MemorySignsFiles, TheOwnCgroupCountsBeforeTheWholeHost) {
   write("proc/self/cgroup", "3:cpu:/x\n0::/system.slice/holdfast.service\n");
   write("proc/pressure/memory", "some avg10=1.00\n");
   EXPECT_EQ(read_memory_signs(sources()).pressure, 1.0);
@@ -50,7 +50,7 @@ TEST_F(Files, TheOwnCgroupCountsBeforeTheWholeHost) {
   EXPECT_EQ(read_memory_signs(sources()).pressure, 12.34);
 }
 
-TEST_F(Files, WhatIsNotThereIsAbsent) {
+TEST_F(MemorySignsFiles, WhatIsNotThereIsAbsent) {
   const auto none = read_memory_signs(sources());
   EXPECT_FALSE(none.pressure);
   EXPECT_FALSE(none.available);
