@@ -210,6 +210,7 @@ class Core {
   WallTime since_{};
   BootTime began_{};
   BootTime next_resync_{};
+  BootTime next_memory_look_{};
   ledger::Head head_;
   Figures figures_;
   EventLog events_;

@@ -74,10 +74,14 @@ Result<proto::api::StandbyDropped> Core::drop_standby(const proto::api::StandbyD
 
 /// Looked at only while something is frozen that could be given up.
 void Core::observe_memory() {
-  observed_.memory_short.clear();
+  constexpr Milliseconds kPace{1'000};
   const bool frozen = std::any_of(progress_.retired.begin(), progress_.retired.end(),
                                   [](const auto& row) { return row.second.standby; });
-  if (!frozen || !options_.memory_signs) return;
+  const bool looks = frozen && options_.memory_signs;
+  if (looks && ports_.clock.boot() < next_memory_look_) return;
+  observed_.memory_short.clear();
+  if (!looks) return;
+  next_memory_look_ = ports_.clock.boot() + kPace;
   const auto& rule = options_.config.standby;
   const auto signs = options_.memory_signs();
   if (signs.pressure) {

@@ -70,6 +70,10 @@ void Planner::retire(const InstanceId& id, const proto::Service* service) {
   state().retired.try_emplace(id, retired);
 }
 
+namespace {
+constexpr Milliseconds kFreezeTakesAtMost{5'000};
+}
+
 void Planner::step_retired() {
   for (auto it = state().retired.begin(); it != state().retired.end();) {
     auto& [id, retired] = *it;
@@ -77,7 +81,11 @@ void Planner::step_retired() {
     const auto age = now_ - retired.since;
     const bool lives = view != nullptr && (view->seen.state == InstanceState::running ||
                                            view->seen.state == InstanceState::frozen);
-    if (!lives || (retired.standby && age >= retired.keep)) {
+    // Its connections are reset before it is frozen, and so before it may be stopped: else its end
+    // would look like the end of what it sends.
+    const bool cut =
+        lives && (view->seen.state == InstanceState::frozen || age >= kFreezeTakesAtMost);
+    if (!lives || (retired.standby && age >= retired.keep && cut)) {
       // What cannot be thawed any more is no standby: remove_orphans takes it from here.
       it = state().retired.erase(it);
       continue;
@@ -91,7 +99,7 @@ void Planner::step_retired() {
     if (retired.standby && view->seen.state == InstanceState::running)
       act(Freeze{id, view->seen.address});
     if (retired.standby) {
-      wake(retired.since + retired.keep);
+      wake(retired.since + (cut ? retired.keep : std::max(retired.keep, kFreezeTakesAtMost)));
     } else {
       wake(std::min<BootTime>(retired.since + retired.drain, now_ + Milliseconds{200}));
     }

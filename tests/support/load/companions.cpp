@@ -75,6 +75,19 @@ std::string ask(int fd, const std::string& request) {
   }
 }
 
+/// "17 200-359": so that a reader sees whether one moment lost many.
+std::string spans_of(const std::set<std::uint64_t>& numbers) {
+  std::string text;
+  for (auto at = numbers.begin(); at != numbers.end();) {
+    const auto first = *at;
+    auto last = first;
+    while (++at != numbers.end() && *at == last + 1) last = *at;
+    text += text.empty() ? "" : " ";
+    text += first == last ? std::to_string(first) : fmt::format("{}-{}", first, last);
+  }
+  return text;
+}
+
 /// Reads until the end; "complete", or what ended it. Looks at `stop` every 100 ms.
 std::string drain(int fd, const std::stop_token& stop) {
   std::array<char, 4096> buffer{};
@@ -195,7 +208,11 @@ void Companions::send_datagrams(const std::stop_token& stop) {
       const auto space = text.rfind(' ');
       const auto of =
           std::strtoull(text.c_str() + (space == std::string::npos ? 0 : space + 1), nullptr, 10);
-      if (under_way.erase(of) == 1) count("datagrams", "answered by " + text.substr(0, space));
+      if (under_way.erase(of) == 1) {
+        count("datagrams", "answered by " + text.substr(0, space));
+        const std::lock_guard lock{mutex_};
+        most_in_flight_ = std::max<std::uint64_t>(most_in_flight_, number - of + 1);
+      }
       wait = Milliseconds{0};
     }
   };
@@ -209,17 +226,12 @@ void Companions::send_datagrams(const std::stop_token& stop) {
     due += options_.datagram_every;
     os::sleep_until(due, {});
     receive(Milliseconds{0});
-    // What has been away for a second is lost, and counted so at the end.
-    const auto recent =
-        static_cast<std::uint64_t>(std::chrono::seconds{1} / options_.datagram_every);
-    const auto live = std::count_if(under_way.begin(), under_way.end(),
-                                    [&](std::uint64_t each) { return each + recent > number; });
-    const std::lock_guard lock{mutex_};
-    most_in_flight_ = std::max(most_in_flight_, static_cast<std::uint64_t>(live));
   }
   const auto end = clock_.boot() + Milliseconds{500};
   while (!under_way.empty() && clock_.boot() < end) receive(Milliseconds{50});
   for (std::size_t i = 0; i < under_way.size(); ++i) count("datagrams", "lost");
+  const std::lock_guard lock{mutex_};
+  lost_ = spans_of(under_way);
 }
 
 std::uint64_t Companions::failures() const {
@@ -244,6 +256,8 @@ std::string Companions::to_json() const {
       members += fmt::format("{}\"{}\":{}", members.empty() ? "" : ",", outcome, times);
     text += fmt::format("{}\"{}\":{{{}}}", text.empty() ? "" : ",", what, members);
   }
+  if (most_in_flight_ > 0) text += fmt::format(",\"most_datagrams_in_flight\":{}", most_in_flight_);
+  if (!lost_.empty()) text += fmt::format(",\"lost_datagrams\":\"{}\"", lost_);
   return text;
 }
 

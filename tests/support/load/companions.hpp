@@ -59,7 +59,8 @@ class Companions {
   CompanionOptions options_;
   mutable std::mutex mutex_;
   std::map<std::string, std::map<std::string, std::uint64_t>> counts_;
-  std::uint64_t most_in_flight_ = 0;
+  std::uint64_t most_in_flight_ = 0;  ///< datagrams that waited for an answer and got it
+  std::string lost_;                  ///< numbers of the datagrams that were
   std::vector<std::jthread> threads_;
 };
 

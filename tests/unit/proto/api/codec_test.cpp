@@ -49,7 +49,7 @@ TEST(ApiCodec, WritesAStatusInOneStableForm) {
       R"("drift":[{"service":"web","kind":"limits","since":"2026-11-23T09:01:00.000Z","evidence":"memory is 64 MiB",)"
       R"("action":"repair"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
       R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500","begins":""},)"
-      R"("hold":{"actor":"root","reason":"busy","since":"2026-11-23T09:00:00.000Z","until":""},"quarantined":null,)"
+      R"("hold":{"actor":"root","reason":"busy","since":"2026-11-23T09:00:00.000Z","until":""},"quarantined":null,"rehearsal":null,"standby":[],)"
       R"("message":"rolling to 3","agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
 }
 
@@ -57,7 +57,7 @@ TEST(ApiCodec, WritesEmptyArraysAndNullForAnAbsentOptional) {
   EXPECT_EQ(
       encode(Status{}),
       R"({"deployment":"","generation":0,"spec_digest":"","state":"","services":[],"drift":[],)"
-      R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"hold":null,"quarantined":null,"message":"",)"
+      R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"hold":null,"quarantined":null,"rehearsal":null,"standby":[],"message":"",)"
       R"("agent_version":"","agent_since":""})");
 }
 
@@ -74,10 +74,18 @@ TEST(ApiCodec, WritesTheOtherMessagesInOneStableForm) {
   EXPECT_EQ(encode(Accepted{5, "sha256:a", true, 77}),
             R"({"generation":5,"spec_digest":"sha256:a","changed":true,"since_event":77})");
   EXPECT_EQ(
-      encode(PlanReport{
-          1, 2, "sha256:a", true, {{"web", "cutover", "r", {"env.A: 1 → 2"}, {}}}, {"i"}, {}}),
+      encode(PlanReport{1,
+                        2,
+                        "sha256:a",
+                        true,
+                        {{"web", "cutover", "r", {"env.A: 1 → 2"}, {}}},
+                        {{"before", "migrate", "i", "within 5m", {}}},
+                        {"i"},
+                        {}}),
       R"({"from":1,"to":2,"spec_digest":"sha256:a","changes":true,"steps":[{"service":"web","change":"cutover",)"
-      R"("reason":"r","fields":["env.A: 1 → 2"],"relaxations":[]}],"images_to_pull":["i"],"warnings":[]})");
+      R"("reason":"r","fields":["env.A: 1 → 2"],"relaxations":[]}],)"
+      R"("hooks":[{"stage":"before","name":"migrate","image":"i","note":"within 5m","relaxations":[]}],)"
+      R"("images_to_pull":["i"],"warnings":[]})");
   EXPECT_EQ(
       encode(Event{9, "t", "pull", 2, "web", "m", "{}"}),
       R"({"number":9,"time":"t","kind":"pull","generation":2,"service":"web","message":"m","detail":"{}"})");
