@@ -75,7 +75,7 @@ class Hooks(fixture.AgentCase):
         with fixture.Load(self.port) as load:
             done = self.apply_hooks(
                 {"web": self.web("WEB_V2")}, before=[self.writer("migrate", "echo up >>/data/log")],
-                after=[self.shell("smoke", "exit 1")], on_rollback=[self.writer("undo", "echo down >>/data/log")])
+                after=[self.shell("smoke", "sleep 0.5; exit 1")], on_rollback=[self.writer("undo", "echo down >>/data/log")])
         self.assertEqual(done.code, 4, done)
         self.assert_no_request_failed(load)
         self.assertEqual(set(load.result["answers"]), {"v1", "v2"}, "traffic had moved, and moved back")

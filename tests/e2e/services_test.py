@@ -52,6 +52,16 @@ class Services(fixture.AgentCase):
         self.applied({"web": self.web(), "client": client})
         self.assertEqual(self.agent.service("client")["health"], "healthy")
 
+    def test_the_plan_says_why_a_service_is_replaced_and_for_how_long_it_is_down(self):
+        def document(release):
+            return {"db": self.small(volumes=[{"source": "data", "target": "/data"}], env={"RELEASE": release}, stop={"timeout": "2s"})}
+        self.applied(document("one"))
+        plan = self.agent.cli("plan", self.agent.document(document("two")))
+        self.assertRegex(plan.out, r"replace, stop first: writable volume data, which both would write to: down for at most [23]\.\d+s: its stop "
+                                   r"\(at most 2\.0s\) and its start \(.+ last time\)")
+        done = self.applied(document("two"))
+        self.assertLess(done.json["seconds"], 3.5)
+
     def test_a_crashed_container_is_started_again_and_counted(self):
         self.applied({"web": self.web()})
         pid = self.agent.pids()["web"]
