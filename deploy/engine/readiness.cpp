@@ -43,7 +43,7 @@ Result<proto::api::Accepted> Core::rehearse(const proto::api::RehearseRequest& r
 void Core::begin_due_rehearsal() {
   const auto every = options_.config.rehearse_every;
   if (every == Milliseconds{0} || progress_.rollout || progress_.rehearsal || !ready_ ||
-      !progress_.aftermath.empty())
+      !ledger_ok_ || !progress_.aftermath.empty())
     return;
   const auto& last = progress_.rehearsed;
   using Kind = plan::RehearsalVerdict::Kind;

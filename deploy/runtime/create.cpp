@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "common/os/file.hpp"
@@ -35,12 +36,24 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
                         .secrets = spec.wanted.secrets};
 }
 
+/// The log is there before conmon opens it: pruning takes away directories in which nothing is.
+Status place_log(const std::filesystem::path& log) {
+  constexpr int kMostTries = 3;
+  for (int tries = 1;; ++tries) {
+    HF_TRY(os::make_directories(log.parent_path()));
+    auto made = os::open_file(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (made) return ok();
+    if (made.error().code() != Errc::not_found || tries == kMostTries)
+      return std::move(made).error();
+  }
+}
+
 /// Directories of the bundle and the run directory's side of the instance.
 Status make_places(const Host& host, const InstanceSpec& spec) {
   HF_TRY(os::make_directories(host.paths.bundle(spec.id) / "etc"));
   HF_TRY(os::make_directories(host.paths.mount(spec.id)));
   if (is_notified(spec.wanted)) HF_TRY(host.notify->listen(spec.id));
-  return os::make_directories(host.paths.log(spec.service, spec.id).parent_path());
+  return place_log(host.paths.log(spec.service, spec.id));
 }
 
 Status connect(const Host& host, const InstanceSpec& spec, RunState& run) {
