@@ -218,8 +218,7 @@ void Planner::probe_due(const ServiceName& service, const InstanceId& id, Genera
   const auto& rule = *wanted->health;
   // What passes a gate is asked at once, whatever it said before.
   const bool at_gate = state().rollout && rollout().fresh.contains(service) &&
-                       rollout().fresh.at(service) == id &&
-                       !is_proven(service, *view, *wanted);
+                       rollout().fresh.at(service) == id && !is_proven(service, *view, *wanted);
   const bool healthy = view->health.state == HealthState::healthy && !at_gate;
   const auto interval = healthy || (view->health.state == HealthState::unhealthy && !at_gate)
                             ? rule.interval

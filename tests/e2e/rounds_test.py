@@ -95,7 +95,9 @@ class Rounds(fixture.AgentCase):
         self.assertGreater(account["keep_alive"]["answered"], 100 * ROUNDS)
         seen = account["long_downloads"].get("reset", 0) + account["held"].get("reset", 0)
         self.assertGreaterEqual(seen, 2 * ROUNDS)
-        self.assertEqual(counted, seen, "every reset that a client saw is counted, and no other")
+        self.assertGreaterEqual(counted, seen, "every reset that a client saw is counted")
+        # Now and then a client has just closed its side when its connection is reset: it does not see it.
+        self.assertLessEqual(counted, seen + 1 + ROUNDS // 50)
         recorded = [json.loads(line) for line in self.agent.cli("ledger", "export").out.splitlines()]
         in_ledger = sum(int(entry["detail"]["reset_connections"]) for entry in recorded if entry["kind"] == "drained")
         self.assertEqual(in_ledger, counted, "and in the ledger")
