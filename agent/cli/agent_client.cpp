@@ -183,6 +183,31 @@ Result<Answer<api::LedgerVerification>> AgentClient::ledger_verify() {
       call({.method = "POST", .target = "/v1/ledger/verify"}, kVerify));
 }
 
+Result<Answer<std::vector<api::ImageItem>>> AgentClient::images(Milliseconds timeout) {
+  return answer<std::vector<api::ImageItem>>(call({.target = "/v1/images"}, timeout));
+}
+
+Result<Answer<api::ImageGcReport>> AgentClient::image_gc_plan() {
+  return answer<api::ImageGcReport>(call({.method = "POST",
+                                          .target = "/v1/images/gc",
+                                          .body = api::encode(api::ImageGcRequest{true})}));
+}
+
+Result<Answer<api::ImageJob>> AgentClient::image_gc() {
+  return answer<api::ImageJob>(call(
+      {.method = "POST", .target = "/v1/images/gc", .body = api::encode(api::ImageGcRequest{})}));
+}
+
+Result<Answer<api::ImageJob>> AgentClient::image_pull(const api::ImagePullRequest& request) {
+  return answer<api::ImageJob>(
+      call({.method = "POST", .target = "/v1/images/pull", .body = api::encode(request)}));
+}
+
+Result<Answer<api::ImageJob>> AgentClient::image_verify(const api::ImageVerifyRequest& request) {
+  return answer<api::ImageJob>(
+      call({.method = "POST", .target = "/v1/images/verify", .body = api::encode(request)}));
+}
+
 Result<HttpStream> AgentClient::logs(const LogQuery& query) {
   auto target =
       fmt::format("/v1/logs/{}?follow={}", url_encode(query.service), query.follow ? 1 : 0);

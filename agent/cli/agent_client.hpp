@@ -83,6 +83,14 @@ class AgentClient {
       std::uint64_t after, std::uint64_t limit);
   [[nodiscard]] Result<Answer<proto::api::LedgerHead>> ledger_head();
   [[nodiscard]] Result<Answer<proto::api::LedgerVerification>> ledger_verify();
+  [[nodiscard]] Result<Answer<std::vector<proto::api::ImageItem>>> images(
+      Milliseconds timeout = kAnswer);
+  [[nodiscard]] Result<Answer<proto::api::ImageGcReport>> image_gc_plan();
+  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_gc();
+  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_pull(
+      const proto::api::ImagePullRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_verify(
+      const proto::api::ImageVerifyRequest& request);
   [[nodiscard]] Result<HttpStream> logs(const LogQuery& query);
   [[nodiscard]] Result<Answer<proto::api::VersionInfo>> version(Milliseconds timeout = kAnswer);
 

@@ -30,5 +30,6 @@ namespace holdfast::agent::cli {
 [[nodiscard]] ExitCode run_command(const Context& context, const VersionOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const CompletionOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const CompleteOptions& options);
+[[nodiscard]] ExitCode run_command(const Context& context, const ImageOptions& options);
 
 }  // namespace holdfast::agent::cli

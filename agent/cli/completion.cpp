@@ -25,6 +25,9 @@ ExitCode run_command(const Context& context, const CompleteOptions& options) {
   if (options.what == "services") {
     if (const auto status = context.agent.status(kPatience))
       for (const auto& service : status->value.services) words += completion_word(service.name);
+  } else if (options.what == "images") {
+    if (const auto images = context.agent.images(kPatience))
+      for (const auto& image : images->value) words += completion_word(image.digest.substr(7, 12));
   } else if (const auto history = context.agent.history(kPatience)) {
     for (const auto& item : history->value)
       if (options.what != "good-generations" || item.result == "good")

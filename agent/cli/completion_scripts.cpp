@@ -8,13 +8,14 @@ namespace holdfast::agent::cli {
 namespace {
 
 /// What to offer for the argument of a command.
-enum class Words : std::uint8_t { none, files, services, generations, shells };
+enum class Words : std::uint8_t { none, files, services, generations, shells, images };
 
 Words words_for(const CommandInfo& command) {
   const auto& what = command.positional;
   if (what.find("SERVICE") != std::string::npos) return Words::services;
   if (what.find("FILE") != std::string::npos) return Words::files;
   if (what.find("A [B]") != std::string::npos) return Words::generations;
+  if (command.name == "image") return Words::images;
   return what == "SHELL" ? Words::shells : Words::none;
 }
 
@@ -40,11 +41,24 @@ std::vector<std::string> names_of(const std::vector<CommandInfo>& commands) {
   return names;
 }
 
-std::vector<std::string> flags_of(const CommandInfo& command) {
+std::vector<std::string> flags_of(const std::vector<OptionInfo>& options) {
   std::vector<std::string> flags;
-  for (const auto& option : command.options)
+  for (const auto& option : options)
     flags.insert(flags.end(), option.names.begin(), option.names.end());
   return flags;
+}
+
+/// A command's own options and those of its actions, each once.
+std::vector<OptionInfo> options_of(const CommandInfo& command) {
+  auto options = command.options;
+  for (const auto& action : command.commands) {
+    for (const auto& option : action.options) {
+      const bool known = std::any_of(options.begin(), options.end(),
+                                     [&](const auto& each) { return each.names == option.names; });
+      if (!known) options.push_back(option);
+    }
+  }
+  return options;
 }
 
 /// Single-quoted for a shell.
@@ -64,6 +78,8 @@ std::string bash_words(const CommandInfo& command) {
       return "$(holdfast __complete generations 2>/dev/null)";
     case Words::shells:
       return "bash zsh fish";
+    case Words::images:
+      return joined(names_of(command.commands), " ") + " $(holdfast __complete images 2>/dev/null)";
     case Words::files:
     case Words::none:
       return joined(names_of(command.commands), " ");
@@ -75,7 +91,8 @@ std::string bash_case(const CommandInfo& command) {
   const auto what = words_for(command);
   const bool files = what == Words::files || what == Words::generations;
   return fmt::format("    {}) flags=\"{}\"; words=\"{}\"; files={} ;;\n", command.name,
-                     joined(flags_of(command), " "), bash_words(command), files ? 1 : 0);
+                     joined(flags_of(options_of(command)), " "), bash_words(command),
+                     files ? 1 : 0);
 }
 
 }  // namespace
@@ -113,7 +130,7 @@ _holdfast() {{
 }}
 complete -o filenames -F _holdfast holdfast
 )sh",
-                     fmt::arg("global", joined(flags_of(tree), " ")),
+                     fmt::arg("global", joined(flags_of(tree.options), " ")),
                      fmt::arg("commands", joined(names_of(tree.commands), " ")),
                      fmt::arg("cases", cases));
 }
@@ -147,6 +164,9 @@ std::string zsh_positional(const CommandInfo& command) {
       return " '*:generation or file:_holdfast_sides'";
     case Words::shells:
       return " '1:shell:(bash zsh fish)'";
+    case Words::images:
+      return " '1:action:(" + joined(names_of(command.commands), " ") +
+             ")' '*:image:_holdfast_images'";
     case Words::none:
       return command.commands.empty()
                  ? ""
@@ -155,9 +175,9 @@ std::string zsh_positional(const CommandInfo& command) {
   return {};
 }
 
-std::string zsh_options(const CommandInfo& command) {
+std::string zsh_options(const std::vector<OptionInfo>& options) {
   std::string text;
-  for (const auto& option : command.options)
+  for (const auto& option : options)
     for (const auto& name : option.names)
       text += " " + shell_quoted(fmt::format("{}[{}]{}", name, zsh_text(option.description),
                                              zsh_action(option)));
@@ -171,14 +191,16 @@ std::string zsh_completion(const CommandInfo& tree) {
   std::string cases;
   for (const auto& command : tree.commands) {
     commands += "    " + shell_quoted(command.name + ":" + zsh_text(command.description)) + "\n";
-    cases += fmt::format("        {}) _arguments{}{}{} ;;\n", command.name, zsh_options(command),
-                         zsh_options(tree), zsh_positional(command));
+    cases += fmt::format("        {}) _arguments{}{}{} ;;\n", command.name,
+                         zsh_options(options_of(command)), zsh_options(tree.options),
+                         zsh_positional(command));
   }
   return fmt::format(R"sh(#compdef holdfast
 # zsh completion for holdfast, made by: holdfast completion zsh
 _holdfast_services() {{ compadd -- ${{(f)"$(holdfast __complete services 2>/dev/null)"}} }}
 _holdfast_generations() {{ compadd -- ${{(f)"$(holdfast __complete generations 2>/dev/null)"}} }}
 _holdfast_good_generations() {{ compadd -- ${{(f)"$(holdfast __complete good-generations 2>/dev/null)"}} }}
+_holdfast_images() {{ compadd -- ${{(f)"$(holdfast __complete images 2>/dev/null)"}} }}
 _holdfast_any() {{ _holdfast_generations; _holdfast_services }}
 _holdfast_sides() {{ _holdfast_generations; _files }}
 _holdfast() {{
@@ -196,7 +218,7 @@ _holdfast() {{
 }}
 if [ "$funcstack[1]" = _holdfast ]; then _holdfast "$@"; else compdef _holdfast holdfast; fi
 )sh",
-                     fmt::arg("commands", commands), fmt::arg("global", zsh_options(tree)),
+                     fmt::arg("commands", commands), fmt::arg("global", zsh_options(tree.options)),
                      fmt::arg("cases", cases));
 }
 
@@ -229,6 +251,9 @@ std::string fish_words(const CommandInfo& command) {
       return fmt::format(" -F -a '{}'", kGenerations);
     case Words::shells:
       return " -a 'bash zsh fish'";
+    case Words::images:
+      return fmt::format(" -a '{} (holdfast __complete images 2>/dev/null)'",
+                         joined(names_of(command.commands), " "));
     case Words::none:
       return command.commands.empty()
                  ? ""
@@ -248,7 +273,7 @@ std::string fish_completion(const CommandInfo& tree) {
     text += fmt::format("complete -c holdfast -n __fish_use_subcommand -a {} -d {}\n", command.name,
                         shell_quoted(command.description));
     const auto condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", command.name);
-    for (const auto& option : command.options) text += fish_option(option, condition);
+    for (const auto& option : options_of(command)) text += fish_option(option, condition);
     if (const auto words = fish_words(command); !words.empty())
       text += "complete -c holdfast" + condition + words + "\n";
   }

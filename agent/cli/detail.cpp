@@ -34,8 +34,15 @@ std::uint64_t number_at(const json::object& object, std::string_view name) {
 
 PullDetail decode_pull(std::string_view detail) {
   const auto object = parse_object(detail);
-  return {text_at(object, "image"), text_at(object, "layer"), text_at(object, "phase"),
-          number_at(object, "bytes"), number_at(object, "total")};
+  const auto* left = object.if_contains("seconds_left");
+  return {text_at(object, "image"),
+          text_at(object, "layer"),
+          text_at(object, "phase"),
+          number_at(object, "bytes"),
+          number_at(object, "total"),
+          number_at(object, "rate"),
+          left != nullptr && left->is_number() ? std::optional{number_at(object, "seconds_left")}
+                                               : std::nullopt};
 }
 
 Evidence decode_evidence(std::string_view detail) {

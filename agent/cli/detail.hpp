@@ -4,6 +4,7 @@
 /// stays empty.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,9 +16,11 @@ namespace holdfast::agent::cli {
 struct PullDetail {
   std::string image;  ///< as in the document
   std::string layer;  ///< short digest; empty: the image as a whole
-  std::string phase;  ///< resolving | downloading | unpacking | done
+  std::string phase;  ///< resolving | downloading | unpacking | done | verifying | exporting
   std::uint64_t bytes = 0;
   std::uint64_t total = 0;
+  std::uint64_t rate = 0;  ///< bytes a second; 0: not known
+  std::optional<std::uint64_t> seconds_left;
 };
 [[nodiscard]] PullDetail decode_pull(std::string_view detail);
 

@@ -53,6 +53,7 @@ struct Everything {
   LintOptions lint;
   CompletionOptions completion;
   CompleteOptions complete;
+  ImageOptions image;
 };
 
 /// The commands and where their options land. `chosen` is set by the callback of the one that was
@@ -74,6 +75,7 @@ class Tree {
     restrain();
     history();
     observe();
+    images();
     files();
   }
 
@@ -95,6 +97,7 @@ class Tree {
   void history();
   void observe();
   void ledger();
+  void images();
   void files();
   static void end_options(CLI::App* sub, EndOptions& end);
   static void wait_options(CLI::App* sub, WaitOptions& wait);
@@ -342,6 +345,49 @@ void Tree::ledger() {
       ->type_name("N");
 }
 
+void Tree::images() {
+  auto* image =
+      command("image", "The images on this host",
+              "  holdfast image list\n"
+              "  holdfast image pull registry.example.com/shop/web:1.8.2@sha256:<64 hex>\n"
+              "  holdfast image verify --all --repair\n  holdfast image gc --dry-run");
+  image->require_subcommand(1);
+  image->fallthrough();
+  auto& options = given_.image;
+  const auto action = [&](const char* name, const char* text, const char* examples,
+                          ImageOptions::Action which) {
+    auto* sub = image->add_subcommand(name, text);
+    sub->footer(std::string{"Examples:\n"} + examples);
+    sub->callback([&options, which] { options.action = which; });
+    return sub;
+  };
+  action("list", "What is here, what needs it, and whether it is whole",
+         "  holdfast image list\n  holdfast image list -o json | jq '.[].digest'",
+         ImageOptions::Action::list);
+
+  auto* pull = action("pull", "Fetch and verify an image ahead of its roll-out",
+                      "  holdfast image pull registry.example.com/shop/web:1.8.2@sha256:<64 hex>\n"
+                      "  holdfast image pull --keep 7d REF",
+                      ImageOptions::Action::pull);
+  pull->add_option("reference", options.reference, "Pinned image")->required()->type_name("REF");
+  pull->add_option("--keep", options.keep,
+                   "Keep it so long although no generation needs it yet (24h)")
+      ->type_name("SPAN");
+
+  auto* verify = action("verify", "Hash what is on disk again; exit code 6 if something is damaged",
+                        "  holdfast image verify --all\n  holdfast image verify 6fa1c0d2 --repair",
+                        ImageOptions::Action::verify);
+  auto* which =
+      verify->add_option("image", options.images, "Reference, or first digits of a digest")
+          ->type_name("IMAGE...");
+  verify->add_flag("--all", options.all, "Every image (the same as naming none)")->excludes(which);
+  verify->add_flag("--repair", options.repair, "Fetch what is damaged again, and wait for that");
+
+  action("gc", "Remove what no generation, no running instance and no lease needs",
+         "  holdfast image gc --dry-run\n  holdfast image gc", ImageOptions::Action::gc)
+      ->add_flag("--dry-run", options.dry_run, "Only show what would go, and why the rest stays");
+}
+
 void Tree::files() {
   auto* lint = command("lint", "Check documents without an agent",
                        "  holdfast lint shop.yaml\n  holdfast lint hosts/*.yaml");
@@ -389,6 +435,7 @@ CommandOptions Tree::chosen() {
   }
   if (is("events")) return given_.events;
   if (is("ledger")) return given_.ledger;
+  if (is("image")) return given_.image;
   if (is("doctor")) return given_.doctor;
   if (is("lint")) return given_.lint;
   if (is("schema")) return SchemaOptions{};

@@ -115,13 +115,22 @@ struct SchemaOptions {};
 struct LintOptions {
   std::vector<std::string> files;
 };
+struct ImageOptions {
+  enum class Action : std::uint8_t { list, pull, verify, gc } action = Action::list;
+  std::string reference;            ///< pull
+  std::string keep;                 ///< pull: span; empty: the agent's default
+  std::vector<std::string> images;  ///< verify; empty: all
+  bool all = false;
+  bool repair = false;
+  bool dry_run = false;  ///< gc
+};
 struct VersionOptions {};
 struct CompletionOptions {
   std::string shell;
 };
 /// Hidden: words for the shell, asked of the agent.
 struct CompleteOptions {
-  std::string what;  ///< services | generations | good-generations
+  std::string what;  ///< services | generations | good-generations | images
 };
 
 using CommandOptions =
@@ -129,7 +138,7 @@ using CommandOptions =
                  ResumeOptions, QuarantineOptions, RehearseOptions, StandbyOptions, HistoryOptions,
                  ShowOptions, DiffOptions, DriftOptions, LogsOptions, EventsOptions, LedgerOptions,
                  DoctorOptions, SchemaOptions, LintOptions, VersionOptions, CompletionOptions,
-                 CompleteOptions>;
+                 CompleteOptions, ImageOptions>;
 
 struct Invocation {
   Globals globals;

@@ -68,6 +68,13 @@ std::uint64_t Progress::Image::total() const {
   return sum;
 }
 
+std::string Progress::Image::verb() const {
+  for (const auto& [name, layer] : layers) {
+    if (layer.phase == "verifying" || layer.phase == "exporting") return layer.phase;
+  }
+  return "pulling";
+}
+
 void Progress::on(const proto::api::Event& event, BootTime now) {
   if (event.generation != 0 && event.generation != generation_) return;
   if (event.kind == "pull") return on_pull(event, now);
@@ -96,12 +103,18 @@ void Progress::on_pull(const proto::api::Event& event, BootTime now) {
     facts_.push_back({Mark::warn, "pull", printable(shorten_digests(event.message))});
     return;
   }
+  if (!only_.empty() && pull.image != only_) return;
   auto& image = images_[printable(short_image(pull.image))];
   if (image.started == BootTime{}) image.started = image.shown_at = now;
   if (!pull.layer.empty()) {
     auto& layer = image.layers[printable(pull.layer)];
+    // What was only hashed was not pulled.
+    if (layer.phase == "verifying" && pull.phase == "done") {
+      image.layers.erase(printable(pull.layer));
+      return;
+    }
     layer = {std::max(layer.bytes, pull.bytes), std::max(layer.total, pull.total),
-             printable(pull.phase)};
+             printable(pull.phase), pull.rate, pull.seconds_left};
   } else if (pull.phase == "done" && !image.done) {
     image.done = true;
     const auto took = seconds_text(seconds_between(image.started, now));
@@ -125,7 +138,7 @@ std::string Progress::image_bar(const std::string& name, const Image& image, con
   const auto bytes = image.bytes();
   const auto total = image.total();
   const auto spent = seconds_between(image.started, now);
-  auto text = fmt::format("pulling {}  {} {:>3}%  {}/{}", name, bar(bytes, total, look),
+  auto text = fmt::format("{} {}  {} {:>3}%  {}/{}", image.verb(), name, bar(bytes, total, look),
                           percent(bytes, total), human_bytes(bytes), human_bytes(total));
   if (spent > 0.5 && bytes > 0) {
     const double rate = static_cast<double>(bytes) / spent;
@@ -148,10 +161,13 @@ std::vector<std::string> Progress::live(const Look& look, BootTime now) const {
     for (const auto& [layer_name, layer] : image.layers) {
       if (layer.phase == "done" || layers == kMostLayers) continue;
       ++layers;
-      const auto size =
-          layer.phase == "downloading"
-              ? fmt::format("{}/{}", human_bytes(layer.bytes), human_bytes(layer.total))
-              : fmt::format("{}  {}", human_bytes(layer.total), layer.phase);
+      auto size = layer.phase == "downloading" || layer.phase == "verifying"
+                      ? fmt::format("{}/{}", human_bytes(layer.bytes), human_bytes(layer.total))
+                      : fmt::format("{}  {}", human_bytes(layer.total), layer.phase);
+      if (layer.phase == "downloading" && layer.rate > 0)
+        size += fmt::format("  {}/s", human_bytes(layer.rate));
+      if (layer.phase == "downloading" && layer.seconds_left)
+        size += fmt::format("  eta {}", human_duration(std::chrono::seconds{*layer.seconds_left}));
       lines.push_back(
           cut(fmt::format("  {:<14} {} {:>3}%  {}", layer_name, bar(layer.bytes, layer.total, look),
                           percent(layer.bytes, layer.total), size),
@@ -181,8 +197,9 @@ std::vector<std::string> Progress::take_plain(const Look& look, BootTime now) {
     if (tenth <= image.shown_tenth && now < image.shown_at + 10s) continue;
     image.shown_tenth = tenth;
     image.shown_at = now;
-    lines.push_back(fmt::format("{} {:<11} {}  {}%  {}/{}", mark(Mark::busy, look), "pulling", name,
-                                percent(bytes, total), human_bytes(bytes), human_bytes(total)));
+    lines.push_back(fmt::format("{} {:<11} {}  {}%  {}/{}", mark(Mark::busy, look), image.verb(),
+                                name, percent(bytes, total), human_bytes(bytes),
+                                human_bytes(total)));
   }
   return lines;
 }

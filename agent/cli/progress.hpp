@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,13 @@ namespace holdfast::agent::cli {
 class Progress {
  public:
   explicit Progress(std::uint64_t generation) : generation_(generation) {}
+
+  /// Of an image job: pulls of these images only (empty: of all), nothing of roll-outs.
+  static Progress of_images(std::string reference) {
+    Progress progress{0};
+    progress.only_ = std::move(reference);
+    return progress;
+  }
 
   /// Events of other generations are ignored.
   void on(const proto::api::Event& event, BootTime now);
@@ -34,6 +42,8 @@ class Progress {
     std::uint64_t bytes = 0;
     std::uint64_t total = 0;
     std::string phase;
+    std::uint64_t rate = 0;  ///< bytes a second; 0: not known
+    std::optional<std::uint64_t> seconds_left;
   };
   struct Image {
     std::map<std::string, Layer> layers;
@@ -43,6 +53,7 @@ class Progress {
     BootTime shown_at{};
     [[nodiscard]] std::uint64_t bytes() const;
     [[nodiscard]] std::uint64_t total() const;
+    [[nodiscard]] std::string verb() const;  ///< what is done with it now
   };
   struct Fact {
     Mark mark;
@@ -56,6 +67,7 @@ class Progress {
                                       BootTime now) const;
 
   std::uint64_t generation_;
+  std::string only_;
   std::map<std::string, Image> images_;
   std::vector<Fact> facts_;
   std::string phase_;

@@ -15,7 +15,8 @@ namespace {
 /// A change goes on when this program ends, and Ctrl-C has to say so; everything else may just end.
 bool needs_interrupt(const CommandOptions& command) {
   return std::holds_alternative<ApplyOptions>(command) ||
-         std::holds_alternative<RollbackOptions>(command);
+         std::holds_alternative<RollbackOptions>(command) ||
+         std::holds_alternative<ImageOptions>(command);
 }
 
 ExitCode dispatch(const Invocation& invocation) {

@@ -35,6 +35,9 @@ namespace holdfast::agent::cli {
 [[nodiscard]] std::string diff_view(const std::vector<proto::FieldChange>& changes,
                                     const std::string& from, const std::string& to,
                                     const Look& look);
+[[nodiscard]] std::string images_view(const std::vector<proto::api::ImageItem>& images,
+                                      const Look& look, WallTime now);
+[[nodiscard]] std::string gc_view(const proto::api::ImageGcReport& report, const Look& look);
 /// One line, with its end.
 [[nodiscard]] std::string event_line(const proto::api::Event& event, const Look& look);
 

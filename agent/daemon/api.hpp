@@ -5,6 +5,7 @@
 
 #include "agent/daemon/access.hpp"
 #include "agent/daemon/http.hpp"
+#include "agent/daemon/image_desk.hpp"
 #include "agent/daemon/jobs.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/runtime/log_reader.hpp"
@@ -18,6 +19,7 @@ using OpenReader = std::function<Result<std::unique_ptr<deploy::ledger::Reader>>
 /// What the routes work with. All outlive the Api.
 struct ApiParts {
   deploy::engine::Engine& engine;
+  ImageDesk& images;
   OpenReader open_reader;  ///< a connection of its own for each ledger request
   LogRead read_logs;
   std::function<std::string()> metrics;  ///< called on the io thread
@@ -59,6 +61,10 @@ class Api {
   void ledger_head(const Call& call);
   void ledger_verify(const Call& call);
   void logs(const Call& call);
+  void images(const Call& call);
+  void image_pull(const Call& call);
+  void image_verify(const Call& call);
+  void image_gc(const Call& call);
   void version(const Call& call);
   void metrics(const Call& call);
   void healthz(const Call& call);

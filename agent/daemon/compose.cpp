@@ -27,7 +27,7 @@ class RealAgent final : public Agent {
   std::unique_ptr<network::CniAttachments> attachments;
   std::unique_ptr<runtime::ContainerRuntime> containers;
   std::unique_ptr<network::NftPublisher> publisher;
-  std::unique_ptr<image::Images> images;
+  std::unique_ptr<image::ImageStore> store;
   std::unique_ptr<engine::Engine> loop;
 
   engine::Engine& engine() override { return *loop; }
@@ -36,6 +36,7 @@ class RealAgent final : public Agent {
                const runtime::LogQuery& query, const runtime::LogSink& sink,
                const std::stop_token& stop) { return reader.read(query, sink, stop); };
   }
+  image::ImageStore& images() override { return *store; }
   OpenReader ledger() override {
     return [dir = state_dir] { return ledger::open_reader(dir); };
   }
@@ -113,7 +114,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
             network::NftPublisher::open({.instance = config.instance,
                                          .subnet = config.subnet,
                                          .service_subnet = config.service_subnet}));
-  HF_ASSIGN(agent->images,
+  HF_ASSIGN(agent->store,
             image::ImageStore::open({.state_dir = config.state_dir,
                                      .worker_path = worker,
                                      .registries = config.registries,
@@ -121,7 +122,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                      .clock = clock,
                                      .bytes_per_second = config.pull_bandwidth.value()}));
   HF_ASSIGN(agent->loop,
-            engine::Engine::create({clock, *agent->images, *agent->containers, *agent->containers,
+            engine::Engine::create({clock, *agent->store, *agent->containers, *agent->containers,
                                     *agent->publisher, *agent->history},
                                    engine_options(config, *agent->containers)));
   log::info("event=composed runtime={} state_dir={}", log::field(agent->containers->description()),

@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
 
+#include "agent/daemon/image_desk.hpp"
 #include "agent/daemon/memory.hpp"
 #include "agent/daemon/metrics.hpp"
 #include "agent/daemon/notify.hpp"
@@ -43,7 +44,8 @@ bool same_foundations(const proto::AgentConfig& a, const proto::AgentConfig& b) 
          a.metrics_listen == b.metrics_listen && a.runtime == b.runtime && a.cni_dir == b.cni_dir &&
          a.instance == b.instance && a.subnet == b.subnet && a.service_subnet == b.service_subnet &&
          a.registries == b.registries && a.parallel_downloads == b.parallel_downloads &&
-         a.pull_bandwidth == b.pull_bandwidth && a.log_max_size == b.log_max_size;
+         a.pull_bandwidth == b.pull_bandwidth && a.scrub == b.scrub &&
+         a.log_max_size == b.log_max_size;
 }
 
 std::string status_line(const proto::api::Status& status) {
@@ -58,7 +60,8 @@ class Daemon {
         config_(options.config),
         clock_(clock),
         engine_(agent.engine()),
-        api_({engine_, agent.ledger(), agent.logs(), [this] { return metrics(); }}, access),
+        desk_({engine_, agent.images(), agent.images(), clock}, options.config.scrub),
+        api_({engine_, desk_, agent.ledger(), agent.logs(), [this] { return metrics(); }}, access),
         groups_(access.groups()),
         server_(Server::create(io_, [this](ExchangePtr exchange) { api_.handle(exchange); })),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
@@ -94,6 +97,7 @@ class Daemon {
       if (engine_.alive()) notifier_.send("WATCHDOG=1");
       notifier_.status(status_line(snapshot->status));
       keep_socket();
+      desk_.tick();
       give_back_memory();
     } else {
       notifier_.send("EXTEND_TIMEOUT_USEC=30000000");
@@ -198,6 +202,7 @@ class Daemon {
   std::string metrics() {
     figures_.api_connections = server_->connections();
     figures_.engine_alive = engine_.alive();
+    desk_.fill(figures_);
     return metrics_text(*engine_.snapshot(), figures_);
   }
 
@@ -216,6 +221,7 @@ class Daemon {
     source_.reset();
     socket_.reset();
     api_.stop();
+    desk_.stop();
     engine_.stop();
     server_->close_all();
     io_.stop();
@@ -229,6 +235,7 @@ class Daemon {
   asio::io_context io_{1};
   DaemonFigures figures_;
   Notifier notifier_ = Notifier::from_environment();
+  ImageDesk desk_;
   Api api_;
   std::vector<gid_t> groups_;
   std::unique_ptr<Server> server_;

@@ -9,6 +9,7 @@
 #include "agent/daemon/api.hpp"
 #include "common/base/clock.hpp"
 #include "deploy/engine/engine.hpp"
+#include "deploy/image/image_store.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::agent::daemon {
@@ -21,6 +22,7 @@ class Agent {
   virtual deploy::engine::Engine& engine() = 0;
   virtual LogRead logs() = 0;
   virtual OpenReader ledger() = 0;
+  virtual deploy::image::ImageStore& images() = 0;
 };
 /// Called once the state directory is locked.
 using Compose =

@@ -179,6 +179,27 @@ void add_drift(MetricsPage& page, const Snapshot& snapshot) {
       .sample(oldest);
 }
 
+void add_image_care(MetricsPage& page, const ImageFigures& images) {
+  page.counter("holdfast_image_jobs_total", "Operations on the image store that people asked for.");
+  for (const auto* operation : {"pull", "verify", "gc", "export", "import"}) {
+    for (const auto* result : {"success", "error"}) {
+      const auto found = images.jobs.find({operation, result});
+      page.sample(found == images.jobs.end() ? 0 : number(found->second),
+                  {{"operation", operation}, {"result", result}});
+    }
+  }
+  page.counter("holdfast_image_verified_layers_total", "Layers on disk that were hashed again.")
+      .sample(number(images.verified_layers));
+  page.counter("holdfast_image_verified_bytes_total", "Bytes on disk that were hashed again.")
+      .sample(number(images.verified_bytes));
+  page.counter("holdfast_image_damaged_total",
+               "Images found damaged on disk when they were hashed again.")
+      .sample(number(images.damaged_images));
+  page.gauge("holdfast_image_scrub_completed_timestamp_seconds",
+             "When the scrub last found every layer verified within its interval; 0: never.")
+      .sample(images.scrub_completed);
+}
+
 void add_images(MetricsPage& page, const Figures& figures) {
   page.counter("holdfast_image_pulls_total", "Image pulls by result.")
       .samples("result", figures.pulls);
@@ -233,6 +254,7 @@ std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures)
   add_workload_figures(page, snapshot.figures.workloads);
   add_drift(page, snapshot);
   add_images(page, snapshot.figures);
+  add_image_care(page, figures.images);
   add_agent(page, snapshot, figures);
   add_process_metrics(page);
   return page.text();

@@ -1,11 +1,22 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "common/base/clock.hpp"
 #include "deploy/engine/snapshot.hpp"
 
 namespace holdfast::agent::daemon {
+
+/// What happened to the image store besides roll-outs.
+struct ImageFigures {
+  std::map<std::pair<std::string, std::string>, std::uint64_t> jobs;  ///< by operation and result
+  std::uint64_t verified_layers = 0;  ///< hashed again, by people or by the scrub
+  std::uint64_t verified_bytes = 0;
+  std::uint64_t damaged_images = 0;  ///< found so
+  double scrub_completed = 0;        ///< when no layer was due any more; 0: never
+};
 
 /// What the daemon itself has to report, besides the snapshot.
 struct DaemonFigures {
@@ -16,6 +27,7 @@ struct DaemonFigures {
   std::uint64_t source_reads_error = 0;
   std::size_t api_connections = 0;
   bool engine_alive = true;
+  ImageFigures images;
 };
 
 /// Everything in the Prometheus text format, made from the snapshot when somebody asks: nothing is

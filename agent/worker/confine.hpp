@@ -40,7 +40,7 @@ struct Limits {
 
 /// What `allow_system_calls` leaves possible.
 enum class Profile : std::uint8_t {
-  unpack,  ///< files below the root, memory, threads
+  unpack,  ///< files below the root, memory, threads; verifying too
   fetch,   ///< sockets, reading files, memory, threads
 };
 

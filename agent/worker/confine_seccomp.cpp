@@ -70,11 +70,11 @@ constexpr std::string_view kBoth[] = {
 };
 
 constexpr std::string_view kUnpack[] = {
-    "openat2",   "pread64",   "pwrite64",   "mkdirat",   "mknodat",   "mknod",
-    "symlinkat", "linkat",    "unlinkat",   "fchown",    "fchownat",  "fchmod",
-    "fchmodat",  "utimensat", "ftruncate",  "fallocate", "fchdir",    "fsetxattr",
-    "lsetxattr", "fgetxattr", "flistxattr", "fsync",     "fdatasync", "sync_file_range",
-    "fadvise64", "umask",
+    "openat2",   "pread64",         "pwrite64",   "mkdirat",   "mknodat",    "mknod",
+    "symlinkat", "linkat",          "unlinkat",   "fchown",    "fchownat",   "fchmod",
+    "fchmodat",  "utimensat",       "ftruncate",  "fallocate", "fchdir",     "fsetxattr",
+    "lsetxattr", "fgetxattr",       "flistxattr", "lgetxattr", "llistxattr", "fsync",
+    "fdatasync", "sync_file_range", "fadvise64",  "umask",
 };
 
 constexpr std::string_view kFetch[] = {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "agent/worker/unpack/unpack_main.hpp"
+#include "agent/worker/unpack/verify_main.hpp"
 
 int main(int argc, char** argv) {
   // A peer that went away is an error of a write, not the end of the process.
@@ -11,6 +12,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   const std::string_view what = argc > 1 ? argv[1] : "";
   if (what == "unpack" && argc == 3) return holdfast::agent::worker::unpack::unpack_main(argv[2]);
+  if (what == "verify" && argc == 3) return holdfast::agent::worker::unpack::verify_main(argv[2]);
   std::fputs("holdfast-worker is started by holdfastd; it is of no use by itself\n", stderr);
   return 2;
 }

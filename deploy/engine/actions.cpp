@@ -3,6 +3,7 @@
 
 #include "common/log/log.hpp"
 #include "deploy/engine/core.hpp"
+#include "deploy/engine/pull_event.hpp"
 #include "deploy/probe/prober.hpp"
 
 namespace holdfast::deploy::engine {
@@ -17,23 +18,6 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 Milliseconds retry_delay(std::uint32_t attempts) {
   return Milliseconds{std::min<std::int64_t>(1'000LL << std::min(attempts, 6U), 60'000)};
-}
-
-proto::api::Event pull_event(const image::PullProgress& p, WallTime now) {
-  static constexpr std::array kPhases{"resolving", "downloading", "unpacking", "done"};
-  proto::api::Event event;
-  event.time = to_rfc3339(now);
-  event.kind = "pull";
-  event.message =
-      fmt::format("{} {} {}", p.image, p.layer, kPhases[static_cast<std::size_t>(p.phase)]);
-  std::string image;
-  for (const char c : p.image) {
-    if (c != '"' && c != '\\') image += c;
-  }
-  event.detail =
-      fmt::format(R"({{"image":"{}","layer":"{}","phase":"{}","bytes":{},"total":{}}})", image,
-                  p.layer, kPhases[static_cast<std::size_t>(p.phase)], p.bytes, p.total);
-  return event;
 }
 
 }  // namespace

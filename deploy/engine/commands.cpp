@@ -170,6 +170,7 @@ Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request
         .in("publish the ports of " + wanted.name)
         .hint("free the port or publish another one");
   }
+  retain_images(&wanted);
   const GenerationId id{generations_.empty() ? 1 : generations_.front().id.value() + 1};
   auto next = plan::begin_rollout(plan::withdraw(progress_), id, trigger, actor, request.reason,
                                   ports_.clock.boot());

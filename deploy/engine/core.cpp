@@ -151,6 +151,7 @@ void Core::observe(bool fresh) {
   } else {
     for (auto& [id, view] : observed_.instances) view.health = health_[id];
   }
+  if (fresh) retain_images();
   observe_images();
   observe_connections();
 }
@@ -196,6 +197,8 @@ void Core::observe_images() {
       if (auto found = ports_.images.find(digest)) {
         view.state = plan::ImageView::State::present;
         view.manifest = found->manifest;
+      } else if (found.error().code() == Errc::layer_corrupt) {
+        view.error = found.error();
       }
       observed_.images.emplace(digest, std::move(view));
     }
@@ -425,24 +428,8 @@ void Core::finish(const plan::Decision& decision) {
 }
 
 void Core::collect_garbage() {
-  std::set<proto::Digest> keep;
-  std::uint32_t kept = 0;
-  auto used = generations_in_use();
-  // Generations that were rolled back from fill the list, but are no way back.
-  if (const auto target = rollback_target(0)) used.insert(*target);
-  for (const auto& row : generations_) {
-    const bool in_use = row.id == progress_.current || row.id == progress_.good ||
-                        row.id == plan::in_force(progress_) || used.contains(row.id);
-    if (!in_use && (!row.ever_good || kept >= options_.config.retain)) {
-      documents_.erase(row.id);
-      continue;
-    }
-    if (row.ever_good) ++kept;
-    if (const auto known = document(row.id)) {
-      for (const auto& [name, service] : proto::containers(*known))
-        keep.insert(service->image.digest);
-    }
-  }
+  retain_images();
+  const std::set<proto::Digest> keep;  // what was just retained is all
   jobs_.run(Jobs::Pool::pull, [this, keep](const std::stop_token& stop) -> std::function<void()> {
     auto collected = ports_.images.collect(keep, stop);
     return [this, collected] {

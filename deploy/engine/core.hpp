@@ -57,6 +57,8 @@ class Core {
                                                   const Actor& actor);
   void source_changed(const std::string& document, const std::string& source);
   void reconfigure(proto::AgentConfig config);
+  /// Images came, went, or were found damaged: looks at them again. `collected` goes to the ledger.
+  void images_changed(const std::string& collected, const Actor& actor);
   /// Something changed outside: the next turn observes fully.
   void mark_changed() { changed_ = true; }
   [[nodiscard]] bool changed() const { return changed_; }
@@ -79,6 +81,7 @@ class Core {
   void finish(const plan::Decision& decision);
   [[nodiscard]] std::map<std::string, std::string> evidence_of(const plan::Failure& failure) const;
   void collect_garbage();
+  void retain_images(const proto::Deployment* next = nullptr);
   [[nodiscard]] Document document(GenerationId id);
   void count(const Error& error);
   [[nodiscard]] Status commit(ledger::Batch batch);

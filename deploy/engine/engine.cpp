@@ -95,6 +95,11 @@ class ThreadedEngine final : public Engine, private Jobs {
   void reconfigure(proto::AgentConfig config) override {
     mailbox_.post([this, config = std::move(config)] { core_.reconfigure(config); });
   }
+  void images_changed(std::string collected, Actor actor) override {
+    mailbox_.post([this, collected = std::move(collected), actor = std::move(actor)] {
+      core_.images_changed(collected, actor);
+    });
+  }
   [[nodiscard]] bool alive() const override {
     const auto began = turn_began_.load();
     return began == BootTime{} || clock_.boot() - began < kLongestTurn;

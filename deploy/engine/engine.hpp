@@ -93,6 +93,9 @@ class Engine {
   virtual void source_changed(std::string document, std::string source) = 0;
   /// Settings that can change while running: retain, resync, labels, registries' policy.
   virtual void reconfigure(proto::AgentConfig config) = 0;
+  /// Images came, went, or were found damaged by hand or by the scrub. `collected` says what was
+  /// collected, for the ledger; empty: nothing.
+  virtual void images_changed(std::string collected, Actor actor) = 0;
   /// Monotonic count of engine loop turns, and whether the engine is inside a turn for longer than
   /// allowed: for the watchdog.
   [[nodiscard]] virtual bool alive() const = 0;

@@ -1,169 +1,313 @@
 #include "deploy/image/image_store.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "deploy/image/collector.hpp"
 #include "deploy/image/documents.hpp"
+#include "deploy/image/lease_file.hpp"
 #include "deploy/image/pace.hpp"
-#include "deploy/image/partial.hpp"
 #include "deploy/image/pull.hpp"
 #include "deploy/image/store.hpp"
+#include "deploy/image/verifier.hpp"
 
 namespace holdfast::deploy::image {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Names in a directory, without the temporary files of write_atomic.
-Result<std::vector<std::string>> names_in(const fs::path& directory) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it{directory, error}; !error && it != fs::directory_iterator{};
-       it.increment(error))
-    names.push_back(it->path().filename().string());
-  if (error) return errno_error(error.value(), "list " + directory.string());
-  return names;
+constexpr std::size_t kMostRecord = 1U << 20;
+
+std::optional<WallTime> modified(const fs::path& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return std::nullopt;
+  return WallTime{std::chrono::seconds{info.st_mtim.tv_sec} +
+                  Milliseconds{info.st_mtim.tv_nsec / 1'000'000}};
 }
 
-class Impl final : public Images {
+class Impl final : public ImageStore {
  public:
   explicit Impl(std::unique_ptr<Store> store) : store_(std::move(store)) {}
 
+  // Images
   Result<Pulled> ensure(const proto::ImageRef& ref, const ProgressSink& progress,
-                        const std::stop_token& stop) override {
-    PullStats stats;
-    // While it is being made sure of, nobody collects it.
-    Leases::Lease lease{store_->leases};
-    lease.hold("image:" + ref.digest.hex());
-    auto whole = store_->flights.join("image:" + ref.digest.hex(), stop, [&]() -> Status {
-      if (auto found = find(ref.digest)) {
-        stats.layers_local = static_cast<std::uint32_t>(found->config.diff_ids.size());
-        return ok();
-      }
-      Pull pull{*store_, ref, progress, stop};
-      HF_ASSIGN(stats, pull.run());
-      log::info("event=image_pulled image={} layers={} local={} bytes={} ms={}",
-                log::field(ref.str()), stats.layers_fetched, stats.layers_local,
-                stats.bytes_fetched, stats.duration.count());
-      return ok();
-    });
-    if (!whole) return std::move(whole).error().in("pull " + ref.str());
-    HF_ASSIGN(auto image, find(ref.digest));
-    return Pulled{.image = std::move(image), .stats = stats};
-  }
-
-  Result<StoredImage> find(const proto::Digest& pinned) override {
-    auto text = os::read_file(store_->paths.image(pinned), 1U << 20);
-    if (!text && text.error().code() == Errc::not_found)
-      return Error{Errc::not_found, fmt::format("image {} is not in the store", pinned.str())}.hint(
-          "pull it, or apply a deployment that names it");
-    if (!text) return std::move(text).error();
-    auto record = decode_image_record(*text);
-    if (!record) return std::move(record).error().in("record of image " + pinned.str());
-    std::vector<fs::path> lowers;
-    for (const auto& key : record->layers) {
-      if (!store_->has_layer(key))
-        return Error{Errc::not_found, fmt::format("image {} lacks its layer {}", pinned.str(), key)}
-            .hint("pull the image again");
-      lowers.push_back(store_->paths.tree(key));
-    }
-    HF_ASSIGN(const std::string bytes, read_blob(store_->paths, record->config));
-    HF_ASSIGN(auto config, proto::oci::parse_config(bytes));
-    return StoredImage{.pinned = record->pinned,
-                       .manifest = record->manifest,
-                       .config = std::move(config),
-                       .lowers = std::move(lowers),
-                       .unpacked_size = Bytes{record->bytes}};
-  }
-
-  Result<std::set<proto::Digest>> list() override {
-    HF_ASSIGN(const auto names, names_in(store_->paths.images()));
-    std::set<proto::Digest> out;
-    for (const auto& name : names) {
-      if (!name.ends_with(".json")) continue;
-      auto digest = proto::Digest::parse("sha256:" + name.substr(0, name.size() - 5));
-      if (digest && find(*digest)) out.insert(*std::move(digest));
-    }
-    return out;
-  }
-
+                        const std::stop_token& stop) override;
+  Result<StoredImage> find(const proto::Digest& pinned) override;
+  Result<std::set<proto::Digest>> list() override;
+  void retain(Holders holders) override;
   Result<Collected> collect(const std::set<proto::Digest>& keep,
-                            const std::stop_token& stop) override {
-    constexpr std::chrono::hours kPartialLife{72};
-    Collected collected;
-    HF_TRY(drop_records(keep));
-    HF_TRY(Partial::sweep(store_->paths.partials(), store_->clock.wall() - kPartialLife));
-    HF_ASSIGN(const auto needed, needed_names());
-    HF_ASSIGN(const auto trash, os::TempDir::create(store_->paths.ingest(), "trash"));
-    HF_ASSIGN(const auto layers, names_in(store_->paths.layers()));
-    for (const auto& key : layers) {
-      if (stop.stop_requested()) return Error{Errc::cancelled, "collect images"};
-      if (needed.contains(key)) continue;
-      const auto meta = store_->layer_meta(key);
-      HF_TRY(take_away(store_->paths.layer(key), key, trash.path(), [&] {
-        ++collected.layers;
-        if (meta) collected.bytes += meta->bytes;
-      }));
-      HF_TRY(os::remove_tree(trash.path() / key));
-    }
-    HF_ASSIGN(const auto blobs, names_in(store_->paths.blobs()));
-    for (const auto& name : blobs) {
-      if (needed.contains(name)) continue;
-      std::error_code ignored;
-      const auto size = fs::file_size(store_->paths.blobs() / name, ignored);
-      HF_TRY(take_away(store_->paths.blobs() / name, name, trash.path(), [&] {
-        ++collected.blobs;
-        if (!ignored) collected.bytes += size;
-      }));
-    }
-    return collected;
+                            const std::stop_token& stop) override;
+
+  // ImageCare
+  Result<std::vector<ImageInfo>> inventory() override;
+  Status lease(const proto::Digest& pinned, WallTime until, const std::string& by) override {
+    return write_lease(store_->paths, {pinned, until, by});
   }
+  Result<CollectionPlan> plan_collection() override {
+    HF_TRY(engine_has_spoken());
+    return Collector{*store_, {}}.plan();
+  }
+  Result<CollectionPlan> collect_unneeded(const std::stop_token& stop) override {
+    HF_TRY(engine_has_spoken());
+    return Collector{*store_, {}}.run(stop);
+  }
+  Result<Verification> verify(const std::set<proto::Digest>& images, const Budget& budget,
+                              const ProgressSink& progress, const std::stop_token& stop) override;
+  Result<std::optional<Verification>> scrub_one(Milliseconds age, const Budget& budget,
+                                                const std::stop_token& stop) override;
 
  private:
-  /// An image without a record is not there: records go first, so that no record ever lacks a
-  /// layer.
-  Status drop_records(const std::set<proto::Digest>& keep) {
-    HF_ASSIGN(const auto names, names_in(store_->paths.images()));
-    for (const auto& name : names) {
-      const auto digest = proto::Digest::parse("sha256:" + name.substr(0, name.find('.')));
-      if (digest && name == digest->hex() + ".json" && keep.contains(*digest)) continue;
-      const std::string held = digest ? "image:" + digest->hex() : name;
-      HF_TRY(store_->leases.unless_held(
-          held, [&] { return os::remove_tree(store_->paths.images() / name); }));
-    }
-    return os::sync_directory(store_->paths.images());
+  Status engine_has_spoken() {
+    const std::lock_guard lock{store_->holders_mutex};
+    if (store_->holders) return ok();
+    return Error{Errc::busy,
+                 "the agent has just started and does not know yet which images it "
+                 "needs"}
+        .hint("try again in a few seconds");
   }
-
-  /// Names of layers and blobs that the remaining records, and the manifests they come from, name.
-  Result<std::set<std::string>> needed_names() {
-    HF_ASSIGN(const auto names, names_in(store_->paths.images()));
-    std::set<std::string> needed;
-    for (const auto& name : names) {
-      const auto text = os::read_file(store_->paths.images() / name, 1U << 20);
-      if (!text) continue;
-      const auto record = decode_image_record(*text);
-      if (!record) continue;
-      needed.insert(record->layers.begin(), record->layers.end());
-      needed.insert({record->pinned.hex(), record->manifest.hex(), record->config.hex()});
-    }
-    return needed;
+  /// All of its documents are here too, which running it does not need.
+  [[nodiscard]] bool has_documents(const proto::Digest& pinned,
+                                   const proto::Digest& manifest) const {
+    std::error_code ignored;
+    return fs::exists(store_->paths.blob(pinned), ignored) &&
+           fs::exists(store_->paths.blob(manifest), ignored);
   }
-
-  Status take_away(const fs::path& what, const std::string& name, const fs::path& trash,
-                   const std::function<void()>& counted) {
-    return store_->leases.unless_held(name, [&]() -> Status {
-      if (::rename(what.c_str(), (trash / name).c_str()) != 0)
-        return errno_error(errno, "collect " + what.string());
-      counted();
-      return ok();
-    });
+  Result<ImageRecord> record(const std::string& file) const {
+    HF_ASSIGN(const auto text, os::read_file(store_->paths.images() / file, kMostRecord));
+    return decode_image_record(text);
+  }
+  [[nodiscard]] std::vector<ImageRecord> records() const;
+  [[nodiscard]] ImageInfo info_of(const ImageRecord& record) const;
+  [[nodiscard]] std::vector<std::string> damage_of(const ImageRecord& record) const;
+  [[nodiscard]] WallTime verified_at(const std::string& key) const {
+    return modified(store_->paths.verified(key))
+        .value_or(modified(store_->paths.meta(key)).value_or(WallTime{}));
   }
 
   std::unique_ptr<Store> store_;
 };
+
+Result<Pulled> Impl::ensure(const proto::ImageRef& ref, const ProgressSink& progress,
+                            const std::stop_token& stop) {
+  PullStats stats;
+  // While it is being made sure of, nobody collects it.
+  Leases::Lease lease{store_->leases};
+  lease.hold("image:" + ref.digest.hex());
+  auto whole = store_->flights.join("image:" + ref.digest.hex(), stop, [&]() -> Status {
+    if (auto found = find(ref.digest); found && has_documents(ref.digest, found->manifest)) {
+      stats.layers_local = static_cast<std::uint32_t>(found->config.diff_ids.size());
+      return ok();
+    }
+    Pull pull{*store_, ref, progress, stop};
+    HF_ASSIGN(stats, pull.run());
+    log::info("event=image_pulled image={} layers={} local={} bytes={} ms={}",
+              log::field(ref.str()), stats.layers_fetched, stats.layers_local, stats.bytes_fetched,
+              stats.duration.count());
+    return ok();
+  });
+  if (!whole) return std::move(whole).error().in("pull " + ref.str());
+  HF_ASSIGN(auto image, find(ref.digest));
+  return Pulled{.image = std::move(image), .stats = stats};
+}
+
+Result<StoredImage> Impl::find(const proto::Digest& pinned) {
+  auto record = this->record(pinned.hex() + ".json");
+  if (!record && record.error().code() == Errc::not_found)
+    return Error{Errc::not_found, fmt::format("image {} is not in the store", pinned.str())}.hint(
+        "pull it, or apply a deployment that names it");
+  if (!record) return std::move(record).error().in("record of image " + pinned.str());
+  std::vector<fs::path> lowers;
+  for (const auto& key : record->layers) {
+    lowers.push_back(store_->paths.tree(key));
+    if (store_->has_layer(key)) continue;
+    if (const auto wrong = store_->damage_of(key); !wrong.empty())
+      return Error{Errc::layer_corrupt, fmt::format("layer {} of image {} is damaged on disk: {}",
+                                                    key, pinned.str(), wrong)}
+          .hint("repair it while its registry can be reached: holdfast image verify --repair");
+    return Error{Errc::not_found, fmt::format("image {} lacks its layer {}", pinned.str(), key)}
+        .hint("pull the image again");
+  }
+  HF_ASSIGN(const std::string bytes, read_blob(store_->paths, record->config));
+  HF_ASSIGN(auto config, proto::oci::parse_config(bytes));
+  return StoredImage{.pinned = record->pinned,
+                     .manifest = record->manifest,
+                     .config = std::move(config),
+                     .lowers = std::move(lowers),
+                     .unpacked_size = Bytes{record->bytes}};
+}
+
+std::vector<ImageRecord> Impl::records() const {
+  std::vector<ImageRecord> out;
+  const auto names = names_in(store_->paths.images());
+  if (!names) return out;
+  for (const auto& name : *names) {
+    if (!name.ends_with(".json")) continue;
+    if (auto one = record(name)) out.push_back(*std::move(one));
+  }
+  return out;
+}
+
+Result<std::set<proto::Digest>> Impl::list() {
+  std::set<proto::Digest> out;
+  for (const auto& each : records()) {
+    if (find(each.pinned)) out.insert(each.pinned);
+  }
+  return out;
+}
+
+void Impl::retain(Holders holders) {
+  std::set<std::string> names;
+  for (const auto& [digest, why] : holders) names.insert("image:" + digest.hex());
+  const std::lock_guard lock{store_->holders_mutex};
+  store_->leases.retain(std::move(names));
+  store_->holders = std::move(holders);
+}
+
+Result<Collected> Impl::collect(const std::set<proto::Digest>& keep, const std::stop_token& stop) {
+  HF_ASSIGN(const auto done, (Collector{*store_, keep}.run(stop)));
+  Collected collected{.layers = 0, .blobs = 0, .bytes = done.bytes};
+  for (const auto& item : done.remove) {
+    if (item.kind == "layer") ++collected.layers;
+    if (item.kind == "blob") ++collected.blobs;
+  }
+  return collected;
+}
+
+std::vector<std::string> Impl::damage_of(const ImageRecord& record) const {
+  std::vector<std::string> damage;
+  for (const auto& key : record.layers) {
+    if (store_->has_layer(key)) continue;
+    const auto wrong = store_->damage_of(key);
+    damage.push_back(fmt::format("layer {}: {}", key, wrong.empty() ? "it is missing" : wrong));
+  }
+  for (const auto& digest : {record.pinned, record.manifest, record.config}) {
+    std::error_code ignored;
+    if (!fs::exists(store_->paths.blob(digest), ignored))
+      damage.push_back(fmt::format("document {}: it is missing", digest.str()));
+  }
+  // A manifest that is pinned itself is one document.
+  damage.erase(std::unique(damage.begin(), damage.end()), damage.end());
+  return damage;
+}
+
+ImageInfo Impl::info_of(const ImageRecord& record) const {
+  ImageInfo info{.pinned = record.pinned,
+                 .manifest = record.manifest,
+                 .reference = record.reference,
+                 .bytes = record.bytes,
+                 .layers = static_cast<std::uint32_t>(record.layers.size()),
+                 .pulled = modified(store_->paths.image(record.pinned)).value_or(WallTime{}),
+                 .holders = {},
+                 .leased_until = {},
+                 .leased_by = {},
+                 .verified = {},
+                 .damage = damage_of(record)};
+  const auto lease = read_lease(store_->paths, record.pinned);
+  if (lease && lease->until > store_->clock.wall()) {
+    info.leased_until = lease->until;
+    info.leased_by = lease->by;
+  }
+  for (const auto& key : record.layers) {
+    const auto at = modified(store_->paths.verified(key));
+    if (!at) {
+      info.verified.reset();
+      break;
+    }
+    info.verified = info.verified ? std::min(*info.verified, *at) : *at;
+  }
+  return info;
+}
+
+Result<std::vector<ImageInfo>> Impl::inventory() {
+  std::vector<ImageInfo> out;
+  for (const auto& each : records()) out.push_back(info_of(each));
+  const std::lock_guard lock{store_->holders_mutex};
+  for (auto& info : out) {
+    if (!store_->holders) continue;
+    if (const auto held = store_->holders->find(info.pinned); held != store_->holders->end())
+      info.holders = held->second;
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.reference, a.pinned) < std::tie(b.reference, b.pinned);
+  });
+  return out;
+}
+
+Result<Verification> Impl::verify(const std::set<proto::Digest>& images, const Budget& budget,
+                                  const ProgressSink& progress, const std::stop_token& stop) {
+  std::vector<ImageRecord> chosen;
+  for (auto& each : records()) {
+    if (images.empty() || images.contains(each.pinned)) chosen.push_back(std::move(each));
+  }
+  for (const auto& digest : images) {
+    if (std::none_of(chosen.begin(), chosen.end(),
+                     [&](const auto& each) { return each.pinned == digest; }))
+      return Error{Errc::not_found, fmt::format("image {} is not in the store", digest.str())}.hint(
+          "`holdfast image list` shows those that are");
+  }
+  Verifier verifier{*store_, budget, stop};
+  std::set<std::string> seen;
+  for (const auto& each : chosen) {
+    for (const auto& digest : {each.pinned, each.manifest, each.config})
+      (void)read_blob(store_->paths, digest);  // a damaged one is removed, and missing from then on
+    for (const auto& key : each.layers) {
+      if (!seen.insert(key).second) continue;
+      const auto meta = store_->layer_meta(key);
+      const std::uint64_t total = meta ? meta->bytes : 0;
+      const auto tell = [&](PullPhase phase, std::uint64_t bytes) {
+        if (progress)
+          progress({.image = each.reference.empty() ? each.pinned.str() : each.reference,
+                    .layer = key.substr(0, 12),
+                    .phase = phase,
+                    .bytes = bytes,
+                    .total = total});
+      };
+      tell(PullPhase::verifying, 0);
+      HF_ASSIGN(const auto wrong, verifier.layer(key, [&](std::uint64_t bytes) {
+        tell(PullPhase::verifying, std::min(bytes, total));
+      }));
+      tell(PullPhase::done, total);
+    }
+  }
+  auto sum = verifier.sum();
+  for (const auto& each : chosen) {
+    if (!damage_of(each).empty()) sum.damaged.push_back(each.pinned);
+  }
+  return sum;
+}
+
+Result<std::optional<Verification>> Impl::scrub_one(Milliseconds age, const Budget& budget,
+                                                    const std::stop_token& stop) {
+  std::string oldest;
+  WallTime when = store_->clock.wall() - age;
+  const auto all = records();
+  for (const auto& each : all) {
+    for (const auto& key : each.layers) {
+      if (!store_->has_layer(key)) continue;  // known already
+      if (const auto at = verified_at(key); at <= when) {
+        when = at;
+        oldest = key;
+      }
+    }
+  }
+  if (oldest.empty()) return std::optional<Verification>{};
+  Verifier verifier{*store_, budget, stop};
+  HF_ASSIGN(const auto wrong, verifier.layer(oldest, {}));
+  auto sum = verifier.sum();
+  // What cannot be told is not asked again and again.
+  if (sum.unknown > 0)
+    HF_TRY(os::write_atomic(store_->paths.verified(oldest), "", 0600, os::Durability::lazy));
+  for (const auto& each : all) {
+    const bool uses =
+        std::find(each.layers.begin(), each.layers.end(), oldest) != each.layers.end();
+    if (uses && !wrong.empty()) sum.damaged.push_back(each.pinned);
+  }
+  return std::optional{std::move(sum)};
+}
 
 Status sweep(const fs::path& ingest) {
   HF_ASSIGN(const auto names, names_in(ingest));
@@ -177,10 +321,10 @@ Status sweep(const fs::path& ingest) {
 
 }  // namespace
 
-Result<std::unique_ptr<Images>> ImageStore::open(Options options) {
+Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
   const Paths paths{.state = std::move(options.state_dir)};
   for (const auto& directory : {paths.state, paths.blobs(), paths.layers(), paths.images(),
-                                paths.ingest(), paths.partials()})
+                                paths.leases(), paths.ingest(), paths.partials()})
     HF_TRY(os::make_directories(directory));
   HF_TRY(sweep(paths.ingest()));
   HF_ASSIGN(auto sync, SyncPoint::open(paths.state));
@@ -199,8 +343,10 @@ Result<std::unique_ptr<Images>> ImageStore::open(Options options) {
                 .clock = options.clock,
                 .sync = std::move(sync),
                 .flights = {},
-                .leases = {}}};
-  return std::unique_ptr<Images>{std::make_unique<Impl>(std::move(store))};
+                .leases = {},
+                .holders_mutex = {},
+                .holders = {}}};
+  return std::unique_ptr<ImageStore>{std::make_unique<Impl>(std::move(store))};
 }
 
 }  // namespace holdfast::deploy::image

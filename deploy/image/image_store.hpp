@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/base/clock.hpp"
+#include "deploy/image/care.hpp"
 #include "deploy/image/endpoints.hpp"
 #include "deploy/image/images.hpp"
 #include "proto/config/agent_config.hpp"
@@ -14,7 +15,7 @@ namespace holdfast::deploy::image {
 
 /// The images below a state directory; layout in paths.hpp. Nothing unverified is ever visible in
 /// it: work goes on in ingest/, and a rename makes it visible once it is whole, right and durable.
-class ImageStore {
+class ImageStore : public Images, public ImageCare {
  public:
   struct Options {
     std::filesystem::path state_dir;
@@ -27,7 +28,7 @@ class ImageStore {
   };
 
   /// Makes the directories and sweeps what an interrupted pull left behind. Errors: by errno.
-  [[nodiscard]] static Result<std::unique_ptr<Images>> open(Options options);
+  [[nodiscard]] static Result<std::unique_ptr<ImageStore>> open(Options options);
 };
 
 }  // namespace holdfast::deploy::image

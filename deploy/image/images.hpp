@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -31,7 +32,14 @@ struct StoredImage {
   Bytes unpacked_size{0};
 };
 
-enum class PullPhase : std::uint8_t { resolving, downloading, unpacking, done };
+enum class PullPhase : std::uint8_t {
+  resolving,
+  downloading,
+  unpacking,
+  done,
+  verifying,
+  exporting
+};
 
 struct PullProgress {
   std::string image;  ///< reference as in the document
@@ -39,6 +47,7 @@ struct PullProgress {
   PullPhase phase = PullPhase::resolving;
   std::uint64_t bytes = 0;  ///< compressed bytes received of this layer
   std::uint64_t total = 0;  ///< compressed size of this layer
+  std::uint64_t rate = 0;   ///< bytes a second since its download began; 0: not known yet
 };
 /// Called from job threads, at most about 10 times a second for a layer. Must be quick and thread
 /// safe.
@@ -62,6 +71,9 @@ struct Collected {
   std::uint64_t bytes = 0;
 };
 
+/// Why images must stay, by pinned digest: "current", "generation 3", "instance web-1a2b3c4d-7".
+using Holders = std::map<proto::Digest, std::vector<std::string>>;
+
 /// The images of this host. Thread safe; every call blocks and honours `stop` within a second.
 class Images {
  public:
@@ -80,7 +92,12 @@ class Images {
   /// Pinned digests of all whole images.
   virtual Result<std::set<proto::Digest>> list() = 0;
 
-  /// Deletes everything that no image in `keep` and no running `ensure` needs. Never races a pull.
+  /// What the engine needs from now on, all of it. Nothing of it is collected after this returned.
+  /// Must be called before a decision counts on an image that is there. Quick.
+  virtual void retain(Holders holders) = 0;
+
+  /// Deletes everything that no image in `keep`, nothing retained, no lease and no running `ensure`
+  /// needs. Never races a pull.
   virtual Result<Collected> collect(const std::set<proto::Digest>& keep,
                                     const std::stop_token& stop) = 0;
 };

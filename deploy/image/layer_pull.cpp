@@ -85,7 +85,8 @@ Result<LayerOutcome> conclude(const LayerJob& job, Attempt& attempt, std::uint64
                            .bytes = report.bytes,
                            .entries = report.entries,
                            .implicit_directories = std::move(report.implicit_directories),
-                           .whiteout_parents = std::move(report.whiteout_parents)};
+                           .whiteout_parents = std::move(report.whiteout_parents),
+                           .tree = std::move(report.tree)};
   return outcome;
 }
 

@@ -16,9 +16,14 @@ Leases::Lease::~Lease() {
   }
 }
 
+void Leases::retain(std::set<std::string> names) {
+  const std::lock_guard lock{mutex_};
+  retained_ = std::move(names);
+}
+
 Status Leases::unless_held(const std::string& name, const std::function<Status()>& action) {
   const std::lock_guard lock{mutex_};
-  if (counts_.contains(name)) return ok();
+  if (counts_.contains(name) || retained_.contains(name)) return ok();
   return action();
 }
 

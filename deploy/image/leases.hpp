@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,16 @@ class Leases {
     std::vector<std::string> held_;
   };
 
+  /// Names that stay until the next call, which replaces them.
+  void retain(std::set<std::string> names);
+
   /// Runs `action` unless somebody holds the name; nobody can begin to hold it meanwhile.
   [[nodiscard]] Status unless_held(const std::string& name, const std::function<Status()>& action);
 
  private:
   std::mutex mutex_;
   std::map<std::string, int> counts_;
+  std::set<std::string> retained_;
 };
 
 }  // namespace holdfast::deploy::image

@@ -11,6 +11,7 @@
 #include "common/os/file.hpp"
 #include "deploy/image/merged_view.hpp"
 #include "deploy/image/top_layer.hpp"
+#include "deploy/image/tree_digest.hpp"
 
 namespace holdfast::deploy::image {
 namespace {
@@ -18,10 +19,21 @@ namespace {
 constexpr std::uint64_t kMaxLayerBytes = 10ULL << 30;
 constexpr std::uint64_t kMaxImageBytes = 20ULL << 30;
 
+/// The files of a top layer are empty.
+Result<std::uint64_t> no_content(int /*directory*/, const char* /*name*/, const struct stat& info) {
+  if (info.st_size != 0) return Error{Errc::internal, "a file of the top layer is not empty"};
+  return std::uint64_t{0};
+}
+
 std::uint64_t expected_bytes(const proto::oci::Layer& layer) {
   // What layers of real images inflate to; the exact size is known only at the end.
   return layer.compression == proto::oci::Compression::none ? layer.blob.size
                                                             : layer.blob.size * 5 / 2;
+}
+
+std::uint64_t rate_of(std::uint64_t bytes, BootClock::duration spent) {
+  const double seconds = std::chrono::duration<double>(spent).count();
+  return seconds < 0.1 ? 0 : static_cast<std::uint64_t>(static_cast<double>(bytes) / seconds);
 }
 
 }  // namespace
@@ -36,10 +48,14 @@ Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progres
       fetcher_(store.worker_path, store.pace.get()) {}
 
 void Pull::report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
-                  std::uint64_t total) const {
+                  std::uint64_t total, std::uint64_t rate) const {
   if (progress_)
-    progress_(
-        {.image = ref_.str(), .layer = layer, .phase = phase, .bytes = bytes, .total = total});
+    progress_({.image = ref_.str(),
+               .layer = layer,
+               .phase = phase,
+               .bytes = bytes,
+               .total = total,
+               .rate = rate});
 }
 
 Result<PullStats> Pull::run() {
@@ -99,6 +115,7 @@ Status Pull::plan_layers() {
 }
 
 Status Pull::check_space() const {
+  HF_TRY(check_inodes());
   std::uint64_t needed = 0;
   for (const auto& layer : layers_) {
     if (!layer.present) needed += expected_bytes(documents_->manifest.layers[layer.index]);
@@ -109,6 +126,25 @@ Status Pull::check_space() const {
                                           human_bytes(needed), store_.paths.state.string(),
                                           human_bytes(available))}
       .hint("free space there, or remove images that are not needed");
+}
+
+/// How many files a layer holds is known only at the end; real images have one for every 8 KiB and
+/// more of compressed bytes, so this refuses only what cannot be.
+Status Pull::check_inodes() const {
+  constexpr std::uint64_t kBytesPerFile = 64U << 10;
+  constexpr std::uint64_t kLeastPerLayer = 8;
+  HF_ASSIGN(const auto available, store_.available_inodes());
+  if (!available) return ok();
+  std::uint64_t needed = 0;
+  for (const auto& layer : layers_) {
+    const auto size = documents_->manifest.layers[layer.index].blob.size;
+    if (!layer.present) needed += kLeastPerLayer + size / kBytesPerFile;
+  }
+  if (needed <= *available) return ok();
+  return Error{Errc::nospace, fmt::format("the image needs at least {} inodes below {}, {} are "
+                                          "available",
+                                          needed, store_.paths.state.string(), *available)}
+      .hint("remove small files there, or make the file system anew with more inodes (mkfs -N)");
 }
 
 Status Pull::pull_layers() {
@@ -178,13 +214,15 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
                      .partials = store_.paths.partials()};
   const auto staged = staging_ / fmt::format("{}", layer.index);
   const std::string name = descriptor.blob.digest.short_hex();
+  const BootTime began = store_.clock.boot();
   report(name, PullPhase::downloading, 0, descriptor.blob.size);
   HF_ASSIGN(auto outcome, pull_layer(
                               fetcher_, store_.worker_path, job, staged,
                               [&](std::uint64_t bytes) {
                                 const bool all = bytes >= descriptor.blob.size;
                                 report(name, all ? PullPhase::unpacking : PullPhase::downloading,
-                                       bytes, descriptor.blob.size);
+                                       bytes, descriptor.blob.size,
+                                       rate_of(bytes, store_.clock.boot() - began));
                               },
                               stop_));
   if (outcome.needs_lower) {
@@ -244,7 +282,9 @@ Status Pull::make_top(const std::string& key, const std::vector<std::set<std::st
   HF_TRY(os::make_directories(staged / "fs"));
   HF_ASSIGN(auto stack, view(layers_.size()));
   HF_TRY(build_top_layer(stack, whiteouts, staged / "fs"));
-  HF_TRY(os::write_atomic(staged / "meta.json", encode(LayerMeta{}), 0600, os::Durability::lazy));
+  LayerMeta meta;
+  HF_ASSIGN(meta.tree, tree_digest((staged / "fs").string(), no_content));
+  HF_TRY(os::write_atomic(staged / "meta.json", encode(meta), 0600, os::Durability::lazy));
   HF_TRY(store_.sync->sync());
   made = true;
   return store_.publish_layer(staged, key);
@@ -255,7 +295,8 @@ Status Pull::finish() {
                      .manifest = documents_->manifest_digest,
                      .config = documents_->config_digest,
                      .layers = {},
-                     .bytes = 0};
+                     .bytes = 0,
+                     .reference = ref_.str()};
   std::vector<std::set<std::string>> whiteouts;
   for (const auto& layer : layers_) {
     record.layers.push_back(layer.key);

@@ -41,6 +41,7 @@ class Pull {
 
   Status begin();
   Status check_space() const;
+  Status check_inodes() const;
   Status plan_layers();
   Status pull_layers();
   Status pull_one(Layer& layer, std::vector<std::filesystem::path> lowers);
@@ -50,8 +51,8 @@ class Pull {
   Status make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts,
                   bool& made);
   Status finish();
-  void report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
-              std::uint64_t total) const;
+  void report(const std::string& layer, PullPhase phase, std::uint64_t bytes, std::uint64_t total,
+              std::uint64_t rate = 0) const;
 
   Store& store_;
   const proto::ImageRef& ref_;

@@ -15,7 +15,8 @@ std::string encode(const LayerMeta& meta) {
                                   {"bytes", meta.bytes},
                                   {"entries", meta.entries},
                                   {"implicit", paths_array(meta.implicit_directories)},
-                                  {"whiteout_parents", paths_array(meta.whiteout_parents)}}) +
+                                  {"whiteout_parents", paths_array(meta.whiteout_parents)},
+                                  {"tree", meta.tree}}) +
          "\n";
 }
 
@@ -27,7 +28,8 @@ Result<LayerMeta> decode_layer_meta(std::string_view text) {
                  .bytes = number_field(o, "bytes"),
                  .entries = number_field(o, "entries"),
                  .implicit_directories = {},
-                 .whiteout_parents = {}};
+                 .whiteout_parents = {},
+                 .tree = string_field(o, "tree")};
   HF_ASSIGN(meta.implicit_directories, paths_field(o, "implicit"));
   HF_ASSIGN(meta.whiteout_parents, paths_field(o, "whiteout_parents"));
   return meta;
@@ -40,7 +42,8 @@ std::string encode(const ImageRecord& record) {
                                   {"manifest", record.manifest.str()},
                                   {"config", record.config.str()},
                                   {"layers", std::move(layers)},
-                                  {"bytes", record.bytes}}) +
+                                  {"bytes", record.bytes},
+                                  {"reference", record.reference}}) +
          "\n";
 }
 
@@ -49,8 +52,9 @@ Result<ImageRecord> decode_image_record(std::string_view text) {
   HF_ASSIGN(auto pinned, proto::Digest::parse(string_field(o, "pinned")));
   HF_ASSIGN(auto manifest, proto::Digest::parse(string_field(o, "manifest")));
   HF_ASSIGN(auto config, proto::Digest::parse(string_field(o, "config")));
-  ImageRecord record{std::move(pinned), std::move(manifest), std::move(config),
-                     strings_field(o, "layers"), number_field(o, "bytes")};
+  ImageRecord record{std::move(pinned),        std::move(manifest),
+                     std::move(config),        strings_field(o, "layers"),
+                     number_field(o, "bytes"), string_field(o, "reference")};
   // Keys become paths: nothing but what this store itself makes.
   for (const auto& key : record.layers) {
     const bool plain =

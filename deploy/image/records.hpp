@@ -19,6 +19,7 @@ struct LayerMeta {
   std::vector<std::string>
       implicit_directories;  ///< made without an entry: lower layers say how they look
   std::vector<std::string> whiteout_parents;  ///< directories that hold a whiteout
+  std::string tree;  ///< hex of what is on disk (tree_digest.hpp); empty: an older agent made it
 };
 
 /// An image that is whole; images/<pinned hex>.json, written last.
@@ -28,6 +29,7 @@ struct ImageRecord {
   proto::Digest config;
   std::vector<std::string> layers;  ///< keys, lowest first, the synthetic top last
   std::uint64_t bytes = 0;          ///< unpacked, all layers
+  std::string reference;            ///< by which it came; empty: from an archive without names
 };
 
 [[nodiscard]] std::string encode(const LayerMeta& meta);

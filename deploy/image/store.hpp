@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "common/base/clock.hpp"
@@ -9,6 +11,7 @@
 #include "common/os/unique_fd.hpp"
 #include "deploy/image/endpoints.hpp"
 #include "deploy/image/flights.hpp"
+#include "deploy/image/images.hpp"
 #include "deploy/image/leases.hpp"
 #include "deploy/image/paths.hpp"
 #include "deploy/image/records.hpp"
@@ -30,16 +33,29 @@ struct Store {
   std::unique_ptr<SyncPoint> sync;
   Flights flights;
   Leases leases;
+  std::mutex holders_mutex;
+  std::optional<Holders> holders;  ///< none before the engine's first word
 
+  /// It is there and nothing is known to be wrong with it.
   [[nodiscard]] bool has_layer(const std::string& key) const;
+  /// What was found wrong with the layer; empty: nothing, or it is not there.
+  [[nodiscard]] std::string damage_of(const std::string& key) const;
   /// Errors: not_found, layer_corrupt.
   [[nodiscard]] Result<LayerMeta> layer_meta(const std::string& key) const;
-  /// Makes a staged layer visible. It must be durable already. One that is there is left alone.
-  /// Errors: io.
+  /// Makes a staged layer visible. It must be durable already. One that is there is left alone; a
+  /// damaged one is exchanged in one step, and kept aside for those who have it mounted. Errors:
+  /// io.
   [[nodiscard]] Status publish_layer(const std::filesystem::path& staged,
                                      const std::string& key) const;
   /// Bytes that may still be written: free space less a reserve of 5 %, at most 1 GiB. Errors: io.
   [[nodiscard]] Result<std::uint64_t> available_bytes() const;
+  /// Files that may still be made, less a reserve; none where the file system does not count them.
+  /// Errors: io.
+  [[nodiscard]] Result<std::optional<std::uint64_t>> available_inodes() const;
+
+ private:
+  [[nodiscard]] Status exchange_layer(const std::filesystem::path& staged,
+                                      const std::string& key) const;
 };
 
 }  // namespace holdfast::deploy::image

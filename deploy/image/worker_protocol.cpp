@@ -74,7 +74,8 @@ std::string encode(const Result<UnpackReport>& report) {
                                   {"needs_lower", report->needs_lower},
                                   {"implicit", paths_array(report->implicit_directories)},
                                   {"whiteout_parents", paths_array(report->whiteout_parents)},
-                                  {"unsupported_xattrs", report->unsupported_xattrs}});
+                                  {"unsupported_xattrs", report->unsupported_xattrs},
+                                  {"tree", report->tree}});
 }
 
 Result<UnpackReport> decode_unpack_report(std::string_view text) {
@@ -86,10 +87,33 @@ Result<UnpackReport> decode_unpack_report(std::string_view text) {
                       .needs_lower = flag_field(o, "needs_lower"),
                       .implicit_directories = {},
                       .whiteout_parents = {},
-                      .unsupported_xattrs = number_field(o, "unsupported_xattrs")};
+                      .unsupported_xattrs = number_field(o, "unsupported_xattrs"),
+                      .tree = string_field(o, "tree")};
   HF_ASSIGN(report.implicit_directories, paths_field(o, "implicit"));
   HF_ASSIGN(report.whiteout_parents, paths_field(o, "whiteout_parents"));
   return report;
+}
+
+std::string encode(const VerifyJob& job) {
+  return bj::serialize(bj::object{{"bytes_per_second", job.bytes_per_second}});
+}
+
+Result<VerifyJob> decode_verify_job(std::string_view text) {
+  HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
+  return VerifyJob{.bytes_per_second = number_field(o, "bytes_per_second")};
+}
+
+std::string encode(const Result<VerifyReport>& report) {
+  if (!report) return bj::serialize(failure(report.error()));
+  return bj::serialize(
+      bj::object{{"done", report->done}, {"bytes", report->bytes}, {"tree", report->tree}});
+}
+
+Result<VerifyReport> decode_verify_report(std::string_view text) {
+  HF_ASSIGN(const bj::object o, report_object(text));
+  return VerifyReport{.done = flag_field(o, "done"),
+                      .bytes = number_field(o, "bytes"),
+                      .tree = string_field(o, "tree")};
 }
 
 std::string encode(const FetchSetup& setup) {

@@ -21,6 +21,10 @@ inline constexpr int kUnpackTree = 3;     ///< the empty directory to unpack int
 inline constexpr int kUnpackReport = 4;   ///< one UnpackReport, then the end
 inline constexpr int kUnpackLowers = 10;  ///< and up: trees of the layers below, lowest first
 
+/// Descriptors of `holdfast-worker verify`.
+inline constexpr int kVerifyTree = 3;    ///< the unpacked layer
+inline constexpr int kVerifyReport = 4;  ///< VerifyReports, one a line; the last one is `done`
+
 /// Descriptors of `holdfast-fetch`.
 inline constexpr int kFetchControl =
     3;  ///< SOCK_SEQPACKET: FetchSetup, then FetchRequests with two or three descriptors each
@@ -47,6 +51,17 @@ struct UnpackReport {
   std::vector<std::string> implicit_directories;
   std::vector<std::string> whiteout_parents;
   std::uint64_t unsupported_xattrs = 0;
+  std::string tree;  ///< what is on disk now (tree_digest.hpp), hex
+};
+
+struct VerifyJob {
+  std::uint64_t bytes_per_second = 0;  ///< 0: no limit
+};
+
+struct VerifyReport {
+  bool done = false;        ///< false: progress only
+  std::uint64_t bytes = 0;  ///< read so far
+  std::string tree;         ///< of the whole layer, hex; when done
 };
 
 /// One place that serves the repository. Files are read before privileges are dropped.
@@ -97,6 +112,12 @@ struct FetchReport {
 [[nodiscard]] std::string encode(const Result<UnpackReport>& report);
 /// A failure of the child becomes this call's failure.
 [[nodiscard]] Result<UnpackReport> decode_unpack_report(std::string_view text);
+
+[[nodiscard]] std::string encode(const VerifyJob& job);
+[[nodiscard]] Result<VerifyJob> decode_verify_job(std::string_view text);
+[[nodiscard]] std::string encode(const Result<VerifyReport>& report);
+/// A failure of the child becomes this call's failure.
+[[nodiscard]] Result<VerifyReport> decode_verify_report(std::string_view text);
 
 [[nodiscard]] std::string encode(const FetchSetup& setup);
 [[nodiscard]] Result<FetchSetup> decode_fetch_setup(std::string_view text);

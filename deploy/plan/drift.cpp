@@ -27,6 +27,9 @@ void classify_service(const ServiceName& name, const proto::Service& wanted,
   if (!same_index && !same_manifest)
     report("wrong_image", fmt::format("runs {}, declared {}", seen.image.short_hex(),
                                       wanted.image.digest.short_hex()));
+  if (image != observed.images.end() && image->second.state == ImageView::State::missing &&
+      image->second.error && image->second.error->code() == Errc::layer_corrupt)
+    report("layer_damaged", image->second.error->what());
   switch (seen.state) {
     case InstanceState::exited:
       report("exited",
@@ -60,7 +63,7 @@ void classify_service(const ServiceName& name, const proto::Service& wanted,
 const std::vector<std::string>& drift_kinds() {
   static const std::vector<std::string> kinds{
       "missing", "exited",  "frozen",  "wrong_run_hash", "wrong_image", "limits",
-      "mounts",  "network", "publish", "unsupervised",   "orphan"};
+      "mounts",  "network", "publish", "unsupervised",   "orphan",      "layer_damaged"};
   return kinds;
 }
 

@@ -24,7 +24,9 @@ inline constexpr bool kIsRequest =
     std::is_same_v<T, ApplyRequest> || std::is_same_v<T, RollbackRequest> ||
     std::is_same_v<T, HoldRequest> || std::is_same_v<T, ResumeRequest> ||
     std::is_same_v<T, QuarantineRequest> || std::is_same_v<T, ReleaseRequest> ||
-    std::is_same_v<T, RehearseRequest> || std::is_same_v<T, StandbyDropRequest>;
+    std::is_same_v<T, RehearseRequest> || std::is_same_v<T, StandbyDropRequest> ||
+    std::is_same_v<T, ImagePullRequest> || std::is_same_v<T, ImageVerifyRequest> ||
+    std::is_same_v<T, ImageGcRequest>;
 
 /// Appends JSON text; no tree in between, so a large answer costs its own size.
 class Writer {
@@ -277,6 +279,14 @@ HOLDFAST_API_MESSAGE(LedgerVerification)
 HOLDFAST_API_MESSAGE(GenerationRecord)
 HOLDFAST_API_MESSAGE(LogLine)
 HOLDFAST_API_MESSAGE(VersionInfo)
+HOLDFAST_API_MESSAGE(ImageItem)
+HOLDFAST_API_MESSAGE(ImagePullRequest)
+HOLDFAST_API_MESSAGE(ImageVerifyRequest)
+HOLDFAST_API_MESSAGE(ImageGcRequest)
+HOLDFAST_API_MESSAGE(ImageGcReport)
+HOLDFAST_API_MESSAGE(ImageJob)
+HOLDFAST_API_MESSAGE(ImageResult)
+HOLDFAST_API_MESSAGE(std::vector<ImageItem>)
 HOLDFAST_API_MESSAGE(std::vector<HistoryItem>)
 HOLDFAST_API_MESSAGE(std::vector<DriftItem>)
 HOLDFAST_API_MESSAGE(std::vector<QuarantineItem>)

@@ -195,6 +195,57 @@ void members(V& v, M& m, LogLine*) {
 }
 
 template <class V, class M>
+void members(V& v, M& m, ImageItem*) {
+  v("reference", m.reference), v("digest", m.digest), v("manifest", m.manifest);
+  v("bytes", m.bytes), v("layers", m.layers), v("pulled", m.pulled);
+  v("needed_by", m.needed_by), v("leased_until", m.leased_until), v("leased_by", m.leased_by);
+  v("verified", m.verified), v("damage", m.damage);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImagePullRequest*) {
+  v("image", m.image), v("until", m.until);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageVerifyRequest*) {
+  v("images", m.images), v("repair", m.repair);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageGcRequest*) {
+  v("dry_run", m.dry_run);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageGcItem*) {
+  v("kind", m.kind), v("name", m.name), v("reference", m.reference), v("bytes", m.bytes);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageGcKept*) {
+  v("digest", m.digest), v("reference", m.reference), v("why", m.why);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageGcReport*) {
+  v("dry_run", m.dry_run), v("removed", m.removed), v("kept", m.kept), v("bytes", m.bytes);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageJob*) {
+  v("job", m.job), v("operation", m.operation), v("waits_for", m.waits_for);
+  v("since_event", m.since_event);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageResult*) {
+  v("job", m.job), v("operation", m.operation), v("seconds", m.seconds), v("images", m.images);
+  v("bytes", m.bytes), v("repaired", m.repaired), v("path", m.path), v("gc", m.gc);
+  v("error", m.error);
+}
+
+template <class V, class M>
 void members(V& v, M& m, VersionInfo*) {
   v("version", m.version), v("api", m.api);
 }

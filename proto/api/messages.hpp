@@ -21,7 +21,7 @@ struct ErrorBody {
 struct DriftItem {
   std::string service;  ///< empty: the host as a whole
   std::string kind;     ///< missing, exited, frozen, wrong_run_hash, wrong_image, limits, mounts,
-                        ///< network, publish, unsupervised, orphan, …
+                        ///< network, publish, unsupervised, orphan, layer_damaged, …
   std::string since;
   std::string evidence;
   std::string action;  ///< repair | report | hold
@@ -214,7 +214,8 @@ struct PlanReport {
 struct Event {
   std::uint64_t number = 0;  ///< grows by one; gaps mean the client was too slow
   std::string time;
-  std::string kind;  ///< ledger kinds, and: pull (progress), result (end of an apply or rollback)
+  std::string kind;  ///< ledger kinds, and: pull (progress), result (end of an apply or rollback),
+                     ///< image (end of an image job)
   std::uint64_t generation = 0;
   std::string service;
   std::string message;  ///< one line for people
@@ -271,6 +272,74 @@ struct LogLine {
   std::string stream;  ///< stdout | stderr
   std::string text;
   bool partial = false;  ///< the line goes on in the next one
+};
+
+/// An image in the store.
+struct ImageItem {
+  std::string reference;    ///< by which it came; empty: not known
+  std::string digest;       ///< pinned: what a document names
+  std::string manifest;     ///< of the platform
+  std::uint64_t bytes = 0;  ///< unpacked, layers shared with other images included
+  std::uint64_t layers = 0;
+  std::string pulled;                  ///< when it became whole here
+  std::vector<std::string> needed_by;  ///< current, generation N, standby ID, …
+  std::string leased_until;            ///< empty: no lease
+  std::string leased_by;
+  std::string verified;             ///< when the last of its layers was hashed again; empty: never
+  std::vector<std::string> damage;  ///< what is wrong with it, each naming a digest
+};
+
+struct ImagePullRequest {
+  std::string image;  ///< pinned reference
+  std::string until;  ///< RFC 3339: kept so long although nothing needs it; empty: 24 hours
+};
+struct ImageVerifyRequest {
+  std::vector<std::string> images;  ///< references or digests; empty: all
+  bool repair = false;              ///< fetch what is damaged again
+};
+struct ImageGcRequest {
+  bool dry_run = false;
+};
+
+/// Something that a collection takes.
+struct ImageGcItem {
+  std::string kind;  ///< image | layer | blob | replaced
+  std::string name;
+  std::string reference;  ///< of an image
+  std::uint64_t bytes = 0;
+};
+/// An image that stays, and why.
+struct ImageGcKept {
+  std::string digest;
+  std::string reference;
+  std::vector<std::string> why;
+};
+struct ImageGcReport {
+  bool dry_run = false;
+  std::vector<ImageGcItem> removed;  ///< with dry_run: what would go
+  std::vector<ImageGcKept> kept;
+  std::uint64_t bytes = 0;  ///< given back
+};
+
+/// Answer to what takes longer: the job has begun. Its end is the event `image` with this number.
+struct ImageJob {
+  std::uint64_t job = 0;
+  std::string operation;          ///< pull | verify | gc | export | import
+  std::string waits_for;          ///< "verify of root (uid 0)": one at a time; empty: it begins now
+  std::uint64_t since_event = 0;  ///< follow events from here
+};
+
+/// How an image job ended; the detail of its event `image`.
+struct ImageResult {
+  std::uint64_t job = 0;
+  std::string operation;
+  double seconds = 0;
+  std::vector<ImageItem> images;  ///< that it was about, as they are now
+  std::uint64_t bytes = 0;  ///< fetched (pull), hashed (verify), given back (gc), written or read
+  std::vector<std::string> repaired;  ///< digests of images (verify)
+  std::string path;                   ///< of the archive (export, import)
+  std::optional<ImageGcReport> gc;
+  std::optional<ErrorBody> error;
 };
 
 struct VersionInfo {

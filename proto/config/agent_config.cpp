@@ -13,23 +13,25 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 20> kTopKeys{
+constexpr std::array<std::string_view, 21> kTopKeys{
     "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
     "cni_dir",   "instance", "network", "registries",         "source",
     "retain",    "resync",   "labels",  "parallel_downloads", "log",
-    "groups",    "policy",   "pull",    "rehearse",           "standby"};
+    "groups",    "policy",   "pull",    "rehearse",           "standby", "scrub"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
 constexpr std::array<std::string_view, 1> kPullKeys{"bandwidth"};
 constexpr std::array<std::string_view, 1> kRehearseKeys{"every"};
 constexpr std::array<std::string_view, 2> kStandbyKeys{"memory_pressure", "memory_available"};
+constexpr std::array<std::string_view, 2> kScrubKeys{"every", "bandwidth"};
 constexpr std::array<std::string_view, 3> kRoles{"observe", "rollback", "deploy"};
 constexpr std::array<std::string_view, 2> kPolicyKeys{"images", "allowed_host_paths"};
 constexpr std::array<std::string_view, 3> kRuntimes{"auto", "runc", "crun"};
 
 constexpr std::size_t kMostSocketPath = 107;  ///< sun_path of unix(7) without its NUL
 constexpr Bytes kLeastLog{4096};
+constexpr Bytes kLeastScrub{64U << 10};      ///< a layer of 10 GiB then takes two days
 constexpr Bytes kLeastBandwidth{16U << 10};  ///< well above the 1 KiB/s that count as a dead line
 
 void read_directories(yaml::Fields& fields, AgentConfig& config) {
@@ -190,6 +192,20 @@ void read_policy(yaml::Fields& top, AgentConfig& config) {
   }
 }
 
+void read_scrub(yaml::Fields& top, AgentConfig& config) {
+  const auto* node = top.find("scrub");
+  if (node == nullptr) return;
+  if (node->kind == yaml::Kind::scalar && node->text == "off") {
+    config.scrub.every = Milliseconds{0};
+    return;
+  }
+  yaml::Fields scrub{*node, "scrub", kScrubKeys, top.findings()};
+  if (const auto every =
+          scrub.duration("every", {std::chrono::minutes{1}, std::chrono::hours{24 * 366}}))
+    config.scrub.every = *every;
+  if (const auto rate = scrub.size("bandwidth", kLeastScrub)) config.scrub.bandwidth = *rate;
+}
+
 void read_rest(yaml::Fields& fields, AgentConfig& config) {
   if (const auto found = fields.choice("runtime", kRuntimes))
     config.runtime = static_cast<RuntimeChoice>(*found);
@@ -253,6 +269,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   read_labels(fields, config);
   read_groups(fields, config);
   read_policy(fields, config);
+  read_scrub(fields, config);
   read_rest(fields, config);
   read_readiness(fields, config);
   return config;

@@ -42,6 +42,13 @@ struct StandbyRule {
   bool operator==(const StandbyRule&) const = default;
 };
 
+/// How often every layer on disk is hashed again, and how fast.
+struct ScrubConfig {
+  Milliseconds every{std::chrono::hours{24}};  ///< 0: never
+  Bytes bandwidth{32U << 20};                  ///< a second
+  bool operator==(const ScrubConfig&) const = default;
+};
+
 enum class RuntimeChoice : std::uint8_t { automatic, runc, crun };
 
 struct AgentConfig {
@@ -62,7 +69,8 @@ struct AgentConfig {
   StandbyRule standby;
   std::map<std::string, std::string> labels;
   std::uint32_t parallel_downloads = 3;
-  Bytes pull_bandwidth{0};                    ///< a second, of all downloads together; 0: no limit
+  Bytes pull_bandwidth{0};  ///< a second, of all downloads together; 0: no limit
+  ScrubConfig scrub;
   Bytes log_max_size{10U << 20};              ///< per log file; two files are kept
   std::map<std::string, std::string> groups;  ///< role (observe, rollback, deploy) → unix group
   std::vector<std::string>

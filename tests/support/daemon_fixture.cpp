@@ -15,6 +15,7 @@
 
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
+#include "common/os/environment.hpp"
 #include "deploy/runtime/log_reader.hpp"
 #include "proto/api/codec.hpp"
 
@@ -26,10 +27,15 @@ using namespace std::chrono_literals;
 class FakeAgent final : public agent::daemon::Agent {
  public:
   FakeAgent(std::unique_ptr<deploy::ledger::Ledger> ledger, std::filesystem::path state_dir,
-            const Clock& clock, const FakeEngine::Options& options)
+            std::unique_ptr<deploy::image::ImageStore> store, const Clock& clock,
+            const FakeEngine::Options& options)
       : ledger_(std::move(ledger)),
+        store_(std::move(store)),
         state_dir_(std::move(state_dir)),
-        engine_(*ledger_, clock, options) {}
+        engine_(*ledger_, clock, options) {
+    store_->retain({});  // it needs no image
+  }
+  deploy::image::ImageStore& images() override { return *store_; }
   deploy::engine::Engine& engine() override { return engine_; }
   agent::daemon::LogRead logs() override {
     return [reader = deploy::runtime::LogReader{state_dir_ / "logs"}](
@@ -43,6 +49,7 @@ class FakeAgent final : public agent::daemon::Agent {
 
  private:
   std::unique_ptr<deploy::ledger::Ledger> ledger_;
+  std::unique_ptr<deploy::image::ImageStore> store_;
   std::filesystem::path state_dir_;
   FakeEngine engine_;
 };
@@ -62,7 +69,15 @@ class FakeAgent final : public agent::daemon::Agent {
       [&](const proto::AgentConfig& wanted,
           const Clock& the_clock) -> Result<std::unique_ptr<agent::daemon::Agent>> {
     HF_ASSIGN(auto ledger, deploy::ledger::open_ledger(wanted.state_dir));
-    return std::make_unique<FakeAgent>(std::move(ledger), wanted.state_dir, the_clock, engine);
+    HF_ASSIGN(auto store, deploy::image::ImageStore::open(
+                              {.state_dir = wanted.state_dir,
+                               .worker_path = os::environment("HOLDFAST_BIN").value_or("bin") +
+                                              "/holdfast-worker",
+                               .registries = {},
+                               .clock = the_clock,
+                               .host_files = {{}, {}, {}}}));
+    return std::make_unique<FakeAgent>(std::move(ledger), wanted.state_dir, std::move(store),
+                                       the_clock, engine);
   };
   const auto ended = agent::daemon::run_daemon({config_file, config}, clock, compose);
   if (!ended) log::error("event=failed error={}", log::field(ended.error().to_string()));

@@ -264,6 +264,12 @@ void FakeEngine::reconfigure(proto::AgentConfig config) {
   });
 }
 
+void FakeEngine::images_changed(std::string collected, deploy::engine::Actor actor) {
+  post([this, collected = std::move(collected), actor = std::move(actor)] {
+    publish("images_changed", 0, collected + " by " + actor);
+  });
+}
+
 bool FakeEngine::alive() const {
   std::error_code ignored;
   return options_.dead_if_exists.empty() ||

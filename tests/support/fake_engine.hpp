@@ -57,6 +57,7 @@ class FakeEngine final : public deploy::engine::Engine {
                     deploy::engine::Reply<proto::api::StandbyDropped> reply) override;
   void source_changed(std::string document, std::string source) override;
   void reconfigure(proto::AgentConfig config) override;
+  void images_changed(std::string collected, deploy::engine::Actor actor) override;
   [[nodiscard]] bool alive() const override;
 
  private:

@@ -25,13 +25,16 @@ Result<image::Pulled> FakeImages::ensure(const proto::ImageRef& ref, const image
 Result<image::StoredImage> FakeImages::find(const proto::Digest& digest) {
   if (!host_.local_images.contains(digest))
     return Error{Errc::not_found, "image " + digest.short_hex() + " is not here"};
+  if (const auto damaged = host_.damaged_images.find(digest); damaged != host_.damaged_images.end())
+    return damaged->second;
   return stored(digest);
 }
 
 Result<image::Collected> FakeImages::collect(const std::set<proto::Digest>& keep,
                                              const std::stop_token&) {
-  const auto gone =
-      std::erase_if(host_.local_images, [&](const auto& digest) { return !keep.contains(digest); });
+  const auto gone = std::erase_if(host_.local_images, [&](const auto& digest) {
+    return !keep.contains(digest) && !host_.retained.contains(digest);
+  });
   return image::Collected{static_cast<std::uint32_t>(gone), 0, 0};
 }
 

@@ -36,6 +36,8 @@ class FakeClock final : public Clock {
 struct FakeHost {
   FakeClock clock;
   std::set<proto::Digest> local_images;
+  deploy::image::Holders retained;
+  std::map<proto::Digest, Error> damaged_images;  ///< in local_images, but `find` refuses them
   std::map<proto::Digest, Error> pull_errors;
   int pulls = 0;
   std::map<deploy::plan::InstanceId, deploy::plan::ObservedInstance> instances;
@@ -65,6 +67,7 @@ class FakeImages final : public deploy::image::Images {
   Result<deploy::image::Pulled> ensure(const proto::ImageRef&, const deploy::image::ProgressSink&,
                                        const std::stop_token&) override;
   Result<deploy::image::StoredImage> find(const proto::Digest&) override;
+  void retain(deploy::image::Holders holders) override { host_.retained = std::move(holders); }
   Result<std::set<proto::Digest>> list() override { return host_.local_images; }
   Result<deploy::image::Collected> collect(const std::set<proto::Digest>& keep,
                                            const std::stop_token&) override;

@@ -83,6 +83,23 @@ TEST_F(Roles, WhoMayRollBackMayStopChangesAndOnlyWhoDeploysLetsThemGoOn) {
   EXPECT_EQ(releases(kDeploy), 200);
 }
 
+TEST_F(Roles, WhoObservesMayVerifyImagesAndWhoDeploysMayChangeThem) {
+  const auto verifies = [this](const char* group, const char* body) {
+    return as(group, "POST", "/v1/images/verify", body);
+  };
+  EXPECT_EQ(as(kObserve, "GET", "/v1/images", ""), 200);
+  EXPECT_EQ(verifies(kObserve, "{}"), 200);  // 202, by ten
+  EXPECT_EQ(verifies(kObserve, R"({"repair":true})"), 400);
+  EXPECT_EQ(verifies(kRollback, R"({"repair":true})"), 400);
+  EXPECT_EQ(verifies(kDeploy, R"({"repair":true})"), 200);
+  for (const char* what : {"gc", "pull"}) {
+    const auto path = std::string{"/v1/images/"} + what;
+    EXPECT_EQ(as(kRollback, "POST", path, "{}"), 400) << what;
+    EXPECT_NE(as(kDeploy, "POST", path, "{}"), 400) << what;
+  }
+  EXPECT_EQ(as(kDeploy, "POST", "/v1/images/gc", R"({"dry_run":true})"), 200);
+}
+
 TEST_F(Roles, StrangersCannotOpenTheSocket) {
   EXPECT_EQ(reads(""), -1);
   struct stat info {};

@@ -49,6 +49,7 @@ Status LayerWriter::copy_up(const std::string& path) {
         openat(at, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!to) return errno_error(errno, "copy " + printable(path));
     HF_TRY(copy_data(from.get(), to.get()));
+    HF_TRY(remember(to.get(), std::nullopt));
     HF_ASSIGN(const Attributes attributes, get_attributes(from.get()));
     return set_attributes(to.get(), attributes, summary_.unsupported_xattrs);
   }

@@ -149,17 +149,32 @@ Status LayerWriter::file(const Entry& entry, TarReader& tar, const std::string& 
   return ok();
 }
 
-Status LayerWriter::fill(int fd, const Entry& entry, TarReader& tar) const {
+/// Inodes are used again: one that now belongs to a file without a sum loses the old one's.
+Status LayerWriter::remember(int fd, std::optional<std::uint64_t> sum) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return errno_error(errno, "stat");
+  if (sum) {
+    summary_.sums[info.st_ino] = *sum;
+  } else {
+    summary_.sums.erase(info.st_ino);
+  }
+  return ok();
+}
+
+Status LayerWriter::fill(int fd, const Entry& entry, TarReader& tar) {
   if (!entry.sparse) {
     std::uint64_t offset = 0;
+    std::uint64_t sum = 0;
     while (tar.data_left() > 0) {
       HF_ASSIGN(const auto data, tar.data());
       HF_TRY(write_at(fd, data, offset));
+      sum = add_to_sum(sum, data);
       offset += data.size();
       tar.consume(data.size());
     }
-    return ok();
+    return offset > 0 ? remember(fd, sum) : ok();
   }
+  HF_TRY(remember(fd, std::nullopt));
   if (ftruncate(fd, static_cast<off_t>(entry.size)) != 0) return errno_error(errno, "set the size");
   for (const auto& run : entry.runs) {
     for (std::uint64_t done = 0; done < run.length;) {

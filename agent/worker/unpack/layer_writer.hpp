@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/worker/unpack/attributes.hpp"
+#include "agent/worker/unpack/content_sum.hpp"
 #include "agent/worker/unpack/directories.hpp"
 #include "agent/worker/unpack/tar_reader.hpp"
 #include "common/base/result.hpp"
@@ -17,6 +19,7 @@ struct LayerSummary {
   std::vector<std::string> implicit_directories;
   std::vector<std::string> whiteout_parents;
   std::uint64_t unsupported_xattrs = 0;
+  SumsByInode sums;  ///< of files whose content passed by in order
 };
 
 /// Applies a layer's archive to an empty directory as an overlay lower: whiteouts become character
@@ -39,7 +42,8 @@ class LayerWriter {
                const std::string& name);
   Status file(const Entry& entry, TarReader& tar, const std::string& parent,
               const std::string& name);
-  Status fill(int fd, const Entry& entry, TarReader& tar) const;
+  Status fill(int fd, const Entry& entry, TarReader& tar);
+  Status remember(int fd, std::optional<std::uint64_t> sum);
   Status hard_link(const Entry& entry, const std::string& parent, const std::string& name);
   Status copy_up(const std::string& path);
   Status special(const Entry& entry, const std::string& parent, const std::string& name);

@@ -13,9 +13,11 @@
 #include <vector>
 
 #include "agent/worker/confine.hpp"
+#include "agent/worker/unpack/content_sum.hpp"
 #include "agent/worker/unpack/layer_writer.hpp"
 #include "agent/worker/unpack/pipeline.hpp"
 #include "common/os/file.hpp"
+#include "deploy/image/tree_digest.hpp"
 #include "deploy/image/worker_protocol.hpp"
 
 namespace holdfast::agent::worker::unpack {
@@ -78,6 +80,19 @@ Result<os::UniqueFd> confine(const wire::UnpackJob& job) {
   return lowers;
 }
 
+/// What was just written, for comparing with it later. What passed by as plain data is not read
+/// again.
+Result<std::string> tree_on_disk(const SumsByInode& sums) {
+  FileReader reader{{}};
+  return deploy::image::tree_digest(
+      "/", [&](int directory, const char* name, const struct stat& info) -> Result<std::uint64_t> {
+        if (info.st_size == 0) return std::uint64_t{0};
+        const auto known = sums.find(info.st_ino);
+        return known != sums.end() ? Result<std::uint64_t>{known->second}
+                                   : reader.sum(directory, name);
+      });
+}
+
 Result<wire::UnpackReport> unpack(const wire::UnpackJob& job) {
   auto lowers = confine(job);
   if (!lowers) return std::move(lowers).error().in("confine the unpacker");
@@ -98,8 +113,11 @@ Result<wire::UnpackReport> unpack(const wire::UnpackJob& job) {
                             .needs_lower = summary.needs_lower,
                             .implicit_directories = std::move(summary.implicit_directories),
                             .whiteout_parents = std::move(summary.whiteout_parents),
-                            .unsupported_xattrs = summary.unsupported_xattrs};
-  if (!report.needs_lower) report.diff_id = stream.diff_id_hex();
+                            .unsupported_xattrs = summary.unsupported_xattrs,
+                            .tree = {}};
+  if (report.needs_lower) return report;
+  report.diff_id = stream.diff_id_hex();
+  HF_ASSIGN(report.tree, tree_on_disk(summary.sums));
   return report;
 }
 

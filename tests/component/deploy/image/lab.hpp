@@ -154,7 +154,7 @@ struct TestStore {
   SystemClock clock;
   std::uint64_t bytes_per_second = 0;               ///< from the next `reopen` on
   deploy::image::HostFiles host_files{{}, {}, {}};  ///< nothing of this host's
-  std::unique_ptr<deploy::image::Images> images;
+  std::unique_ptr<deploy::image::ImageStore> images;
 };
 
 /// An image's lowers, mounted read-only as the runtime does it.

@@ -47,6 +47,7 @@ labels: {role: web, "site/row": "4"}
 parallel_downloads: 2
 log: {max_size: 64Ki}
 pull: {bandwidth: 10Mi}
+scrub: {every: 12h, bandwidth: 8Mi}
 groups: {observe: users, deploy: "1000"}
 policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
 )");
@@ -73,6 +74,8 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
   EXPECT_EQ(config.parallel_downloads, 2U);
   EXPECT_EQ(config.log_max_size, Bytes{65536});
   EXPECT_EQ(config.pull_bandwidth, Bytes{10U << 20});
+  EXPECT_EQ(config.scrub.every, std::chrono::hours{12});
+  EXPECT_EQ(config.scrub.bandwidth, Bytes{8U << 20});
   EXPECT_EQ(config.groups.at("deploy"), "1000");
   EXPECT_TRUE(config.image_policy.require_semver_tag);
   EXPECT_THAT(config.allowed_host_paths, ElementsAre("/srv/data"));
@@ -86,6 +89,11 @@ TEST(AgentConfig, HasDefaultsForEverything) {
     EXPECT_EQ(config.subnet.str(), "10.89.0.0/16");
     EXPECT_EQ(config.service_subnet.str(), "10.90.0.0/16");
   }
+}
+
+TEST(AgentConfig, SwitchesTheScrubOff) {
+  EXPECT_EQ(good("scrub: off").scrub.every, Milliseconds{0});
+  EXPECT_EQ(good("").scrub.every, std::chrono::hours{24});
 }
 
 TEST(AgentConfig, PutsTheSocketIntoTheRunDirectory) {
@@ -112,6 +120,9 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"state_dir: /run/holdfast/x", "must not be inside each other"},
       {"metrics_listen: 9472", "metrics_listen must be an address and a port"},
       {"metrics_listen: localhost:1", "metrics_listen must be an address and a port"},
+      {"scrub: {every: 1s}", "scrub.every"},
+      {"scrub: {evry: 1h}", "did you mean \"every\"?"},
+      {"scrub: {bandwidth: 1Ki}", "scrub.bandwidth"},
       {"runtime: docker", "runtime must be one of auto, runc, crun"},
       {"runtime: crunn", "did you mean \"crun\"?"},
       {"instance: Main", "instance is \"Main\""},

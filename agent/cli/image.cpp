@@ -1,0 +1,250 @@
+// image: what is in the store, and what may be done with it. What takes longer is a job of the
+// agent, followed by its events until its end.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/cli/commands.hpp"
+#include "agent/cli/progress.hpp"
+#include "agent/cli/table.hpp"
+#include "agent/cli/views.hpp"
+#include "agent/cli/when.hpp"
+#include "common/base/text.hpp"
+#include "proto/api/codec.hpp"
+#include "proto/image_ref.hpp"
+
+namespace holdfast::agent::cli {
+namespace {
+
+namespace api = proto::api;
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::string needed_text(const api::ImageItem& image, WallTime now) {
+  auto why = image.needed_by;
+  if (const auto until = parse_rfc3339(image.leased_until))
+    why.push_back(fmt::format(
+        "lease, {} left", human_duration(std::max<Milliseconds>(*until - now, Milliseconds{0}))));
+  return why.empty() ? "nothing" : joined(why);
+}
+
+std::string name_of(const std::string& reference, const std::string& digest) {
+  return reference.empty() ? short_digest(digest) : short_image(reference);
+}
+
+ProgressPrinter::Style style_of(const Context& context) {
+  using Style = ProgressPrinter::Style;
+  if (context.globals.quiet) return Style::silent;
+  return context.err.terminal ? Style::live : Style::plain;
+}
+
+/// Follows the events until the job's end. The job goes on without this program.
+Result<Answer<api::ImageResult>> follow(const Context& context, const api::ImageJob& job,
+                                        Progress progress) {
+  if (!job.waits_for.empty())
+    say(context, fmt::format("{} waits for the {}\n", job.operation, printable(job.waits_for)));
+  ProgressPrinter printer{STDERR_FILENO, context.err, style_of(context)};
+  HF_ASSIGN(auto stream, context.agent.events(job.since_event, Follow::yes));
+  for (;;) {
+    const auto event = stream.next(context.clock.boot() + printer.period());
+    if (!event && event.error().code() != Errc::timed_out) return event.error();
+    if (event && !*event)
+      return Error{Errc::unreachable,
+                   fmt::format("the agent ended, and the {} with it", job.operation)}
+          .hint("start it, then do this again: what was fetched so far is not fetched again");
+    if (event && (*event)->kind == "image") {
+      auto result = api::decode<api::ImageResult>((*event)->detail);
+      if (result && result->job == job.job) {
+        printer.show(progress, context.clock.boot());
+        return Answer<api::ImageResult>{std::move(result).value(), (*event)->detail};
+      }
+    }
+    if (event) progress.on(**event, context.clock.boot());
+    printer.show(progress, context.clock.boot());
+  }
+}
+
+ExitCode tell_lost(const Context& context, const api::ImageJob& job, const Error& error) {
+  if (error.code() != Errc::cancelled) return report(context, error);
+  report(context, api::ErrorBody{"E_CANCELLED",
+                                 fmt::format("interrupted; the {} goes on without this program",
+                                             job.operation),
+                                 "follow it with: holdfast events -f --kind pull,image"});
+  return ExitCode::interrupted;
+}
+
+std::string damage_text(const api::ImageResult& result, const Look& look) {
+  std::string text;
+  for (const auto& image : result.images) {
+    const auto name = printable(name_of(image.reference, image.digest));
+    const bool repaired = std::find(result.repaired.begin(), result.repaired.end(), image.digest) !=
+                          result.repaired.end();
+    if (repaired && image.damage.empty())
+      text += fmt::format("{} {} was damaged and is repaired\n", mark(Mark::good, look), name);
+    for (const auto& what : image.damage)
+      text +=
+          fmt::format("{} {}: {}\n", mark(Mark::bad, look), name, printable(shorten_digests(what)));
+  }
+  return text;
+}
+
+void tell_done(const Context& context, const api::ImageResult& result) {
+  const auto& look = context.out;
+  if (result.operation == "verify") {
+    print(damage_text(result, look));
+    const auto broken = std::count_if(result.images.begin(), result.images.end(),
+                                      [](const auto& image) { return !image.damage.empty(); });
+    print(broken > 0 ? fmt::format("{} of {} images are damaged\n", broken, result.images.size())
+                     : fmt::format("{} {} images are whole ({} hashed in {})\n",
+                                   mark(Mark::good, look), result.images.size(),
+                                   human_bytes(result.bytes), seconds_text(result.seconds)));
+    if (broken > 0) say(context, "next: holdfast image verify --repair\n");
+    return;
+  }
+  if (result.operation == "gc" && result.gc) return print(gc_view(*result.gc, look));
+  for (const auto& image : result.images)
+    print(fmt::format("{} {}  {}{}\n", mark(Mark::good, look),
+                      printable(name_of(image.reference, image.digest)), printable(image.digest),
+                      image.leased_until.empty()
+                          ? ""
+                          : fmt::format("  kept until {}", printable(image.leased_until))));
+}
+
+ExitCode exit_of(const api::ImageResult& result) {
+  const bool damaged = std::any_of(result.images.begin(), result.images.end(),
+                                   [](const auto& image) { return !image.damage.empty(); });
+  if (result.operation == "verify" && damaged) return ExitCode::degraded;
+  if (!result.error) return ExitCode::done;
+  const auto code = errc_from_code(result.error->code);
+  if (!code || *code == Errc::unreachable || *code == Errc::timed_out ||
+      *code == Errc::cancelled)  // of a registry, not of the agent or this program
+    return ExitCode::error;
+  return exit_code_of(*code);
+}
+
+ExitCode finish(const Context& context, const Result<Answer<api::ImageJob>>& job,
+                Progress progress) {
+  if (!job) return report(context, job.error());
+  const auto result = follow(context, job->value, std::move(progress));
+  if (!result) return tell_lost(context, job->value, result.error());
+  const auto exit = exit_of(result->value);
+  if (context.json()) {
+    if (const auto printed = print_json(context, result->body); printed != ExitCode::done)
+      return printed;
+  } else if (!result->value.error || result->value.operation == "verify") {
+    tell_done(context, result->value);
+  }
+  if (result->value.error) report(context, *result->value.error);
+  return exit;
+}
+
+ExitCode list(const Context& context) {
+  const auto answer = context.agent.images();
+  if (!answer) return report(context, answer.error());
+  if (context.json()) return print_json(context, answer->body);
+  print(images_view(answer->value, context.out, context.clock.wall()));
+  return ExitCode::done;
+}
+
+ExitCode pull(const Context& context, const ImageOptions& options) {
+  const auto ref = proto::ImageRef::parse(options.reference);
+  if (!ref) return report(context, ref.error());
+  api::ImagePullRequest request{options.reference, {}};
+  if (!options.keep.empty()) {
+    const auto span = parse_span(options.keep);
+    if (!span) return report(context, span.error());
+    request.until = to_rfc3339(context.clock.wall() + *span);
+  }
+  return finish(context, context.agent.image_pull(request), Progress::of_images(ref->str()));
+}
+
+ExitCode gc(const Context& context, const ImageOptions& options) {
+  if (!options.dry_run)
+    return finish(context, context.agent.image_gc(), Progress::of_images("nothing"));
+  const auto plan = context.agent.image_gc_plan();
+  if (!plan) return report(context, plan.error());
+  if (context.json()) return print_json(context, plan->body);
+  print(gc_view(plan->value, context.out));
+  return ExitCode::done;
+}
+
+}  // namespace
+
+std::string images_view(const std::vector<api::ImageItem>& images, const Look& look, WallTime now) {
+  if (images.empty()) return "no images are here\n";
+  Table table{{{"IMAGE"},
+               {"DIGEST"},
+               {"SIZE", Align::right},
+               {"PULLED"},
+               {"VERIFIED"},
+               {"STATE"},
+               {"NEEDED BY"}}};
+  std::string damage;
+  for (const auto& image : images) {
+    const auto name = name_of(image.reference, image.digest);
+    table.add({{name, Tone::bold},
+               {short_digest(image.digest), Tone::dim},
+               {human_bytes(image.bytes)},
+               {ago(image.pulled, now)},
+               {image.verified.empty() ? "-" : ago(image.verified, now)},
+               {image.damage.empty() ? "whole" : "damaged",
+                image.damage.empty() ? Tone::good : Tone::act},
+               {needed_text(image, now)}});
+    for (const auto& what : image.damage)
+      damage += fmt::format("{} {}: {}\n", mark(Mark::bad, look), printable(name),
+                            printable(shorten_digests(what)));
+  }
+  auto out = table.render(look);
+  if (!damage.empty()) out += "\n" + damage + "  next: holdfast image verify --repair\n";
+  return out;
+}
+
+std::string gc_view(const api::ImageGcReport& report, const Look& look) {
+  const auto* verb = report.dry_run ? "would go" : "removed";
+  std::string out;
+  std::size_t layers = 0;
+  std::size_t blobs = 0;
+  for (const auto& item : report.removed) {
+    if (item.kind == "image")
+      out += fmt::format("{} {}  {}\n", verb, printable(name_of(item.reference, item.name)),
+                         printable(short_digest(item.name)));
+    layers += item.kind == "layer" || item.kind == "replaced" ? 1 : 0;
+    blobs += item.kind == "blob" ? 1 : 0;
+  }
+  if (report.removed.empty()) {
+    out += "nothing to remove\n";
+  } else {
+    out += fmt::format("{} {} layers and {} documents, {}\n", verb, layers, blobs,
+                       human_bytes(report.bytes));
+  }
+  if (!report.dry_run || report.kept.empty()) return out;
+  Table table{{{"STAYS"}, {"DIGEST"}, {"BECAUSE OF"}}};
+  for (const auto& item : report.kept)
+    table.add({{name_of(item.reference, item.digest), Tone::bold},
+               {short_digest(item.digest), Tone::dim},
+               {joined(item.why)}});
+  return out + "\n" + table.render(look);
+}
+
+ExitCode run_command(const Context& context, const ImageOptions& options) {
+  using Action = ImageOptions::Action;
+  switch (options.action) {
+    case Action::list:
+      return list(context);
+    case Action::pull:
+      return pull(context, options);
+    case Action::verify:
+      return finish(context, context.agent.image_verify({options.images, options.repair}),
+                    Progress::of_images(""));
+    case Action::gc:
+      return gc(context, options);
+  }
+  return ExitCode::error;
+}
+
+}  // namespace holdfast::agent::cli

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <unordered_map>
+
+#include "deploy/image/tree_digest.hpp"
+
+namespace holdfast::agent::worker::unpack {
+
+/// CRC-64 (ECMA-182, reflected) of data that follows data with the sum `before`; 0 for none. It
+/// finds damage, not malice: who can write to a layer can write to its record too. Ten times as
+/// fast as a cryptographic sum, which would slow down every pull.
+[[nodiscard]] std::uint64_t add_to_sum(std::uint64_t before, std::span<const std::byte> data);
+
+/// Sums of files by inode, as they were written.
+using SumsByInode = std::unordered_map<std::uint64_t, std::uint64_t>;
+
+/// Reads files. `rest` is called after each piece with all bytes read so far, and may wait.
+class FileReader {
+ public:
+  explicit FileReader(std::function<void(std::uint64_t)> rest) : rest_(std::move(rest)) {}
+  /// From the disk where the kernel allows that, not from its cache. Errors: by errno.
+  [[nodiscard]] Result<std::uint64_t> sum(int directory, const char* name);
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  std::function<void(std::uint64_t)> rest_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace holdfast::agent::worker::unpack

@@ -1,0 +1,11 @@
+#pragma once
+#include <string_view>
+
+namespace holdfast::agent::worker::unpack {
+
+/// `holdfast-worker verify JOB`: hashes the unpacked layer at descriptor 3 again and reports to
+/// descriptor 4 (deploy/image/worker_protocol.hpp). Gives up what reading does not need first.
+/// Returns the exit code.
+[[nodiscard]] int verify_main(std::string_view job);
+
+}  // namespace holdfast::agent::worker::unpack

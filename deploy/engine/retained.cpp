@@ -1,0 +1,55 @@
+// Which images must stay, and why: invariant I-8 of design.md 5. Told to the store before any
+// decision counts on an image that is there.
+#include <fmt/format.h>
+
+#include "deploy/engine/core.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// `next`: a document about to be accepted.
+void Core::retain_images(const proto::Deployment* next) {
+  image::Holders holders;
+  const auto add = [&](const proto::Deployment* document, const std::string& why) {
+    if (document == nullptr) return;
+    std::set<proto::Digest> seen;
+    for (const auto& [name, service] : document->services) {
+      if (seen.insert(service.image.digest).second) holders[service.image.digest].push_back(why);
+    }
+  };
+  add(next, "being applied");
+  std::uint32_t kept = 0;
+  for (const auto& row : generations_) {
+    const bool current = row.id == plan::in_force(progress_);
+    const bool in_use = current || row.id == progress_.current || row.id == progress_.good ||
+                        (progress_.rollout && row.id == progress_.rollout->from);
+    if (!in_use && (!row.ever_good || kept >= options_.config.retain)) {
+      documents_.erase(row.id);
+      continue;
+    }
+    if (row.ever_good) ++kept;
+    add(document(row.id).get(), current ? "current" : fmt::format("generation {}", row.id.value()));
+  }
+  // What still runs or stands by, whatever generation it came from.
+  for (const auto& [id, view] : observed_.instances) {
+    const bool standby = progress_.retired.contains(id);
+    if (const auto serving = progress_.serving.find(view.seen.service);
+        serving != progress_.serving.end() && serving->second == id)
+      continue;  // of a generation above
+    holders[view.seen.image].push_back(
+        fmt::format("{} {}", standby ? "standby" : "instance", id.str()));
+  }
+  ports_.images.retain(std::move(holders));
+}
+
+void Core::images_changed(const std::string& collected, const Actor& actor) {
+  std::erase_if(observed_.images, [](const auto& row) {
+    return row.second.state == plan::ImageView::State::present ||
+           row.second.state == plan::ImageView::State::missing;
+  });
+  refresh_rollback();
+  changed_ = true;
+  if (!collected.empty())
+    (void)commit({.entries = {entry(proto::EntryKind::collected, actor, collected, {})}});
+}
+
+}  // namespace holdfast::deploy::engine
