@@ -301,6 +301,29 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return None
         if how == 'endless-manifest' and kind == 'manifests':
             return self.send(200, body + b' ' * (5 << 20))
+        if how == 'slow-headers' and kind == 'manifests':  # a byte a second, and never done
+            with self.lock:
+                self.hits['slow-headers-again'] = self.hits.get('slow-headers-again', -1) + 1
+            try:
+                for byte in b'HTTP/1.1 200 OK\r\nX-Slow: ' + b'x' * 600:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    time.sleep(1)
+            except OSError:
+                pass
+            self.close_connection = True
+            return None
+        if how == 'slow-body' and large and count <= 2:  # a hundred bytes a second; the second connection is better
+            try:
+                self.cut(body, 1 << 20)
+                for at in range(1 << 20, len(body), 100):
+                    self.wfile.write(body[at:at + 100])
+                    self.wfile.flush()
+                    time.sleep(1)
+            except OSError:
+                pass
+            self.close_connection = True
+            return None
         if how == 'flaky' and count <= 3:
             return self.send(500, b'busy')
         if how == 'limited' and count == 1:
