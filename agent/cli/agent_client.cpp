@@ -203,6 +203,16 @@ Result<Answer<api::ImageJob>> AgentClient::image_pull(const api::ImagePullReques
       call({.method = "POST", .target = "/v1/images/pull", .body = api::encode(request)}));
 }
 
+Result<Answer<api::ImageJob>> AgentClient::image_export(const api::ImageExportRequest& request) {
+  return answer<api::ImageJob>(
+      call({.method = "POST", .target = "/v1/images/export", .body = api::encode(request)}));
+}
+
+Result<Answer<api::ImageJob>> AgentClient::image_import(const api::ImageImportRequest& request) {
+  return answer<api::ImageJob>(
+      call({.method = "POST", .target = "/v1/images/import", .body = api::encode(request)}));
+}
+
 Result<Answer<api::ImageJob>> AgentClient::image_verify(const api::ImageVerifyRequest& request) {
   return answer<api::ImageJob>(
       call({.method = "POST", .target = "/v1/images/verify", .body = api::encode(request)}));

@@ -89,6 +89,10 @@ class AgentClient {
   [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_gc();
   [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_pull(
       const proto::api::ImagePullRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_export(
+      const proto::api::ImageExportRequest& request);
+  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_import(
+      const proto::api::ImageImportRequest& request);
   [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_verify(
       const proto::api::ImageVerifyRequest& request);
   [[nodiscard]] Result<HttpStream> logs(const LogQuery& query);

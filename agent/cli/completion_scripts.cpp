@@ -25,8 +25,9 @@ bool takes_generation(const OptionInfo& option) {
                      [](const auto& name) { return name == "--to" || name == "--rollback"; });
 }
 bool takes_file(const OptionInfo& option) {
-  return std::any_of(option.names.begin(), option.names.end(),
-                     [](const auto& name) { return name == "--socket" || name == "--config"; });
+  return std::any_of(option.names.begin(), option.names.end(), [](const auto& name) {
+    return name == "--socket" || name == "--config" || name == "--file";
+  });
 }
 
 std::string joined(const std::vector<std::string>& words, std::string_view between) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "agent/cli/commands.hpp"
 #include "agent/cli/progress.hpp"
@@ -107,6 +108,9 @@ void tell_done(const Context& context, const api::ImageResult& result) {
     return;
   }
   if (result.operation == "gc" && result.gc) return print(gc_view(*result.gc, look));
+  if (result.operation == "export")
+    return print(fmt::format("{} {}  {}\n", mark(Mark::good, look), printable(result.path),
+                             human_bytes(result.bytes)));
   for (const auto& image : result.images)
     print(fmt::format("{} {}  {}{}\n", mark(Mark::good, look),
                       printable(name_of(image.reference, image.digest)), printable(image.digest),
@@ -151,16 +155,35 @@ ExitCode list(const Context& context) {
   return ExitCode::done;
 }
 
+/// `--keep` as a time; empty without.
+Result<std::string> lease_of(const Context& context, const ImageOptions& options) {
+  if (options.keep.empty()) return std::string{};
+  HF_ASSIGN(const auto span, parse_span(options.keep));
+  return to_rfc3339(context.clock.wall() + span);
+}
+
 ExitCode pull(const Context& context, const ImageOptions& options) {
   const auto ref = proto::ImageRef::parse(options.reference);
   if (!ref) return report(context, ref.error());
-  api::ImagePullRequest request{options.reference, {}};
-  if (!options.keep.empty()) {
-    const auto span = parse_span(options.keep);
-    if (!span) return report(context, span.error());
-    request.until = to_rfc3339(context.clock.wall() + *span);
-  }
-  return finish(context, context.agent.image_pull(request), Progress::of_images(ref->str()));
+  const auto until = lease_of(context, options);
+  if (!until) return report(context, until.error());
+  return finish(context, context.agent.image_pull({options.reference, *until}),
+                Progress::of_images(ref->str()));
+}
+
+/// As the agent sees it, which has a working directory of its own.
+std::string absolute(const std::string& file) {
+  std::error_code failed;
+  const auto path = std::filesystem::absolute(file, failed);
+  return failed ? file : path.lexically_normal().string();
+}
+
+ExitCode import(const Context& context, const ImageOptions& options) {
+  const auto until = lease_of(context, options);
+  if (!until) return report(context, until.error());
+  return finish(context,
+                context.agent.image_import({absolute(options.file), options.reference, *until}),
+                Progress::of_images(""));
 }
 
 ExitCode gc(const Context& context, const ImageOptions& options) {
@@ -241,6 +264,12 @@ ExitCode run_command(const Context& context, const ImageOptions& options) {
     case Action::verify:
       return finish(context, context.agent.image_verify({options.images, options.repair}),
                     Progress::of_images(""));
+    case Action::export_:
+      return finish(context,
+                    context.agent.image_export({options.reference, absolute(options.file)}),
+                    Progress::of_images(""));
+    case Action::import:
+      return import(context, options);
     case Action::gc:
       return gc(context, options);
   }

@@ -350,7 +350,8 @@ void Tree::images() {
       command("image", "The images on this host",
               "  holdfast image list\n"
               "  holdfast image pull registry.example.com/shop/web:1.8.2@sha256:<64 hex>\n"
-              "  holdfast image verify --all --repair\n  holdfast image gc --dry-run");
+              "  holdfast image verify --all --repair\n  holdfast image gc --dry-run\n"
+              "  holdfast image export 6fa1c0d2 -o web.tar");
   image->require_subcommand(1);
   image->fallthrough();
   auto& options = given_.image;
@@ -382,6 +383,27 @@ void Tree::images() {
           ->type_name("IMAGE...");
   verify->add_flag("--all", options.all, "Every image (the same as naming none)")->excludes(which);
   verify->add_flag("--repair", options.repair, "Fetch what is damaged again, and wait for that");
+
+  auto* export_ =
+      action("export", "Write an image to a file that skopeo, podman and docker read",
+             "  holdfast image export 6fa1c0d2 -o web.tar", ImageOptions::Action::export_);
+  export_->add_option("image", options.reference, "Reference, or first digits of a digest")
+      ->required()
+      ->type_name("IMAGE");
+  export_->add_option("-o,--file", options.file, "Archive to write; one that is there is replaced")
+      ->required()
+      ->type_name("FILE");
+
+  auto* import = action("import", "Take the images of an archive, verified as in a pull",
+                        "  skopeo copy docker://REF oci-archive:web.tar\n"
+                        "  holdfast image import web.tar\n"
+                        "  holdfast image import web.tar --reference registry.example.com/web:1",
+                        ImageOptions::Action::import);
+  import->add_option("file", options.file, "OCI layout archive")->required()->type_name("FILE");
+  import->add_option("--reference", options.reference, "By which name to remember it")
+      ->type_name("NAME");
+  import->add_option("--keep", options.keep, "Keep them so long although nothing needs them (24h)")
+      ->type_name("SPAN");
 
   action("gc", "Remove what no generation, no running instance and no lease needs",
          "  holdfast image gc --dry-run\n  holdfast image gc", ImageOptions::Action::gc)

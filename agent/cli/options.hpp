@@ -116,13 +116,21 @@ struct LintOptions {
   std::vector<std::string> files;
 };
 struct ImageOptions {
-  enum class Action : std::uint8_t { list, pull, verify, gc } action = Action::list;
-  std::string reference;            ///< pull
-  std::string keep;                 ///< pull: span; empty: the agent's default
+  enum class Action : std::uint8_t {
+    list,
+    pull,
+    verify,
+    gc,
+    export_,
+    import
+  } action = Action::list;
+  std::string reference;            ///< pull, export; import: the name to remember
+  std::string keep;                 ///< pull, import: span; empty: the agent's default
   std::vector<std::string> images;  ///< verify; empty: all
   bool all = false;
   bool repair = false;
   bool dry_run = false;  ///< gc
+  std::string file;      ///< export, import
 };
 struct VersionOptions {};
 struct CompletionOptions {

@@ -74,6 +74,8 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/v1/images", observe, &Api::images},
       {"POST", "/v1/images/verify", observe, &Api::image_verify},
       {"POST", "/v1/images/gc", deploy, &Api::image_gc},
+      {"POST", "/v1/images/export", deploy, &Api::image_export},
+      {"POST", "/v1/images/import", deploy, &Api::image_import},
       {"POST", "/v1/images/pull", deploy, &Api::image_pull},
       {"GET", "/v1/version", observe, &Api::version},
       {"GET", "/metrics", observe, &Api::metrics, true},

@@ -65,6 +65,8 @@ class Api {
   void image_pull(const Call& call);
   void image_verify(const Call& call);
   void image_gc(const Call& call);
+  void image_export(const Call& call);
+  void image_import(const Call& call);
   void version(const Call& call);
   void metrics(const Call& call);
   void healthz(const Call& call);

@@ -23,6 +23,13 @@ void answer(const ExchangePtr& exchange, const Result<api::ImageJob>& job) {
   exchange->respond(Response{202, "application/json", api::encode(*job), ""});
 }
 
+/// Files belong to who asks, not to the agent.
+os::FileUser file_user(const Peer& peer) {
+  return {.uid = peer.uid,
+          .gid = peer.groups.empty() ? static_cast<gid_t>(-1) : peer.groups.front(),
+          .groups = peer.groups};
+}
+
 /// Asks the disk, on a thread that may wait for it.
 template <class T>
 void look(ImageDesk& desk, const ExchangePtr& exchange, Result<T> (ImageDesk::*question)()) {
@@ -60,6 +67,20 @@ void Api::image_gc(const Call& call) {
   if (!request) return;
   if (request->dry_run) return look(parts_.images, call.exchange, &ImageDesk::gc_plan);
   answer(call.exchange, parts_.images.gc(call.actor()));
+}
+
+void Api::image_export(const Call& call) {
+  const auto request = read<api::ImageExportRequest>(call.exchange);
+  if (request)
+    answer(call.exchange,
+           parts_.images.export_image(*request, call.actor(), file_user(*call.request().peer)));
+}
+
+void Api::image_import(const Call& call) {
+  const auto request = read<api::ImageImportRequest>(call.exchange);
+  if (request)
+    answer(call.exchange,
+           parts_.images.import_images(*request, call.actor(), file_user(*call.request().peer)));
 }
 
 }  // namespace holdfast::agent::daemon

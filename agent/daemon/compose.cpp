@@ -120,7 +120,9 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                      .registries = config.registries,
                                      .parallel_downloads = config.parallel_downloads,
                                      .clock = clock,
-                                     .bytes_per_second = config.pull_bandwidth.value()}));
+                                     .bytes_per_second = config.pull_bandwidth.value(),
+                                     .host_files = {},
+                                     .proxy = config.proxy}));
   HF_ASSIGN(agent->loop,
             engine::Engine::create({clock, *agent->store, *agent->containers, *agent->containers,
                                     *agent->publisher, *agent->history},

@@ -43,9 +43,9 @@ bool same_foundations(const proto::AgentConfig& a, const proto::AgentConfig& b) 
   return a.state_dir == b.state_dir && a.run_dir == b.run_dir && a.socket == b.socket &&
          a.metrics_listen == b.metrics_listen && a.runtime == b.runtime && a.cni_dir == b.cni_dir &&
          a.instance == b.instance && a.subnet == b.subnet && a.service_subnet == b.service_subnet &&
-         a.registries == b.registries && a.parallel_downloads == b.parallel_downloads &&
-         a.pull_bandwidth == b.pull_bandwidth && a.scrub == b.scrub &&
-         a.log_max_size == b.log_max_size;
+         a.registries == b.registries && a.proxy == b.proxy &&
+         a.parallel_downloads == b.parallel_downloads && a.pull_bandwidth == b.pull_bandwidth &&
+         a.scrub == b.scrub && a.log_max_size == b.log_max_size;
 }
 
 std::string status_line(const proto::api::Status& status) {
@@ -60,7 +60,8 @@ class Daemon {
         config_(options.config),
         clock_(clock),
         engine_(agent.engine()),
-        desk_({engine_, agent.images(), agent.images(), clock}, options.config.scrub),
+        desk_({engine_, agent.images(), agent.images(), agent.images(), clock},
+              options.config.scrub),
         api_({engine_, desk_, agent.ledger(), agent.logs(), [this] { return metrics(); }}, access),
         groups_(access.groups()),
         server_(Server::create(io_, [this](ExchangePtr exchange) { api_.handle(exchange); })),

@@ -1,11 +1,16 @@
 #include "agent/daemon/image_desk.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
+#include "common/os/file.hpp"
 #include "deploy/engine/pull_event.hpp"
 #include "proto/api/codec.hpp"
 #include "proto/image_ref.hpp"
@@ -55,6 +60,11 @@ bool names(const std::string& name, const image::ImageInfo& info) {
     return info.pinned.hex().starts_with(digits);
   const auto ref = proto::ImageRef::parse(name);
   return ref && ref->digest == info.pinned;
+}
+
+Status absolute(const std::string& path) {
+  if (path.starts_with('/')) return ok();
+  return Error{Errc::usage, fmt::format("path: \"{}\" is not absolute", printable(path))};
 }
 
 }  // namespace
@@ -128,17 +138,19 @@ Status ImageDesk::add_items(const Digests& digests, Outcome& outcome) {
   return ok();
 }
 
+Result<WallTime> ImageDesk::lease_end(const std::string& until) const {
+  if (until.empty()) return parts_.clock.wall() + kLease;
+  auto time = parse_rfc3339(until);
+  if (!time) return std::move(time).error().in("until");
+  if (*time <= parts_.clock.wall())
+    return Error{Errc::usage, fmt::format("until: {} is in the past", to_rfc3339(*time))};
+  return time;
+}
+
 Result<api::ImageJob> ImageDesk::pull(const api::ImagePullRequest& request,
                                       const std::string& actor) {
   HF_ASSIGN(const auto ref, proto::ImageRef::parse(request.image));
-  WallTime until = parts_.clock.wall() + kLease;
-  if (!request.until.empty()) {
-    auto time = parse_rfc3339(request.until);
-    if (!time) return std::move(time).error().in("until");
-    if (*time <= parts_.clock.wall())
-      return Error{Errc::usage, fmt::format("until: {} is in the past", to_rfc3339(*time))};
-    until = *time;
-  }
+  HF_ASSIGN(const auto until, lease_end(request.until));
   return start("pull", actor,
                [this, ref, until, actor](Outcome& outcome, const std::stop_token& stop) {
                  return do_pull(ref, until, actor, outcome, stop);
@@ -244,6 +256,72 @@ Status ImageDesk::repair(const std::vector<image::ImageInfo>& damaged, Outcome& 
     if (stop.stop_requested()) return Error{Errc::cancelled, "repair images"};
   }
   return first;
+}
+
+Result<api::ImageJob> ImageDesk::export_image(const api::ImageExportRequest& request,
+                                              const std::string& actor, os::FileUser user) {
+  HF_TRY(absolute(request.path));
+  return start(
+      "export", actor,
+      [this, request, user = std::move(user)](Outcome& outcome, const std::stop_token& stop) {
+        return do_export(request, user, outcome, stop);
+      });
+}
+
+/// Written beside the file and put in its place when it is whole.
+Status ImageDesk::do_export(const api::ImageExportRequest& request, const os::FileUser& user,
+                            Outcome& outcome, const std::stop_token& stop) {
+  HF_ASSIGN(const auto wanted, resolve({request.image}));
+  const std::string beside = fmt::format("{}.part-{}", request.path, outcome.job);
+  os::UniqueFd file;
+  HF_TRY(os::as_user(user, [&]() -> Status {
+    HF_ASSIGN(file, os::open_file(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
+    return ok();
+  }));
+  auto written = parts_.archives.export_archive(*wanted.begin(), file, sink(), stop);
+  const auto placed = os::as_user(user, [&]() -> Status {
+    if (written && ::rename(beside.c_str(), request.path.c_str()) == 0) return ok();
+    const int failed = errno;
+    (void)::unlink(beside.c_str());
+    return written ? errno_error(failed, "put " + request.path + " into place") : ok();
+  });
+  if (!written) return std::move(written).error().in("export " + printable(request.image));
+  HF_TRY(placed);
+  outcome.path = request.path;
+  outcome.bytes = *written;
+  return add_items(wanted, outcome);
+}
+
+Result<api::ImageJob> ImageDesk::import_images(const api::ImageImportRequest& request,
+                                               const std::string& actor, os::FileUser user) {
+  HF_TRY(absolute(request.path));
+  HF_ASSIGN(const auto until, lease_end(request.until));
+  return start("import", actor,
+               [this, request, until, actor, user = std::move(user)](Outcome& outcome,
+                                                                     const std::stop_token& stop) {
+                 return do_import(request, until, actor, user, outcome, stop);
+               });
+}
+
+Status ImageDesk::do_import(const api::ImageImportRequest& request, WallTime until,
+                            const std::string& actor, const os::FileUser& user, Outcome& outcome,
+                            const std::stop_token& stop) {
+  outcome.path = request.path;
+  os::UniqueFd file;
+  HF_TRY(os::as_user(user, [&]() -> Status {
+    HF_ASSIGN(file, os::open_file(request.path, O_RDONLY | O_NONBLOCK));
+    return ok();
+  }));
+  const auto done =
+      parts_.archives.import_archive(file, request.reference, until, actor, sink(), stop);
+  if (!done) return Error{done.error()}.in(printable(request.path));
+  for (const auto& skipped : done->skipped)
+    log::warn("event=image_not_imported reason={}", log::field(skipped));
+  outcome.bytes = 0;
+  if (const off_t size = ::lseek(file.get(), 0, SEEK_END); size > 0)
+    outcome.bytes = static_cast<std::uint64_t>(size);
+  parts_.engine.images_changed("", actor);
+  return add_items({done->images.begin(), done->images.end()}, outcome);
 }
 
 Result<api::ImageJob> ImageDesk::gc(const std::string& actor) {

@@ -13,7 +13,9 @@
 #include "agent/daemon/metrics.hpp"
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/as_user.hpp"
 #include "deploy/engine/engine.hpp"
+#include "deploy/image/archives.hpp"
 #include "deploy/image/care.hpp"
 #include "deploy/image/images.hpp"
 #include "proto/api/messages.hpp"
@@ -30,6 +32,7 @@ class ImageDesk {
     deploy::engine::Engine& engine;
     deploy::image::Images& images;
     deploy::image::ImageCare& care;
+    deploy::image::ImageArchives& archives;
     const Clock& clock;
   };
   ImageDesk(Parts parts, proto::ScrubConfig scrub);
@@ -41,6 +44,11 @@ class ImageDesk {
   [[nodiscard]] Result<proto::api::ImageJob> verify(const proto::api::ImageVerifyRequest& request,
                                                     const std::string& actor);
   [[nodiscard]] Result<proto::api::ImageJob> gc(const std::string& actor);
+  /// Files are opened with the rights of `user`, who asks.
+  [[nodiscard]] Result<proto::api::ImageJob> export_image(
+      const proto::api::ImageExportRequest& request, const std::string& actor, os::FileUser user);
+  [[nodiscard]] Result<proto::api::ImageJob> import_images(
+      const proto::api::ImageImportRequest& request, const std::string& actor, os::FileUser user);
 
   /// Blocking looks at the store, for a thread that may.
   [[nodiscard]] Result<std::vector<proto::api::ImageItem>> list();
@@ -68,6 +76,12 @@ class ImageDesk {
                  Outcome& outcome, const std::stop_token& stop);
   Status do_verify(const proto::api::ImageVerifyRequest& request, const std::string& actor,
                    Outcome& outcome, const std::stop_token& stop);
+  Status do_export(const proto::api::ImageExportRequest& request, const os::FileUser& user,
+                   Outcome& outcome, const std::stop_token& stop);
+  Status do_import(const proto::api::ImageImportRequest& request, WallTime until,
+                   const std::string& actor, const os::FileUser& user, Outcome& outcome,
+                   const std::stop_token& stop);
+  [[nodiscard]] Result<WallTime> lease_end(const std::string& until) const;
   Status do_gc(const std::string& actor, Outcome& outcome, const std::stop_token& stop);
   Status repair(const std::vector<deploy::image::ImageInfo>& damaged, Outcome& outcome,
                 const std::stop_token& stop);

@@ -40,8 +40,9 @@ struct Limits {
 
 /// What `allow_system_calls` leaves possible.
 enum class Profile : std::uint8_t {
-  unpack,  ///< files below the root, memory, threads; verifying too
-  fetch,   ///< sockets, reading files, memory, threads
+  unpack,   ///< files below the root, memory, threads; verifying too
+  archive,  ///< one open file, the parent's messages, memory, threads
+  fetch,    ///< sockets, reading files, memory, threads
 };
 
 /// Everything but the profile's system calls fails with EPERM. Errors: internal.

@@ -77,6 +77,8 @@ constexpr std::string_view kUnpack[] = {
     "fdatasync", "sync_file_range", "fadvise64",  "umask",
 };
 
+constexpr std::string_view kArchive[] = {"pread64", "recvmsg"};
+
 constexpr std::string_view kFetch[] = {
     "open",        "stat",       "lstat",      "socket",   "socketpair", "connect", "getsockname",
     "getpeername", "getsockopt", "setsockopt", "sendto",   "recvfrom",   "sendmsg", "recvmsg",
@@ -102,6 +104,8 @@ Status allow_system_calls(Profile profile) {
   for (const auto name : kBoth) HF_TRY(allow(name));
   if (profile == Profile::unpack) {
     for (const auto name : kUnpack) HF_TRY(allow(name));
+  } else if (profile == Profile::archive) {
+    for (const auto name : kArchive) HF_TRY(allow(name));
   } else {
     for (const auto name : kFetch) HF_TRY(allow(name));
   }

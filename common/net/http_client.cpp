@@ -83,7 +83,7 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
 curl_socket_t on_open(void* user, curlsocktype purpose, curl_sockaddr* address) {
   auto& transfer = *static_cast<Transfer*>(user);
   if (purpose != CURLSOCKTYPE_IPCXN) return CURL_SOCKET_BAD;
-  if (transfer.request.accept_address &&
+  if (transfer.request.proxy.empty() && transfer.request.accept_address &&
       !transfer.request.accept_address(reach_of(address->addr))) {
     transfer.refused_address = true;
     return CURL_SOCKET_BAD;
@@ -118,6 +118,8 @@ Error failure(CURLcode code, const Transfer& transfer, const char* detail) {
       return Error{Errc::tls, fmt::format("TLS with {} failed: {}", host, text)}.hint(
           "for an own authority set `ca` under `registries` in agent.yaml; check the clock; "
           "`plain_http: true` only for a registry without TLS");
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
@@ -155,14 +157,17 @@ void set_limits(CURL* easy, const HttpRequest& request) {
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, request.allow_http ? "http,https" : "https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_PROXY,
+                   request.proxy.c_str());  // "": none, not even by environment
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 10'000L);
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1024L);
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 30L);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT, request.total_seconds);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kBufferBytes);
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "holdfast/" HOLDFAST_VERSION);
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
@@ -211,6 +216,16 @@ Result<HttpHead> HttpClient::perform(const HttpRequest& request, const BodySink&
   if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
     transfer.head.retry_after = std::chrono::seconds{wait};
   if (transfer.error) return *std::move(transfer.error);
+  constexpr long kProxyLogin = 407;
+  long connected = 0;
+  curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &connected);
+  if (connected == kProxyLogin || (!request.proxy.empty() && transfer.head.status == kProxyLogin))
+    return Error{Errc::auth, fmt::format("the proxy {} wants a login", host_of(request.proxy))}
+        .hint("write it into `proxy` of agent.yaml: http://user:password@host:port");
+  if (connected >= 400)
+    return Error{Errc::unreachable,
+                 fmt::format("the proxy {} answers {} for {}", host_of(request.proxy), connected,
+                             host_of(request.url))};
   if (code != CURLE_OK) return failure(code, transfer, detail);
   return std::move(transfer.head);
 }

@@ -29,8 +29,10 @@ struct HttpRequest {
   std::string ca_pem;       ///< trust anchors in place of the system's bundle when not empty
   std::string client_certificate_pem;
   std::string client_key_pem;
+  std::string proxy;       ///< URL, perhaps with a login; empty: directly
   long total_seconds = 0;  ///< 0: only connect and low-speed limits
-  /// Refuses addresses by where they lie; called with the address actually connected to.
+  /// Refuses addresses by where they lie; called with the address actually connected to. With a
+  /// proxy that would be the proxy's, so it is not called then.
   std::function<bool(Reach)> accept_address;
 };
 

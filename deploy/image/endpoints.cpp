@@ -60,8 +60,8 @@ Status add_certificates(const HostFiles& files, const std::string& host,
 }  // namespace
 
 Result<std::vector<worker::FetchEndpoint>> endpoints_for(
-    const std::map<std::string, proto::RegistryConfig>& registries, const HostFiles& files,
-    const proto::ImageRef& ref) {
+    const std::map<std::string, proto::RegistryConfig>& registries, const proto::ProxyConfig& proxy,
+    const HostFiles& files, const proto::ImageRef& ref) {
   const auto it = registries.find(ref.host);
   const proto::RegistryConfig config =
       it == registries.end() ? proto::RegistryConfig{} : it->second;
@@ -75,7 +75,14 @@ Result<std::vector<worker::FetchEndpoint>> endpoints_for(
                                    .identity_token = std::move(login.identity_token),
                                    .ca_files = {},
                                    .client_certificate = {},
-                                   .client_key = {}};
+                                   .client_key = {},
+                                   .http_proxy = {},
+                                   .https_proxy = {},
+                                   .no_proxy = {}};
+    const auto& way = its.proxy ? *its.proxy : proxy;
+    endpoint.http_proxy = way.http;
+    endpoint.https_proxy = way.https;
+    endpoint.no_proxy = way.no_proxy;
     if (!its.ca.empty()) endpoint.ca_files.push_back(its.ca);
     HF_TRY(add_certificates(files, host, endpoint));
     endpoints.push_back(std::move(endpoint));

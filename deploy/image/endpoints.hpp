@@ -26,7 +26,7 @@ struct HostFiles {
 /// login and certificates: never those of another host (security.md ). Errors: auth, perm,
 /// tls (a certificate without its key), by errno.
 [[nodiscard]] Result<std::vector<worker::FetchEndpoint>> endpoints_for(
-    const std::map<std::string, proto::RegistryConfig>& registries, const HostFiles& files,
-    const proto::ImageRef& ref);
+    const std::map<std::string, proto::RegistryConfig>& registries, const proto::ProxyConfig& proxy,
+    const HostFiles& files, const proto::ImageRef& ref);
 
 }  // namespace holdfast::deploy::image

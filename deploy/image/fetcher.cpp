@@ -78,6 +78,10 @@ Status Fetcher::start() {
                            .directory = "/",
                            .new_session = true};
   if (pace_ >= 0) options.fds.emplace_back(pace_, worker::kFetchPace);
+  if (archive_ >= 0) {
+    options.argv = {worker_path_, "archive"};
+    options.fds.emplace_back(archive_, worker::kArchiveFile);
+  }
   auto child = os::Process::spawn(options);
   if (!child) return std::move(child).error().in("start the fetching child");
   HF_TRY(send_message(ours.get(), worker::encode(setup_), {}));

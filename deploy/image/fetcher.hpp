@@ -34,12 +34,21 @@ struct FetchedDocument {
   worker::FetchReport report;
 };
 
+/// Says that what is fetched lies in an OCI layout archive. The descriptor is borrowed.
+struct FromArchive {
+  int fd;
+};
+
 /// A `holdfast-fetch` child for one repository, started at the first request; the program lies
 /// beside `worker_path`. Thread safe.
 class Fetcher {
  public:
   /// `pace` is the store's (pace.hpp), borrowed; -1: none.
   Fetcher(std::string worker_path, int pace) : worker_path_(std::move(worker_path)), pace_(pace) {}
+
+  /// From an archive, by a `holdfast-worker archive` child.
+  Fetcher(std::string worker_path, FromArchive archive)
+      : worker_path_(std::move(worker_path)), pace_(-1), archive_(archive.fd) {}
 
   /// Before the first request only.
   void configure(worker::FetchSetup setup) { setup_ = std::move(setup); }
@@ -59,6 +68,7 @@ class Fetcher {
  private:
   std::string worker_path_;
   int pace_;
+  int archive_ = -1;
   worker::FetchSetup setup_;
   std::mutex mutex_;
   std::optional<os::Process> child_;

@@ -7,6 +7,8 @@
 
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "deploy/image/archive_export.hpp"
+#include "deploy/image/archive_import.hpp"
 #include "deploy/image/collector.hpp"
 #include "deploy/image/documents.hpp"
 #include "deploy/image/lease_file.hpp"
@@ -59,6 +61,20 @@ class Impl final : public ImageStore {
                               const ProgressSink& progress, const std::stop_token& stop) override;
   Result<std::optional<Verification>> scrub_one(Milliseconds age, const Budget& budget,
                                                 const std::stop_token& stop) override;
+
+  // ImageArchives
+  Result<Imported> import_archive(const os::UniqueFd& file, const std::string& reference,
+                                  WallTime until, const std::string& by,
+                                  const ProgressSink& progress,
+                                  const std::stop_token& stop) override {
+    return import_images(*store_, {file, reference, until, by, progress, stop});
+  }
+  Result<std::uint64_t> export_archive(const proto::Digest& pinned, const os::UniqueFd& file,
+                                       const ProgressSink& progress,
+                                       const std::stop_token& stop) override {
+    HF_ASSIGN(const auto found, record(pinned.hex() + ".json"));
+    return export_image(*store_, found, file, progress, stop);
+  }
 
  private:
   Status engine_has_spoken() {
@@ -339,6 +355,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
                 .parallel_downloads = std::max(options.parallel_downloads, 1U),
                 .bytes_per_second = options.bytes_per_second,
                 .pace = std::move(pace),
+                .proxy = std::move(options.proxy),
                 .host_files = std::move(options.host_files),
                 .clock = options.clock,
                 .sync = std::move(sync),

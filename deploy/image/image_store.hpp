@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/base/clock.hpp"
+#include "deploy/image/archives.hpp"
 #include "deploy/image/care.hpp"
 #include "deploy/image/endpoints.hpp"
 #include "deploy/image/images.hpp"
@@ -15,7 +16,7 @@ namespace holdfast::deploy::image {
 
 /// The images below a state directory; layout in paths.hpp. Nothing unverified is ever visible in
 /// it: work goes on in ingest/, and a rename makes it visible once it is whole, right and durable.
-class ImageStore : public Images, public ImageCare {
+class ImageStore : public Images, public ImageCare, public ImageArchives {
  public:
   struct Options {
     std::filesystem::path state_dir;
@@ -25,6 +26,7 @@ class ImageStore : public Images, public ImageCare {
     const Clock& clock;
     std::uint64_t bytes_per_second = 0;  ///< of all downloads together; 0: no limit
     HostFiles host_files = {};
+    proto::ProxyConfig proxy = {};
   };
 
   /// Makes the directories and sweeps what an interrupted pull left behind. Errors: by errno.

@@ -39,13 +39,15 @@ std::uint64_t rate_of(std::uint64_t bytes, BootClock::duration spent) {
 }  // namespace
 
 Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progress,
-           std::stop_token stop)
+           std::stop_token stop, PullFrom from)
     : store_(store),
       ref_(ref),
       progress_(progress),
       stop_(std::move(stop)),
+      from_(std::move(from)),
       lease_(store.leases),
-      fetcher_(store.worker_path, store.pace.get()) {}
+      fetcher_(from_.archive >= 0 ? Fetcher{store.worker_path, FromArchive{from_.archive}}
+                                  : Fetcher{store.worker_path, store.pace.get()}) {}
 
 void Pull::report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
                   std::uint64_t total, std::uint64_t rate) const {
@@ -76,11 +78,14 @@ Result<PullStats> Pull::run() {
 }
 
 Status Pull::begin() {
-  HF_ASSIGN(auto endpoints, endpoints_for(store_.registries, store_.host_files, ref_));
-  fetcher_.configure({.host = ref_.host,
-                      .repository = ref_.repository,
-                      .endpoints = std::move(endpoints),
-                      .bytes_per_second = store_.bytes_per_second});
+  if (from_.archive < 0) {
+    HF_ASSIGN(auto endpoints,
+              endpoints_for(store_.registries, store_.proxy, store_.host_files, ref_));
+    fetcher_.configure({.host = ref_.host,
+                        .repository = ref_.repository,
+                        .endpoints = std::move(endpoints),
+                        .bytes_per_second = store_.bytes_per_second});
+  }
   HF_ASSIGN(auto dir, os::TempDir::create(store_.paths.ingest(), "pull"));
   staging_dir_.emplace(std::move(dir));
   staging_ = staging_dir_->path();
@@ -296,7 +301,7 @@ Status Pull::finish() {
                      .config = documents_->config_digest,
                      .layers = {},
                      .bytes = 0,
-                     .reference = ref_.str()};
+                     .reference = from_.reference.value_or(ref_.str())};
   std::vector<std::set<std::string>> whiteouts;
   for (const auto& layer : layers_) {
     record.layers.push_back(layer.key);

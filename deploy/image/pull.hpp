@@ -19,13 +19,19 @@
 
 namespace holdfast::deploy::image {
 
+/// Where a pull fetches from, if not from the registries of the reference.
+struct PullFrom {
+  int archive = -1;                      ///< descriptor of an OCI layout archive, borrowed
+  std::optional<std::string> reference;  ///< to remember in place of the one pulled by
+};
+
 /// One image on its way into the store: documents, then layers in parallel, largest first, then
 /// those that turned out to need their lower layers, then the synthetic top and the record. Used
 /// once.
 class Pull {
  public:
-  Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progress,
-       std::stop_token stop);
+  Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progress, std::stop_token stop,
+       PullFrom from = {});
 
   /// Errors: see Images::ensure.
   [[nodiscard]] Result<PullStats> run();
@@ -58,6 +64,7 @@ class Pull {
   const proto::ImageRef& ref_;
   const ProgressSink& progress_;
   std::stop_token stop_;
+  PullFrom from_;
   Leases::Lease lease_;
   Fetcher fetcher_;
   std::filesystem::path staging_;

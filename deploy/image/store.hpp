@@ -28,6 +28,7 @@ struct Store {
   std::uint32_t parallel_downloads;
   std::uint64_t bytes_per_second;  ///< of all downloads together; 0: no limit
   os::UniqueFd pace;               ///< shared by the fetching children
+  proto::ProxyConfig proxy;
   HostFiles host_files;
   const Clock& clock;
   std::unique_ptr<SyncPoint> sync;

@@ -44,6 +44,23 @@ proto::oci::Compression compression_of(std::string_view name) {
   return proto::oci::Compression::none;
 }
 
+constexpr std::string_view name_of(FetchKind kind) {
+  switch (kind) {
+    case FetchKind::manifest:
+      return "manifest";
+    case FetchKind::layout:
+      return "layout";
+    case FetchKind::blob:
+      break;
+  }
+  return "blob";
+}
+
+FetchKind kind_of(std::string_view name) {
+  if (name == "manifest") return FetchKind::manifest;
+  return name == "layout" ? FetchKind::layout : FetchKind::blob;
+}
+
 }  // namespace
 
 std::string encode(const UnpackJob& job) {
@@ -121,7 +138,12 @@ std::string encode(const FetchSetup& setup) {
   for (const auto& e : setup.endpoints) {
     bj::array authorities;
     for (const auto& file : e.ca_files) authorities.emplace_back(file);
+    bj::array except;
+    for (const auto& rule : e.no_proxy) except.emplace_back(rule);
     endpoints.push_back(bj::object{{"base", e.base},
+                                   {"http_proxy", e.http_proxy},
+                                   {"https_proxy", e.https_proxy},
+                                   {"no_proxy", std::move(except)},
                                    {"user", e.user},
                                    {"password", e.password},
                                    {"identity_token", e.identity_token},
@@ -153,25 +175,27 @@ Result<FetchSetup> decode_fetch_setup(std::string_view text) {
                                .identity_token = string_field(e, "identity_token"),
                                .ca_files = strings_field(e, "ca_files"),
                                .client_certificate = string_field(e, "client_certificate"),
-                               .client_key = string_field(e, "client_key")});
+                               .client_key = string_field(e, "client_key"),
+                               .http_proxy = string_field(e, "http_proxy"),
+                               .https_proxy = string_field(e, "https_proxy"),
+                               .no_proxy = strings_field(e, "no_proxy")});
   }
   return setup;
 }
 
 std::string encode(const FetchRequest& request) {
-  return bj::serialize(
-      bj::object{{"kind", request.kind == FetchKind::manifest ? "manifest" : "blob"},
-                 {"digest", request.digest},
-                 {"size", request.size},
-                 {"limit", request.limit},
-                 {"skip_endpoints", request.skip_endpoints},
-                 {"have", request.have}});
+  return bj::serialize(bj::object{{"kind", name_of(request.kind)},
+                                  {"digest", request.digest},
+                                  {"size", request.size},
+                                  {"limit", request.limit},
+                                  {"skip_endpoints", request.skip_endpoints},
+                                  {"have", request.have}});
 }
 
 Result<FetchRequest> decode_fetch_request(std::string_view text) {
   HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
   FetchRequest request{
-      .kind = string_field(o, "kind") == "manifest" ? FetchKind::manifest : FetchKind::blob,
+      .kind = kind_of(string_field(o, "kind")),
       .digest = {},
       .size = number_field(o, "size"),
       .limit = number_field(o, "limit"),

@@ -28,7 +28,8 @@ inline constexpr int kVerifyReport = 4;  ///< VerifyReports, one a line; the las
 /// Descriptors of `holdfast-fetch`.
 inline constexpr int kFetchControl =
     3;  ///< SOCK_SEQPACKET: FetchSetup, then FetchRequests with two or three descriptors each
-inline constexpr int kFetchPace = 4;  ///< shared memory of all fetching children: see pace.hpp
+inline constexpr int kArchiveFile = 4;  ///< of `holdfast-worker archive`, which talks the same way
+inline constexpr int kFetchPace = 4;    ///< shared memory of all fetching children: see pace.hpp
 
 inline constexpr std::size_t kMaxMessageBytes = 64U << 10;
 inline constexpr std::size_t kMaxReportBytes = 32U << 20;
@@ -73,6 +74,9 @@ struct FetchEndpoint {
   std::vector<std::string> ca_files;  ///< PEM, besides the system's
   std::string client_certificate;     ///< PEM; empty: none
   std::string client_key;
+  std::string http_proxy;  ///< URL, perhaps with a login; empty: none
+  std::string https_proxy;
+  std::vector<std::string> no_proxy;  ///< hosts, domains, networks that are reached directly
 };
 
 /// How to reach one registry; sent once, before any request.
@@ -83,7 +87,8 @@ struct FetchSetup {
   std::uint64_t bytes_per_second = 0;    ///< of all fetching children together; 0: no limit
 };
 
-enum class FetchKind : std::uint8_t { manifest, blob };
+/// `layout` is the index.json of an archive.
+enum class FetchKind : std::uint8_t { manifest, blob, layout };
 
 /// One object. With the message come two descriptors: where the body goes, and where FetchReports
 /// go; perhaps a third: the file that holds the first `have` bytes of the body and takes the rest

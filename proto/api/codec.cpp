@@ -26,7 +26,8 @@ inline constexpr bool kIsRequest =
     std::is_same_v<T, QuarantineRequest> || std::is_same_v<T, ReleaseRequest> ||
     std::is_same_v<T, RehearseRequest> || std::is_same_v<T, StandbyDropRequest> ||
     std::is_same_v<T, ImagePullRequest> || std::is_same_v<T, ImageVerifyRequest> ||
-    std::is_same_v<T, ImageGcRequest>;
+    std::is_same_v<T, ImageGcRequest> || std::is_same_v<T, ImageExportRequest> ||
+    std::is_same_v<T, ImageImportRequest>;
 
 /// Appends JSON text; no tree in between, so a large answer costs its own size.
 class Writer {
@@ -283,6 +284,8 @@ HOLDFAST_API_MESSAGE(ImageItem)
 HOLDFAST_API_MESSAGE(ImagePullRequest)
 HOLDFAST_API_MESSAGE(ImageVerifyRequest)
 HOLDFAST_API_MESSAGE(ImageGcRequest)
+HOLDFAST_API_MESSAGE(ImageExportRequest)
+HOLDFAST_API_MESSAGE(ImageImportRequest)
 HOLDFAST_API_MESSAGE(ImageGcReport)
 HOLDFAST_API_MESSAGE(ImageJob)
 HOLDFAST_API_MESSAGE(ImageResult)

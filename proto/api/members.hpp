@@ -213,6 +213,16 @@ void members(V& v, M& m, ImageVerifyRequest*) {
 }
 
 template <class V, class M>
+void members(V& v, M& m, ImageExportRequest*) {
+  v("image", m.image), v("path", m.path);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ImageImportRequest*) {
+  v("path", m.path), v("reference", m.reference), v("until", m.until);
+}
+
+template <class V, class M>
 void members(V& v, M& m, ImageGcRequest*) {
   v("dry_run", m.dry_run);
 }

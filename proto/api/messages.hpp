@@ -297,6 +297,15 @@ struct ImageVerifyRequest {
   std::vector<std::string> images;  ///< references or digests; empty: all
   bool repair = false;              ///< fetch what is damaged again
 };
+struct ImageExportRequest {
+  std::string image;  ///< reference, digest or its first digits
+  std::string path;   ///< absolute, as the agent sees it; opened with the caller's rights
+};
+struct ImageImportRequest {
+  std::string path;       ///< as above
+  std::string reference;  ///< for an archive with one image that does not say its own; may be empty
+  std::string until;      ///< as in ImagePullRequest
+};
 struct ImageGcRequest {
   bool dry_run = false;
 };

@@ -13,11 +13,11 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 21> kTopKeys{
+constexpr std::array<std::string_view, 22> kTopKeys{
     "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
     "cni_dir",   "instance", "network", "registries",         "source",
     "retain",    "resync",   "labels",  "parallel_downloads", "log",
-    "groups",    "policy",   "pull",    "rehearse",           "standby", "scrub"};
+    "groups",    "policy",   "pull",    "rehearse",           "standby", "scrub", "proxy"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
@@ -266,6 +266,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   read_instance(fields, config);
   read_network(fields, config);
   read_registries(fields, config);
+  if (const auto proxy = read_proxy(fields)) config.proxy = *proxy;
   read_labels(fields, config);
   read_groups(fields, config);
   read_policy(fields, config);

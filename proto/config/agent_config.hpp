@@ -17,11 +17,20 @@
 
 namespace holdfast::proto {
 
+/// The way out of this network. URLs may hold a login, which never goes into messages or logs.
+struct ProxyConfig {
+  std::string http;   ///< for http:// URLs: "http://proxy.example.com:3128"; empty: directly
+  std::string https;  ///< for https:// URLs
+  std::vector<std::string> no_proxy;  ///< hosts, domains, IPv4 networks, or "*"
+  bool operator==(const ProxyConfig&) const = default;
+};
+
 struct RegistryConfig {
   bool plain_http = false;
   std::string ca;                    ///< PEM file
   std::vector<std::string> mirrors;  ///< base URLs, tried in order before the registry itself
   std::string credentials;           ///< docker config.json / auth.json
+  std::optional<ProxyConfig> proxy;  ///< in place of the host's
   bool operator==(const RegistryConfig&) const = default;
 };
 
@@ -62,6 +71,7 @@ struct AgentConfig {
   Subnet subnet{0x0A590000, 16};
   Subnet service_subnet{0x0A5A0000, 16};
   std::map<std::string, RegistryConfig> registries;
+  ProxyConfig proxy;                  ///< for all registries that do not say otherwise
   std::filesystem::path source_file;  ///< empty: none
   std::uint32_t retain = 5;           ///< last good generations kept ready for rollback
   Milliseconds resync{30'000};

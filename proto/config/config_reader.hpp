@@ -23,5 +23,8 @@ bool read_path(yaml::Fields& fields, std::string_view key, Into& into) {
 
 /// The mapping of hosts below `registries`.
 void read_registries(yaml::Fields& top, AgentConfig& config);
+/// The key `proxy`, of the host or of a registry; none when it is not there. `off` is a proxy that
+/// says nothing.
+[[nodiscard]] std::optional<ProxyConfig> read_proxy(yaml::Fields& top);
 
 }  // namespace holdfast::proto

@@ -10,8 +10,9 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 4> kRegistryKeys{"plain_http", "ca", "mirrors",
-                                                        "credentials"};
+constexpr std::array<std::string_view, 5> kRegistryKeys{"plain_http", "ca", "mirrors",
+                                                        "credentials", "proxy"};
+constexpr std::array<std::string_view, 3> kProxyKeys{"http", "https", "no_proxy"};
 
 /// The key must be what references to that registry begin with, or it would never apply.
 bool is_registry_host(const std::string& host) {
@@ -28,6 +29,28 @@ bool is_base_url(std::string_view url) {
     return c > ' ' && c < '\x7f' &&
            std::string_view{"@?#\"<>\\^`{|}"}.find(c) == std::string_view::npos;
   });
+}
+
+/// "http://user:password@proxy.example.com:3128", also https; no path.
+bool is_proxy_url(std::string_view url) {
+  const bool tls = url.starts_with("https://");
+  if (!tls && !url.starts_with("http://")) return false;
+  url.remove_prefix(tls ? 8 : 7);
+  if (const auto at = url.rfind('@'); at != std::string_view::npos) url.remove_prefix(at + 1);
+  if (url.ends_with('/')) url.remove_suffix(1);
+  return is_base_url("http://" + std::string{url}) && url.find('/') == std::string_view::npos;
+}
+
+void read_proxy_url(yaml::Fields& fields, std::string_view key, std::string& into) {
+  const auto text = fields.text(key);
+  if (!text) return;
+  if (is_proxy_url(text->value)) {
+    into = text->value;
+    return;
+  }
+  // What stands there may hold a password: it is not repeated.
+  fields.findings().error(text->mark, fmt::format("{} is not the URL of a proxy", fields.path(key)),
+                          "write http://proxy.example.com:3128, or http://user:password@host:port");
 }
 
 void read_mirrors(yaml::Fields& fields, RegistryConfig& registry) {
@@ -48,6 +71,32 @@ void read_mirrors(yaml::Fields& fields, RegistryConfig& registry) {
 
 }  // namespace
 
+std::optional<ProxyConfig> read_proxy(yaml::Fields& top) {
+  const auto* node = top.find("proxy");
+  if (node == nullptr) return std::nullopt;
+  if (node->kind == yaml::Kind::scalar && node->text == "off") return ProxyConfig{};
+  yaml::Fields fields{*node, top.path("proxy"), kProxyKeys, top.findings()};
+  ProxyConfig proxy;
+  read_proxy_url(fields, "http", proxy.http);
+  read_proxy_url(fields, "https", proxy.https);
+  const auto except = fields.texts("no_proxy");
+  for (std::size_t i = 0; except && i < except->size(); ++i) {
+    const auto& [value, mark] = (*except)[i];
+    const bool plain = !value.empty() && value.find_first_of(" ,@\t") == std::string::npos &&
+                       value.find("://") == std::string::npos;
+    if (plain) {
+      proxy.no_proxy.push_back(value);
+    } else {
+      fields.findings().error(
+          mark,
+          fmt::format("{}[{}] is \"{}\", which is no host", fields.path("no_proxy"), i,
+                      yaml::shown(value)),
+          "write a host, a domain such as .example.com, a network such as 10.0.0.0/8, or *");
+    }
+  }
+  return proxy;
+}
+
 void read_registries(yaml::Fields& top, AgentConfig& config) {
   const auto* node = top.find("registries");
   if (node == nullptr) return;
@@ -66,6 +115,7 @@ void read_registries(yaml::Fields& top, AgentConfig& config) {
     (void)read_path(fields, "ca", registry.ca);
     (void)read_path(fields, "credentials", registry.credentials);
     read_mirrors(fields, registry);
+    registry.proxy = read_proxy(fields);
     if (registry.plain_http && !registry.ca.empty()) {
       fields.findings().error(fields.mark("ca"),
                               fmt::format("{} has no meaning with plain_http", fields.path("ca")),

@@ -195,4 +195,26 @@ Result<std::variant<Index, Manifest>> parse_manifest(std::string_view bytes,
       .hint("check that the digest names an image");
 }
 
+Result<std::vector<LayoutEntry>> parse_layout(std::string_view bytes) {
+  HF_ASSIGN(const auto value, document(bytes, "index.json"));
+  const auto& object = value.get_object();
+  HF_TRY(check_schema(object, kOciIndex));
+  HF_ASSIGN(const auto index, parse_index(object));
+  std::vector<LayoutEntry> entries;
+  const auto& list = member(object, "manifests")->get_array();
+  for (std::size_t i = 0; i < index.manifests.size(); ++i) {
+    const auto& type = index.manifests[i].media_type;
+    const bool image =
+        type == kOciIndex || type == kOciManifest || type == kDockerList || type == kDockerManifest;
+    if (!image) continue;
+    HF_ASSIGN(const auto notes, text_map(list[i].get_object(), "annotations"));
+    std::string name;
+    for (const char* key : {"org.opencontainers.image.ref.name", "io.containerd.image.name"}) {
+      if (const auto found = notes.find(key); found != notes.end()) name = found->second;
+    }
+    entries.push_back({index.manifests[i], std::move(name)});
+  }
+  return entries;
+}
+
 }  // namespace holdfast::proto::oci

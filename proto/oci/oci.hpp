@@ -79,6 +79,16 @@ struct ImageConfig {
 [[nodiscard]] Result<std::variant<Index, Manifest>> parse_manifest(
     std::string_view bytes, std::string_view content_type, std::string_view expected_media_type);
 
+/// What an OCI layout lists (image-spec image-layout.md).
+struct LayoutEntry {
+  Descriptor image;  ///< an index or a manifest
+  std::string name;  ///< io.containerd.image.name, else org.opencontainers.image.ref.name
+};
+
+/// Parses the index.json of an OCI layout; what is no image or index is left out. Errors:
+/// too_large, layer_corrupt (form), media_type, digest_unsupported.
+[[nodiscard]] Result<std::vector<LayoutEntry>> parse_layout(std::string_view bytes);
+
 /// Errors: layer_corrupt (form, rootfs.type, diff_ids), runtime (env entry without '='), too_large.
 [[nodiscard]] Result<ImageConfig> parse_config(std::string_view bytes);
 

@@ -144,6 +144,78 @@ class Images(fixture.AgentCase):
         self.assertIn("holdfast image list", unknown.err)
 
 
+class Archives(fixture.AgentCase):
+    """Images as files, with the tools of others as writers and readers; the agent that imports reaches no registry."""
+
+    def setUp(self):
+        super().setUp()
+        self.far = fixture.Agent(registries={self.images["REGISTRY"]: {"plain_http": False}})  # TLS, which it does not speak
+        self.addCleanup(self.far.remove)
+        self.far.start()
+        self.file = self.far.state / "image.tar"
+        self.work = self.far.state / "work"
+        self.work.mkdir()
+
+    def tool(self, *command):
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, cwd=self.work)
+        self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+        return done.stdout
+
+    def skopeo(self, source, target, *more):
+        self.tool("skopeo", "--insecure-policy", "copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false", *more, source, target)
+
+    def import_and_run(self, *arguments):
+        """Imports the file, and applies a document that pins what came of it, with no registry in reach."""
+        done = self.far.cli("--output", "json", "image", "import", self.file, *arguments)
+        self.assertEqual(done.code, 0, done)
+        digest = done.json["images"][0]["digest"]
+        self.assertTrue(done.json["images"][0]["leased_until"])
+        applied = self.far.apply({"web": self.small(f"registry.example.com/web:1.0.0@{digest}")})
+        self.assertEqual(applied.code, 0, applied)
+        self.assertEqual(self.far.service("web")["digest"], digest)
+        return done.json["images"][0]
+
+    def test_an_archive_of_skopeo_is_taken_with_the_digest_it_pins(self):
+        self.skopeo("docker://" + self.images["STATIC_V1"].replace(":1.0.0@", "@"), f"oci-archive:{self.file}:registry.example.com/web:1.0.0")
+        item = self.import_and_run()
+        self.assertEqual(item["digest"], self.images["STATIC_V1"].split("@")[1])
+        self.assertTrue(item["reference"].startswith("registry.example.com/web:1.0.0@"))
+
+    def test_an_archive_of_buildah_is_taken(self):
+        storage = ["--root", self.work / "root", "--runroot", self.work / "run", "--storage-driver", "vfs"]
+        self.addCleanup(subprocess.run, ["umount", "-R", self.work / "root"], stderr=subprocess.DEVNULL, check=False)
+        self.tool("buildah", *storage, "pull", "--quiet", "--tls-verify=false", "docker://" + self.images["STATIC_V1"].replace(":1.0.0@", "@"))
+        name = self.tool("buildah", *storage, "images", "--quiet").split()[0]
+        self.tool("buildah", *storage, "push", "--quiet", name, f"oci-archive:{self.file}")
+        self.import_and_run("--reference", "registry.example.com/web:1.0.0")
+
+    def test_what_is_exported_is_taken_by_another_agent_and_by_skopeo(self):
+        self.applied({"web": self.small("STATIC_V1")})
+        digest = self.images["STATIC_V1"].split("@")[1]
+        done = self.agent.cli("--output", "json", "image", "export", digest[7:19], "-o", self.file)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(done.json["bytes"], self.file.stat().st_size)
+        self.skopeo(f"oci-archive:{self.file}", f"dir:{self.work / 'dir'}")
+        self.assertEqual(self.import_and_run()["digest"], digest)
+        refused = self.far.cli("image", "export", digest[7:19], "-o", self.work / "again.tar")
+        self.assertEqual(refused.code, 1, refused)
+        self.assertIn("next:", refused.err)
+        self.assertEqual([path.name for path in self.work.iterdir() if path.name.startswith("again")], [], "no half of a file is left")
+
+    def test_a_spoilt_archive_is_refused_and_what_runs_goes_on(self):
+        self.applied({"web": self.small("STATIC_V1")})
+        self.skopeo("docker://" + self.images["STATIC_V2"].replace(":2.0.0@", "@"), f"oci-archive:{self.file}")
+        data = bytearray(self.file.read_bytes())
+        data[len(data) // 2] ^= 1
+        self.file.write_bytes(data)
+        done = self.far.cli("image", "import", self.file)
+        self.assertIn(done.code, (1, 3), done)
+        self.assertEqual(self.far.cli("--output", "json", "image", "list").json, [])
+        missing = self.far.cli("image", "import", self.work / "nothing.tar")
+        self.assertEqual(missing.code, 1, missing)
+        self.assertIn("nothing.tar", missing.err)
+
+
 class Scrub(fixture.AgentCase):
     settings = {"scrub": {"every": "1m", "bandwidth": "64Mi"}}
 

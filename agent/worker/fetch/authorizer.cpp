@@ -117,6 +117,7 @@ Result<std::string> Authorizer::token(const Challenge& challenge, net::HttpClien
   net::HttpRequest request;
   request.allow_http = realm_.allow_http;
   request.ca_pem = realm_.ca_pem;
+  request.proxy = net::proxy_for(realm_.proxy, realm);
   HF_ASSIGN(const std::string there, net::origin_of(realm));
   HF_ASSIGN(const std::string home, net::origin_of(realm_.base));
   if (there == home) {

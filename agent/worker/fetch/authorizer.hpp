@@ -8,6 +8,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/net/http_client.hpp"
+#include "common/net/proxy.hpp"
 
 namespace holdfast::agent::worker::fetch {
 
@@ -26,6 +27,7 @@ struct Realm {
   std::string client_certificate_pem;  ///< shown to the registry's own origin only
   std::string client_key_pem;
   bool allow_http = false;
+  net::Proxy proxy;
 };
 
 /// Answers challenges for one registry: Basic, or a Bearer token from the realm it names

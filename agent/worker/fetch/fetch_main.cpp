@@ -1,14 +1,9 @@
 #include "agent/worker/fetch/fetch_main.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,6 +14,7 @@
 #include "agent/worker/fetch/kept.hpp"
 #include "agent/worker/fetch/registry_client.hpp"
 #include "agent/worker/fetch/throttle.hpp"
+#include "agent/worker/message.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 
@@ -28,41 +24,6 @@ namespace {
 namespace wire = deploy::image::worker;
 
 constexpr Milliseconds kProgressInterval{100};
-
-/// A message of the parent with the descriptors that came along; empty text at the end.
-struct Message {
-  std::string text;
-  os::UniqueFd body;
-  os::UniqueFd report;
-  os::UniqueFd partial;
-};
-
-Result<Message> receive_message() {
-  std::string text(wire::kMaxMessageBytes, '\0');
-  iovec part{text.data(), text.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(3 * sizeof(int))> control{};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = control.size();
-  ssize_t got = 0;
-  do {
-    got = recvmsg(wire::kFetchControl, &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return errno_error(errno, "receive a request");
-  text.resize(static_cast<std::size_t>(got));
-  Message message{.text = std::move(text), .body = {}, .report = {}, .partial = {}};
-  if (const cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr && c->cmsg_type == SCM_RIGHTS) {
-    std::array<int, 3> fds{-1, -1, -1};
-    std::memcpy(fds.data(), CMSG_DATA(c),
-                std::min<std::size_t>(sizeof fds, c->cmsg_len - CMSG_LEN(0)));
-    message.body.reset(fds[0]);
-    message.report.reset(fds[1]);
-    message.partial.reset(fds[2]);
-  }
-  return message;
-}
 
 /// Serves requests, each on a thread of its own; clients with their connections go from one to the
 /// next.

@@ -83,12 +83,14 @@ Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const wire::FetchS
     HF_ASSIGN(endpoint.client_certificate_pem, os::read_file(from.client_certificate, kMaxPem));
     HF_ASSIGN(endpoint.client_key_pem, os::read_file(from.client_key, kMaxPem));
   }
+  endpoint.proxy = {from.http_proxy, from.https_proxy, from.no_proxy};
   Realm realm{.base = endpoint.base,
               .repository = setup.repository,
               .ca_pem = endpoint.ca_pem,
               .client_certificate_pem = endpoint.client_certificate_pem,
               .client_key_pem = endpoint.client_key_pem,
-              .allow_http = endpoint.base.starts_with("http:")};
+              .allow_http = endpoint.base.starts_with("http:"),
+              .proxy = endpoint.proxy};
   endpoint.authorizer = std::make_unique<Authorizer>(
       std::move(realm), Credentials{from.user, from.password, from.identity_token}, clock);
   return endpoint;
@@ -196,6 +198,13 @@ Result<net::HttpHead> RegistryClient::follow(const Endpoint& endpoint, Object& o
     http.url = url;
     http.allow_http = home.starts_with("http:");
     http.ca_pem = endpoint.ca_pem;
+    http.proxy = net::proxy_for(endpoint.proxy, url);
+    // A proxy looks up names itself: of what it would reach only addresses can be judged here.
+    const auto literal = net::reach_of_literal(
+        origin.substr(origin.find("://") + 3, origin.rfind(':') - origin.find("://") - 3));
+    if (!http.proxy.empty() && origin != home && literal && *literal != net::Reach::public_)
+      return Error{Errc::ssrf, fmt::format("{} redirects to {}, an address inside this network",
+                                           net::host_of(home), net::host_of(url))};
     if (origin == home) {
       http.client_certificate_pem = endpoint.client_certificate_pem;
       http.client_key_pem = endpoint.client_key_pem;

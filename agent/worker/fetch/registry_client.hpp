@@ -14,6 +14,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/net/http_client.hpp"
+#include "common/net/proxy.hpp"
 #include "deploy/image/worker_protocol.hpp"
 
 namespace holdfast::agent::worker::fetch {
@@ -25,6 +26,7 @@ struct Endpoint {
   std::string ca_pem;
   std::string client_certificate_pem;
   std::string client_key_pem;
+  net::Proxy proxy;
   std::unique_ptr<Authorizer> authorizer;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "common/base/result.hpp"
@@ -16,6 +17,8 @@ class ByteSource {
   [[nodiscard]] virtual Result<std::span<const std::byte>> peek() = 0;
   /// Drops the first `count` bytes of what `peek` returned.
   virtual void consume(std::size_t count) = 0;
+  /// Drops the next `count` bytes of the stream unread, where that can be done; false: it cannot.
+  virtual bool skip(std::uint64_t /*count*/) { return false; }
 };
 
 }  // namespace holdfast::agent::worker::unpack

@@ -130,6 +130,7 @@ void TarReader::consume(std::size_t count) {
 }
 
 Status TarReader::skip_member() {
+  if (source_.skip(data_left_ + padding_)) data_left_ = padding_ = 0;
   while (data_left_ > 0) {
     HF_ASSIGN(const auto have, data());
     consume(have.size());

@@ -234,5 +234,52 @@ TEST_F(CoreTest, OldImagesAreCollectedAndRetainedOnesKept) {
   EXPECT_THAT(host_.local_images, Contains(proto::Digest::of("3.0.0")));
 }
 
+TEST_F(CoreTest, EveryImageThatIsNeededIsRetainedWithItsReason) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  EXPECT_THAT(host_.retained.at(proto::Digest::of("1.0.0")), Contains("being applied"));
+  agent.run(10s);
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(10s);
+  EXPECT_THAT(host_.retained.at(proto::Digest::of("2.0.0")), Contains("current"));
+  const auto& first = host_.retained.at(proto::Digest::of("1.0.0"));
+  EXPECT_THAT(first, Contains("generation 1"));
+  EXPECT_THAT(first, Contains(HasSubstr("standby web-")));
+}
+
+TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
+  Agent agent{host_, dir_.path()};
+  for (const char* version : {"1.0.0", "2.0.0"}) {
+    ASSERT_TRUE(agent.apply(document(version)));
+    agent.run(10s);
+  }
+  const Error damage{Errc::layer_corrupt, "layer abc of image 1.0.0 is damaged on disk"};
+  host_.damaged_images.emplace(proto::Digest::of("1.0.0"), damage);
+  agent.core().images_changed("", "test");
+  agent.run(1s);
+  EXPECT_TRUE(agent.snapshot()->status.drift.empty()) << "what runs is whole";
+  EXPECT_FALSE(agent.snapshot()->status.rollback.ready);
+  EXPECT_THAT(agent.snapshot()->status.rollback.reason, HasSubstr("layer abc"));
+  const auto refused = agent.rollback();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::layer_corrupt);
+
+  host_.damaged_images.emplace(proto::Digest::of("2.0.0"), damage);
+  const int creates = host_.creates;
+  agent.core().images_changed("", "test");
+  agent.run(10s);
+  ASSERT_THAT(agent.snapshot()->status.drift, SizeIs(1));
+  EXPECT_EQ(agent.snapshot()->status.drift.front().kind, "layer_damaged");
+  EXPECT_EQ(agent.snapshot()->status.services.front().state, "running");
+  EXPECT_EQ(host_.creates, creates) << "what runs is left alone";
+
+  host_.damaged_images.clear();
+  agent.core().images_changed("1 images, 2 layers", "root (uid 0)");
+  agent.run(1s);
+  EXPECT_TRUE(agent.snapshot()->status.drift.empty());
+  EXPECT_EQ(agent.snapshot()->figures.drift_repaired.at("layer_damaged"), 1U);
+  EXPECT_TRUE(agent.rollback());
+}
+
 }  // namespace
 }  // namespace holdfast::test

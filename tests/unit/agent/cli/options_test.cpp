@@ -58,6 +58,24 @@ TEST(Options, ReadsEachCommand) {
   EXPECT_FALSE(parsed<LogsOptions>({"logs", "web"}).tail);
   EXPECT_EQ(parsed<EventsOptions>({"events", "--kind", "good,failed"}).kinds.size(), 2U);
   EXPECT_EQ(parsed<LedgerOptions>({"ledger", "export", "--after", "9"}).after, 9U);
+  using Image = ImageOptions::Action;
+  EXPECT_EQ(parsed<ImageOptions>({"image", "list"}).action, Image::list);
+  const auto pull = parsed<ImageOptions>({"image", "pull", "r/x@sha256:ab", "--keep", "7d"});
+  EXPECT_EQ(pull.action, Image::pull);
+  EXPECT_EQ(pull.reference, "r/x@sha256:ab");
+  EXPECT_EQ(pull.keep, "7d");
+  const auto verify = parsed<ImageOptions>({"image", "verify", "abcdef", "123456", "--repair"});
+  EXPECT_EQ(verify.images.size(), 2U);
+  EXPECT_TRUE(verify.repair);
+  EXPECT_TRUE(parsed<ImageOptions>({"image", "gc", "--dry-run"}).dry_run);
+  const auto out = parsed<ImageOptions>({"image", "export", "abcdef", "-o", "web.tar"});
+  EXPECT_EQ(out.action, Image::export_);
+  EXPECT_EQ(out.file, "web.tar");
+  const auto in = parsed<ImageOptions>({"image", "import", "web.tar", "--reference", "r/x:1"});
+  EXPECT_EQ(in.action, Image::import);
+  EXPECT_EQ(in.reference, "r/x:1");
+  EXPECT_EQ(left({"image", "verify", "--all", "abcdef"}).exit, ExitCode::usage);
+  EXPECT_EQ(left({"image"}).exit, ExitCode::usage);
   EXPECT_EQ(parsed<LedgerOptions>({"ledger", "head"}).action, LedgerOptions::Action::head);
   EXPECT_EQ(parsed<LintOptions>({"lint", "a", "b"}).files.size(), 2U);
 }

@@ -41,6 +41,28 @@ TEST(ProgressTest, DrawsABarForAnImageAndItsLayers) {
   for (const auto& line : lines) EXPECT_LE(display_width(line), 80U);
 }
 
+TEST(ProgressTest, ShowsRateAndTimeLeftOfALayer) {
+  Progress progress{43};
+  auto one = pull("c0ffee99", "downloading", 5U << 20, 10U << 20);
+  one.detail.insert(one.detail.size() - 1, R"(,"rate":1048576,"seconds_left":5)");
+  progress.on(one, at(0ms));
+  EXPECT_EQ(progress.live(kTerminal, at(0ms))[1],
+            "  c0ffee99       ━━━━━━━───────  50%  5.0 MiB/10.0 MiB  1.0 MiB/s  eta 5.0s");
+}
+
+TEST(ProgressTest, OfAnImageJobKnowsItsOwnImageAndWhatIsDoneWithIt) {
+  auto one = pull("c0ffee99", "downloading", 1, 2);
+  auto other = Progress::of_images("127.0.0.1:5000/other@sha256:" + std::string(64, '1'));
+  other.on(one, at(0ms));
+  EXPECT_TRUE(other.live(kTerminal, at(0ms)).empty());
+  auto all = Progress::of_images("");
+  all.on(pull("c0ffee99", "verifying", 1, 2), at(0ms));
+  EXPECT_TRUE(all.live(kTerminal, at(0ms))[0].starts_with("verifying shop/web:2"));
+  all.on(pull("c0ffee99", "done", 2, 2), at(0ms));
+  all.on(pull("", "done", 0, 0), at(0ms));
+  EXPECT_TRUE(all.take_facts({})[0].ends_with("was here already")) << "hashed is not pulled";
+}
+
 TEST(ProgressTest, CollapsesADoneImageToOneFact) {
   Progress progress{43};
   progress.on(pull("c0ffee99", "done", 10U << 20, 10U << 20), at(0ms));

@@ -337,5 +337,52 @@ TEST(EndFromRecords, ReadsTheEndOfAChangeWhoseEventWasLost) {
   EXPECT_FALSE(end_from_records(42, now, {item(42, "good", "")}));
 }
 
+api::ImageItem image_item() {
+  api::ImageItem item;
+  item.reference = "registry.example.com/shop/web:1.8.2@sha256:" + kHex;
+  item.digest = "sha256:" + kHex;
+  item.bytes = 12U << 20;
+  item.pulled = "2026-11-23T09:00:00Z";
+  item.needed_by = {"current", "generation 41"};
+  return item;
+}
+
+TEST(ImagesView, SaysWhatNeedsAnImageAndWhetherItIsWhole) {
+  auto leased = image_item();
+  leased.reference.clear();
+  leased.needed_by.clear();
+  leased.leased_until = "2026-11-24T11:00:00Z";
+  leased.verified = "2026-11-23T11:59:00Z";
+  leased.damage = {"layer " + kHex + ": its files are not those that were unpacked"};
+  EXPECT_EQ(
+      images_view({image_item(), leased}, {}, kNow),
+      "IMAGE           DIGEST            SIZE  PULLED  VERIFIED  STATE    NEEDED BY\n"
+      "shop/web:1.8.2  444444444444  12.0 MiB  3h ago  -         whole    current, generation 41\n"
+      "444444444444    444444444444  12.0 MiB  3h ago  1m ago    damaged  lease, 23h left\n"
+      "\n"
+      "✗ 444444444444: layer " +
+          kHex +
+          ": its files are not those that were unpacked\n"
+          "  next: holdfast image verify --repair\n");
+  EXPECT_EQ(images_view({}, {}, kNow), "no images are here\n");
+}
+
+TEST(ImagesView, SaysWhatWouldGoAndWhyTheRestStays) {
+  api::ImageGcReport report;
+  report.dry_run = true;
+  report.removed = {{"image", "sha256:" + kHex, "r.example.com/old:1@sha256:" + kHex, 0},
+                    {"layer", "x", "", 5U << 20},
+                    {"blob", "y", "", 100}};
+  report.kept = {{"sha256:" + kHex, "r.example.com/web:2@sha256:" + kHex, {"current"}}};
+  report.bytes = (5U << 20) + 100;
+  EXPECT_EQ(gc_view(report, {}),
+            "would go old:1  444444444444\n"
+            "would go 1 layers and 1 documents, 5.0 MiB\n"
+            "\n"
+            "STAYS  DIGEST        BECAUSE OF\n"
+            "web:2  444444444444  current\n");
+  EXPECT_EQ(gc_view({}, {}), "nothing to remove\n");
+}
+
 }  // namespace
 }  // namespace holdfast::agent::cli

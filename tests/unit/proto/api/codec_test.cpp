@@ -181,5 +181,44 @@ TEST(ApiCodec, RefusesASlipInEveryRequest) {
   EXPECT_FALSE(decode<ReleaseRequest>(R"({"digest":"x"})"));
 }
 
+TEST(ApiCodec, WritesImagesInOneStableForm) {
+  const ImageItem item{
+      "r/web:1@sha256:ab", "sha256:ab", "sha256:cd", 42, 3, "t", {"current"}, "u", "root", "v",
+      {"layer x: broken"}};
+  const std::string text =
+      R"({"reference":"r/web:1@sha256:ab","digest":"sha256:ab","manifest":"sha256:cd","bytes":42,"layers":3,"pulled":"t",)"
+      R"("needed_by":["current"],"leased_until":"u","leased_by":"root","verified":"v","damage":["layer x: broken"]})";
+  EXPECT_EQ(encode(item), text);
+  EXPECT_EQ(encode(ImageJob{7, "pull", "gc of root", 5}),
+            R"({"job":7,"operation":"pull","waits_for":"gc of root","since_event":5})");
+  const ImageResult result{
+      7,
+      "gc",
+      0.5,
+      {item},
+      9,
+      {"sha256:ab"},
+      "",
+      ImageGcReport{false, {{"blob", "ab", "", 9}}, {{"sha256:ab", "r", {"current"}}}, 9},
+      std::nullopt};
+  EXPECT_EQ(
+      encode(result),
+      R"({"job":7,"operation":"gc","seconds":0.5,"images":[)" + text +
+          R"(],"bytes":9,"repaired":["sha256:ab"],"path":"","gc":{"dry_run":false,"removed":[)"
+          R"({"kind":"blob","name":"ab","reference":"","bytes":9}],"kept":[)"
+          R"({"digest":"sha256:ab","reference":"r","why":["current"]}],"bytes":9},"error":null})");
+  const auto back = decode<ImageResult>(encode(result));
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(encode(*back), encode(result));
+}
+
+TEST(ApiCodec, RefusesUnknownMembersOfImageRequests) {
+  EXPECT_FALSE(decode<ImagePullRequest>(R"({"image":"x","untill":"t"})"));
+  EXPECT_FALSE(decode<ImageVerifyRequest>(R"({"all":true})"));
+  EXPECT_FALSE(decode<ImageGcRequest>(R"({"dry-run":true})"));
+  EXPECT_FALSE(decode<ImageExportRequest>(R"({"file":"x"})"));
+  EXPECT_FALSE(decode<ImageImportRequest>(R"({"name":"x"})"));
+}
+
 }  // namespace
 }  // namespace holdfast::proto::api

@@ -36,7 +36,7 @@ cni_dir: /opt/cni
 instance: a-1
 network: {subnet: 10.1.0.0/16, service_subnet: 10.2.3.0/24}
 registries:
-  "127.0.0.1:5000": {plain_http: true}
+  "127.0.0.1:5000": {plain_http: true, proxy: off}
   registry.example.com: {ca: /etc/ca.pem, mirrors: [https://m.example.com/base], credentials: /etc/auth.json}
 source: {file: /etc/d.yaml}
 retain: 7
@@ -48,6 +48,7 @@ parallel_downloads: 2
 log: {max_size: 64Ki}
 pull: {bandwidth: 10Mi}
 scrub: {every: 12h, bandwidth: 8Mi}
+proxy: {http: "http://p:3128", https: "http://u:secret@p:3128", no_proxy: [localhost, .lan, 10.0.0.0/8]}
 groups: {observe: users, deploy: "1000"}
 policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
 )");
@@ -74,6 +75,10 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
   EXPECT_EQ(config.parallel_downloads, 2U);
   EXPECT_EQ(config.log_max_size, Bytes{65536});
   EXPECT_EQ(config.pull_bandwidth, Bytes{10U << 20});
+  EXPECT_EQ(config.proxy.https, "http://u:secret@p:3128");
+  EXPECT_THAT(config.proxy.no_proxy, ElementsAre("localhost", ".lan", "10.0.0.0/8"));
+  EXPECT_EQ(config.registries.at("127.0.0.1:5000").proxy, ProxyConfig{});
+  EXPECT_FALSE(registry.proxy);
   EXPECT_EQ(config.scrub.every, std::chrono::hours{12});
   EXPECT_EQ(config.scrub.bandwidth, Bytes{8U << 20});
   EXPECT_EQ(config.groups.at("deploy"), "1000");
@@ -106,6 +111,10 @@ TEST(AgentConfig, SwitchesMetricsOff) {
   EXPECT_EQ(good("metrics_listen: \"[::1]:9472\"").metrics_listen, "[::1]:9472");
 }
 
+TEST(AgentConfig, NeverRepeatsThePasswordOfAProxy) {
+  EXPECT_EQ(errors_of("proxy: {https: \"ftp://u:secret@p\"}").find("secret"), std::string::npos);
+}
+
 struct Bad {
   std::string_view text;
   std::string_view expected;
@@ -123,6 +132,8 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"scrub: {every: 1s}", "scrub.every"},
       {"scrub: {evry: 1h}", "did you mean \"every\"?"},
       {"scrub: {bandwidth: 1Ki}", "scrub.bandwidth"},
+      {"proxy: {https: \"u:secret@p\"}", "a.yaml:1:16: proxy.https is not the URL of a proxy"},
+      {"proxy: {no_proxy: [\"http://x\"]}", "which is no host"},
       {"runtime: docker", "runtime must be one of auto, runc, crun"},
       {"runtime: crunn", "did you mean \"crun\"?"},
       {"instance: Main", "instance is \"Main\""},

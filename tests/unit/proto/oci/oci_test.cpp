@@ -293,5 +293,32 @@ TEST(Accept, ListsTheFourTypesAndNoWildcard) {
   EXPECT_EQ(manifest_accept().find('*'), std::string_view::npos);
 }
 
+TEST(Layout, ListsImagesByNameAndLeavesOutWhatIsNone) {
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  const auto entry = [&](const std::string& type, const std::string& notes) {
+    return R"({"mediaType":")" + type + R"(","digest":")" + digest +
+           R"(","size":7,"annotations":)" + notes + "}";
+  };
+  const std::string image = "application/vnd.oci.image.manifest.v1+json";
+  const auto parsed = parse_layout(
+      R"({"schemaVersion":2,"manifests":[)" +
+      entry(image, R"({"org.opencontainers.image.ref.name":"1.0",)"
+                   R"("io.containerd.image.name":"registry.example.com/web:1.0"})") +
+      "," + entry(image, "null") + "," + entry("application/vnd.oci.empty.v1+json", "{}") + "]}");
+  ASSERT_TRUE(parsed) << parsed.error().to_string();
+  ASSERT_EQ(parsed->size(), 2U);
+  EXPECT_EQ(parsed->front().name, "registry.example.com/web:1.0");
+  EXPECT_EQ(parsed->front().image.size, 7U);
+  EXPECT_EQ(parsed->back().name, "");
+}
+
+TEST(Layout, RefusesWhatIsNone) {
+  for (const char* text : {"", "[]", "{}", R"({"schemaVersion":1,"manifests":[]})",
+                           R"({"schemaVersion":2,"manifests":{}})",
+                           R"({"schemaVersion":2,"manifests":[{"mediaType":"x"}]})",
+                           R"({"schemaVersion":2,"manifests":[7]})"})
+    EXPECT_FALSE(parse_layout(text)) << text;
+}
+
 }  // namespace
 }  // namespace holdfast::proto::oci
