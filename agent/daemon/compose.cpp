@@ -121,6 +121,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                      .parallel_downloads = config.parallel_downloads,
                                      .clock = clock,
                                      .bytes_per_second = config.pull_bandwidth.value(),
+                                     .keep_blobs = config.keep_blobs,
                                      .host_files = {},
                                      .proxy = config.proxy}));
   HF_ASSIGN(agent->loop,

@@ -45,7 +45,7 @@ bool same_foundations(const proto::AgentConfig& a, const proto::AgentConfig& b) 
          a.instance == b.instance && a.subnet == b.subnet && a.service_subnet == b.service_subnet &&
          a.registries == b.registries && a.proxy == b.proxy &&
          a.parallel_downloads == b.parallel_downloads && a.pull_bandwidth == b.pull_bandwidth &&
-         a.scrub == b.scrub && a.log_max_size == b.log_max_size;
+         a.scrub == b.scrub && a.keep_blobs == b.keep_blobs && a.log_max_size == b.log_max_size;
 }
 
 std::string status_line(const proto::api::Status& status) {
@@ -171,6 +171,7 @@ class Daemon {
     const bool other_source = config_.source_file != loaded->source_file;
     config_.retain = loaded->retain;
     config_.resync = loaded->resync;
+    config_.pull_jitter = loaded->pull_jitter;
     config_.labels = loaded->labels;
     config_.image_policy = loaded->image_policy;
     config_.groups = loaded->groups;

@@ -367,7 +367,41 @@ void ImageDesk::tick() {
   if (!work_.start([this](const std::stop_token& stop) { scrub(stop); })) scrub_.reset();
 }
 
-/// Repairs what is known to be damaged, then hashes layers until none is due.
+/// Fetches again what is known to be damaged. What was repaired is told to the engine.
+Status ImageDesk::repair_known(const std::stop_token& stop) {
+  HF_ASSIGN(const auto all, parts_.care.inventory());
+  std::vector<image::ImageInfo> damaged;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(damaged),
+               [](const auto& info) { return !info.damage.empty(); });
+  if (damaged.empty()) return ok();
+  Outcome outcome{.job = 0, .operation = "repair"};
+  auto done = repair(damaged, outcome, stop);
+  if (!outcome.repaired.empty()) parts_.engine.images_changed("", "agent");
+  return done;
+}
+
+/// Hashes layers until none is due. Whether damage was found.
+Result<bool> ImageDesk::scrub_layers(const std::stop_token& stop) {
+  const image::Budget budget{.bytes_per_second = scrub_config_.bandwidth.value()};
+  bool found = false;
+  while (scrub_config_.every > Milliseconds{0} && !stop.stop_requested()) {
+    HF_ASSIGN(const auto one, parts_.care.scrub_one(scrub_config_.every, budget, stop));
+    if (!one) {
+      const auto now = parts_.clock.wall().time_since_epoch();
+      const std::lock_guard lock{mutex_};
+      figures_.scrub_completed = std::chrono::duration<double>(now).count();
+      break;
+    }
+    count(*one);
+    if (one->damaged.empty()) continue;
+    found = true;
+    const std::lock_guard lock{mutex_};
+    figures_.damaged_images += one->damaged.size();
+  }
+  return found;
+}
+
+/// Repairs what is known to be damaged, then looks for more.
 void ImageDesk::scrub(const std::stop_token& stop) {
   std::stop_source ours;
   {
@@ -375,48 +409,25 @@ void ImageDesk::scrub(const std::stop_token& stop) {
     ours = *scrub_;
   }
   const std::stop_callback outer{stop, [&] { ours.request_stop(); }};
-  Outcome outcome{.job = 0, .operation = "repair"};
-  std::vector<image::ImageInfo> damaged;
-  const auto all = parts_.care.inventory();
-  if (all) {
-    std::copy_if(all->begin(), all->end(), std::back_inserter(damaged),
-                 [](const auto& info) { return !info.damage.empty(); });
-  }
-  Status repaired = damaged.empty() ? ok() : repair(damaged, outcome, ours.get_token());
-  bool found = !outcome.repaired.empty();
-  const image::Budget budget{.bytes_per_second = scrub_config_.bandwidth.value()};
-  while (scrub_config_.every > Milliseconds{0} && !ours.stop_requested()) {
-    auto one = parts_.care.scrub_one(scrub_config_.every, budget, ours.get_token());
-    if (one && !*one) {
-      const std::lock_guard lock{mutex_};
-      figures_.scrub_completed =
-          std::chrono::duration<double>(parts_.clock.wall().time_since_epoch()).count();
-      break;
-    }
-    if (!one) {
-      if (one.error().code() != Errc::cancelled)
-        log::warn("event=scrub_failed error={}", log::field(one.error().to_string()));
-      break;
-    }
-    count(**one);
-    if ((*one)->damaged.empty()) continue;
-    found = true;
-    repaired = Error{Errc::layer_corrupt, "not repaired yet"};
-    const std::lock_guard lock{mutex_};
-    figures_.damaged_images += (*one)->damaged.size();
-    failed_repairs_ = 0;
-  }
-  if (found) parts_.engine.images_changed("", "agent");
-  if (!repaired && repaired.error().code() != Errc::cancelled)
-    log::warn("event=repair_pending error={}", log::field(repaired.error().to_string()));
+  const auto repaired = repair_known(ours.get_token());
+  const auto found = scrub_layers(ours.get_token());
+  const bool damage = found && *found;
+  if (damage) parts_.engine.images_changed("", "agent");
+  const auto warn = [](const char* what, const Error& error) {
+    if (error.code() != Errc::cancelled)
+      log::warn("event={} error={}", what, log::field(error.to_string()));
+  };
+  if (!repaired) warn("repair_pending", repaired.error());
+  if (!found) warn("scrub_failed", found.error());
   const std::lock_guard lock{mutex_};
   scrub_.reset();
-  const bool fresh_damage = !repaired && repaired.error().what() == "not repaired yet";
-  const auto wait = fresh_damage ? std::chrono::seconds{0}
-                    : repaired
-                        ? std::chrono::seconds{kLookAgain}
-                        : std::min<std::chrono::seconds>(
-                              kFirstRepair * (1U << std::min(failed_repairs_++, 5U)), kLookAgain);
+  if (damage || repaired) failed_repairs_ = 0;
+  std::chrono::seconds wait = kLookAgain;
+  if (damage) {
+    wait = std::chrono::seconds{0};  // to repair it
+  } else if (!repaired) {
+    wait = std::min(wait, kFirstRepair * (1U << std::min(failed_repairs_++, 5U)));
+  }
   next_scrub_ = parts_.clock.boot() + wait;
 }
 

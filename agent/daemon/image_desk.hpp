@@ -85,6 +85,8 @@ class ImageDesk {
   Status do_gc(const std::string& actor, Outcome& outcome, const std::stop_token& stop);
   Status repair(const std::vector<deploy::image::ImageInfo>& damaged, Outcome& outcome,
                 const std::stop_token& stop);
+  Status repair_known(const std::stop_token& stop);
+  Result<bool> scrub_layers(const std::stop_token& stop);
   void scrub(const std::stop_token& stop);
   Result<Digests> resolve(const std::vector<std::string>& names);
   Status add_items(const Digests& digests, Outcome& outcome);

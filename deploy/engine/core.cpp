@@ -61,12 +61,14 @@ BootTime Core::turn(bool fresh) {
     next_resync_ = began + options_.config.resync;
     // What is whole is looked at again; a pull that runs, or waits for its next try, keeps its
     // state.
-    std::erase_if(observed_.images, [](const auto& row) {
+    std::erase_if(observed_.images, [&](const auto& row) {
       return row.second.state == plan::ImageView::State::present ||
-             row.second.state == plan::ImageView::State::missing;
+             (row.second.state == plan::ImageView::State::missing &&
+              row.second.retry_at == BootTime{});
     });
     try_ledger();
     refresh_rollback();
+    retain_images();
     if (options_.housekeeping) {
       jobs_.run(Jobs::Pool::change, [work = options_.housekeeping](const std::stop_token&) {
         work();
@@ -151,7 +153,7 @@ void Core::observe(bool fresh) {
   } else {
     for (auto& [id, view] : observed_.instances) view.health = health_[id];
   }
-  if (fresh) retain_images();
+  if (!ready_) retain_images();  // what runs from an earlier life too
   observe_images();
   observe_connections();
 }
@@ -200,6 +202,7 @@ void Core::observe_images() {
       } else if (found.error().code() == Errc::layer_corrupt) {
         view.error = found.error();
       }
+      if (view.state == plan::ImageView::State::missing) view.retry_at = pull_not_before(digest);
       observed_.images.emplace(digest, std::move(view));
     }
   }

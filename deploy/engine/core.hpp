@@ -81,7 +81,6 @@ class Core {
   void finish(const plan::Decision& decision);
   [[nodiscard]] std::map<std::string, std::string> evidence_of(const plan::Failure& failure) const;
   void collect_garbage();
-  void retain_images(const proto::Deployment* next = nullptr);
   [[nodiscard]] Document document(GenerationId id);
   void count(const Error& error);
   [[nodiscard]] Status commit(ledger::Batch batch);
@@ -99,6 +98,10 @@ class Core {
   void probed(const plan::InstanceId& id, const proto::HealthRule& rule, bool success, bool timeout,
               std::string detail);
   [[nodiscard]] runtime::HostsTable hosts() const;
+
+  // retained.cpp
+  void retain_images(const proto::Deployment* next = nullptr);
+  [[nodiscard]] BootTime pull_not_before(const proto::Digest& digest) const;
 
   // drain.cpp
   void observe_connections();

@@ -1,5 +1,6 @@
-// Which images must stay, and why: invariant I-8 of design.md 5. Told to the store before any
-// decision counts on an image that is there.
+// Images beyond what the roll-out under way asks for: when one is fetched, and which must stay, and
+// why (invariant I-8 of design.md 5). The store is told before any decision counts on an image that
+// is there.
 #include <fmt/format.h>
 
 #include "deploy/engine/core.hpp"
@@ -41,12 +42,24 @@ void Core::retain_images(const proto::Deployment* next) {
   ports_.images.retain(std::move(holders));
 }
 
+/// Hosts with one source do not ask its registry all at once: each waits a time of its own, by the
+/// digest and by how long it runs.
+BootTime Core::pull_not_before(const proto::Digest& digest) const {
+  const auto limit = static_cast<std::uint64_t>(options_.config.pull_jitter.count());
+  if (limit == 0 || !progress_.rollout || progress_.rollout->trigger != plan::Trigger::source)
+    return {};
+  const auto lot = std::hash<std::string>{}(
+      digest.hex() + std::to_string(ports_.clock.boot().time_since_epoch().count()));
+  return ports_.clock.boot() + Milliseconds{lot % limit};
+}
+
 void Core::images_changed(const std::string& collected, const Actor& actor) {
   std::erase_if(observed_.images, [](const auto& row) {
     return row.second.state == plan::ImageView::State::present ||
            row.second.state == plan::ImageView::State::missing;
   });
   refresh_rollback();
+  retain_images();
   changed_ = true;
   if (!collected.empty())
     (void)commit({.entries = {entry(proto::EntryKind::collected, actor, collected, {})}});

@@ -138,7 +138,10 @@ class Exporter {
     tell(blob, 0);
     const auto kept = os::open_file(store_.paths.blob(blob.digest), O_RDONLY);
     if (kept) {
-      HF_TRY(copy(kept->get(), blob));
+      auto copied = copy(kept->get(), blob);
+      if (!copied && copied.error().code() != Errc::cancelled)
+        (void)os::remove_tree(store_.paths.blob(blob.digest));  // damaged: not tried again
+      if (!copied) return std::move(copied).error().hint("export again: it is fetched anew then");
     } else {
       HF_TRY(fetch(blob));
     }

@@ -64,6 +64,15 @@ std::vector<std::string> Collector::reasons(const proto::Digest& pinned) const {
   return why;
 }
 
+/// Its layers and documents, and the compressed form of the layers where that is kept.
+void Collector::need(const ImageRecord& record) {
+  needed_.insert({record.pinned.hex(), record.manifest.hex(), record.config.hex()});
+  for (const auto& key : record.layers) {
+    needed_.insert(key);
+    if (const auto meta = store_.layer_meta(key)) needed_.insert(meta->blob);
+  }
+}
+
 Status Collector::look_at_images() {
   HF_ASSIGN(const auto names, names_in(store_.paths.images()));
   for (const auto& name : names) {
@@ -79,8 +88,7 @@ Status Collector::look_at_images() {
     }
     plan_.kept.push_back({*digest, record ? record->reference : std::string{}, std::move(why)});
     if (!record) continue;
-    needed_.insert(record->layers.begin(), record->layers.end());
-    needed_.insert({record->pinned.hex(), record->manifest.hex(), record->config.hex()});
+    need(*record);
   }
   return ok();
 }
@@ -155,8 +163,7 @@ Status Collector::drop_records(CollectionPlan& done) {
     const auto text = os::read_file(store_.paths.images() / file, kMostRecord);
     const auto record = text ? decode_image_record(*text) : Result<ImageRecord>{text.error()};
     if (!record) continue;
-    needed_.insert(record->layers.begin(), record->layers.end());
-    needed_.insert({record->pinned.hex(), record->manifest.hex(), record->config.hex()});
+    need(*record);
   }
   return os::sync_directory(store_.paths.images());
 }

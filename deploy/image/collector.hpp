@@ -27,6 +27,7 @@ class Collector {
   Status look_at_layers();
   Status look_at_blobs();
   Status look_at_replaced();
+  void need(const ImageRecord& record);
   [[nodiscard]] std::vector<std::string> reasons(const proto::Digest& pinned) const;
   Status drop_ended_leases();
   Status drop_records(CollectionPlan& done);

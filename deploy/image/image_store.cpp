@@ -7,6 +7,7 @@
 
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "common/os/process.hpp"
 #include "deploy/image/archive_export.hpp"
 #include "deploy/image/archive_import.hpp"
 #include "deploy/image/collector.hpp"
@@ -325,12 +326,24 @@ Result<std::optional<Verification>> Impl::scrub_one(Milliseconds age, const Budg
   return std::optional{std::move(sum)};
 }
 
-Status sweep(const fs::path& ingest) {
+/// A child of an agent that was killed may write for another moment, until it sees that nobody
+/// listens: its work is then not empty when it should go. What stays after all is no reason not to
+/// start.
+Status sweep(const fs::path& ingest, const Clock& clock) {
+  constexpr int kTries = 50;
+  constexpr Milliseconds kPause{20};
   HF_ASSIGN(const auto names, names_in(ingest));
   for (const auto& name : names) {
     const auto lock = os::FileLock::acquire(ingest / name / "lock");
     if (!lock && lock.error().code() == Errc::busy) continue;  // somebody is at work in it
-    HF_TRY(os::remove_tree(ingest / name));
+    auto gone = os::remove_tree(ingest / name);
+    for (int i = 0; !gone && i < kTries; ++i) {
+      (void)os::sleep_until(clock.boot() + kPause, {});
+      gone = os::remove_tree(ingest / name);
+    }
+    if (!gone)
+      log::warn("event=ingest_not_swept path={} error={}", (ingest / name).string(),
+                log::field(gone.error().to_string()));
   }
   return ok();
 }
@@ -342,7 +355,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
   for (const auto& directory : {paths.state, paths.blobs(), paths.layers(), paths.images(),
                                 paths.leases(), paths.ingest(), paths.partials()})
     HF_TRY(os::make_directories(directory));
-  HF_TRY(sweep(paths.ingest()));
+  HF_TRY(sweep(paths.ingest(), options.clock));
   HF_ASSIGN(auto sync, SyncPoint::open(paths.state));
   os::UniqueFd pace;
   if (options.bytes_per_second > 0) {
@@ -354,6 +367,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
                 .registries = std::move(options.registries),
                 .parallel_downloads = std::max(options.parallel_downloads, 1U),
                 .bytes_per_second = options.bytes_per_second,
+                .keep_blobs = options.keep_blobs,
                 .pace = std::move(pace),
                 .proxy = std::move(options.proxy),
                 .host_files = std::move(options.host_files),

@@ -25,6 +25,7 @@ class ImageStore : public Images, public ImageCare, public ImageArchives {
     std::uint32_t parallel_downloads = 3;
     const Clock& clock;
     std::uint64_t bytes_per_second = 0;  ///< of all downloads together; 0: no limit
+    bool keep_blobs = false;             ///< compressed layers too, for export without a registry
     HostFiles host_files = {};
     proto::ProxyConfig proxy = {};
   };

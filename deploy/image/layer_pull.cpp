@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <optional>
 
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "deploy/image/partial.hpp"
+#include "deploy/image/tee.hpp"
 #include "deploy/image/unpacker.hpp"
 
 namespace holdfast::deploy::image {
@@ -111,6 +113,12 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
   }
   HF_ASSIGN(auto body, os::make_pipe());
   (void)fcntl(body.second.get(), F_SETPIPE_SZ, kPipeBytes);  // a smaller pipe is only slower
+  std::unique_ptr<Tee> tee;
+  if (job.keep_blob) {
+    HF_ASSIGN(auto direct, os::make_pipe());
+    HF_ASSIGN(tee, Tee::start(std::move(body.first), std::move(direct.second), staging / "blob"));
+    body.first = std::move(direct.first);
+  }
   HF_ASSIGN(auto unpacker, Unpacker::start(source.worker_path,
                                            {.compression = job.layer.compression,
                                             .size = job.layer.blob.size,
@@ -135,7 +143,11 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
     endpoint = (*attempt.fetched)->endpoint_index + 1 < (*attempt.fetched)->endpoints
                    ? (*attempt.fetched)->endpoint_index + 1
                    : 0;
-  return conclude(job, attempt, request.have);
+  auto outcome = conclude(job, attempt, request.have);
+  // What the unpacker hashed is what went into the file.
+  if (tee && (!outcome || outcome->needs_lower || !tee->finish()))
+    HF_TRY(os::remove_tree(staging / "blob"));
+  return outcome;
 }
 
 bool wrong_bytes(const Error& error) {

@@ -21,6 +21,7 @@ struct LayerJob {
   std::uint64_t max_bytes = 0;     ///< most uncompressed bytes of any layer
   std::uint64_t space = 0;         ///< bytes that may still be written
   std::filesystem::path partials;  ///< where a download that breaks off is kept
+  bool keep_blob = false;          ///< leaves the compressed bytes in STAGING/blob
 };
 
 struct LayerOutcome {

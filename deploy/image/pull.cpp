@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <set>
 #include <thread>
 
@@ -216,7 +218,8 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
                      .lowers = lowers,
                      .max_bytes = kMaxLayerBytes,
                      .space = available,
-                     .partials = store_.paths.partials()};
+                     .partials = store_.paths.partials(),
+                     .keep_blob = store_.keep_blobs};
   const auto staged = staging_ / fmt::format("{}", layer.index);
   const std::string name = descriptor.blob.digest.short_hex();
   const BootTime began = store_.clock.boot();
@@ -235,6 +238,7 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
     return ok();
   }
   HF_TRY(store_.sync->sync());
+  HF_TRY(keep_blob(staged, descriptor.blob.digest));
   HF_TRY(store_.publish_layer(staged, layer.key));
   layer.meta = std::move(outcome.meta);
   layer.present = true;
@@ -243,6 +247,17 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
   stats_.bytes_fetched += outcome.fetched;
   ++stats_.layers_fetched;
   return ok();
+}
+
+/// The compressed bytes of a layer, checked while it was unpacked and durable by now.
+Status Pull::keep_blob(const std::filesystem::path& staged, const proto::Digest& digest) {
+  const auto kept = staged / "blob";
+  std::error_code ignored;
+  if (!std::filesystem::exists(kept, ignored)) return ok();
+  lease_.hold(digest.hex());
+  if (::rename(kept.c_str(), store_.paths.blob(digest).c_str()) != 0)
+    return errno_error(errno, "keep layer " + digest.short_hex());
+  return os::sync_directory(store_.paths.blobs());
 }
 
 Result<MergedView> Pull::view(std::size_t height) const {

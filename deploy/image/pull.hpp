@@ -52,6 +52,7 @@ class Pull {
   Status pull_layers();
   Status pull_one(Layer& layer, std::vector<std::filesystem::path> lowers);
   Status fetch_one(Layer& layer, const std::vector<std::filesystem::path>& lowers);
+  Status keep_blob(const std::filesystem::path& staged, const proto::Digest& digest);
   Status settle_layer(Layer& layer);
   Result<MergedView> view(std::size_t height) const;
   Status make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts,

@@ -27,6 +27,7 @@ struct Store {
   std::map<std::string, proto::RegistryConfig> registries;
   std::uint32_t parallel_downloads;
   std::uint64_t bytes_per_second;  ///< of all downloads together; 0: no limit
+  bool keep_blobs;                 ///< compressed layers too
   os::UniqueFd pace;               ///< shared by the fetching children
   proto::ProxyConfig proxy;
   HostFiles host_files;

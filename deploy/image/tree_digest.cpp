@@ -99,20 +99,20 @@ class Walk {
     const ssize_t size = llistxattr(path.c_str(), names.data(), names.size());
     if (size < 0 && errno != ENOTSUP && errno != ENAMETOOLONG && errno != ENOENT)
       return errno_error(errno, "list extended attributes of " + printable(path));
+    if (size <= 0) return ok();
     std::vector<std::string> sorted;
-    std::string_view rest{names.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+    std::string_view rest{names.data(), static_cast<std::size_t>(size)};
     while (!rest.empty()) {
       sorted.emplace_back(rest.substr(0, rest.find('\0')));
       rest.remove_prefix(sorted.back().size() + 1);
     }
     std::sort(sorted.begin(), sorted.end());
-    std::string value(64U << 10, '\0');
     for (const auto& name : sorted) {
       if (name == "security.selinux") continue;  // the host's, not the image's
-      const ssize_t got = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+      const ssize_t got = lgetxattr(path.c_str(), name.c_str(), value_.data(), value_.size());
       if (got < 0) return errno_error(errno, "read extended attribute " + printable(name));
       add(name);
-      add(std::string_view{value}.substr(0, static_cast<std::size_t>(got)));
+      add(std::string_view{value_}.substr(0, static_cast<std::size_t>(got)));
     }
     return ok();
   }
@@ -125,6 +125,7 @@ class Walk {
 
   const ContentSum& content_;
   crypto::Sha256 hash_;
+  std::string value_ = std::string(64U << 10, '\0');  ///< of one attribute
 };
 
 }  // namespace

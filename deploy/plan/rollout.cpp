@@ -111,6 +111,10 @@ void Planner::stage() {
         continue;
       }
     }
+    if (view.retry_at > now_) {  // not yet: see Core::observe_images
+      wake(view.retry_at);
+      continue;
+    }
     act(Pull{wanted.image});
   }
   if (complete) begin_or_wait();

@@ -189,7 +189,7 @@ struct ImageView {
   State state = State::missing;
   std::optional<proto::Digest> manifest;
   std::optional<Error> error;
-  BootTime retry_at{};
+  BootTime retry_at{};  ///< not pulled, again or at all, before
   std::uint32_t attempts = 0;
 };
 

@@ -21,7 +21,7 @@ constexpr std::array<std::string_view, 22> kTopKeys{
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
-constexpr std::array<std::string_view, 1> kPullKeys{"bandwidth"};
+constexpr std::array<std::string_view, 3> kPullKeys{"bandwidth", "jitter", "keep_blobs"};
 constexpr std::array<std::string_view, 1> kRehearseKeys{"every"};
 constexpr std::array<std::string_view, 2> kStandbyKeys{"memory_pressure", "memory_available"};
 constexpr std::array<std::string_view, 2> kScrubKeys{"every", "bandwidth"};
@@ -227,6 +227,9 @@ void read_rest(yaml::Fields& fields, AgentConfig& config) {
   if (const auto* node = fields.find("pull")) {
     yaml::Fields pull{*node, "pull", kPullKeys, fields.findings()};
     if (const auto rate = pull.size("bandwidth", kLeastBandwidth)) config.pull_bandwidth = *rate;
+    if (const auto keep = pull.flag("keep_blobs")) config.keep_blobs = *keep;
+    if (const auto jitter = pull.duration("jitter", {Milliseconds{0}, std::chrono::hours{24}}))
+      config.pull_jitter = *jitter;
   }
 }
 

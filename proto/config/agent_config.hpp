@@ -79,7 +79,9 @@ struct AgentConfig {
   StandbyRule standby;
   std::map<std::string, std::string> labels;
   std::uint32_t parallel_downloads = 3;
-  Bytes pull_bandwidth{0};  ///< a second, of all downloads together; 0: no limit
+  Milliseconds pull_jitter{0};  ///< longest random wait before pulls that a source asks for
+  bool keep_blobs = false;      ///< compressed layers stay, for export without a registry
+  Bytes pull_bandwidth{0};      ///< a second, of all downloads together; 0: no limit
   ScrubConfig scrub;
   Bytes log_max_size{10U << 20};              ///< per log file; two files are kept
   std::map<std::string, std::string> groups;  ///< role (observe, rollback, deploy) → unix group

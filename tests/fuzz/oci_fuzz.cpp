@@ -4,7 +4,7 @@
 
 #include "proto/oci/oci.hpp"
 
-/// Manifests, indexes and configurations as a registry may send them.
+/// Manifests, indexes and configurations as a registry may send them, and what an archive lists.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace holdfast::proto::oci;
   const std::string_view text{reinterpret_cast<const char*>(data), size};
@@ -20,6 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   (void)parse_manifest(text, "application/vnd.docker.distribution.manifest.v2+json",
                        "application/vnd.oci.image.manifest.v1+json");
+  if (const auto layout = parse_layout(text)) {
+    for (const auto& entry : *layout) (void)entry.image.digest.hex();
+  }
   if (const auto config = parse_config(text)) {
     for (const auto& entry : config->env) {
       if (entry.find('=') == std::string::npos || entry.front() == '=') std::abort();

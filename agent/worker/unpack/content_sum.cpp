@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <vector>
 
 #include "common/os/unique_fd.hpp"
 
@@ -24,14 +23,14 @@ Result<std::uint64_t> FileReader::sum(int directory, const char* name) {
   if (!fd) return errno_error(errno, "open");
   (void)posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   (void)posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  std::vector<std::byte> piece(kPiece);
+  if (piece_.empty()) piece_.resize(kPiece);
   std::uint64_t sum = 0;
   for (;;) {
-    const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
+    const ssize_t got = ::read(fd.get(), piece_.data(), piece_.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno_error(errno, "read");
     if (got == 0) break;
-    sum = add_to_sum(sum, std::span{piece}.first(static_cast<std::size_t>(got)));
+    sum = add_to_sum(sum, std::span{piece_}.first(static_cast<std::size_t>(got)));
     bytes_ += static_cast<std::uint64_t>(got);
     if (rest_) rest_(bytes_);
   }

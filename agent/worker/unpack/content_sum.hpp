@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <unordered_map>
+#include <vector>
 
 #include "deploy/image/tree_digest.hpp"
 
@@ -28,6 +29,7 @@ class FileReader {
  private:
   std::function<void(std::uint64_t)> rest_;
   std::uint64_t bytes_ = 0;
+  std::vector<std::byte> piece_;
 };
 
 }  // namespace holdfast::agent::worker::unpack

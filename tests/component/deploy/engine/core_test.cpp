@@ -281,5 +281,23 @@ TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
   EXPECT_TRUE(agent.rollback());
 }
 
+TEST_F(CoreTest, PullsThatASourceAsksForAreSpreadOverTheJitterAndThoseOfPeopleAreNot) {
+  Agent agent{host_, dir_.path()};
+  proto::AgentConfig config;
+  config.resync = 2s;
+  config.pull_jitter = std::chrono::hours{1};
+  agent.core().reconfigure(config);
+  agent.core().source_changed(document("1.0.0"), "shop.yaml");
+  agent.run(30s);
+  EXPECT_EQ(host_.pulls, 0) << "resyncs draw no new lot";
+  EXPECT_EQ(agent.snapshot()->status.rollout->phase, "staging");
+  agent.run(1h);
+  EXPECT_EQ(host_.pulls, 1);
+  EXPECT_EQ(agent.snapshot()->status.state, "converged");
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(1s);
+  EXPECT_EQ(host_.pulls, 2);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -168,6 +168,39 @@ TEST_F(Export, WithoutTheRegistryItSaysWhatIsMissing) {
   EXPECT_EQ(unknown.error().code(), Errc::not_found) << unknown.error().to_string();
 }
 
+TEST_F(Export, KeptBlobsNeedNoRegistryAndGoWithTheirImage) {
+  source_.keep_blobs = true;
+  proto::RegistryConfig plain;
+  plain.plain_http = true;
+  source_.reopen({{lab().host(), plain}});
+  source_.images->retain({});
+  ASSERT_TRUE(source_.pull(lab().ref("big")));
+  ASSERT_TRUE(source_.pull(lab().ref("gzip")));
+  proto::RegistryConfig elsewhere;
+  source_.reopen({{lab().host(), elsewhere}});
+  for (const char* name : {"big", "gzip"}) {
+    ASSERT_TRUE(source_.images->collect({lab().ref("big").digest, lab().ref("gzip").digest}, {}));
+    const auto bytes = exported(name, file_);
+    ASSERT_TRUE(bytes) << name << ": " << bytes.error().to_string();
+    ASSERT_TRUE(import(file_)) << name;
+  }
+  EXPECT_EQ(source_.count("ingest"), 0U);
+  // Damage is found while it is read, and what is damaged is not kept.
+  std::filesystem::path largest;
+  for (const auto& blob :
+       std::filesystem::directory_iterator{source_.dir.path() / "blobs/sha256"}) {
+    if (largest.empty() || blob.file_size() > std::filesystem::file_size(largest))
+      largest = blob.path();
+  }
+  ASSERT_EQ(truncate(largest.c_str(), 1000), 0);
+  const auto damaged = exported("big", file_);
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error().code(), Errc::size_mismatch) << damaged.error().to_string();
+  EXPECT_FALSE(std::filesystem::exists(largest));
+  ASSERT_TRUE(source_.images->collect({}, {}));
+  EXPECT_EQ(source_.count("blobs/sha256"), 0U);
+}
+
 TEST_F(Export, FilesAreOpenedWithTheRightsOfWhoAsks) {
   const auto secret = dir_.path() / "secret";
   ASSERT_TRUE(os::write_atomic(secret, "x", 0600));

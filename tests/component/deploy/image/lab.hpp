@@ -136,6 +136,7 @@ struct TestStore {
                                                    .parallel_downloads = 3,
                                                    .clock = clock,
                                                    .bytes_per_second = bytes_per_second,
+                                                   .keep_blobs = keep_blobs,
                                                    .host_files = host_files});
     EXPECT_TRUE(opened) << opened.error().to_string();
     images = *std::move(opened);
@@ -153,6 +154,7 @@ struct TestStore {
   os::TempDir dir = *os::TempDir::create("/var/tmp", "holdfast-store");
   SystemClock clock;
   std::uint64_t bytes_per_second = 0;               ///< from the next `reopen` on
+  bool keep_blobs = false;                          ///< the same
   deploy::image::HostFiles host_files{{}, {}, {}};  ///< nothing of this host's
   std::unique_ptr<deploy::image::ImageStore> images;
 };

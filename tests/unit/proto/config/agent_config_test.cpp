@@ -46,7 +46,7 @@ standby: {memory_pressure: 35, memory_available: 1Gi}
 labels: {role: web, "site/row": "4"}
 parallel_downloads: 2
 log: {max_size: 64Ki}
-pull: {bandwidth: 10Mi}
+pull: {bandwidth: 10Mi, jitter: 30s, keep_blobs: true}
 scrub: {every: 12h, bandwidth: 8Mi}
 proxy: {http: "http://p:3128", https: "http://u:secret@p:3128", no_proxy: [localhost, .lan, 10.0.0.0/8]}
 groups: {observe: users, deploy: "1000"}
@@ -75,6 +75,8 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
   EXPECT_EQ(config.parallel_downloads, 2U);
   EXPECT_EQ(config.log_max_size, Bytes{65536});
   EXPECT_EQ(config.pull_bandwidth, Bytes{10U << 20});
+  EXPECT_TRUE(config.keep_blobs);
+  EXPECT_EQ(config.pull_jitter, Milliseconds{30'000});
   EXPECT_EQ(config.proxy.https, "http://u:secret@p:3128");
   EXPECT_THAT(config.proxy.no_proxy, ElementsAre("localhost", ".lan", "10.0.0.0/8"));
   EXPECT_EQ(config.registries.at("127.0.0.1:5000").proxy, ProxyConfig{});
