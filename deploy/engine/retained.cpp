@@ -13,16 +13,19 @@ void Core::retain_images(const proto::Deployment* next) {
   const auto add = [&](const proto::Deployment* document, const std::string& why) {
     if (document == nullptr) return;
     std::set<proto::Digest> seen;
-    for (const auto& [name, service] : document->services) {
-      if (seen.insert(service.image.digest).second) holders[service.image.digest].push_back(why);
+    for (const auto& [name, service] : proto::containers(*document)) {
+      if (seen.insert(service->image.digest).second) holders[service->image.digest].push_back(why);
     }
   };
   add(next, "being applied");
   std::uint32_t kept = 0;
+  auto used = generations_in_use();
+  // Generations that were rolled back from fill the list, but are no way back.
+  if (const auto target = rollback_target(0)) used.insert(*target);
   for (const auto& row : generations_) {
     const bool current = row.id == plan::in_force(progress_);
-    const bool in_use = current || row.id == progress_.current || row.id == progress_.good ||
-                        (progress_.rollout && row.id == progress_.rollout->from);
+    const bool in_use =
+        current || row.id == progress_.current || row.id == progress_.good || used.contains(row.id);
     if (!in_use && (!row.ever_good || kept >= options_.config.retain)) {
       documents_.erase(row.id);
       continue;

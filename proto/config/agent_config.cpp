@@ -17,7 +17,8 @@ constexpr std::array<std::string_view, 22> kTopKeys{
     "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
     "cni_dir",   "instance", "network", "registries",         "source",
     "retain",    "resync",   "labels",  "parallel_downloads", "log",
-    "groups",    "policy",   "pull",    "rehearse",           "standby", "scrub", "proxy"};
+    "groups",    "policy",   "pull",    "rehearse",           "standby",
+    "scrub",     "proxy"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
