@@ -81,10 +81,10 @@ Mark mark_of(Verdict verdict) {
 }
 
 std::string text_of(const Findings& findings, const Look& look) {
-  constexpr std::size_t kIndent = 16;
+  constexpr std::size_t kHang = 16;
   std::string text;
   for (const auto& finding : findings) {
-    const std::string indent(kIndent, ' ');
+    const std::string indent(kHang, ' ');
     text += fmt::format("{} {:<13} {}\n", mark(mark_of(finding.verdict), look), finding.check,
                         printable_lines(finding.found, indent));
     if (!finding.next.empty()) text += fmt::format("{}next: {}\n", indent, printable(finding.next));

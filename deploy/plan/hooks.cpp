@@ -92,17 +92,20 @@ std::optional<Planner::HookEnd> Planner::run_hook(const proto::Hook& hook, Gener
   if (view == nullptr) return create_hook(hook, generation, at);
   switch (view->seen.state) {
     case InstanceState::running:
+      at.ended = {};
       return std::nullopt;
     case InstanceState::frozen:
       act(Thaw{at.id});
       return std::nullopt;
     case InstanceState::exited:
       break;
-    case InstanceState::creating:
-      if (busy(hook.name)) return std::nullopt;
-      return begin_hook_anew(hook, at);
     default:
-      return begin_hook_anew(hook, at);
+      // One that ends as soon as it began looks half made, or without its conmon, for a moment.
+      if (busy(hook.name)) return std::nullopt;
+      if (at.ended == BootTime{}) at.ended = now_;
+      if (now_ >= at.ended + kCodeComesWithin) return begin_hook_anew(hook, at);
+      wake(now_ + kLookAgain);
+      return std::nullopt;
   }
   if (!view->seen.exit) {
     // Its conmon writes the code a moment after the end; one that was killed itself never does.

@@ -22,13 +22,14 @@ namespace {
 
 namespace wire = deploy::image::worker;
 
-constexpr std::uint64_t kAddressSpace = 512U << 20;
-constexpr std::uint64_t kOpenFiles = 1024;
-constexpr std::size_t kPiece = 128U << 10;
+constexpr std::uint64_t kArchiveAddressSpace = 512U << 20;
+constexpr std::uint64_t kArchiveOpenFiles = 1024;
+constexpr std::size_t kArchivePiece = 128U << 10;
 constexpr Milliseconds kProgressInterval{100};
 
 Status confine() {
-  HF_TRY(limit_process({.address_space = kAddressSpace, .file_size = 0, .open_files = kOpenFiles}));
+  HF_TRY(limit_process(
+      {.address_space = kArchiveAddressSpace, .file_size = 0, .open_files = kArchiveOpenFiles}));
   HF_TRY(enter_namespaces());
   HF_TRY(restrict_files_to_reading());
   HF_TRY(become_nobody());
@@ -70,7 +71,7 @@ class Archive {
     HF_ASSIGN(const auto extent, find(request));
     SystemClock clock;
     BootTime last = clock.boot();
-    std::vector<char> piece(kPiece);
+    std::vector<char> piece(kArchivePiece);
     wire::FetchReport report{
         .done = false, .bytes = 0, .content_type = {}, .endpoint = "the archive"};
     while (report.bytes < extent.size) {

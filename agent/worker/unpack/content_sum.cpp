@@ -10,7 +10,7 @@
 
 namespace holdfast::agent::worker::unpack {
 namespace {
-constexpr std::size_t kPiece = 256U << 10;
+constexpr std::size_t kSumPiece = 256U << 10;
 }
 
 std::uint64_t add_to_sum(std::uint64_t before, std::span<const std::byte> data) {
@@ -23,7 +23,7 @@ Result<std::uint64_t> FileReader::sum(int directory, const char* name) {
   if (!fd) return errno_error(errno, "open");
   (void)posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   (void)posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-  if (piece_.empty()) piece_.resize(kPiece);
+  if (piece_.empty()) piece_.resize(kSumPiece);
   std::uint64_t sum = 0;
   for (;;) {
     const ssize_t got = ::read(fd.get(), piece_.data(), piece_.size());

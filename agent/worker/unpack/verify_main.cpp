@@ -21,12 +21,12 @@ namespace {
 
 namespace wire = deploy::image::worker;
 
-constexpr std::uint64_t kAddressSpace = 256U << 20;
-constexpr std::uint64_t kOpenFiles = 512;
+constexpr std::uint64_t kVerifyAddressSpace = 256U << 20;
+constexpr std::uint64_t kVerifyOpenFiles = 512;
 constexpr int kNice = 10;
 constexpr Milliseconds kProgressInterval{200};
 /// Sees every file and overlayfs's own attributes; may change nothing: no file may be written to.
-constexpr int kCapabilities[] = {CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN};
+constexpr int kVerifyCapabilities[] = {CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN};
 
 /// Keeps reading below a rate, and says how far it is.
 class Pacer {
@@ -57,10 +57,11 @@ class Pacer {
 
 Status confine() {
   (void)setpriority(PRIO_PROCESS, 0, kNice);
-  HF_TRY(limit_process({.address_space = kAddressSpace, .file_size = 0, .open_files = kOpenFiles}));
+  HF_TRY(limit_process(
+      {.address_space = kVerifyAddressSpace, .file_size = 0, .open_files = kVerifyOpenFiles}));
   HF_TRY(enter_namespaces());
   HF_TRY(enter_root(wire::kVerifyTree));
-  HF_TRY(keep_capabilities(kCapabilities));
+  HF_TRY(keep_capabilities(kVerifyCapabilities));
   return allow_system_calls(Profile::unpack);
 }
 
