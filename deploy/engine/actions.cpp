@@ -191,39 +191,50 @@ void Core::start_probe(const plan::ProbeNow& probe) {
   const auto rule = *service->health;
   const auto starts = health.starts;
   const auto address = view->second.seen.address;
-  jobs_.run(Jobs::Pool::probe,
-            [this, id = probe.id, rule, address,
-             starts](const std::stop_token& stop) -> std::function<void()> {
-              probe::Outcome outcome;
-              if (const auto* http = std::get_if<proto::HttpProbe>(&rule.probe)) {
-                outcome = probe::probe_http(*http, address, rule.timeout, stop);
-              } else if (const auto* tcp = std::get_if<proto::TcpProbe>(&rule.probe)) {
-                outcome = probe::probe_tcp(*tcp, address, rule.timeout, stop);
-              } else if (const auto* exec = std::get_if<proto::ExecProbe>(&rule.probe)) {
-                const auto ran = ports_.control.exec(id, exec->command, rule.timeout, stop);
-                outcome.verdict = ran && ran->code == 0 ? probe::Verdict::success
-                                  : !ran && ran.error().code() == Errc::timed_out
-                                      ? probe::Verdict::timeout
-                                      : probe::Verdict::failure;
-                outcome.detail =
-                    ran ? fmt::format("exec {} → exit code {}", exec->command.front(), ran->code)
-                        : ran.error().what();
-              } else {
-                const auto said = ports_.control.notified(id).value_or(runtime::Notified{});
-                auto verdict = runtime::judge(said, rule, ports_.clock.boot());
-                outcome.verdict =
-                    verdict.healthy ? probe::Verdict::success : probe::Verdict::failure;
-                outcome.detail = std::move(verdict.detail);
-              }
-              return [this, id, rule, starts, outcome] {
-                const auto found = health_.find(id);
-                if (found == health_.end()) return;
-                found->second.in_flight = false;
-                if (found->second.starts == starts)
-                  probed(id, rule, outcome.verdict == probe::Verdict::success,
-                         outcome.verdict == probe::Verdict::timeout, outcome.detail);
-              };
-            });
+  jobs_.run(
+      Jobs::Pool::probe,
+      [this, id = probe.id, rule, address,
+       starts](const std::stop_token& stop) -> std::function<void()> {
+        probe::Outcome outcome;
+        if (const auto* http = std::get_if<proto::HttpProbe>(&rule.probe)) {
+          outcome = probe::probe_http(*http, address, rule.timeout, stop);
+        } else if (const auto* tcp = std::get_if<proto::TcpProbe>(&rule.probe)) {
+          outcome = probe::probe_tcp(*tcp, address, rule.timeout, stop);
+        } else if (const auto* exec = std::get_if<proto::ExecProbe>(&rule.probe)) {
+          const auto ran = ports_.control.exec(id, exec->command, rule.timeout, stop);
+          outcome.verdict = ran && ran->code == 0 ? probe::Verdict::success
+                            : !ran && ran.error().code() == Errc::timed_out
+                                ? probe::Verdict::timeout
+                                : probe::Verdict::failure;
+          outcome.detail =
+              ran ? fmt::format("exec {} → exit code {}", exec->command.front(), ran->code)
+                  : ran.error().what();
+        } else {
+          const auto said = ports_.control.notified(id).value_or(runtime::Notified{});
+          auto verdict = runtime::judge(said, rule, ports_.clock.boot());
+          outcome.verdict = verdict.healthy ? probe::Verdict::success : probe::Verdict::failure;
+          outcome.detail = std::move(verdict.detail);
+        }
+        return [this, id, rule, starts, outcome] {
+          const auto found = health_.find(id);
+          if (found == health_.end()) return;
+          found->second.in_flight = false;
+          if (outcome.verdict != probe::Verdict::success && ports_.clock.boot() < forgiving_until_)
+            return;
+          if (found->second.starts == starts)
+            probed(id, rule, outcome.verdict == probe::Verdict::success,
+                   outcome.verdict == probe::Verdict::timeout, outcome.detail);
+        };
+      });
+}
+
+void Core::suspended(BootClock::duration pause) {
+  constexpr std::chrono::seconds kGrace{1};
+  log::warn("event=agent_was_suspended seconds={:.1f}",
+            std::chrono::duration<double>(pause).count());
+  progress_ = plan::shift(progress_, pause);
+  forgiving_until_ = ports_.clock.boot() + kGrace;
+  changed_ = true;
 }
 
 void Core::probed(const plan::InstanceId& id, const proto::HealthRule& rule, bool success,

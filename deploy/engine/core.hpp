@@ -59,6 +59,9 @@ class Core {
   void reconfigure(proto::AgentConfig config);
   /// Images came, went, or were found damaged: looks at them again. `collected` goes to the ledger.
   void images_changed(const std::string& collected, const Actor& actor);
+  /// The agent did not run for `pause`: what waits for a time goes on with what was left of it, and
+  /// probes that fail within a second from now say nothing of what they asked.
+  void suspended(BootClock::duration pause);
   /// Something changed outside: the next turn observes fully.
   void mark_changed() { changed_ = true; }
   [[nodiscard]] bool changed() const { return changed_; }
@@ -215,6 +218,7 @@ class Core {
   bool unrecorded_ = false;  ///< what happens now is in memory only, see unrecorded.cpp
   WallTime since_{};
   BootTime began_{};
+  BootTime forgiving_until_{};  ///< failed probes do not count before
   BootTime next_resync_{};
   BootTime next_memory_look_{};
   ledger::Head head_;

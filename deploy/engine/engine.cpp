@@ -14,6 +14,9 @@ namespace {
 /// A turn longer than this means that the engine hangs: the watchdog is not fed any more.
 constexpr auto kLongestTurn = std::chrono::seconds{20};
 
+/// Who wakes later than this did not run in between: SIGSTOP, a suspended host, one that starves.
+constexpr auto kLate = std::chrono::seconds{2};
+
 class ThreadedEngine final : public Engine, private Jobs {
  public:
   ThreadedEngine(Ports ports, Options options)
@@ -112,7 +115,11 @@ class ThreadedEngine final : public Engine, private Jobs {
       turn_began_ = clock_.boot();
       due = core_.turn(core_.changed());
       turn_began_ = BootTime{};
-      for (const auto& letter : mailbox_.take(clock_, due, stop)) {
+      const auto slept = clock_.boot();
+      const auto letters = mailbox_.take(clock_, due, stop);
+      if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
+        core_.suspended(late);
+      for (const auto& letter : letters) {
         if (stop.stop_requested()) return;
         letter();
       }

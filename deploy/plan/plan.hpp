@@ -21,6 +21,11 @@ namespace holdfast::deploy::plan {
 [[nodiscard]] Progress abandon_rollout(const Progress& progress, std::string actor,
                                        std::string reason, BootTime now);
 
+/// The same as if time had stood still for `pause`: the agent was stopped (SIGSTOP, a suspended
+/// host), and could neither probe nor act. Gates, soaks, drains and the deadlines of hooks go on
+/// with what was left of them.
+[[nodiscard]] Progress shift(const Progress& progress, BootClock::duration pause);
+
 /// What a roll-out whose images are here waits for.
 struct Wait {
   enum class Cause : std::uint8_t { hold, window } cause = Cause::hold;

@@ -2,6 +2,7 @@
 """The agent may end at any time; containers do not notice, and the next agent adopts them."""
 import os
 import signal
+import time
 
 import fixture
 
@@ -51,6 +52,22 @@ class AgentRestart(fixture.AgentCase):
         os.kill(pid, signal.SIGKILL)
         self.agent.start()
         fixture.wait_until("it serves again", lambda: fixture.get(self.port) == "v1", 15)
+
+    def test_a_suspended_agent_gives_no_verdict_for_the_time_it_slept(self):
+        self.applied({"web": self.web("WEB_V1")})
+        gate = {"http": "http://:8080/healthz", "interval": "200ms", "timeout": "500ms", "healthy": 10}
+        update = {"soak": "1s", "drain": "1s", "standby": "4s", "deadline": "5s"}
+        with fixture.Load(self.port) as load:
+            done = self.agent.apply({"web": self.web("WEB_V2", health=gate, update=update)}, "--no-wait")
+            self.assertEqual(done.code, 0, done)
+            fixture.wait_until("it checks", lambda: (self.agent.status().get("rollout") or {}).get("phase") == "checking", 10, 0.01)
+            self.agent.process.send_signal(signal.SIGSTOP)
+            time.sleep(7)  # longer than the deadline
+            self.agent.process.send_signal(signal.SIGCONT)
+            fixture.wait_until("it has converged", lambda: self.agent.status()["state"] == "converged", 20)
+        self.assertEqual((self.agent.status()["generation"], fixture.get(self.port)), (2, "v2"), self.agent.log_tail())
+        self.assertIn("agent_was_suspended", self.agent.log.read_text())
+        self.assert_no_request_failed(load)
 
     def test_killed_in_the_middle_of_a_roll_out_it_ends_in_one_version_and_serves_throughout(self):
         self.applied({"web": self.web("WEB_V1")})

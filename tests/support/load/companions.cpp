@@ -22,7 +22,7 @@ namespace {
 constexpr Milliseconds kBeat{20};  ///< of holdfast-echo
 constexpr Milliseconds kPatience{5'000};
 
-sockaddr_in address_of(const std::string& text, std::uint16_t port) {
+sockaddr_in peer_of(const std::string& text, std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
@@ -47,8 +47,8 @@ os::UniqueFd connected(int type, const std::string& from, const std::string& to,
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
   if (type == SOCK_STREAM) setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  const auto source = address_of(from, 0);
-  const auto target = address_of(to, port);
+  const auto source = peer_of(from, 0);
+  const auto target = peer_of(to, port);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&source), sizeof source) != 0 ||
       connect(fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0)
     fd.reset();

@@ -77,6 +77,25 @@ TEST_F(CoreTest, TheStepsOfARollbackAreRecordedWithItsSwitch) {
   EXPECT_TRUE(agent.ledger().verify()->intact);
 }
 
+TEST_F(CoreTest, ASuspendedAgentGivesNoVerdictForTheTimeItDidNotRun) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(1s);
+  ASSERT_TRUE(agent.snapshot()->status.rollout);
+  ASSERT_EQ(agent.snapshot()->status.rollout->phase, "soaking");
+  host_.clock.advance(60s);
+  agent.core().suspended(60s);
+  agent.run(1ms);
+  ASSERT_TRUE(agent.snapshot()->status.rollout)
+      << "two seconds of soak were declared, less was seen";
+  EXPECT_EQ(agent.snapshot()->status.rollout->phase, "soaking");
+  agent.run(3s);
+  EXPECT_FALSE(agent.snapshot()->status.rollout);
+  EXPECT_EQ(agent.snapshot()->status.generation, 2U);
+}
+
 TEST_F(CoreTest, ConnectionsThatOutlastTheDrainAreCutAndCounted) {
   Agent agent{host_, dir_.path()};
   ASSERT_TRUE(agent.apply(document("1.0.0")));

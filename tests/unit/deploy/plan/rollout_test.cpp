@@ -140,6 +140,18 @@ TEST(Rollout, AStandbyThatIsNotHealthyAnyMoreServesNobody) {
   EXPECT_EQ(world.progress.current, GenerationId{2});
 }
 
+TEST(Rollout, APauseOfTheAgentUsesUpNoDeadline) {
+  auto world = world_with({{"web", {.port = 80}}});
+  world.sick.insert("v2");
+  world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
+  while (world.progress.rollout->phase != Phase::checking) world.step();
+  world.now += std::chrono::hours{1};
+  world.progress = shift(world.progress, std::chrono::hours{1});
+  world.sick.clear();
+  EXPECT_TRUE(world.settle());
+  EXPECT_EQ(world.version_serving("web"), "v2") << "it became healthy within its deadline";
+}
+
 TEST(Rollout, APolicyChangeTouchesNoInstance) {
   auto world = world_with({{"web", {.port = 80}}});
   const auto before = world.touched;
