@@ -178,6 +178,14 @@ void Core::start_create(const plan::Create& create) {
              });
 }
 
+/// What a roll-out thaws is asked at once: the next look at the host would ask it too, but later.
+void Core::probe_thawed(const plan::Thaw& thaw, const plan::Progress& next) {
+  if (!next.rollout) return;
+  for (const auto& [service, id] : next.rollout->fresh) {
+    if (id == thaw.id && !health_[id].in_flight) start_probe({id, service, next.rollout->target});
+  }
+}
+
 void Core::start_probe(const plan::ProbeNow& probe) {
   const auto known = document(probe.generation);
   const auto view = observed_.instances.find(probe.id);

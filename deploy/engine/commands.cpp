@@ -277,8 +277,9 @@ Result<proto::api::Accepted> Core::rollback(const proto::api::RollbackRequest& r
   rollback_into(batch, plan::in_force(progress_), target, actor, request.reason);
   batch.progress = plan::encode_progress(next);
   if (!commit(batch)) go_unrecorded(target, actor, request.reason, std::move(batch));
+  // What was seen last is good enough to begin with; the host is looked at again after the first
+  // step.
   progress_ = next;
-  changed_ = true;
   return proto::api::Accepted{target.value(), digest.str(), true, since};
 }
 

@@ -381,6 +381,7 @@ bool Core::settle(plan::Decision decision) {
                          std::holds_alternative<plan::ProbeNow>(action) ||
                          (going_back && std::holds_alternative<plan::Route>(action));
     if (at_once) acted = start(action) || acted;
+    if (const auto* thaw = std::get_if<plan::Thaw>(&action)) probe_thawed(*thaw, decision.progress);
     return at_once;
   });
   const bool changes = !record(decision);

@@ -96,6 +96,7 @@ class Core {
   void start_pull(const plan::Pull& pull);
   void start_create(const plan::Create& create);
   void start_probe(const plan::ProbeNow& probe);
+  void probe_thawed(const plan::Thaw& thaw, const plan::Progress& next);
   void run_change(const plan::ServiceName& service, const std::string& what,
                   std::function<Status(const std::stop_token&)> work);
   void probed(const plan::InstanceId& id, const proto::HealthRule& rule, bool success, bool timeout,

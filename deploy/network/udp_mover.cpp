@@ -11,6 +11,9 @@
 namespace holdfast::deploy::network {
 namespace {
 
+/// How long flows of a staged view alone may wait for the switch it prepares.
+constexpr std::chrono::milliseconds kStagedWaits{50};
+
 template <class Map, class Key>
 bool differs(const Map& before, const Map& after, const Key& key) {
   const auto old = before.find(key);
@@ -68,6 +71,7 @@ void UdpMover::moved(const RoutingTable& before, const RoutingTable& after) {
   if (before == after || (!has_udp(before) && !has_udp(after))) return;
   const std::scoped_lock lock{mutex_};
   changes_.emplace_back(before, after);
+  urgent_ = urgent_ || before.ports != after.ports || before.services != after.services;
   if (!thread_.joinable())
     thread_ = std::jthread{[this](const std::stop_token& stop) { work(stop); }};
   wake_.notify_one();
@@ -80,6 +84,9 @@ void UdpMover::work(const std::stop_token& stop) {
     {
       std::unique_lock lock{mutex_};
       wake_.wait(lock, stop, [&] { return !changes_.empty(); });
+      // A switch mostly follows within milliseconds, and the walk would take the processor from it.
+      wake_.wait_for(lock, stop, kStagedWaits, [&] { return urgent_; });
+      urgent_ = false;
       changes.swap(changes_);
     }
     // What was asked for before the stop is still done.

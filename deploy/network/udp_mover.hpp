@@ -34,6 +34,7 @@ class UdpMover {
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::vector<std::pair<RoutingTable, RoutingTable>> changes_;  ///< guarded by `mutex_`
+  bool urgent_ = false;  ///< more than a staged view changed; guarded by `mutex_`
   std::jthread thread_;
 };
 
