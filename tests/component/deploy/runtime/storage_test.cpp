@@ -11,7 +11,8 @@ using ::testing::Not;
 using Storage = RuntimeTest;
 
 TEST_F(Storage, ANamedVolumeBelongsToTheUserAndOutlivesTheInstance) {
-  auto service = a_service({"/bin/sh", "-c", "cat /data/x; echo kept > /data/x && echo written"});
+  auto service =
+      a_service({"/bin/sh", "-c", "cat /data/x 2>&1; echo kept > /data/x && echo written"});
   service.volumes = {{.source = "uploads", .target = "/data", .read_only = false}};
   EXPECT_EQ(output_of("web-1", spec("web-1", service)),
             "cat: can't open '/data/x': No such file or directory\nwritten\n");
