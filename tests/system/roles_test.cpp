@@ -23,7 +23,7 @@ class Roles : public test::DaemonTest {
  protected:
   void SetUp() override {
     DaemonTest::SetUp();
-    if (geteuid() != 0) GTEST_SKIP() << "becoming other users needs root";
+    ASSERT_EQ(geteuid(), 0U) << "becoming other users needs root: run the tests through tests/run";
     config_.groups = {{"observe", kObserve}, {"rollback", kRollback}, {"deploy", kDeploy}};
     start();
     ASSERT_EQ(::chmod(dir().c_str(), 0755), 0);

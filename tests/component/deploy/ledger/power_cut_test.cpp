@@ -42,7 +42,7 @@ int cuts() {
 class PowerCut : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root to mount a file system";
+    ASSERT_EQ(geteuid(), 0U) << "mounting needs root: run the tests through tests/run";
     // A namespace of its own: a process of another test that copies the mounts would keep the file
     // system, shut down as it is, alive beyond its end.
     ASSERT_EQ(unshare(CLONE_NEWNS), 0) << std::strerror(errno);
