@@ -91,7 +91,34 @@ curl_socket_t on_open(void* user, curlsocktype purpose, curl_sockaddr* address) 
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-Error failure(CURLcode code, const Transfer& transfer, const char* detail) {
+/// Who reads this should not have to know OpenSSL: four causes that call for four different steps.
+Error tls_failure(CURLcode code, const std::string& host, const std::string& text, long verdict) {
+  constexpr long kNoVerdict = 1;    // the chain was in order, or nobody came to look at it
+  constexpr long kNotYetValid = 9;  // X509_V_ERR_*: openssl-verification-options(1)
+  constexpr long kHasExpired = 10;
+  const auto error = [&](std::string_view what) {
+    return Error{Errc::tls, fmt::format("TLS with {} failed: {} ({})", host, what, text)};
+  };
+  if (verdict == kHasExpired)
+    return error("its certificate has expired")
+        .hint("renew it there; check the clock of this host");
+  if (verdict == kNotYetValid)
+    return error("its certificate is not valid yet").hint("check the clock of this host");
+  if (code == CURLE_PEER_FAILED_VERIFICATION && verdict <= kNoVerdict)
+    return error("its certificate is for another name")
+        .hint("use the name that the certificate has, or have one made for this name");
+  if (code == CURLE_PEER_FAILED_VERIFICATION)
+    return error("its certificate is from an unknown authority")
+        .hint("for an own authority set `ca` under `registries` in agent.yaml");
+  if (text.find("unsupported protocol") != std::string::npos ||
+      text.find("alert protocol version") != std::string::npos)
+    return error("it speaks no TLS of version 1.2 or later").hint("update what serves TLS there");
+  return Error{Errc::tls, fmt::format("TLS with {} failed: {}", host, text)}.hint(
+      "for an own authority set `ca` under `registries` in agent.yaml; check the clock; "
+      "`plain_http: true` only for a registry without TLS");
+}
+
+Error failure(CURLcode code, const Transfer& transfer, const char* detail, long verdict) {
   const std::string host = host_of(transfer.request.url);
   const std::string text = printable(*detail != '\0' ? detail : curl_easy_strerror(code));
   if (transfer.refused_address)
@@ -115,9 +142,7 @@ Error failure(CURLcode code, const Transfer& transfer, const char* detail) {
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
-      return Error{Errc::tls, fmt::format("TLS with {} failed: {}", host, text)}.hint(
-          "for an own authority set `ca` under `registries` in agent.yaml; check the clock; "
-          "`plain_http: true` only for a registry without TLS");
+      return tls_failure(code, host, text, verdict);
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
     case CURLE_PARTIAL_FILE:
@@ -226,7 +251,9 @@ Result<HttpHead> HttpClient::perform(const HttpRequest& request, const BodySink&
     return Error{Errc::unreachable,
                  fmt::format("the proxy {} answers {} for {}", host_of(request.proxy), connected,
                              host_of(request.url))};
-  if (code != CURLE_OK) return failure(code, transfer, detail);
+  long verdict = 0;
+  curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+  if (code != CURLE_OK) return failure(code, transfer, detail, verdict);
   return std::move(transfer.head);
 }
 

@@ -7,7 +7,10 @@
   image_lab.py compare           reads lines "OURS REFERENCE [DIRECTORIES]"; fails, naming each difference, unless all are equal
 
 The first component of a repository's name is how the registry behaves for it: see Registry.behave."""
-import gzip, hashlib, http.server, io, json, os, random, re, socket, ssl, stat, struct, subprocess, sys, tarfile, threading, time
+import gzip, hashlib, http.server, io, json, os, random, re, socket, struct, subprocess, sys, tarfile, threading, time
+
+sys.dont_write_bytecode = True
+import tls_lab, tree_compare  # noqa: E402
 
 def sha(data):
     return hashlib.sha256(data).hexdigest()
@@ -139,7 +142,24 @@ def cases(blobs):
     wide = subprocess.run(['zstd', '-q', '-c', '--ultra', '--long=31'], input=good[0], stdout=subprocess.PIPE, check=True).stdout
     yield 'wide-window', image(blobs, good[:1], ZSTD, packed=[wide])
     yield 'entry-bomb', image(blobs, [tar()], packed=[entry_bomb()], diff_ids=['sha256:' + sha(b'bomb')])
+    yield 'many', image(blobs, [tar(directory('d'), *(entry('d/%d' % i, data=b'%d' % i) for i in range(4000)))])
+    yield 'tools', image(blobs, [tools()])
+    whole = tar(directory('a'), *(entry('a/%d' % i, data=random.Random(i).randbytes(700)) for i in range(20)))
+    for i in range(12):  # the compressed stream ends early; the archive in a whole stream does
+        yield 'cut-%d' % i, image(blobs, [whole], packed=[gzip.compress(whole)[:5 + i * 1000]])
+        yield 'cut-%d' % (i + 12), image(blobs, [whole[:700 + i * 1500]])
     yield 'two-faced', image(blobs, good[:1], tweak=lambda m: m.update(manifests=[]))
+
+def tools():
+    """What a careless unpacker would load or run: name service modules and decompressors, in the places where a host has them."""
+    module = b'\x7fELF' + bytes(4000)
+    owned = []
+    for name in ('etc/nsswitch.conf', *('%s/libnss_%s.so.2' % (d, n) for d in ('lib', 'lib64', 'usr/lib', 'usr/lib/x86_64-linux-gnu') for n in ('files', 'hostile')),
+                 *('%s/%s' % (d, n) for d in ('bin', 'usr/bin', 'usr/local/bin') for n in ('xz', 'gzip', 'unpigz', 'zstd', 'igzip'))):
+        info, data = entry(name, data=b'passwd: hostile\n' if 'etc' in name else module, mode=0o755)
+        info.uname = info.gname = 'hostile'
+        owned.append((info, data))
+    return tar(*owned)
 
 def bomb(how):
     """12 GiB of one file of zeros: gzip members, or zstd frames, of 64 MiB, repeated."""
@@ -156,8 +176,8 @@ def entry_bomb():
 
 class Registry(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
-    root, hits, other = None, {}, None
-    uses, go_on = [], threading.Event()
+    root, hits, other, stranger = None, {}, None, None
+    uses, go_on, seen, more = [], threading.Event(), set(), []
     lock = threading.Lock()
 
     def log_message(self, *_):
@@ -165,7 +185,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     def send(self, status, body=b'', headers=(), length=True):
         self.send_response(status)
-        for key, value in headers:
+        for key, value in [*headers, *self.more]:
             self.send_header(key, value)
         if length:
             self.send_header('Content-Length', str(len(body)))
@@ -188,14 +208,19 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.send(200)
         if self.path.startswith('/token'):
             return self.token()
+        self.more = []
         match = re.fullmatch(r'/v2/(.+)/(manifests|blobs)/sha256:([0-9a-f]{64})(\?.*)?', self.path)
         if not match:
+            with self.lock:
+                self.hits['other'] = self.hits.get('other', 0) + 1
             return self.send(404)
         repository, kind, digest, _ = match.groups()
         with self.lock:
             key = repository + '/' + kind
             self.hits[key] = self.hits.get(key, 0) + 1
             count = self.hits[key]
+            again = key + digest in self.seen
+            self.seen.add(key + digest)
             if self.headers.get('Authorization') and self.server.server_address[0] == '127.0.0.2':
                 self.hits['second-knows'] = self.hits.get('second-knows', 0) + 1
             if self.headers.get('Authorization') and repository.startswith('redirected'):
@@ -205,7 +230,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.send(404, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')
         with open(path, 'rb') as f:
             body = f.read()
-        self.behave(repository, kind, digest, body, count)
+        self.behave(repository, kind, digest, body, count, again)
 
     def token(self):
         how = re.search(r'scope=repository%3Atoken-(\w+)', self.path)
@@ -235,8 +260,8 @@ class Registry(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body[:at])
         self.wfile.flush()
 
-    def behave(self, repository, kind, digest, body, count):
-        """Which behaviour applies to blobs only is said by `large`: configs stay as they are."""
+    def behave(self, repository, kind, digest, body, count, again):
+        """Which behaviour applies to blobs only is said by `large`: configs stay as they are. `again`: it was asked for before."""
         how = repository.split('/')[0]
         large = kind == 'blobs' and not body.startswith(b'{')
         lies = how == 'mirror-lies' and self.server.server_address[0] == '127.0.0.2'
@@ -244,6 +269,12 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.plain(kind, bytes([body[0]]) + body[1:-20] + bytes(b ^ 1 for b in body[-20:]))
         if how == 'wrong-manifest' and kind == 'manifests':
             return self.plain(kind, body + b' ')
+        if how == 'second-bad' and large and again:  # right bytes once, then wrong ones
+            return self.plain(kind, body[:-20] + bytes(b ^ 1 for b in body[-20:]))
+        if how == 'swaps' and kind == 'manifests' and again:  # what a name means changes while it is pulled
+            return self.plain(kind, json.dumps({**json.loads(body), 'annotations': {'swapped': 'yes'}}).encode())
+        if how == 'links':  # a next page elsewhere
+            self.more = [('Link', '<%s/v2/redirected/manifests/sha256:%s>; rel="next"' % (self.other, digest))]
         if how == 'missing' and large:
             return self.send(404, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')
         if how == 'forbidden':
@@ -342,7 +373,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.send(307, b'', [('Location', 'http://169.254.169.254/latest')])
         if how in ('login', 'redirect-login') or how.startswith('token-'):
             if not (self.headers.get('Authorization') or '').startswith('Bearer good'):
-                realm = 'http://%s/token' % self.headers['Host']
+                realm = '%s/token' % (self.stranger if how == 'token-stranger' else 'http://' + self.headers['Host'])
                 return self.send(401, b'', [('WWW-Authenticate', 'Bearer realm="%s",service="lab",scope="repository:%s:pull"' % (realm, repository))])
             if how == 'redirect-login' and large:
                 return self.send(307, b'', [('Location', self.other + '/v2/redirected/blobs/sha256:' + digest)])
@@ -400,104 +431,16 @@ class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *_):
         pass
 
-def tls_server(directory):
-    """Wants a client certificate of its own authority: DIRECTORY/{ca.crt,client.cert,client.key}."""
-    os.makedirs(directory, exist_ok=True)
-    def openssl(*arguments):
-        subprocess.run(['openssl', *arguments], cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    new = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
-    openssl(*new, '-keyout', 'ca.key', '-out', 'ca.crt', '-subj', '/CN=lab authority')
-    for name in ('server', 'client'):
-        openssl(*new, '-keyout', name + '.key', '-out', name + '.cert', '-subj', '/CN=' + name, '-CA', 'ca.crt', '-CAkey', 'ca.key',
-                '-addext', 'subjectAltName=IP:127.0.0.1', '-addext', 'basicConstraints=CA:FALSE')
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(os.path.join(directory, 'server.cert'), os.path.join(directory, 'server.key'))
-    context.load_verify_locations(os.path.join(directory, 'ca.crt'))
-    context.verify_mode = ssl.CERT_REQUIRED
-    server = Server(('127.0.0.1', 0), Registry)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    return server
-
 def serve(root):
     Registry.root = root
     first, second = Server(('127.0.0.1', 0), Registry), Server(('127.0.0.2', 0), Registry)
     Registry.other = 'http://127.0.0.2:%d' % second.server_address[1]
-    third = tls_server(os.path.join(root, '..', 'tls'))
-    for server in (first, second, third):
+    others = {'first': first, 'second': second, **dict(tls_lab.servers(os.path.join(root, '..', 'tls'), Server, Registry))}
+    Registry.stranger = 'https://127.0.0.1:%d' % others['stranger'].server_address[1]
+    for server in others.values():
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(first.server_address[1], second.server_address[1], third.server_address[1], flush=True)
+    print(*('%s %d' % (name, server.server_address[1]) for name, server in others.items()), flush=True)
     sys.stdin.read()
-
-def snapshot(root):
-    """path → what it is; hard links as the sorted paths of their group."""
-    seen, links = {}, {}
-    for here, directories, files in os.walk(os.fsencode(root)):
-        for name in directories + files + ([b''] if here == os.fsencode(root) else []):
-            path = os.path.join(here, name) if name else here
-            key = os.path.relpath(path, os.fsencode(root))
-            info = os.lstat(path)
-            what = {'type': stat.S_IFMT(info.st_mode), 'mode': oct(info.st_mode & 0o7777), 'owner': (info.st_uid, info.st_gid),
-                    'mtime': info.st_mtime_ns}
-            what['xattrs'] = {n: os.getxattr(path, n, follow_symlinks=False) for n in sorted(os.listxattr(path, follow_symlinks=False))
-                              if not n.startswith(('trusted.overlay', 'security.selinux', 'user.umoci', 'user.rootlesscontainers'))}
-            if stat.S_ISREG(info.st_mode):
-                with open(path, 'rb') as f:
-                    what['content'] = hashlib.sha256(f.read()).hexdigest()
-                links.setdefault((info.st_dev, info.st_ino), []).append(key)
-                what['inode'] = (info.st_dev, info.st_ino)
-            if stat.S_ISLNK(info.st_mode):
-                what['target'] = os.readlink(path)
-            if stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode):
-                what['device'] = info.st_rdev
-            seen[key] = what
-    for what in seen.values():
-        if 'inode' in what:
-            what['links'] = sorted(links[what.pop('inode')])
-    return seen
-
-# What the synthetic top adds for the runtime.
-MOUNT_POINTS = {b'proc', b'dev', b'sys', b'run', b'tmp', b'run/secrets', b'etc', b'etc/hosts', b'etc/hostname', b'etc/resolv.conf'}
-
-def settle(ours, reference, directories):
-    """Evens out what the specification leaves open. umoci gives a directory the time of unpacking when a layer changes what
-    is in it without naming it: ours must have the time of its last entry. A directory that no entry names has in umoci
-    whatever mkdir gives it: time, and group and setgid of the directory above."""
-    for name, mtime in directories.items():
-        path = os.fsencode(name)
-        if path not in ours or path not in reference:
-            continue
-        reference[path]['mtime'] = ours[path]['mtime'] if mtime is None else mtime
-        if mtime is None:
-            for side in (ours, reference):
-                side[path].update(mode=oct(int(side[path]['mode'], 8) & 0o777), owner=side[path]['owner'][0])
-
-def compare(ours, reference, directories):
-    a, b = snapshot(ours), snapshot(reference)
-    settle(a, b, directories)
-    differences = []
-    for path in sorted(set(a) | set(b)):
-        if path not in b:
-            if path not in MOUNT_POINTS:
-                differences.append('only in ours: %r' % path)
-        elif path not in a:
-            differences.append('missing: %r' % path)
-        else:
-            differences += ['%r: %s is %r, should be %r' % (path, key, a[path].get(key), b[path][key])
-                            for key in b[path] if a[path].get(key) != b[path][key]]
-    return differences
-
-def compare_all(lines):
-    """Prints what differs, and how much was compared: nothing compared is a failure too."""
-    pairs = failed = 0
-    for line in lines:
-        ours, reference, *known = line.split()
-        differences = compare(ours, reference, json.load(open(known[0])) if known else {})
-        pairs += 1
-        failed += bool(differences)
-        for difference in differences[:10]:
-            print(reference, difference)
-    print(pairs, 'compared,', failed, 'differ')
-    return 1 if failed or not pairs else 0
 
 if __name__ == '__main__':
     command, arguments = sys.argv[1], sys.argv[2:]
@@ -507,7 +450,7 @@ if __name__ == '__main__':
     elif command == 'serve':
         serve(arguments[0])
     elif command == 'compare':
-        sys.exit(compare_all(sys.stdin))
+        sys.exit(tree_compare.compare_all(sys.stdin))
     elif command == 'random':
         sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
         import random_stack

@@ -60,10 +60,14 @@ class Lab {
   }
 
   [[nodiscard]] std::string blobs() const { return (dir_.path() / "blobs").string(); }
-  [[nodiscard]] std::string host() const { return "127.0.0.1:" + port_; }
-  [[nodiscard]] std::string second() const { return "127.0.0.2:" + second_port_; }
+  [[nodiscard]] std::string host() const { return at("first"); }
+  [[nodiscard]] std::string second() const { return "127.0.0.2:" + ports_.at("second"); }
   /// Speaks TLS and wants a client certificate; certificates() has what it takes.
-  [[nodiscard]] std::string third() const { return "127.0.0.1:" + third_port_; }
+  [[nodiscard]] std::string third() const { return at("third"); }
+  /// The server of this name (image_lab.py, tls_lab.py).
+  [[nodiscard]] std::string at(const std::string& name) const {
+    return "127.0.0.1:" + ports_.at(name);
+  }
   [[nodiscard]] std::filesystem::path certificates() const { return dir_.path() / "tls"; }
 
   /// The image `name` in a repository whose first component says how the registry behaves.
@@ -103,17 +107,16 @@ class Lab {
     ASSERT_TRUE(server);
     server_ = std::make_unique<os::Process>(*std::move(server));
     stdin_ = std::move(in->second);
-    char text[64] = "";
+    char text[256] = "";
     const auto got = read(out->first.get(), text, sizeof text - 1);
     ASSERT_GT(got, 0);
-    std::istringstream{std::string{text}} >> port_ >> second_port_ >> third_port_;
+    std::istringstream words{std::string{text}};
+    for (std::string name, port; words >> name >> port;) ports_[name] = port;
   }
 
   os::TempDir dir_ = *os::TempDir::create("/var/tmp", "holdfast-lab");
   std::map<std::string, std::string> digests_;
-  std::string port_;
-  std::string second_port_;
-  std::string third_port_;
+  std::map<std::string, std::string> ports_;
   os::UniqueFd stdin_;
   std::unique_ptr<os::Process> server_;
 };
