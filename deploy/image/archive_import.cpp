@@ -6,9 +6,11 @@
 #include <cerrno>
 
 #include "common/base/text.hpp"
+#include "common/os/file.hpp"
 #include "deploy/image/fetcher.hpp"
 #include "deploy/image/lease_file.hpp"
 #include "deploy/image/pull.hpp"
+#include "deploy/image/records.hpp"
 #include "proto/oci/oci.hpp"
 
 namespace holdfast::deploy::image {
@@ -47,6 +49,14 @@ std::string reference_of(const std::string& asked, const proto::oci::LayoutEntry
   return {};
 }
 
+/// What an image that is here already is called: an archive without names takes none away.
+std::string known_reference(const Store& store, const proto::Digest& digest) {
+  const auto text = os::read_file(store.paths.image(digest));
+  if (!text) return {};
+  const auto record = decode_image_record(*text);
+  return record ? record->reference : std::string{};
+}
+
 Status import_one(Store& store, const ImportRequest& request, const std::string& reference,
                   const proto::Digest& digest) {
   // A pull needs a name for its messages; what has none is called by its digest.
@@ -78,7 +88,8 @@ Result<Imported> import_images(Store& store, const ImportRequest& request) {
   std::optional<Error> foreign;
   for (const auto& entry : entries) {
     if (!seen.insert(entry.image.digest).second) continue;
-    const auto reference = reference_of(entries.size() == 1 ? request.reference : "", entry);
+    auto reference = reference_of(entries.size() == 1 ? request.reference : "", entry);
+    if (reference.empty()) reference = known_reference(store, entry.image.digest);
     auto taken = import_one(store, request, reference, entry.image.digest);
     if (taken) {
       done.images.push_back(entry.image.digest);

@@ -40,6 +40,8 @@ def main(blobs, out, kind, *digests):
     entries = [{'mediaType': json.loads(found[digest]).get('mediaType', ''), 'digest': digest, 'size': len(found[digest]),
                 'annotations': {'org.opencontainers.image.ref.name': 'registry.example.com/shop/image-%d:1.0' % number if kind != 'tag' else 'latest'}}
                for number, digest in enumerate(digests)]
+    if kind == 'docker-save':
+        entries[0]['annotations'] = {'io.containerd.image.name': 'registry.example.com/lab/app:2', 'org.opencontainers.image.ref.name': '2'}
     index = json.dumps({'schemaVersion': 2, 'manifests': entries}).encode()
     if kind == 'giant':
         index += b' ' * (5 << 20)
@@ -57,6 +59,10 @@ def main(blobs, out, kind, *digests):
         if kind == 'many':
             for number in range(11000):
                 write(archive, 'other/%d' % number, b'')
+        if kind == 'docker-save':
+            write(archive, 'blobs/', b'', tarfile.DIRTYPE)
+            write(archive, 'blobs/sha256/', b'', tarfile.DIRTYPE)
+            write(archive, 'repositories', b'{"registry.example.com/lab/app":{"2":"0"}}')
         if kind != 'no-layout':
             write(archive, prefix + 'oci-layout', b'{"imageLayoutVersion":"1.0.0"}')
         write(archive, prefix + 'index.json', index)

@@ -72,6 +72,9 @@ TEST_F(Archive, ManyImagesComeAtOnceAndWhatIsForOtherHostsIsLeft) {
 TEST_F(Archive, TheNameComesFromTheArchiveOrFromWhoImports) {
   ASSERT_TRUE(import(written("good", {"gzip"})));
   EXPECT_TRUE(all().front().reference.starts_with("registry.example.com/shop/image-0:1.0@sha256:"));
+  ASSERT_TRUE(import(written("tag", {"gzip"})));
+  EXPECT_TRUE(all().front().reference.starts_with("registry.example.com/shop/image-0:1.0@sha256:"))
+      << "an archive without names takes none away";
   TestStore other{std::map<std::string, proto::RegistryConfig>{}};
   std::swap(store_.images, other.images);
   ASSERT_TRUE(import(written("tag", {"gzip"})));
@@ -113,6 +116,17 @@ TEST_F(Archive, ADirectoryOrAPipeIsNoArchive) {
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code(), Errc::usage) << done.error().to_string();
   }
+}
+
+TEST_F(Archive, WhatDockerSaveWritesIsTakenByItsName) {
+  // As docker 26.1.5 writes it: plain tars as layers, both annotations, manifest.json and
+  // repositories beside them.
+  const auto done = import(written("docker-save", {"plain"}));
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_TRUE(all().front().reference.starts_with("registry.example.com/lab/app:2@sha256:"))
+      << all().front().reference;
+  EXPECT_EQ(Mounted{*store_.images->find(lab().ref("plain").digest)}.read("etc/passwd"),
+            "changed\n");
 }
 
 /// A store with a registry.
