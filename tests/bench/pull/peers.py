@@ -6,6 +6,8 @@ SOURCE = Path(__file__).resolve().parents[3]
 PEERS = Path(os.environ.get('HOLDFAST_PEERS', '/'))
 PATH = ':'.join(str(PEERS / p) for p in ('usr/bin', 'usr/sbin')) + ':/usr/sbin:/usr/bin:/sbin:/bin'
 ENVIRONMENT = {'PATH': PATH, 'HOME': '/root', 'LC_ALL': 'C.UTF-8'}
+if PEERS != Path('/'):  # podman's libsubid, for one
+    ENVIRONMENT['LD_LIBRARY_PATH'] = str(PEERS / 'usr/lib/x86_64-linux-gnu')
 
 def found(program):
     return shutil.which(program, path=PATH)
