@@ -1,5 +1,7 @@
 #include "agent/cli/exit_code.hpp"
 
+#include <algorithm>
+
 namespace holdfast::agent::cli {
 namespace {
 
@@ -92,7 +94,13 @@ ExitCode exit_code_of_rollback(const proto::api::Outcome& outcome) noexcept {
 ExitCode exit_code_of_status(const proto::api::Status& status) noexcept {
   if (status.state == "held") return ExitCode::held;
   if (status.state == "degraded" || status.state == "reverting") return ExitCode::degraded;
-  return status.drift.empty() ? ExitCode::done : ExitCode::degraded;
+  return needs_a_look(status.drift) ? ExitCode::degraded : ExitCode::done;
+}
+
+bool needs_a_look(const std::vector<proto::api::DriftItem>& drift) noexcept {
+  return std::any_of(drift.begin(), drift.end(), [](const auto& item) {
+    return item.kind != "writes" || item.action != "report";
+  });
 }
 
 }  // namespace holdfast::agent::cli

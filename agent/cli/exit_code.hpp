@@ -34,4 +34,7 @@ enum class ExitCode : int {
 /// For `status`: 5 when held, 6 when degraded, reverting or drifted.
 [[nodiscard]] ExitCode exit_code_of_status(const proto::api::Status& status) noexcept;
 
+/// Any of it but writes into a root that may be written to, which are told and nothing more.
+[[nodiscard]] bool needs_a_look(const std::vector<proto::api::DriftItem>& drift) noexcept;
+
 }  // namespace holdfast::agent::cli

@@ -45,7 +45,7 @@ ExitCode exit_code_of_service(const api::Status& status) {
   const auto& service = status.services.front();
   const bool bad = service.health == "unhealthy" || service.state == "missing" ||
                    service.state == "backoff" || service.state == "exited";
-  return bad || !status.drift.empty() ? ExitCode::degraded : ExitCode::done;
+  return bad || needs_a_look(status.drift) ? ExitCode::degraded : ExitCode::done;
 }
 
 struct Picture {

@@ -181,7 +181,13 @@ std::string drift_view(const std::vector<api::DriftItem>& drift, const Look& loo
                {age(item.since, now)},
                {item.action},
                {shorten_digests(item.evidence)}});
-  return table.render(look);
+  auto out = table.render(look);
+  for (const auto& item : drift) {
+    if (item.action != "repair" && !item.next.empty())
+      out += fmt::format("  {} {}: {}\n", item.service.empty() ? "(host)" : printable(item.service),
+                         printable(item.kind), printable(item.next));
+  }
+  return out;
 }
 
 }  // namespace holdfast::agent::cli

@@ -69,7 +69,7 @@ void keep_logs_small(runtime::ContainerRuntime& containers) {
 /// Attachments of instances that no longer exist are taken down.
 Status sweep_attachments(runtime::ContainerRuntime& containers,
                          network::CniAttachments& attachments) {
-  HF_ASSIGN(const auto seen, containers.observe());
+  HF_ASSIGN(const auto seen, containers.observe(deploy::runtime::Look::quick));
   std::set<std::string> known;
   for (const auto& instance : seen) known.insert(instance.id.str());
   if (auto swept = attachments.sweep(known); !swept)

@@ -172,6 +172,9 @@ class Daemon {
     config_.retain = loaded->retain;
     config_.resync = loaded->resync;
     config_.pull_jitter = loaded->pull_jitter;
+    config_.rehearse_every = loaded->rehearse_every;
+    config_.standby = loaded->standby;
+    config_.drift = loaded->drift;
     config_.labels = loaded->labels;
     config_.image_policy = loaded->image_policy;
     config_.groups = loaded->groups;

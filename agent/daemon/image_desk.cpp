@@ -369,6 +369,7 @@ void ImageDesk::tick() {
 
 /// Fetches again what is known to be damaged. What was repaired is told to the engine.
 Status ImageDesk::repair_known(const std::stop_token& stop) {
+  if (!parts_.engine.snapshot()->repair_layers) return ok();
   HF_ASSIGN(const auto all, parts_.care.inventory());
   std::vector<image::ImageInfo> damaged;
   std::copy_if(all.begin(), all.end(), std::back_inserter(damaged),

@@ -1,6 +1,7 @@
 #include "agent/daemon/metrics.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "agent/daemon/metrics_page.hpp"
 
@@ -163,9 +164,13 @@ void add_workload_figures(MetricsPage& page,
 void add_drift(MetricsPage& page, const Snapshot& snapshot) {
   const auto& figures = snapshot.figures;
   double oldest = 0;
+  std::map<std::string, double> since;
+  for (const auto& [kind, count] : figures.drift_now) since.emplace(kind, 0);
   for (const auto& item : snapshot.status.drift) {
-    const auto since = seconds_of(item.since);
-    if (oldest == 0 || since < oldest) oldest = since;
+    const auto found = seconds_of(item.since);
+    if (oldest == 0 || found < oldest) oldest = found;
+    auto& of_kind = since[item.kind];
+    if (of_kind == 0 || found < of_kind) of_kind = found;
   }
   page.counter("holdfast_drift_detected_total",
                "Differences found that no deployment made, by kind.")
@@ -177,6 +182,9 @@ void add_drift(MetricsPage& page, const Snapshot& snapshot) {
   page.gauge("holdfast_drift_oldest_timestamp_seconds",
              "Since when the oldest difference is known; 0 without one.")
       .sample(oldest);
+  page.gauge("holdfast_drift_since_timestamp_seconds",
+             "Since when the oldest difference of a kind is known; 0 without one.")
+      .samples("kind", since);
 }
 
 void add_image_care(MetricsPage& page, const ImageFigures& images) {

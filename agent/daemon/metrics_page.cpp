@@ -77,6 +77,12 @@ MetricsPage& MetricsPage::samples(std::string_view label,
   return *this;
 }
 
+MetricsPage& MetricsPage::samples(std::string_view label,
+                                  const std::map<std::string, double>& values) {
+  for (const auto& [key, value] : values) sample(value, {{label, key}});
+  return *this;
+}
+
 MetricsPage& MetricsPage::one_of(std::string_view label,
                                  std::initializer_list<std::string_view> known,
                                  std::string_view actual, MetricLabels labels) {

@@ -30,6 +30,7 @@ class MetricsPage {
   MetricsPage& sample(const deploy::engine::Histogram& value, MetricLabels labels = {});
   /// One sample for each entry, with its key as `label`.
   MetricsPage& samples(std::string_view label, const std::map<std::string, std::uint64_t>& values);
+  MetricsPage& samples(std::string_view label, const std::map<std::string, double>& values);
   /// 1 for `actual`, 0 for the other known values: a state as a set of series.
   MetricsPage& one_of(std::string_view label, std::initializer_list<std::string_view> known,
                       std::string_view actual, MetricLabels labels = {});

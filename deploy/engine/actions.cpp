@@ -67,6 +67,15 @@ bool Core::start(const plan::Action& action) {
             start_probe(a);
             return false;
           },
+          [&](const plan::Enforce& a) {
+            return warn("limits", ports_.control.enforce_limits(a.id));
+          },
+          [&](const plan::Expel& a) {
+            run_change(a.service, "expel", [this, id = a.id](const std::stop_token&) {
+              return ports_.control.expel(id);
+            });
+            return false;
+          },
           [&](const plan::Route& a) {
             spare_from_cut(a.table);
             return warn("route", apply_routes(a.table));
@@ -84,7 +93,7 @@ void Core::run_change(const plan::ServiceName& service, const std::string& what,
               auto done = work(stop);
               return [this, service, what, done] {
                 observed_.busy.erase(service);
-                changed_ = true;
+                mark_changed(what == "expel" ? runtime::Look::thorough : runtime::Look::quick);
                 if (done) {
                   if (what == "create" || what == "restart") observed_.job_failures.erase(service);
                   return;

@@ -389,6 +389,7 @@ void Core::reconfigure(proto::AgentConfig config) {
   options_.config.rehearse_every = config.rehearse_every;
   options_.config.standby = config.standby;
   options_.config.pull_jitter = config.pull_jitter;
+  options_.config.drift = std::move(config.drift);
   options_.config.labels = std::move(config.labels);
   options_.config.image_policy = std::move(config.image_policy);
   changed_ = true;

@@ -14,7 +14,8 @@ Core::Core(Ports ports, Engine::Options options, Jobs& jobs)
       jobs_(jobs),
       since_(ports.clock.wall()),
       began_(ports.clock.boot()) {
-  for (const auto& kind : plan::drift_kinds()) {
+  for (const auto name : proto::drift_kind_names()) {
+    const std::string kind{name};
     figures_.drift_detected[kind] = figures_.drift_repaired[kind] = figures_.drift_now[kind] = 0;
   }
   for (const auto* result : {"good", "failed", "rolled_back", "superseded"})
@@ -58,6 +59,7 @@ BootTime Core::turn(bool fresh) {
   const BootTime began = ports_.clock.boot();
   if (began >= next_resync_) {
     fresh = true;
+    look_ = runtime::Look::thorough;
     next_resync_ = began + options_.config.resync;
     // What is whole is looked at again; a pull that runs, or waits for its next try, keeps its
     // state.
@@ -84,6 +86,7 @@ BootTime Core::turn(bool fresh) {
   constexpr int kMaxPasses = 16;
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     observe(fresh || pass > 0);
+    if (fresh || pass > 0) note_drift();
     auto decision = plan::decide(progress_, observed_, settings(), ports_.clock.boot());
     wake = expire_quarantine(std::min(decision.wake_at.value_or(next_resync_), next_resync_));
     const bool again = settle(std::move(decision));
@@ -159,7 +162,7 @@ void Core::observe(bool fresh) {
 }
 
 void Core::observe_instances() {
-  auto seen = ports_.instances.observe();
+  auto seen = ports_.instances.observe(std::exchange(look_, runtime::Look::quick));
   if (!seen) {
     log::warn("event=observe_failed error={}", log::field(seen.error().to_string()));
     count(seen.error());
@@ -180,14 +183,27 @@ void Core::observe_instances() {
     if (ended) {
       auto& figures = figures_.workloads[instance.service.str()];
       figures.last_exit_code = instance.exit->code;
-      figures.oom_kills += instance.exit->oom ? 1U : 0U;
       log::info("event=instance_exited service={} instance={} code={} oom={}",
                 instance.service.str(), instance.id.str(), instance.exit->code, instance.exit->oom);
     }
+    count_oom(instance, before == former.end() ? nullptr : &before->second.seen);
     const auto id = instance.id;
     observed_.instances.emplace(id, plan::InstanceView{std::move(instance), health});
   }
   std::erase_if(health_, [&](const auto& row) { return !observed_.instances.contains(row.first); });
+}
+
+/// Its control group counts those of processes that the service outlived; of one that ended with
+/// its group, the exit tells.
+void Core::count_oom(const plan::ObservedInstance& now, const plan::ObservedInstance* before) {
+  std::uint64_t more = 0;
+  if (before != nullptr && now.starts == before->starts && now.oom_kills > before->oom_kills)
+    more = now.oom_kills - before->oom_kills;
+  const bool ended = now.exit && now.exit->oom && (before == nullptr || before->exit != now.exit);
+  if (more == 0 && !ended) return;
+  figures_.workloads[now.service.str()].oom_kills += std::max<std::uint64_t>(more, ended ? 1 : 0);
+  log::warn("event=out_of_memory service={} instance={} ended={}", now.service.str(), now.id.str(),
+            ended);
 }
 
 void Core::observe_images() {

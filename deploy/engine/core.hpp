@@ -3,6 +3,7 @@
 /// The engine without its thread: state and one turn of the loop, so that a test can step it with
 /// fake ports and clock.
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -62,8 +63,11 @@ class Core {
   /// The agent did not run for `pause`: what waits for a time goes on with what was left of it, and
   /// probes that fail within a second from now say nothing of what they asked.
   void suspended(BootClock::duration pause);
-  /// Something changed outside: the next turn observes fully.
-  void mark_changed() { changed_ = true; }
+  /// Something changed outside: the next turn observes fully, as closely as `look` says.
+  void mark_changed(runtime::Look look = runtime::Look::quick) {
+    changed_ = true;
+    look_ = std::max(look_, look);
+  }
   [[nodiscard]] bool changed() const { return changed_; }
 
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const {
@@ -78,6 +82,7 @@ class Core {
   // core.cpp
   void observe(bool fresh);
   void observe_instances();
+  void count_oom(const plan::ObservedInstance& now, const plan::ObservedInstance* before);
   void observe_images();
   [[nodiscard]] bool settle(plan::Decision decision);
   [[nodiscard]] bool record(const plan::Decision& decision);
@@ -89,7 +94,9 @@ class Core {
   [[nodiscard]] Status commit(ledger::Batch batch);
   [[nodiscard]] bool put_off(const plan::Decision& decision, ledger::Batch& batch);
   void publish(const proto::Entry& entry);
-  [[nodiscard]] plan::Settings settings() const { return {options_.config.service_subnet}; }
+  [[nodiscard]] plan::Settings settings() const {
+    return {options_.config.service_subnet, options_.config.drift};
+  }
 
   // actions.cpp
   [[nodiscard]] bool start(const plan::Action& action);
@@ -164,6 +171,12 @@ class Core {
   [[nodiscard]] std::vector<proto::api::StandbyStatus> standby_status() const;
   [[nodiscard]] std::set<GenerationId> generations_in_use() const;
 
+  // drift.cpp
+  void note_drift();
+  void fill_drift(proto::api::Status& status) const;
+  void watch_routes();
+  [[nodiscard]] Status apply_routes(const plan::RoutingTable& table);
+
   // report.cpp
   void refresh_rollback();
   void note_boot(const proto::api::Status& status);
@@ -172,9 +185,6 @@ class Core {
                                                          const proto::Service& wanted) const;
   void fill_rollout(proto::api::Status& status);
   void fill_state(proto::api::Status& status) const;
-  void fill_drift(proto::api::Status& status);
-  void watch_routes();
-  [[nodiscard]] Status apply_routes(const plan::RoutingTable& table);
   [[nodiscard]] std::vector<proto::api::ServiceStatus> services_status() const;
   void announce_result(const plan::Rollout& rollout);
   void announce_wait();
@@ -209,9 +219,10 @@ class Core {
   std::map<plan::InstanceId, std::pair<plan::Address, std::stop_source>> freezing_;
   std::map<std::string, std::pair<WallTime, plan::Drift>> drift_;
   proto::api::RollbackReadiness rollback_;
-  std::optional<plan::RoutingTable> applied_routes_;  ///< none: not applied yet, or altered since
-  bool routes_altered_ = false;
+  std::optional<plan::RoutingTable> applied_routes_;  ///< as we left it; none: not applied yet
+  bool routes_altered_ = false;                       ///< since then, by others
   bool changed_ = true;
+  runtime::Look look_ = runtime::Look::thorough;  ///< of the next observation
   bool ready_ = false;
   bool ledger_ok_ = true;
   std::string ledger_fault_;

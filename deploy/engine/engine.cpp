@@ -22,6 +22,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   ThreadedEngine(Ports ports, Options options)
       : clock_(ports.clock),
         control_(ports.control),
+        publisher_(ports.publisher),
         pools_{JobPool{"job", 4}, JobPool{"pull", 2}, JobPool{"probe", 4}},
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
@@ -29,8 +30,12 @@ class ThreadedEngine final : public Engine, private Jobs {
   [[nodiscard]] Status load() { return core_.load(); }
 
   void start() override {
-    control_.watch_exits(
-        [this](const runtime::InstanceId&) { mailbox_.post([this] { core_.mark_changed(); }); });
+    using runtime::Look;
+    control_.watch([this](const runtime::InstanceId&, runtime::Change change) {
+      const auto look = change == runtime::Change::inside ? Look::thorough : Look::quick;
+      mailbox_.post([this, look] { core_.mark_changed(look); });
+    });
+    publisher_.watch([this] { mailbox_.post([this] { core_.mark_changed(Look::thorough); }); });
     thread_ = std::jthread{[this](const std::stop_token& stop) {
       os::name_this_thread("engine");
       loop(stop);
@@ -151,6 +156,7 @@ class ThreadedEngine final : public Engine, private Jobs {
 
   const Clock& clock_;
   runtime::InstanceControl& control_;
+  network::Publisher& publisher_;
   Mailbox mailbox_;
   std::array<JobPool, 3> pools_;
   Core core_;

@@ -130,53 +130,6 @@ void Core::fill_restraints(Snapshot& next) {
   if (declared != next.quarantine.end()) next.status.quarantined = *declared;
 }
 
-void Core::fill_drift(proto::api::Status& status) {
-  std::map<std::string, std::pair<WallTime, plan::Drift>> now;
-  for (auto& [kind, value] : figures_.drift_now) value = 0;
-  for (const auto& drift : plan::classify(progress_, observed_)) {
-    const auto key = drift.service + "/" + drift.kind;
-    const auto before = drift_.find(key);
-    if (before == drift_.end()) ++figures_.drift_detected[drift.kind];
-    ++figures_.drift_now[drift.kind];
-    const auto since = before == drift_.end() ? ports_.clock.wall() : before->second.first;
-    status.drift.push_back(
-        {drift.service, drift.kind, to_rfc3339(since), drift.evidence, drift.action});
-    now.insert_or_assign(key, std::pair{since, drift});
-  }
-  for (const auto& [key, row] : drift_) {
-    if (!now.contains(key) && row.second.action == "repair")
-      ++figures_.drift_repaired[row.second.kind];
-  }
-  drift_ = std::move(now);
-}
-
-/// The table is put right in the turn that finds it altered, before any picture of it is made: so
-/// it is counted and recorded here.
-void Core::watch_routes() {
-  if (!applied_routes_ || (observed_.routing && *observed_.routing == *applied_routes_)) return;
-  applied_routes_.reset();
-  routes_altered_ = true;
-  ++figures_.drift_detected["publish"];
-  auto note = entry(proto::EntryKind::drift_detected, "agent",
-                    observed_.routing ? "published ports or service addresses were altered"
-                                      : "the nftables table is missing or was altered",
-                    plan::in_force(progress_));
-  note.detail["kind"] = "publish";
-  (void)commit({.entries = {std::move(note)}});
-}
-
-Status Core::apply_routes(const plan::RoutingTable& table) {
-  HF_TRY(ports_.publisher.apply(table));
-  applied_routes_ = table;
-  if (!std::exchange(routes_altered_, false)) return ok();
-  ++figures_.drift_repaired["publish"];
-  auto note = entry(proto::EntryKind::drift_repaired, "agent", "the nftables table is whole again",
-                    plan::in_force(progress_));
-  note.detail["kind"] = "publish";
-  (void)commit({.entries = {std::move(note)}});
-  return ok();
-}
-
 void Core::refresh_rollback() {
   rollback_ = {};
   figures_.rollback_ready_generations = 0;
@@ -215,13 +168,17 @@ void Core::fill_state(proto::api::Status& status) const {
     return say("empty", generations_.empty() ? "nothing has been applied yet"
                                              : "nothing runs: " + generations_.front().reason);
   const bool serves = !waiting || progress_.rollout->from.value() != 0;
-  if (serves && (unwell || !status.drift.empty() || retrying())) {
+  // A root that may be written to is written to: that alone is told, and nothing to act on.
+  const auto unsettling = std::find_if(
+      status.drift.begin(), status.drift.end(),
+      [](const auto& item) { return item.kind != "writes" || item.action != "report"; });
+  if (serves && (unwell || unsettling != status.drift.end() || retrying())) {
     say("degraded", {});
     for (const auto& s : status.services) {
       if (status.message.empty() && !s.detail.empty()) status.message = s.name + ": " + s.detail;
     }
-    if (status.message.empty() && !status.drift.empty())
-      status.message = status.drift.front().evidence;
+    if (status.message.empty() && unsettling != status.drift.end())
+      status.message = unsettling->evidence;
     return;
   }
   if (status.hold)
@@ -288,6 +245,9 @@ void Core::build_snapshot() {
   next->head = head_;
   next->ready = ready_;
   next->ledger_writable = ledger_ok_;
+  next->repair_layers = proto::drift_action(proto::DriftKind::layer_damaged, options_.config.drift,
+                                            current ? current->drift : proto::DriftPolicy{}) ==
+                        proto::DriftAction::repair;
   std::atomic_store(&snapshot_, std::shared_ptr<const Snapshot>{std::move(next)});
 }
 

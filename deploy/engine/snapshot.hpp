@@ -78,6 +78,7 @@ struct Snapshot {
   ledger::Head head;
   bool ready = false;  ///< adoption is over, the first pass is done
   bool ledger_writable = true;
+  bool repair_layers = true;  ///< what the drift policy says of damage on disk
 };
 
 /// The last events and who waits for more. Thread safe.

@@ -127,6 +127,18 @@ Status NftPublisher::apply(const RoutingTable& wanted) {
   return ok();
 }
 
+void NftPublisher::watch(std::function<void()> on_change) {
+  auto started = TableWatch::start({.table = table_name(options_),
+                                    .subnet = options_.subnet,
+                                    .service_subnet = options_.service_subnet},
+                                   std::move(on_change));
+  if (started) {
+    watch_ = std::move(*started);
+  } else {  // found at the next resync then
+    log::error("event=network_watch_failed error={}", log::field(started.error().to_string()));
+  }
+}
+
 Result<std::map<Address, std::uint32_t>> NftPublisher::connections(
     const std::set<Address>& instances) {
   HF_ASSIGN(auto conntrack, Conntrack::open());

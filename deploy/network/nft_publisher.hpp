@@ -9,6 +9,7 @@
 #include "deploy/network/nft_table.hpp"
 #include "deploy/network/port_reservation.hpp"
 #include "deploy/network/publisher.hpp"
+#include "deploy/network/table_watch.hpp"
 #include "deploy/network/udp_mover.hpp"
 
 namespace holdfast::deploy::network {
@@ -30,6 +31,7 @@ class NftPublisher final : public Publisher {
   Result<RoutingTable> observe() override;
   Status apply(const RoutingTable& wanted) override;
   Status reserve(const std::set<PortKey>& ports) override { return ports_.hold(ports); }
+  void watch(std::function<void()> on_change) override;
   Result<std::map<Address, std::uint32_t>> connections(const std::set<Address>& instances) override;
   Result<std::uint32_t> cut(Address instance, const std::stop_token& stop) override;
 
@@ -61,6 +63,7 @@ class NftPublisher final : public Publisher {
   std::string rules_digest_;  ///< of the rules as loaded by us
   std::optional<Known> known_;
   UdpMover udp_mover_;
+  std::unique_ptr<TableWatch> watch_;
 };
 
 }  // namespace holdfast::deploy::network

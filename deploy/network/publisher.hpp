@@ -3,6 +3,7 @@
 /// The port through which traffic reaches instances: one nftables table, one transaction.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <stop_token>
@@ -36,6 +37,10 @@ class Publisher {
   /// nothing for new ones; ports no longer named are let go. Errors: port_in_use, naming port and,
   /// where it can be found, the owner process.
   virtual Status reserve(const std::set<PortKey>& ports) = 0;
+
+  /// Calls `on_change`, from a thread of its own, soon (≤ 20 ms) after somebody else changed the
+  /// table, a route or a link that instances need. Set once.
+  virtual void watch(std::function<void()> on_change) = 0;
 
   /// Established tracked connections to each of `instances`, for the drain. Walks the connections
   /// of the whole host (12 ms for 262,144 buckets), so not for the engine thread; thread safe.

@@ -3,99 +3,214 @@
 #include <algorithm>
 
 #include "deploy/plan/plan.hpp"
+#include "deploy/plan/planner.hpp"
 
 namespace holdfast::deploy::plan {
 namespace {
 
-void classify_service(const ServiceName& name, const proto::Service& wanted,
-                      const Progress& progress, const Observed& observed, std::vector<Drift>& out) {
-  const auto report = [&](const char* kind, std::string evidence, const char* action = "repair") {
-    out.push_back({name.str(), kind, std::move(evidence), action});
-  };
-  const auto serving = progress.serving.find(name);
-  const auto found = serving == progress.serving.end() ? observed.instances.end()
-                                                       : observed.instances.find(serving->second);
-  if (found == observed.instances.end()) return report("missing", "no instance exists");
-  const auto& seen = found->second.seen;
-  if (seen.run_hash != wanted.run_hash)
-    report("wrong_run_hash", fmt::format("runs {}, declared {}", seen.run_hash.short_hex(),
-                                         wanted.run_hash.short_hex()));
-  const auto image = observed.images.find(wanted.image.digest);
-  const bool same_index = seen.image == wanted.image.digest;
-  const bool same_manifest = image != observed.images.end() && image->second.manifest &&
-                             *image->second.manifest == seen.manifest;
-  if (!same_index && !same_manifest)
-    report("wrong_image", fmt::format("runs {}, declared {}", seen.image.short_hex(),
-                                      wanted.image.digest.short_hex()));
-  if (image != observed.images.end() && image->second.state == ImageView::State::missing &&
-      image->second.error && image->second.error->code() == Errc::layer_corrupt)
-    report("layer_damaged", image->second.error->what());
-  switch (seen.state) {
-    case InstanceState::exited:
-      report("exited",
-             seen.exit ? fmt::format("exit code {}", seen.exit->code) : "the process is gone",
-             wanted.restart == proto::Restart::never ? "report" : "repair");
-      break;
-    case InstanceState::frozen:
-      report("frozen", "its cgroup is frozen");
-      break;
-    case InstanceState::unsupervised:
-      report("unsupervised", "conmon is gone");
-      break;
-    case InstanceState::broken:
-    case InstanceState::creating:
-      report("missing", "the instance is incomplete");
-      break;
-    case InstanceState::running:
-      break;
+using proto::DriftAction;
+using proto::DriftKind;
+
+/// How each kind is put right.
+std::string_view repair_of(DriftKind kind) {
+  switch (kind) {
+    case DriftKind::missing:
+    case DriftKind::unsupervised:
+    case DriftKind::wrong_run_hash:
+    case DriftKind::wrong_image:
+    case DriftKind::network:
+    case DriftKind::writes:
+      return "a new instance takes its place";
+    case DriftKind::exited:
+      return "its process is started again";
+    case DriftKind::frozen:
+      return "it is thawed";
+    case DriftKind::limits:
+      return "the declared limits are written again";
+    case DriftKind::mounts:
+    case DriftKind::secret:
+      return "its process is restarted";
+    case DriftKind::publish:
+      return "the table is written again";
+    case DriftKind::foreign_process:
+      return "the process is killed";
+    case DriftKind::layer_damaged:
+      return "the layer is fetched again";
+    case DriftKind::orphan:
+      return "it is stopped and removed";
   }
-  for (const auto& deviation : seen.deviations) {
-    const auto colon = deviation.find(':');
-    report(deviation.compare(0, colon, "mounts") == 0    ? "mounts"
-           : deviation.compare(0, colon, "network") == 0 ? "network"
-                                                         : "limits",
-           colon == std::string::npos ? deviation : deviation.substr(colon + 2), "report");
-  }
+  return "";
 }
+
+std::string next_of(DriftKind kind, DriftAction action, std::string_view by_restart_rule) {
+  if (!by_restart_rule.empty()) return std::string{by_restart_rule};
+  switch (action) {
+    case DriftAction::repair:
+      return std::string{repair_of(kind)};
+    case DriftAction::report:
+      return fmt::format("reported only; with drift.{}: repair {}", proto::to_string(kind),
+                         repair_of(kind));
+    case DriftAction::hold:
+      return "changes are held until: holdfast resume";
+  }
+  return {};
+}
+
+/// Collects differences with what is done about them.
+class Classifier {
+ public:
+  Classifier(const Progress& progress, const Observed& observed, const Settings& settings,
+             const proto::Deployment& current)
+      : progress_(progress), observed_(observed), settings_(settings), current_(current) {}
+
+  std::vector<Drift> run() {
+    for (const auto& [name, wanted] : current_.services) {
+      if (!observed_.busy.contains(name)) service(name, wanted);
+    }
+    routes();
+    orphans();
+    std::sort(out_.begin(), out_.end());
+    return std::move(out_);
+  }
+
+ private:
+  void add(std::string service, DriftKind kind, std::string evidence,
+           std::string_view by_restart_rule = {}) {
+    auto action = proto::drift_action(kind, settings_.drift, current_.drift);
+    if (!by_restart_rule.empty()) action = DriftAction::report;
+    // One line for a kind: what it is about comes first, the rest is counted with it.
+    if (!out_.empty() && out_.back().service == service && out_.back().kind == kind) {
+      out_.back().evidence += "; " + evidence;
+      return;
+    }
+    out_.push_back({std::move(service), kind, std::move(evidence), action,
+                    next_of(kind, action, by_restart_rule)});
+  }
+
+  void service(const ServiceName& name, const proto::Service& wanted) {
+    const auto serving = progress_.serving.find(name);
+    const auto found = serving == progress_.serving.end()
+                           ? observed_.instances.end()
+                           : observed_.instances.find(serving->second);
+    if (found == observed_.instances.end())
+      return add(name.str(), DriftKind::missing, "no instance exists");
+    const auto& seen = found->second.seen;
+    identity(name, wanted, seen);
+    state(name, wanted, seen);
+    for (const auto& deviation : seen.deviations)
+      add(name.str(), deviation.kind, deviation.evidence);
+  }
+
+  void identity(const ServiceName& name, const proto::Service& wanted,
+                const ObservedInstance& seen) {
+    if (seen.run_hash != wanted.run_hash)
+      add(name.str(), DriftKind::wrong_run_hash,
+          fmt::format("runs {}, declared {}", seen.run_hash.short_hex(),
+                      wanted.run_hash.short_hex()));
+    const auto image = observed_.images.find(wanted.image.digest);
+    const bool same_index = seen.image == wanted.image.digest;
+    const bool same_manifest = image != observed_.images.end() && image->second.manifest &&
+                               *image->second.manifest == seen.manifest;
+    if (!same_index && !same_manifest)
+      add(name.str(), DriftKind::wrong_image,
+          fmt::format("runs {}, declared {}", seen.image.short_hex(),
+                      wanted.image.digest.short_hex()));
+    if (image != observed_.images.end() && image->second.state == ImageView::State::missing &&
+        image->second.error && image->second.error->code() == Errc::layer_corrupt)
+      add(name.str(), DriftKind::layer_damaged, image->second.error->what());
+  }
+
+  void state(const ServiceName& name, const proto::Service& wanted, const ObservedInstance& seen) {
+    switch (seen.state) {
+      case InstanceState::exited:
+        return add(
+            name.str(), DriftKind::exited,
+            seen.exit ? fmt::format("exit code {}", seen.exit->code) : "the process is gone",
+            wanted.restart == proto::Restart::never ? "reported only: the document says restart: no"
+            : wanted.restart == proto::Restart::on_failure && seen.exit && seen.exit->code == 0
+                ? "reported only: it ended well, and the document says restart: on-failure"
+                : "");
+      case InstanceState::frozen:
+        return add(name.str(), DriftKind::frozen, "its cgroup is frozen");
+      case InstanceState::unsupervised:
+        return add(name.str(), DriftKind::unsupervised, "conmon is gone");
+      case InstanceState::broken:
+      case InstanceState::creating:
+        return add(name.str(), DriftKind::missing, "the instance is incomplete");
+      case InstanceState::running:
+        return;
+    }
+  }
+
+  void routes() {
+    if (!observed_.routing) {
+      add("", DriftKind::publish, "the nftables table is missing or was altered");
+    } else if (*observed_.routing != wanted_routes(progress_, observed_)) {
+      add("", DriftKind::publish,
+          "published ports or service addresses differ from what is declared");
+    }
+  }
+
+  void orphans() {
+    const auto needed = instances_in_use(progress_);
+    for (const auto& [id, view] : observed_.instances) {
+      if (!needed.contains(id) && !progress_.given_up.contains(id) &&
+          !observed_.busy.contains(view.seen.service))
+        add(view.seen.service.str(), DriftKind::orphan,
+            "instance " + id.str() + " belongs to nothing");
+    }
+  }
+
+  const Progress& progress_;
+  const Observed& observed_;
+  const Settings& settings_;
+  const proto::Deployment& current_;
+  std::vector<Drift> out_;
+};
 
 }  // namespace
 
-const std::vector<std::string>& drift_kinds() {
-  static const std::vector<std::string> kinds{
-      "missing", "exited",  "frozen",  "wrong_run_hash", "wrong_image", "limits",
-      "mounts",  "network", "publish", "unsupervised",   "orphan",      "layer_damaged"};
-  return kinds;
-}
+std::string Drift::key() const { return fmt::format("{}/{}", service, proto::to_string(kind)); }
 
-std::vector<Drift> classify(const Progress& progress, const Observed& observed) {
-  std::vector<Drift> out;
+std::vector<Drift> classify(const Progress& progress, const Observed& observed,
+                            const Settings& settings) {
   // What only fetches or waits changes nothing: detection goes on.
   const auto current = observed.documents.find(in_force(progress));
-  if (has_begun(progress) || current == observed.documents.end()) return out;
-  for (const auto& [name, wanted] : current->second->services) {
-    if (!observed.busy.contains(name)) classify_service(name, wanted, progress, observed, out);
+  if (has_begun(progress) || current == observed.documents.end()) return {};
+  return Classifier{progress, observed, settings, *current->second}.run();
+}
+
+bool Planner::repairs(DriftKind kind) const {
+  const auto* known = document(in_force(out_.progress));
+  static const proto::DriftPolicy kSilent;
+  return proto::drift_action(kind, settings_.drift, known == nullptr ? kSilent : known->drift) ==
+         DriftAction::repair;
+}
+
+/// Drift whose policy is `hold` puts a hold in place, once for as long as it lasts: who resumes has
+/// seen it.
+void Planner::hold_for_drift() {
+  const auto holds = [](const proto::DriftPolicy& policy) {
+    return policy.fallback == DriftAction::hold ||
+           std::any_of(policy.kinds.begin(), policy.kinds.end(),
+                       [](const auto& row) { return row.second == DriftAction::hold; });
+  };
+  const auto* known = document(in_force(out_.progress));
+  const bool any = holds(settings_.drift) || (known != nullptr && holds(known->drift));
+  if (has_begun(out_.progress) || (!any && state().held_for.empty())) return;
+  std::set<std::string> now;
+  for (const auto& drift : classify(out_.progress, observed_, settings_)) {
+    if (drift.action != DriftAction::hold) continue;
+    now.insert(drift.key());
+    if (state().held_for.contains(drift.key()) || state().hold) continue;
+    const auto reason =
+        fmt::format("drift {} of {}: {}", proto::to_string(drift.kind),
+                    drift.service.empty() ? "the host" : drift.service, drift.evidence);
+    state().hold = Hold{"agent", reason, observed_.wall, {}};
+    note(proto::EntryKind::held, state().current, reason,
+         {{"kind", std::string{proto::to_string(drift.kind)}}}, drift.service);
   }
-  const auto wanted = wanted_routes(progress, observed);
-  if (!observed.routing) {
-    out.push_back({"", "publish", "the nftables table is missing or was altered", "repair"});
-  } else if (*observed.routing != wanted) {
-    out.push_back({"", "publish",
-                   "published ports or service addresses differ from what is declared", "repair"});
-  }
-  std::set<InstanceId> serving;
-  for (const auto& [name, id] : progress.serving) serving.insert(id);
-  for (const auto& each : progress.aftermath) serving.insert(each.hooks.id);
-  if (progress.rehearsal) {
-    for (const auto& [name, id] : progress.rehearsal->instances) serving.insert(id);
-  }
-  for (const auto& [id, view] : observed.instances) {
-    const bool serves = serving.contains(id);
-    if (!serves && !progress.retired.contains(id) && !observed.busy.contains(view.seen.service))
-      out.push_back({view.seen.service.str(), "orphan",
-                     "instance " + id.str() + " belongs to nothing", "repair"});
-  }
-  std::sort(out.begin(), out.end());
-  return out;
+  state().held_for = std::move(now);
 }
 
 }  // namespace holdfast::deploy::plan

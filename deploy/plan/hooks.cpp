@@ -61,7 +61,7 @@ Planner::HooksState Planner::run_hooks(proto::HookStage stage, GenerationId gene
 /// this hook, or of other hooks of its document, goes first.
 bool Planner::hook_remains(const proto::Hook& hook, GenerationId generation) const {
   const auto* known = document(generation);
-  const auto kept = needed();
+  const auto kept = instances_in_use(out_.progress);
   return std::any_of(observed_.instances.begin(), observed_.instances.end(), [&](const auto& row) {
     const auto& seen = row.second.seen;
     const bool sibling = seen.generation == generation.value() && known != nullptr &&

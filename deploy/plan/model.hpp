@@ -51,6 +51,13 @@ struct ExitInfo {
   bool operator==(const ExitInfo&) const = default;
 };
 
+/// Drift that an instance shows by itself.
+struct Deviation {
+  proto::DriftKind kind;
+  std::string evidence;  ///< "memory is 64 MiB, not 256 MiB"; printable
+  bool operator==(const Deviation&) const = default;
+};
+
 struct ObservedInstance {
   InstanceId id;
   proto::ServiceName service;
@@ -59,14 +66,15 @@ struct ObservedInstance {
   proto::Digest image;     ///< pinned
   proto::Digest manifest;  ///< of the platform
   InstanceState state = InstanceState::creating;
-  int pid = 0;          ///< 0 when no process
-  Address address = 0;  ///< 127.0.0.1 with host network, 0 with none
-  WallTime started{};   ///< of the process
+  bool earlier_boot = false;  ///< made before the host was started: nothing of it can run
+  int pid = 0;                ///< 0 when no process
+  Address address = 0;        ///< 127.0.0.1 with host network, 0 with none
+  WallTime started{};         ///< of the process
   BootTime started_boot{};
   std::uint32_t starts = 0;  ///< how often a process was started in it
   std::optional<ExitInfo> exit;
-  std::vector<std::string>
-      deviations;  ///< drift of its own: "limits: memory is 64 MiB, not 256 MiB"
+  std::vector<Deviation> deviations;
+  std::uint64_t oom_kills = 0;  ///< in its control group, since it was made
 };
 
 /// A port of the host that is published. `host_ip` 0: on every address.

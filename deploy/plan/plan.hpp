@@ -73,7 +73,8 @@ struct Wait {
 [[nodiscard]] Milliseconds restart_delay(std::uint32_t attempts);
 
 /// Differences between declared and real, outside a roll-out; sorted.
-[[nodiscard]] std::vector<Drift> classify(const Progress& progress, const Observed& observed);
+[[nodiscard]] std::vector<Drift> classify(const Progress& progress, const Observed& observed,
+                                          const Settings& settings);
 
 /// Where new connections should go now.
 [[nodiscard]] RoutingTable wanted_routes(const Progress& progress, const Observed& observed);

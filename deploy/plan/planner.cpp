@@ -12,6 +12,7 @@ Decision decide(const Progress& progress, const Observed& observed, const Settin
 }
 
 Decision Planner::run() {
+  const Progress before = state();
   assign_addresses();
   end_hold();
   if (state().rollout) step_rollout();
@@ -20,6 +21,8 @@ Decision Planner::run() {
   keep_running();
   drop_standby_when_short();
   step_retired();
+  hold_for_drift();
+  give_up_unneeded(before);
   remove_orphans();
   schedule_probes();
   route();
@@ -128,28 +131,43 @@ std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progre
   return result;
 }
 
-/// What is there for a reason.
-std::set<InstanceId> Planner::needed() const {
-  const auto& now = out_.progress;
+std::set<InstanceId> instances_in_use(const Progress& progress) {
   std::set<InstanceId> ids;
-  for (const auto& [service, id] : now.serving) ids.insert(id);
-  for (const auto& [id, retired] : now.retired) ids.insert(id);
-  for (const auto& each : now.aftermath) ids.insert(each.hooks.id);
-  if (now.rehearsal) {
-    for (const auto& [service, id] : now.rehearsal->instances) ids.insert(id);
+  for (const auto& [service, id] : progress.serving) ids.insert(id);
+  for (const auto& [id, retired] : progress.retired) ids.insert(id);
+  for (const auto& each : progress.aftermath) ids.insert(each.hooks.id);
+  if (progress.rehearsal) {
+    for (const auto& [service, id] : progress.rehearsal->instances) ids.insert(id);
   }
-  if (!now.rollout) return ids;
-  for (const auto& [service, id] : now.rollout->fresh) ids.insert(id);
-  for (const auto& [service, id] : now.rollout->before) ids.insert(id);
-  ids.insert(now.rollout->hooks_before.id);
-  ids.insert(now.rollout->hooks_after.id);
+  if (!progress.rollout) return ids;
+  for (const auto& [service, id] : progress.rollout->fresh) ids.insert(id);
+  for (const auto& [service, id] : progress.rollout->before) ids.insert(id);
+  ids.insert(progress.rollout->hooks_before.id);
+  ids.insert(progress.rollout->hooks_after.id);
   return ids;
 }
 
+/// What was needed and is no more goes without being drift; forgotten once it is gone and something
+/// else changes, as that alone is not worth a record.
+void Planner::give_up_unneeded(const Progress& before) {
+  const auto now = instances_in_use(state());
+  std::set<InstanceId> dropped;
+  for (const auto& id : instances_in_use(before)) {
+    if (!now.contains(id) && observed_.instances.contains(id)) dropped.insert(id);
+  }
+  auto& known = state().given_up;
+  if (!std::includes(known.begin(), known.end(), dropped.begin(), dropped.end())) {
+    std::erase_if(known, [&](const InstanceId& id) { return !observed_.instances.contains(id); });
+    known.merge(dropped);
+  }
+}
+
 void Planner::remove_orphans() {
-  const auto needed = this->needed();
+  const auto needed = instances_in_use(state());
+  const bool strangers = repairs(proto::DriftKind::orphan);
   for (const auto& [id, view] : observed_.instances) {
     if (needed.contains(id) || busy(view.seen.service)) continue;
+    if (!strangers && !state().given_up.contains(id)) continue;
     // What rehearsed holds nothing that a clean end would save, and a rollback may be waiting.
     const bool lives =
         !is_rehearsal(view.seen.service) &&
@@ -240,7 +258,11 @@ void Planner::probe_due(const ServiceName& service, const InstanceId& id, Genera
 
 void Planner::route() {
   auto wanted = wanted_routes(state(), observed_);
-  if (!observed_.routing || *observed_.routing != wanted) act(Route{std::move(wanted)});
+  if (observed_.routing && *observed_.routing == wanted) return;
+  // Others altered what we want as we left it.
+  const bool altered = observed_.applied && *observed_.applied == wanted;
+  if (altered && !repairs(proto::DriftKind::publish)) return;
+  act(Route{std::move(wanted)});
 }
 
 bool is_ready(const InstanceView& view, const proto::Service& wanted, BootTime now) {

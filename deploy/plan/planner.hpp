@@ -40,11 +40,15 @@ class Planner {
   void remove_orphans();
   void step_retired();
   void retire(const InstanceId& id, const proto::Service* service);
-  [[nodiscard]] std::set<InstanceId> needed() const;
+  void give_up_unneeded(const Progress& before);
   void drop_standby_when_short();
   void schedule_probes();
   void probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation);
   void route();
+
+  // drift.cpp
+  [[nodiscard]] bool repairs(proto::DriftKind kind) const;
+  void hold_for_drift();
 
   // clearance.cpp
   void end_hold();
@@ -101,8 +105,14 @@ class Planner {
   // steady.cpp
   void keep_running();
   void keep_service(const ServiceName& service, const proto::Service& wanted);
+  [[nodiscard]] bool is_usable(const InstanceView& view, const proto::Service& wanted) const;
+  void create_anew(const ServiceName& service, const proto::Service& wanted,
+                   GenerationId generation, const InstanceView* view);
   void restart_exited(const ServiceName& service, const proto::Service& wanted,
                       const InstanceView& view);
+  [[nodiscard]] bool mend_running(const ServiceName& service, const proto::Service& wanted,
+                                  const InstanceView& view);
+  [[nodiscard]] bool may_restart(const ServiceName& service);
 
   const Observed& observed_;
   const Settings& settings_;
@@ -110,6 +120,9 @@ class Planner {
   Decision out_;
   std::optional<Failure> hook_failure_;
 };
+
+/// Every instance that is there for a reason.
+[[nodiscard]] std::set<InstanceId> instances_in_use(const Progress& progress);
 
 /// The instance counts as ready: its process runs and its health rule is satisfied; without a rule
 /// after a second.

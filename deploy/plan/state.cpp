@@ -176,6 +176,11 @@ void add_readiness(const Progress& progress, json::object& out) {
   json::object times;
   for (const auto& [name, took] : progress.start_times) times[name.str()] = took.count();
   if (!times.empty()) out["start_times"] = std::move(times);
+  json::array given_up;
+  for (const auto& id : progress.given_up) given_up.emplace_back(id.str());
+  if (!given_up.empty()) out["given_up"] = std::move(given_up);
+  json::array held_for(progress.held_for.begin(), progress.held_for.end());
+  if (!held_for.empty()) out["held_for"] = std::move(held_for);
 }
 
 void read_readiness(const json::object& in, BootTime now, Progress& progress) {
@@ -192,6 +197,13 @@ void read_readiness(const json::object& in, BootTime now, Progress& progress) {
     for (const auto& [name, took] : times->as_object())
       progress.start_times.emplace(ServiceName{std::string_view{name}},
                                    Milliseconds{took.to_number<std::int64_t>()});
+  }
+  if (const auto* ids = in.if_contains("given_up")) {
+    for (const auto& id : ids->as_array())
+      progress.given_up.insert(InstanceId{std::string_view{id.as_string()}});
+  }
+  if (const auto* keys = in.if_contains("held_for")) {
+    for (const auto& key : keys->as_array()) progress.held_for.emplace(key.as_string());
   }
 }
 

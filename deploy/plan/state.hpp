@@ -153,9 +153,12 @@ struct Progress {
   std::optional<SourceWord> source;  ///< none: what was applied by hand since counts
   std::vector<Aftermath> aftermath;  ///< in order; no roll-out begins before it is over
   std::optional<Rehearsal> rehearsal;
-  std::optional<RehearsalVerdict> rehearsed;        ///< the last one
+  std::optional<RehearsalVerdict> rehearsed;  ///< the last one
+  std::set<InstanceId> given_up;   ///< of ours and needed no more: their end is no repair
+  std::set<std::string> held_for;  ///< drift ("web/limits") that put a hold in place
   std::map<ServiceName, Milliseconds> start_times;  ///< measured at the last start of each
   std::map<ServiceName, RestartState> restarts;     ///< not durable: a restarted agent begins anew
+  std::set<ServiceName> mending;  ///< stopped to be started again; not durable either
   bool operator==(const Progress&) const = default;
 };
 
@@ -203,6 +206,7 @@ struct Observed {
   std::map<InstanceId, InstanceView> instances;
   std::map<proto::Digest, ImageView> images;
   std::optional<RoutingTable> routing;  ///< none: the table is missing or altered
+  std::optional<RoutingTable> applied;  ///< what it was when we changed it last; none: not yet
   std::map<GenerationId, std::shared_ptr<const proto::Deployment>>
       documents;                                    ///< of current, from and target
   std::set<ServiceName> busy;                       ///< a changing job runs for it
@@ -215,6 +219,7 @@ struct Observed {
 
 struct Settings {
   proto::Subnet service_subnet;
+  proto::DriftPolicy drift;  ///< the host's word
 };
 
 struct Pull {
@@ -259,12 +264,23 @@ struct ProbeNow {
   GenerationId generation;
   bool operator==(const ProbeNow&) const = default;
 };
+/// Write the declared limits into the control group again.
+struct Enforce {
+  InstanceId id;
+  bool operator==(const Enforce&) const = default;
+};
+/// End the processes that came into it from outside.
+struct Expel {
+  InstanceId id;
+  ServiceName service;
+  bool operator==(const Expel&) const = default;
+};
 struct Route {
   RoutingTable table;
   bool operator==(const Route&) const = default;
 };
-using Action =
-    std::variant<Pull, Create, RestartProcess, Stop, Remove, Freeze, Thaw, ProbeNow, Route>;
+using Action = std::variant<Pull, Create, RestartProcess, Stop, Remove, Freeze, Thaw, ProbeNow,
+                            Enforce, Expel, Route>;
 
 /// For the ledger; the engine adds time and actor.
 struct Note {
@@ -293,13 +309,14 @@ struct Decision {
 };
 
 struct Drift {
-  std::string service;
-  std::string kind;
+  std::string service;  ///< empty: the host as a whole
+  proto::DriftKind kind;
   std::string evidence;
-  std::string action;  ///< repair | report
+  proto::DriftAction action;
+  std::string next;  ///< what the agent does about it, or somebody should
+  /// "web/limits": the same difference as long as it lasts.
+  [[nodiscard]] std::string key() const;
   auto operator<=>(const Drift&) const = default;
 };
-/// Every kind, for metrics.
-[[nodiscard]] const std::vector<std::string>& drift_kinds();
 
 }  // namespace holdfast::deploy::plan

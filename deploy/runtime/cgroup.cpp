@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,13 +151,13 @@ std::vector<std::string> Cgroups::deviations(const std::string& group, const Lim
   std::vector<std::string> out;
   if (const auto pids = read("pids", group, "pids.max", "pids.max");
       pids && *pids != std::to_string(wanted.pids))
-    out.push_back(fmt::format("limits: pids is {}, not {}", *pids, wanted.pids));
+    out.push_back(fmt::format("pids is {}, not {}", *pids, wanted.pids));
   static const std::uint64_t page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   if (wanted.memory_bytes) {
     const auto text = read("memory", group, "memory.limit_in_bytes", "memory.max");
     const auto now = text ? limit_number(*text) : std::nullopt;
     if (now && *now != *wanted.memory_bytes / page * page)
-      out.push_back(fmt::format("limits: memory is {}, not {}", memory_text(*now),
+      out.push_back(fmt::format("memory is {}, not {}", memory_text(*now),
                                 memory_text(*wanted.memory_bytes)));
   }
   if (wanted.millicpus) {
@@ -167,11 +168,51 @@ std::vector<std::string> Cgroups::deviations(const std::string& group, const Lim
       const auto is = *now == ~std::uint64_t{0}
                           ? "unlimited"
                           : fmt::format("{:.2f}", static_cast<double>(*now) / kCpuPeriodUs);
-      out.push_back(fmt::format("limits: cpus is {}, not {:.2f}", is,
-                                static_cast<double>(quota) / kCpuPeriodUs));
+      out.push_back(
+          fmt::format("cpus is {}, not {:.2f}", is, static_cast<double>(quota) / kCpuPeriodUs));
     }
   }
   return out;
+}
+
+Status Cgroups::enforce(const std::string& group, const Limits& wanted) const {
+  const auto write = [&](const char* name, const char* v1_file, const char* v2_file,
+                         const std::string& value) -> Status {
+    const auto directory = controller(name, group);
+    if (!directory) return ok();  // what the host lacks cannot be enforced, nor was it before
+    return write_file(*directory / (unified() ? v2_file : v1_file), value);
+  };
+  HF_TRY(write("pids", "pids.max", "pids.max", std::to_string(wanted.pids)));
+  if (wanted.memory_bytes)
+    HF_TRY(write("memory", "memory.limit_in_bytes", "memory.max",
+                 std::to_string(*wanted.memory_bytes)));
+  if (!wanted.millicpus) return ok();
+  const auto quota = std::to_string(std::uint64_t{*wanted.millicpus} * (kCpuPeriodUs / 1000));
+  const auto period = std::to_string(kCpuPeriodUs);
+  if (unified()) return write("cpu", "", "cpu.max", quota + " " + period);
+  HF_TRY(write("cpu", "cpu.cfs_period_us", "", period));
+  return write("cpu", "cpu.cfs_quota_us", "", quota);
+}
+
+std::vector<Path> Cgroups::watched(const std::string& group) const {
+  if (unified()) return {Path{unified_.string() + group}};
+  std::vector<Path> out;
+  for (const auto* name : {"memory", "cpu", "pids", "freezer"})
+    if (const auto directory = controller(name, group)) out.push_back(*directory);
+  return out;
+}
+
+os::UniqueFd Cgroups::watch_oom(const std::string& group) const {
+  const auto directory = unified() ? std::nullopt : controller("memory", group);
+  if (!directory) return {};
+  os::UniqueFd event{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  const os::UniqueFd control{
+      ::open((*directory / "memory.oom_control").c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!event || !control ||
+      !write_file(*directory / "cgroup.event_control",
+                  fmt::format("{} {}", event.get(), control.get())))
+    return {};
+  return event;
 }
 
 std::uint64_t Cgroups::oom_kills(const std::string& group) const {

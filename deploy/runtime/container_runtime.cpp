@@ -1,6 +1,7 @@
 #include "deploy/runtime/container_runtime.hpp"
 
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <atomic>
 #include <deque>
@@ -11,6 +12,7 @@
 #include "deploy/network/tcp_sockets.hpp"
 #include "deploy/runtime/conmon.hpp"
 #include "deploy/runtime/etc_files.hpp"
+#include "deploy/runtime/inspection.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 #include "deploy/runtime/log_stream.hpp"
 #include "deploy/runtime/logs.hpp"
@@ -73,9 +75,9 @@ std::set<InstanceId> ContainerRuntime::in_progress() {
   return turns_;
 }
 
-Result<std::vector<ObservedInstance>> ContainerRuntime::observe() {
+Result<std::vector<ObservedInstance>> ContainerRuntime::observe(Look look) {
   // Before the look at the disk: an instance that gets ready in between is seen as what it was.
-  return observer_.observe(in_progress());
+  return observer_.observe(in_progress(), look);
 }
 
 Status ContainerRuntime::create(const InstanceSpec& spec, const std::stop_token& stop) {
@@ -127,6 +129,7 @@ Status ContainerRuntime::remove(const InstanceId& id, const std::stop_token& sto
 
 Status ContainerRuntime::freeze(const InstanceId& id) {
   HF_TRY(check_id(id));
+  expect_freezer(id);
   auto done = host_.cgroups.freeze(host_.group(id));
   if (done) return done;
   (void)host_.cgroups.thaw(host_.group(id));
@@ -136,6 +139,7 @@ Status ContainerRuntime::freeze(const InstanceId& id) {
 Status ContainerRuntime::thaw(const InstanceId& id) {
   HF_TRY(check_id(id));
   host_.notify->thawed(id);
+  expect_freezer(id);
   auto done = host_.cgroups.thaw(host_.group(id));
   if (!done) return std::move(done).error().in("thaw instance " + id.str());
   return done;
@@ -177,7 +181,7 @@ Result<ExecResult> ContainerRuntime::exec(const InstanceId& id,
 
 Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
   const std::lock_guard lock{hosts_mutex_};
-  HF_ASSIGN(const auto seen, observe());
+  HF_ASSIGN(const auto seen, observe(Look::quick));
   Status first = ok();
   for (const auto& instance : seen) {
     if (instance.state == InstanceState::broken || instance.state == InstanceState::creating)
@@ -198,34 +202,70 @@ std::optional<Notified> ContainerRuntime::notified(const InstanceId& id) {
 
 void ContainerRuntime::arm(const InstanceId& id) {
   const std::lock_guard lock{watcher_mutex_};
-  if (!watcher_) return;
   const auto run = read_run_state(host_, id);
-  if (run && run->phase == Phase::started) watcher_->watch(id, run->init, run->conmon);
+  if (!run || run->phase != Phase::started) return;
+  if (watcher_) watcher_->watch(id, run->init, run->conmon);
+  if (!changes_) return;
+  WatchedPlaces places{
+      .init = run->init.pid, .group = host_.group(id), .directories = {}, .netns = run->netns};
+  if (const auto record = read_record(host_, id)) {
+    for (const auto& secret : record->secrets)
+      places.directories.insert(std::filesystem::path{secret.file}.parent_path().string());
+  }
+  changes_->watch(id, places);
 }
 
 void ContainerRuntime::disarm(const InstanceId& id) {
   const std::lock_guard lock{watcher_mutex_};
   if (watcher_) watcher_->forget(id);
+  if (changes_) changes_->forget(id);
 }
 
-void ContainerRuntime::watch_exits(std::function<void(const InstanceId&)> on_exit) {
-  auto started = ExitWatcher::start(host_.paths, host_.clock, std::move(on_exit));
-  if (!started) {
-    log::error("event=exit_watch_failed error={}", log::field(started.error().to_string()));
-    return;
-  }
+void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_change) {
+  auto exits = ExitWatcher::start(
+      host_.paths, host_.clock, [on_change](const InstanceId& id) { on_change(id, Change::exit); });
+  auto changes = ChangeWatcher::start(host_.cgroups, host_.clock, std::move(on_change));
+  for (const auto* failed :
+       {exits ? nullptr : &exits.error(), changes ? nullptr : &changes.error()})
+    if (failed != nullptr)
+      log::error("event=watch_failed error={}", log::field(failed->to_string()));
   {
     const std::lock_guard lock{watcher_mutex_};
-    watcher_ = std::move(*started);
+    if (exits) watcher_ = std::move(*exits);
+    if (changes) changes_ = std::move(*changes);
   }
-  const auto seen = observe();
+  const auto seen = observe(Look::quick);
   if (!seen) return;
   for (const auto& instance : *seen)
     if (instance.pid != 0) arm(instance.id);
 }
 
+void ContainerRuntime::expect_freezer(const InstanceId& id) {
+  const std::lock_guard lock{watcher_mutex_};
+  if (changes_) changes_->expect_freezer(id);
+}
+
+Status ContainerRuntime::enforce_limits(const InstanceId& id) {
+  HF_TRY(check_id(id));
+  HF_ASSIGN(const auto record, read_record(host_, id));
+  auto done = host_.cgroups.enforce(host_.group(id), record.limits);
+  if (!done) return std::move(done).error().in("write the limits of instance " + id.str());
+  return done;
+}
+
+Status ContainerRuntime::expel(const InstanceId& id) {
+  HF_TRY(check_id(id));
+  HF_ASSIGN(const auto run, read_run_state(host_, id));
+  for (const auto& foreign : foreign_processes({{id, run.init}})[id]) {
+    log::warn("event=foreign_process_killed instance={} pid={} name={}", id.str(),
+              foreign.process.pid, log::field(foreign.name));
+    send_signal(foreign.process, SIGKILL);
+  }
+  return ok();
+}
+
 Status ContainerRuntime::maintain_logs() {
-  HF_ASSIGN(const auto seen, observe());
+  HF_ASSIGN(const auto seen, observe(Look::quick));
   std::set<InstanceId> present;
   Status first = ok();
   for (const auto& instance : seen) {

@@ -15,6 +15,7 @@
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
 #include "deploy/network/attachments.hpp"
+#include "deploy/runtime/change_watcher.hpp"
 #include "deploy/runtime/exit_watcher.hpp"
 #include "deploy/runtime/host.hpp"
 #include "deploy/runtime/instances.hpp"
@@ -42,7 +43,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
       const RuntimeOptions& options, const Clock& clock, network::Attachments& attachments);
   ~ContainerRuntime() override = default;
 
-  Result<std::vector<ObservedInstance>> observe() override;
+  Result<std::vector<ObservedInstance>> observe(Look look) override;
   Status create(const InstanceSpec& spec, const std::stop_token& stop) override;
   Status restart(const InstanceId& id, const std::stop_token& stop) override;
   Status stop(const InstanceId& id, Milliseconds timeout, const std::stop_token& stop) override;
@@ -56,7 +57,9 @@ class ContainerRuntime final : public Instances, public InstanceControl {
                           Milliseconds timeout, const std::stop_token& stop) override;
   std::optional<Notified> notified(const InstanceId& id) override;
   Status set_hosts(const HostsTable& hosts) override;
-  void watch_exits(std::function<void(const InstanceId&)> on_exit) override;
+  Status enforce_limits(const InstanceId& id) override;
+  Status expel(const InstanceId& id) override;
+  void watch(std::function<void(const InstanceId&, Change)> on_change) override;
 
   /// Rotates logs that have grown too large and deletes old ones. For every resync; ≤ 1 ms when
   /// there is nothing to do.
@@ -94,6 +97,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   [[nodiscard]] std::set<InstanceId> in_progress();
   void arm(const InstanceId& id);
   void disarm(const InstanceId& id);
+  void expect_freezer(const InstanceId& id);
 
   const Host host_;
   const Bytes log_max_size_;
@@ -105,6 +109,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   std::mutex hosts_mutex_;
   std::mutex watcher_mutex_;
   std::unique_ptr<ExitWatcher> watcher_;
+  std::unique_ptr<ChangeWatcher> changes_;
 };
 
 }  // namespace holdfast::deploy::runtime

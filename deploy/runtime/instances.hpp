@@ -43,6 +43,19 @@ struct InstanceSpec {
   HostsTable hosts;
 };
 
+/// How closely an observation looks.
+enum class Look : std::uint8_t {
+  quick,     ///< records, processes, limits; what a thorough look found is remembered
+  thorough,  ///< also mounts, secrets, foreign processes, writes
+};
+
+/// What a watcher saw of an instance.
+enum class Change : std::uint8_t {
+  exit,    ///< its process or its conmon ended
+  limits,  ///< somebody wrote to its control group, or the kernel killed for memory
+  inside,  ///< its mounts or the files of its secrets changed: a thorough look is due
+};
+
 /// Life and death of instances. Thread safe; calls for one instance are serialised inside. All
 /// block, honour `stop` within a second, and are safe to repeat. None runs on the engine thread
 /// except `observe`.
@@ -52,7 +65,7 @@ class Instances {
 
   /// All instances of this agent, also ones left by an earlier life of it. Reads files and /proc
   /// only: < 0.2 ms an instance.
-  virtual Result<std::vector<ObservedInstance>> observe() = 0;
+  virtual Result<std::vector<ObservedInstance>> observe(Look look) = 0;
 
   /// Namespace, network, mounts, bundle, conmon and runtime, process started. On failure everything
   /// of it is gone again. Errors: user, runtime, conmon, cni, port_in_use, nospace, io.
@@ -94,9 +107,14 @@ class InstanceControl {
   virtual std::optional<Notified> notified(const InstanceId& id) = 0;
   /// Rewrites /etc/hosts of every instance in place.
   virtual Status set_hosts(const HostsTable& hosts) = 0;
-  /// Calls `on_exit` from a thread of its own soon (≤ 20 ms) after the process of any instance
-  /// ended. Set once.
-  virtual void watch_exits(std::function<void(const InstanceId&)> on_exit) = 0;
+  /// Writes its limits into the control group again. Quick.
+  virtual Status enforce_limits(const InstanceId& id) = 0;
+  /// Kills the processes in it that are not its own (`Look::thorough` reports them). About 1 ms per
+  /// 200 processes of the host.
+  virtual Status expel(const InstanceId& id) = 0;
+  /// Calls `on_change` from threads of its own soon (≤ 20 ms) after something changed that others
+  /// may have done. Set once.
+  virtual void watch(std::function<void(const InstanceId&, Change)> on_change) = 0;
 };
 
 /// Where the output of a service is kept.

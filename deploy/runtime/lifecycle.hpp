@@ -48,6 +48,9 @@ namespace holdfast::deploy::runtime {
 /// How its last process ended; nothing while conmon has not written it down.
 [[nodiscard]] std::optional<plan::ExitInfo> read_exit(const Host& host, const plan::InstanceId& id);
 
+/// To exactly this process, also when its pid has been given away meanwhile.
+void send_signal(const ProcessId& process, int signo);
+
 /// Ids become file names, cgroups and arguments: [A-Za-z0-9][A-Za-z0-9_.-]{0,63} (T-57). Errors:
 /// usage.
 [[nodiscard]] Status check_id(const plan::InstanceId& id);

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "common/os/file.hpp"
+#include "deploy/runtime/inspection.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -73,17 +74,20 @@ Result<RunState> Observer::run_state(const plan::InstanceId& id) {
                 [&] { return read_run_state(host_, id); });
 }
 
-Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy) {
+Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy,
+                                                        Look look) {
   HF_ASSIGN(const auto ids, list_ids(host_.paths.instances()));
   std::vector<ObservedInstance> out;
   out.reserve(ids.size());
   for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id)));
+  look_closely(out, look);
   const std::lock_guard lock{mutex_};
   const auto gone = [&](const auto& entry) {
     return !std::binary_search(ids.begin(), ids.end(), entry.first);
   };
   std::erase_if(records_, gone);
   std::erase_if(run_states_, gone);
+  std::erase_if(inspected_, gone);
   return out;
 }
 
@@ -100,7 +104,6 @@ ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progr
                           .exit = {},
                           .deviations = {}};
     seen.state = in_progress ? InstanceState::creating : InstanceState::broken;
-    seen.deviations.push_back("record: " + known.error().what());
     return seen;
   }
   ObservedInstance seen{.id = id,
@@ -111,6 +114,7 @@ ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progr
                         .manifest = known->manifest,
                         .exit = {},
                         .deviations = {}};
+  seen.earlier_boot = known->boot_id != boot_id();
   add_state(seen, *known, in_progress);
   return seen;
 }
@@ -145,14 +149,54 @@ void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known, bo
 
 void Observer::add_deviations(ObservedInstance& seen, const InstanceRecord& known,
                               const RunState& run) const {
-  seen.deviations = host_.cgroups.deviations(host_.group(seen.id), known.limits);
-  if (!run.netns.empty()) {
-    const auto pinned = inode_of(run.netns);
-    if (pinned == 0) {
-      seen.deviations.emplace_back("network: its namespace is no longer pinned");
-    } else if (pinned != inode_of(fmt::format("/proc/{}/ns/net", seen.pid))) {
-      seen.deviations.emplace_back("network: the process is not in the namespace of the instance");
+  const auto group = host_.group(seen.id);
+  for (auto& text : host_.cgroups.deviations(group, known.limits))
+    seen.deviations.push_back({proto::DriftKind::limits, std::move(text)});
+  seen.oom_kills = host_.cgroups.oom_kills(group);
+  if (run.netns.empty()) return;
+  const auto pinned = inode_of(run.netns);
+  if (pinned == 0) {
+    seen.deviations.push_back({proto::DriftKind::network, "its namespace is no longer pinned"});
+  } else if (pinned != inode_of(fmt::format("/proc/{}/ns/net", seen.pid))) {
+    seen.deviations.push_back(
+        {proto::DriftKind::network, "the process is not in the namespace of the instance"});
+  }
+}
+
+/// A quick look repeats what the last thorough one found of the same process.
+void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
+  const auto runs = [](const ObservedInstance& seen) {
+    return seen.state == InstanceState::running || seen.state == InstanceState::unsupervised;
+  };
+  std::map<plan::InstanceId, std::vector<ForeignProcess>> foreign;
+  if (look == Look::thorough) {
+    std::map<plan::InstanceId, ProcessId> inits;
+    for (const auto& seen : all) {
+      const auto run =
+          runs(seen) ? run_state(seen.id) : Result<RunState>{Error{Errc::not_found, ""}};
+      if (run) inits.emplace(seen.id, run->init);
     }
+    foreign = foreign_processes(inits);
+  }
+  for (auto& seen : all) {
+    if (!runs(seen)) continue;
+    if (look == Look::thorough) {
+      const auto known = record(seen.id);
+      const auto run = run_state(seen.id);
+      if (!known || !run || run->starts != seen.starts) continue;
+      auto found = inspect(host_, *known, *run);
+      for (const auto& each : foreign[seen.id])
+        found.push_back(
+            {proto::DriftKind::foreign_process,
+             fmt::format("pid {} ({}), uid {}", each.process.pid, each.name, each.uid)});
+      const std::lock_guard lock{mutex_};
+      inspected_.insert_or_assign(seen.id, std::pair{seen.starts, std::move(found)});
+    }
+    const std::lock_guard lock{mutex_};
+    const auto known = inspected_.find(seen.id);
+    if (known != inspected_.end() && known->second.first == seen.starts)
+      seen.deviations.insert(seen.deviations.end(), known->second.second.begin(),
+                             known->second.second.end());
   }
 }
 

@@ -25,7 +25,7 @@ class Observer {
   /// `busy`: instances that a call of this agent works on now; a half made one is `creating` then,
   /// `broken` else.
   [[nodiscard]] Result<std::vector<ObservedInstance>> observe(
-      const std::set<plan::InstanceId>& busy);
+      const std::set<plan::InstanceId>& busy, Look look);
 
  private:
   /// Which content of a file was parsed: writers replace files by rename, so inode and time change
@@ -47,11 +47,14 @@ class Observer {
   void add_state(ObservedInstance& seen, const InstanceRecord& record, bool in_progress);
   void add_deviations(ObservedInstance& seen, const InstanceRecord& record,
                       const RunState& run) const;
+  void look_closely(std::vector<ObservedInstance>& all, Look look);
 
   const Host& host_;
   std::mutex mutex_;
   Cache<InstanceRecord> records_;
   Cache<RunState> run_states_;
+  /// What the last thorough look found, of which start of the process.
+  std::map<plan::InstanceId, std::pair<std::uint32_t, std::vector<plan::Deviation>>> inspected_;
 };
 
 }  // namespace holdfast::deploy::runtime

@@ -14,6 +14,7 @@
 #include "common/os/file.hpp"
 #include "deploy/runtime/confinement.hpp"
 #include "deploy/runtime/conmon.hpp"
+#include "deploy/runtime/inspection.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -33,13 +34,6 @@ bool wait_gone(const Host& host, const ProcessId& process, Milliseconds timeout,
     if (::poll(&waiting, 1, static_cast<int>(std::min(left, kStopCheck).count())) > 0) return true;
   }
   return false;
-}
-
-/// To exactly this process, also when its pid has been given away meanwhile.
-void send_signal(const ProcessId& process, int signo) {
-  const auto pidfd = os::open_pidfd(process.pid);
-  if (!pidfd || !alive(process)) return;
-  syscall(SYS_pidfd_send_signal, pidfd->get(), signo, nullptr, 0);
 }
 
 /// The exit file is there, or nobody is left to write one.
@@ -72,6 +66,12 @@ Status place_supervisor(const Host& host, pid_t pid) {
 }
 
 }  // namespace
+
+void send_signal(const ProcessId& process, int signo) {
+  const auto pidfd = os::open_pidfd(process.pid);
+  if (!pidfd || !alive(process)) return;
+  syscall(SYS_pidfd_send_signal, pidfd->get(), signo, nullptr, 0);
+}
 
 Status check_id(const plan::InstanceId& id) {
   constexpr std::size_t kMax = 64;
@@ -138,6 +138,7 @@ Status start_process(const Host& host, const InstanceRecord& record, RunState& r
   HF_TRY(write_run_state(host, record.id, run));
   HF_ASSIGN(const auto wanted, wanted_confinement(host, record.id));
   HF_TRY(check_confinement(run.init.pid, wanted));
+  HF_TRY(record_baseline(host, record.id, run.init.pid));
   if (stop.stop_requested()) return Error{Errc::cancelled, "start the program"};
   const auto wall = host.clock.wall();
   const auto boot = host.clock.boot();

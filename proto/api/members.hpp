@@ -15,7 +15,7 @@ void members(V& v, M& m, ErrorBody*) {
 template <class V, class M>
 void members(V& v, M& m, DriftItem*) {
   v("service", m.service), v("kind", m.kind), v("since", m.since);
-  v("evidence", m.evidence), v("action", m.action);
+  v("evidence", m.evidence), v("action", m.action), v("next", m.next);
 }
 
 template <class V, class M>

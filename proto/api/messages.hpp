@@ -25,6 +25,7 @@ struct DriftItem {
   std::string since;
   std::string evidence;
   std::string action;  ///< repair | report | hold
+  std::string next;    ///< what the agent does about it, or somebody should
 };
 
 struct ServiceStatus {

@@ -13,12 +13,12 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 22> kTopKeys{
+constexpr std::array<std::string_view, 23> kTopKeys{
     "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
     "cni_dir",   "instance", "network", "registries",         "source",
     "retain",    "resync",   "labels",  "parallel_downloads", "log",
     "groups",    "policy",   "pull",    "rehearse",           "standby",
-    "scrub",     "proxy"};
+    "scrub",     "proxy",    "drift"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
@@ -277,6 +277,8 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   read_scrub(fields, config);
   read_rest(fields, config);
   read_readiness(fields, config);
+  json::Object unused;
+  config.drift = read_drift_policy(fields, unused);
   return config;
 }
 

@@ -88,6 +88,7 @@ struct AgentConfig {
   std::vector<std::string>
       allowed_host_paths;    ///< prefixes that volumes may mount; empty: the built-in refusals only
   ImagePolicy image_policy;  ///< for the whole host, besides the deployment's
+  DriftPolicy drift;         ///< counts before the deployment's
 };
 
 struct ParsedConfig {

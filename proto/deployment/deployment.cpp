@@ -13,8 +13,8 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 8> kTopKeys{"apiVersion", "name",     "serial", "expires",
-                                                   "targets",    "services", "hooks",  "policy"};
+constexpr std::array<std::string_view, 9> kTopKeys{
+    "apiVersion", "name", "serial", "expires", "targets", "services", "hooks", "policy", "drift"};
 constexpr std::array<std::string_view, 1> kPolicyKeys{"images"};
 constexpr std::array<std::string_view, 3> kImagePolicyKeys{"require_semver_tag",
                                                            "require_signature", "max_size"};
@@ -118,6 +118,7 @@ Deployment read_deployment(const yaml::Node& root, yaml::Findings& findings) {
                         .services = {},
                         .hooks = {},
                         .image_policy = {},
+                        .drift = {},
                         .canonical_json = {},
                         .spec_digest = Digest::of("")};
   yaml::Fields fields{root, "", kTopKeys, findings};
@@ -126,6 +127,7 @@ Deployment read_deployment(const yaml::Node& root, yaml::Findings& findings) {
   read_head(fields, canon, deployment);
   read_address(fields, deployment);
   read_policy(fields, canon, deployment);
+  deployment.drift = read_drift_policy(fields, canon);
   json::Object services;
   auto drafts = read_services(fields, deployment.image_policy);
   if (const auto* node = fields.find("hooks")) {

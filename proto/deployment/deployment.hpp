@@ -16,6 +16,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
+#include "proto/deployment/drift.hpp"
 #include "proto/digest.hpp"
 #include "proto/image_ref.hpp"
 
@@ -215,6 +216,7 @@ struct Deployment {
   std::map<ServiceName, Service> services;
   Hooks hooks;
   ImagePolicy image_policy;
+  DriftPolicy drift;
 
   std::string canonical_json;  ///< without serial, expires, targets
   Digest spec_digest;          ///< of canonical_json

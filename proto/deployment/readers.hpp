@@ -72,6 +72,9 @@ void hash_service(ServiceDraft& draft);
 [[nodiscard]] ImagePolicy read_image_policy(const yaml::Node& node, std::string path,
                                             yaml::Findings& findings, json::Object& canon);
 
+/// The mapping `drift`, if there is one; shared with agent.yaml.
+[[nodiscard]] DriftPolicy read_drift_policy(yaml::Fields& top, json::Object& canon);
+
 /// Faults between services: published ports, unknown dependencies, cycles.
 void check_between_services(const std::vector<ServiceDraft>& drafts, yaml::Findings& findings);
 

@@ -28,7 +28,7 @@ BENCHMARK(decide_nothing)->Arg(10)->Arg(100)->Arg(200)->Unit(benchmark::kMicrose
 
 void classify_nothing(benchmark::State& state) {
   const auto world = converged(static_cast<std::size_t>(state.range(0)));
-  for (auto _ : state) benchmark::DoNotOptimize(classify(world->progress, world->observed));
+  for (auto _ : state) benchmark::DoNotOptimize(classify(world->progress, world->observed, {}));
 }
 BENCHMARK(classify_nothing)->Arg(100)->Arg(200)->Unit(benchmark::kMicrosecond);
 

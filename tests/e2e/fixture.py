@@ -191,10 +191,10 @@ class Agent:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=seconds, input=stdin or "", check=False)
         return Outcome(" ".join(["holdfast", *command[1:]]), done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
 
-    def document(self, services, name="shop", file="shop.yaml"):
-        """Writes a deployment (JSON is YAML) and returns its path."""
+    def document(self, services, name="shop", file="shop.yaml", **top):
+        """Writes a deployment (JSON is YAML) and returns its path. `top`: further keys beside `services`."""
         path = self.state / file
-        path.write_text(json.dumps({"apiVersion": "holdfast/v1", "name": name, "services": services}, indent=2))
+        path.write_text(json.dumps({"apiVersion": "holdfast/v1", "name": name, "services": services, **top}, indent=2))
         return path
 
     def apply(self, services, *arguments, **options):

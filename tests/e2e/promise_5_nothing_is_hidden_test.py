@@ -75,7 +75,8 @@ class Promise5(fixture.AgentCase):
         self.assertEqual(self.agent.service("web")["restarts"], 1)
 
     def test_what_is_not_repaired_is_reported_with_exit_code_6(self):
-        self.applied({"small": self.small(resources={"memory": "64Mi"})})
+        document = self.agent.document({"small": self.small(resources={"memory": "64Mi"})}, drift={"limits": "report"})
+        self.assertEqual(self.agent.cli("apply", document).code, 0)
         pid = self.agent.service("small")["pid"]
         with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
             groups = {names: path for _, names, path in (line.strip().split(":", 2) for line in file)}

@@ -38,7 +38,7 @@ Result<image::Collected> FakeImages::collect(const std::set<proto::Digest>& keep
   return image::Collected{static_cast<std::uint32_t>(gone), 0, 0};
 }
 
-Result<std::vector<plan::ObservedInstance>> FakeRuntime::observe() {
+Result<std::vector<plan::ObservedInstance>> FakeRuntime::observe(deploy::runtime::Look) {
   std::vector<plan::ObservedInstance> seen;
   for (const auto& [id, instance] : host_.instances) seen.push_back(instance);
   return seen;
@@ -78,6 +78,9 @@ Status FakeRuntime::restart(const plan::InstanceId& id, const std::stop_token&) 
   auto& instance = host_.instances.at(id);
   instance.state = InstanceState::running;
   instance.exit.reset();
+  std::erase_if(instance.deviations, [](const auto& each) {
+    return each.kind == proto::DriftKind::mounts || each.kind == proto::DriftKind::secret;
+  });
   instance.started_boot = host_.clock.boot();
   ++instance.starts;
   return ok();
@@ -102,6 +105,18 @@ Status FakeRuntime::freeze(const plan::InstanceId& id) {
 
 Status FakeRuntime::thaw(const plan::InstanceId& id) {
   host_.instances.at(id).state = InstanceState::running;
+  return ok();
+}
+
+Status FakeRuntime::enforce_limits(const plan::InstanceId& id) {
+  std::erase_if(host_.instances.at(id).deviations,
+                [](const auto& each) { return each.kind == proto::DriftKind::limits; });
+  return ok();
+}
+
+Status FakeRuntime::expel(const plan::InstanceId& id) {
+  std::erase_if(host_.instances.at(id).deviations,
+                [](const auto& each) { return each.kind == proto::DriftKind::foreign_process; });
   return ok();
 }
 

@@ -80,7 +80,7 @@ class FakeRuntime final : public deploy::runtime::Instances,
                           public deploy::runtime::InstanceControl {
  public:
   explicit FakeRuntime(FakeHost& host) : host_(host) {}
-  Result<std::vector<deploy::plan::ObservedInstance>> observe() override;
+  Result<std::vector<deploy::plan::ObservedInstance>> observe(deploy::runtime::Look) override;
   Status create(const deploy::runtime::InstanceSpec&, const std::stop_token&) override;
   Status restart(const deploy::plan::InstanceId&, const std::stop_token&) override;
   Status stop(const deploy::plan::InstanceId&, Milliseconds, const std::stop_token&) override;
@@ -100,7 +100,10 @@ class FakeRuntime final : public deploy::runtime::Instances,
     return std::nullopt;
   }
   Status set_hosts(const deploy::runtime::HostsTable&) override { return ok(); }
-  void watch_exits(std::function<void(const deploy::plan::InstanceId&)>) override {}
+  Status enforce_limits(const deploy::plan::InstanceId& id) override;
+  Status expel(const deploy::plan::InstanceId& id) override;
+  void watch(
+      std::function<void(const deploy::plan::InstanceId&, deploy::runtime::Change)>) override {}
 
  private:
   FakeHost& host_;
@@ -112,6 +115,7 @@ class FakePublisher final : public deploy::network::Publisher {
   Result<deploy::plan::RoutingTable> observe() override;
   Status apply(const deploy::plan::RoutingTable& wanted) override;
   Status reserve(const std::set<deploy::plan::PortKey>& ports) override;
+  void watch(std::function<void()>) override {}
   Result<std::map<deploy::plan::Address, std::uint32_t>> connections(
       const std::set<deploy::plan::Address>& instances) override;
   Result<std::uint32_t> cut(deploy::plan::Address instance, const std::stop_token& stop) override;

@@ -142,6 +142,10 @@ void PlanWorld::start(const Action& action) {
                    health.last_probe = now;
                    jobs_.push_back({now + Milliseconds{1 + random_() % 20}, {}, action});
                  },
+                 [&](const Enforce&) {},
+                 [&](const Expel& a) {
+                   jobs_.push_back({now, a.service, action});
+                 },
                  [&](const Route& a) { observed.routing = a.table; },
              },
              action);

@@ -159,6 +159,10 @@ TEST_F(Hardening, AnImageWhoseDevLeadsElsewhereIsRefused) {
   EXPECT_THAT(created.error().what(), HasSubstr("/dev in the image is not a directory"));
 }
 
+deploy::plan::Deviation limits(const char* evidence) {
+  return {proto::DriftKind::limits, evidence};
+}
+
 TEST_F(Hardening, LimitsAreEnforcedAndTheirChangeIsADeviation) {
   auto service = a_service(idle());
   service.resources = {.memory = Bytes{64U << 20}, .millicpus = 500, .pids = 30};
@@ -176,9 +180,11 @@ TEST_F(Hardening, LimitsAreEnforcedAndTheirChangeIsADeviation) {
     write(fs::path{"/sys/fs/cgroup"} / group / "pids.max", "max");
   }
   EXPECT_THAT(see("web-1").deviations,
-              ::testing::UnorderedElementsAre("limits: memory is 128.0 MiB, not 64.0 MiB",
-                                              "limits: cpus is unlimited, not 0.50",
-                                              "limits: pids is max, not 30"));
+              ::testing::UnorderedElementsAre(limits("memory is 128.0 MiB, not 64.0 MiB"),
+                                              limits("cpus is unlimited, not 0.50"),
+                                              limits("pids is max, not 30")));
+  ASSERT_TRUE(runtime_->enforce_limits(InstanceId{"web-1"}));
+  EXPECT_THAT(see("web-1").deviations, ::testing::IsEmpty());
 }
 
 TEST_F(Hardening, RunningOutOfMemoryIsSeenAsThat) {

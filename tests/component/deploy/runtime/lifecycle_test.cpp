@@ -120,7 +120,7 @@ TEST_F(Lifecycle, RemovingLeavesNothingBehindExceptTheLog) {
   for (const char* hierarchy : {"memory", "freezer", "pids", "unified", ""})
     EXPECT_FALSE(fs::exists(fs::path{"/sys/fs/cgroup"} / hierarchy / ("holdfast-" + name_)))
         << hierarchy;
-  EXPECT_TRUE(runtime_->observe()->empty());
+  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
 }
 
@@ -130,7 +130,7 @@ TEST_F(Lifecycle, AFailedCreateLeavesNothingAndSaysWhatToDo) {
   EXPECT_EQ(created.error().code(), Errc::runtime);
   EXPECT_THAT(created.error().what(), HasSubstr("/no/such/program"));
   EXPECT_THAT(created.error().next_step(), HasSubstr("entrypoint"));
-  EXPECT_TRUE(runtime_->observe()->empty());
+  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
   EXPECT_TRUE(fs::is_empty(paths().bundles()));
   EXPECT_TRUE(fs::is_empty(paths().mounts()));
   EXPECT_EQ(network_->count(), 0U);
@@ -157,7 +157,7 @@ TEST_F(Lifecycle, WithoutItsConmonAnInstanceIsUnsupervisedAndCanBeRemoved) {
   kill(std::stoi(slurp(paths().bundle(InstanceId{"web-1"}) / "conmon.pid")), SIGKILL);
   EXPECT_TRUE(eventually([&] { return see("web-1").state == InstanceState::unsupervised; }));
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
-  EXPECT_TRUE(runtime_->observe()->empty());
+  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
 }
 
 TEST_F(Lifecycle, AfterARebootAnInstanceIsBrokenAndRemovable) {
@@ -180,14 +180,15 @@ TEST_F(Lifecycle, AHalfMadeInstanceIsBrokenAndRemovable) {
   EXPECT_EQ(seen.state, InstanceState::broken);
   EXPECT_EQ(seen.service.str(), "web");
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-deadbeef-1"}, {}));
-  EXPECT_TRUE(runtime_->observe()->empty());
+  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
 }
 
 TEST_F(Lifecycle, AnExitIsReportedWithinTwentyMillisecondsAlsoAfterRestartAndAdoption) {
   std::mutex mutex;
   std::vector<std::pair<std::string, BootTime>> reports;
   const auto watch = [&] {
-    runtime_->watch_exits([&](const InstanceId& id) {
+    runtime_->watch([&](const InstanceId& id, rt::Change change) {
+      if (change != rt::Change::exit) return;
       const std::lock_guard lock{mutex};
       reports.emplace_back(id.str(), clock_.boot());
     });
@@ -246,10 +247,10 @@ TEST_F(Lifecycle, ObservingAnInstanceTakesLessThanAFifthOfAMillisecond) {
   service.resources = {.memory = Bytes{64U << 20}, .millicpus = 500, .pids = 100};
   create(spec("web-1", service));
   create(spec("web-2", service));
-  ASSERT_TRUE(runtime_->observe());
+  ASSERT_TRUE(runtime_->observe(rt::Look::quick));
   const auto before = clock_.boot();
   constexpr int kRounds = 50;
-  for (int i = 0; i < kRounds; ++i) ASSERT_TRUE(runtime_->observe());
+  for (int i = 0; i < kRounds; ++i) ASSERT_TRUE(runtime_->observe(rt::Look::quick));
   const auto each = (clock_.boot() - before) / (2 * kRounds);
   RecordProperty("microseconds", static_cast<int>(each.count() / 1000));
   EXPECT_LT(each, std::chrono::microseconds{1000});  // 200 on a quiet machine, see README

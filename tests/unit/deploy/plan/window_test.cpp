@@ -158,16 +158,16 @@ TEST(Rollout, AHoldEndsByItselfAndSurvivesBeingWritten) {
   EXPECT_EQ(world.version_serving("web"), "v2");
 }
 
-TEST(Drift, IsStillFoundWhileARollOutWaits) {
+TEST(Windows, DriftIsStillFoundWhileARollOutWaits) {
   PlanWorld world{1};
   world.apply(make_deployment({{"web", {.port = 80}}}));
   ASSERT_TRUE(world.settle());
   world.progress.hold = Hold{"root", "busy", {}, {}};
   world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
   for (int i = 0; i < 20; ++i) world.step();
-  EXPECT_TRUE(classify(world.progress, world.observed).empty());
+  EXPECT_TRUE(classify(world.progress, world.observed, {}).empty());
   world.observed.routing.reset();
-  EXPECT_EQ(classify(world.progress, world.observed).front().kind, "publish");
+  EXPECT_EQ(classify(world.progress, world.observed, {}).front().kind, proto::DriftKind::publish);
 }
 
 }  // namespace

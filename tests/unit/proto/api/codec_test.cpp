@@ -29,7 +29,8 @@ Status full_status() {
   web.since = "2026-11-23T09:00:00.000Z";
   web.publish = {"80:8080"};
   status.services = {web};
-  status.drift = {{"web", "limits", "2026-11-23T09:01:00.000Z", "memory is 64 MiB", "repair"}};
+  status.drift = {{"web", "limits", "2026-11-23T09:01:00.000Z", "memory is 64 MiB", "repair",
+                   "the declared limits are written again"}};
   status.rollback = {1, true, ""};
   status.rollout = RolloutStatus{3, "checking", 1.5, "web: GET :8080/healthz → 500", ""};
   status.hold = HoldStatus{"root", "busy", "2026-11-23T09:00:00.000Z", ""};
@@ -47,7 +48,7 @@ TEST(ApiCodec, WritesAStatusInOneStableForm) {
       R"("health":"healthy","restarts":3,"instance":"web-12345678-1","pid":42,"address":"10.89.0.5",)"
       R"("since":"2026-11-23T09:00:00.000Z","detail":"","publish":["80:8080"]}],)"
       R"("drift":[{"service":"web","kind":"limits","since":"2026-11-23T09:01:00.000Z","evidence":"memory is 64 MiB",)"
-      R"("action":"repair"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
+      R"("action":"repair","next":"the declared limits are written again"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
       R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500","begins":""},)"
       R"("hold":{"actor":"root","reason":"busy","since":"2026-11-23T09:00:00.000Z","until":""},"quarantined":null,"rehearsal":null,"standby":[],)"
       R"("message":"rolling to 3","agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");

@@ -1,0 +1,57 @@
+#pragma once
+/// \file
+/// Kinds of differences between declared and real, and what is done about each (design.md 4). The
+/// key `drift` of a deployment and of agent.yaml.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace holdfast::proto {
+
+enum class DriftKind : std::uint8_t {
+  missing,
+  exited,
+  frozen,        ///< by others: what we freeze is no longer served
+  unsupervised,  ///< its conmon is gone
+  wrong_run_hash,
+  wrong_image,
+  limits,   ///< the control group enforces something else
+  mounts,   ///< something was mounted or unmounted inside
+  network,  ///< namespace or address changed
+  publish,  ///< the nftables table
+  foreign_process,
+  writes,  ///< into a writable root
+  secret,  ///< the file on the host is not what the service was given
+  layer_damaged,
+  orphan,  ///< an instance of ours that nothing asked for
+};
+inline constexpr std::size_t kDriftKinds = 15;
+[[nodiscard]] std::string_view to_string(DriftKind kind);
+/// All, in the order of the enum.
+[[nodiscard]] std::span<const std::string_view> drift_kind_names();
+
+enum class DriftAction : std::uint8_t {
+  repair,
+  report,
+  hold,  ///< reported, and changes wait until somebody looked
+};
+[[nodiscard]] std::string_view to_string(DriftAction action);
+
+/// What somebody wrote: a word for all kinds (`default`) and words for some.
+struct DriftPolicy {
+  std::optional<DriftAction> fallback;
+  std::map<DriftKind, DriftAction> kinds;
+  [[nodiscard]] bool says_nothing() const { return !fallback && kinds.empty(); }
+  bool operator==(const DriftPolicy&) const = default;
+};
+
+/// The host's word counts before the document's, and one for the kind before `default`; where both
+/// are silent, what can be put right without stopping the service is repaired, and `mounts`,
+/// `foreign_process`, `writes` and `secret` are reported.
+[[nodiscard]] DriftAction drift_action(DriftKind kind, const DriftPolicy& host,
+                                       const DriftPolicy& document);
+
+}  // namespace holdfast::proto

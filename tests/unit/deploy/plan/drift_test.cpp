@@ -1,0 +1,188 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/plan_world.hpp"
+
+namespace holdfast::test {
+namespace {
+
+using namespace deploy::plan;
+using proto::DriftAction;
+using proto::DriftKind;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::VariantWith;
+
+/// A converged host with one service, whose instance can be made to deviate.
+struct DriftWorld {
+  PlanWorld world{1};
+  Settings settings{.service_subnet = {0x0A5A0000, 16}, .drift = {}};
+
+  explicit DriftWorld(proto::Restart restart = proto::Restart::always) {
+    auto deployment =
+        std::make_shared<proto::Deployment>(*make_deployment({{"web", {.port = 80}}}));
+    deployment->services.begin()->second.restart = restart;
+    world.apply(std::move(deployment));
+    EXPECT_TRUE(world.settle());
+  }
+  ObservedInstance& web() {
+    return world.observed.instances.at(world.progress.serving.at(ServiceName{"web"})).seen;
+  }
+  std::vector<Drift> drift() const { return classify(world.progress, world.observed, settings); }
+  Decision decide() {
+    auto made = deploy::plan::decide(world.progress, world.observed, settings, world.now);
+    world.progress = made.progress;
+    std::erase_if(made.actions,
+                  [](const Action& action) { return std::holds_alternative<ProbeNow>(action); });
+    return made;
+  }
+};
+
+TEST(Drift, WhatCanBePutRightWithoutAStopIsRepairedUnlessSomebodySaysOtherwise) {
+  DriftWorld host;
+  EXPECT_THAT(host.decide().actions, IsEmpty());
+  host.web().deviations = {{DriftKind::limits, "memory is 1 GiB, not 64 MiB"}};
+  EXPECT_THAT(host.decide().actions, ElementsAre(VariantWith<Enforce>(Enforce{host.web().id})));
+  host.settings.drift.kinds[DriftKind::limits] = DriftAction::report;
+  EXPECT_THAT(host.decide().actions, IsEmpty());
+  ASSERT_THAT(host.drift(), SizeIs(1));
+  EXPECT_EQ(host.drift().front().action, DriftAction::report);
+  EXPECT_THAT(host.drift().front().next, HasSubstr("drift.limits: repair"));
+}
+
+TEST(Drift, WhatNeedsAStopIsReportedUnlessRepairIsWritten) {
+  for (const auto kind : {DriftKind::mounts, DriftKind::secret}) {
+    DriftWorld host;
+    host.web().deviations = {{kind, "changed"}};
+    EXPECT_THAT(host.decide().actions, IsEmpty());
+    host.settings.drift.fallback = DriftAction::repair;
+    EXPECT_THAT(host.decide().actions, ElementsAre(VariantWith<Stop>(::testing::_)));
+    host.web().deviations.clear();
+    host.web().state = InstanceState::exited;
+    host.web().exit = ExitInfo{143, false, {}};
+    EXPECT_THAT(host.decide().actions, ElementsAre(VariantWith<RestartProcess>(::testing::_)))
+        << "at once: it was stopped for this";
+  }
+}
+
+TEST(Drift, AServiceStoppedToBeMendedIsStartedAlsoWhereItsRuleIsNeverToRestart) {
+  DriftWorld host{proto::Restart::never};
+  host.settings.drift.fallback = DriftAction::repair;
+  host.web().deviations = {{DriftKind::secret, "password changed"}};
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<Stop>(::testing::_)));
+  host.web().state = InstanceState::exited;
+  host.web().exit = ExitInfo{0, false, {}};
+  host.web().deviations.clear();
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<RestartProcess>(::testing::_)));
+  EXPECT_THAT(host.decide().actions, IsEmpty()) << "once: its own end is its own affair";
+}
+
+TEST(Drift, MendingTheSameServiceAgainWaitsLikeARestart) {
+  DriftWorld host;
+  host.settings.drift.fallback = DriftAction::repair;
+  host.web().deviations = {{DriftKind::writes, "/var/x"}};
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<Create>(::testing::_)));
+  auto anew = host.world.observed.instances.begin()->second;
+  anew.seen.id = host.world.progress.serving.at(ServiceName{"web"});
+  host.world.observed.instances.emplace(anew.seen.id, anew);
+  const auto again = host.decide();
+  EXPECT_THAT(again.actions, ::testing::Not(Contains(VariantWith<Create>(::testing::_))));
+  EXPECT_EQ(again.wake_at.value_or(BootTime{}) <= host.world.now + Milliseconds{1000}, true);
+}
+
+TEST(Drift, ANewInstanceTakesThePlaceOfOneWithoutItsNetwork) {
+  DriftWorld host;
+  const auto before = host.web().id;
+  host.web().deviations = {{DriftKind::network, "its address is gone"}};
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<Create>(::testing::_)));
+  EXPECT_NE(host.world.progress.serving.at(ServiceName{"web"}), before);
+  EXPECT_TRUE(host.world.progress.given_up.contains(before));
+}
+
+TEST(Drift, OneThatVanishedIsMadeAgainUnlessItIsOnlyToBeReported) {
+  DriftWorld host;
+  host.world.observed.instances.clear();
+  host.settings.drift.kinds[DriftKind::missing] = DriftAction::report;
+  EXPECT_THAT(host.decide().actions, ::testing::Not(Contains(VariantWith<Create>(::testing::_))));
+  host.settings.drift.kinds.clear();
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<Create>(::testing::_)));
+}
+
+TEST(Drift, AHostThatWasStartedAnewRunsItsServicesWhateverThePolicy) {
+  DriftWorld host;
+  host.web().state = InstanceState::broken;
+  host.web().earlier_boot = true;
+  host.settings.drift.fallback = DriftAction::report;
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<Create>(::testing::_)));
+}
+
+TEST(Drift, ATableThatOthersAlteredIsLeftWhereItIsOnlyToBeReported) {
+  DriftWorld host;
+  host.world.observed.applied = host.world.observed.routing;
+  host.world.observed.routing.reset();
+  host.settings.drift.kinds[DriftKind::publish] = DriftAction::report;
+  EXPECT_THAT(host.decide().actions, IsEmpty());
+  EXPECT_EQ(host.drift().front().kind, DriftKind::publish);
+  host.world.observed.applied->ports.clear();
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<Route>(::testing::_)))
+      << "what we want ourselves is no drift";
+}
+
+TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
+  DriftWorld host;
+  auto stranger = host.world.observed.instances.begin()->second;
+  stranger.seen.id = InstanceId{"web-deadbeef-99"};
+  host.world.observed.instances.emplace(stranger.seen.id, stranger);
+  ASSERT_THAT(host.drift(), SizeIs(1));
+  EXPECT_EQ(host.drift().front().kind, DriftKind::orphan);
+  host.settings.drift.kinds[DriftKind::orphan] = DriftAction::report;
+  EXPECT_THAT(host.decide().actions, IsEmpty());
+  host.world.progress.given_up.insert(stranger.seen.id);
+  EXPECT_THAT(host.drift(), IsEmpty());
+  EXPECT_THAT(host.decide().actions, Contains(VariantWith<Stop>(::testing::_)));
+}
+
+TEST(Drift, PutsAHoldInPlaceOnceForAsLongAsItLasts) {
+  DriftWorld host;
+  host.settings.drift.kinds[DriftKind::mounts] = DriftAction::hold;
+  host.web().deviations = {{DriftKind::mounts, "mounted /srv (tmpfs)"}};
+  EXPECT_THAT(host.decide().notes, SizeIs(1));
+  ASSERT_TRUE(host.world.progress.hold);
+  EXPECT_EQ(host.world.progress.hold->reason, "drift mounts of web: mounted /srv (tmpfs)");
+  host.world.progress =
+      decode_progress(encode_progress(host.world.progress), host.world.now).value();
+  host.world.progress.hold.reset();  // somebody resumed
+  (void)host.decide();
+  EXPECT_FALSE(host.world.progress.hold);
+  host.web().deviations.clear();
+  (void)host.decide();
+  host.web().deviations = {{DriftKind::mounts, "mounted /srv (tmpfs)"}};
+  (void)host.decide();
+  EXPECT_TRUE(host.world.progress.hold) << "it came back";
+}
+
+TEST(Drift, SeveralFindingsOfAKindAreOneDifference) {
+  DriftWorld host;
+  host.web().deviations = {{DriftKind::limits, "pids is max"}, {DriftKind::limits, "cpus is 2"}};
+  ASSERT_THAT(host.drift(), SizeIs(1));
+  EXPECT_EQ(host.drift().front().evidence, "pids is max; cpus is 2");
+}
+
+TEST(DriftPolicy, TheHostsWordAndTheKindsWordCountMore) {
+  const proto::DriftPolicy silent;
+  const proto::DriftPolicy all_hold{.fallback = DriftAction::hold, .kinds = {}};
+  const proto::DriftPolicy limits{.fallback = {},
+                                  .kinds = {{DriftKind::limits, DriftAction::report}}};
+  EXPECT_EQ(proto::drift_action(DriftKind::limits, silent, silent), DriftAction::repair);
+  EXPECT_EQ(proto::drift_action(DriftKind::secret, silent, silent), DriftAction::report);
+  EXPECT_EQ(proto::drift_action(DriftKind::limits, silent, all_hold), DriftAction::hold);
+  EXPECT_EQ(proto::drift_action(DriftKind::limits, limits, all_hold), DriftAction::report);
+  EXPECT_EQ(proto::drift_action(DriftKind::secret, limits, all_hold), DriftAction::hold);
+  EXPECT_EQ(proto::drift_action(DriftKind::limits, all_hold, limits), DriftAction::hold);
+}
+
+}  // namespace
+}  // namespace holdfast::test
