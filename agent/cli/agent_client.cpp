@@ -183,6 +183,12 @@ Result<Answer<api::LedgerVerification>> AgentClient::ledger_verify() {
       call({.method = "POST", .target = "/v1/ledger/verify"}, kVerify));
 }
 
+Result<Answer<api::LedgerRecovery>> AgentClient::ledger_recover(
+    const api::LedgerRecoverRequest& request) {
+  return answer<api::LedgerRecovery>(call(
+      {.method = "POST", .target = "/v1/ledger/recover", .body = api::encode(request)}, kVerify));
+}
+
 Result<Answer<std::vector<api::ImageItem>>> AgentClient::images(Milliseconds timeout) {
   return answer<std::vector<api::ImageItem>>(call({.target = "/v1/images"}, timeout));
 }

@@ -83,6 +83,9 @@ class AgentClient {
       std::uint64_t after, std::uint64_t limit);
   [[nodiscard]] Result<Answer<proto::api::LedgerHead>> ledger_head();
   [[nodiscard]] Result<Answer<proto::api::LedgerVerification>> ledger_verify();
+  /// With `dry_run` what it would keep and lose; else the same, and the agent begins anew.
+  [[nodiscard]] Result<Answer<proto::api::LedgerRecovery>> ledger_recover(
+      const proto::api::LedgerRecoverRequest& request);
   [[nodiscard]] Result<Answer<std::vector<proto::api::ImageItem>>> images(
       Milliseconds timeout = kAnswer);
   [[nodiscard]] Result<Answer<proto::api::ImageGcReport>> image_gc_plan();

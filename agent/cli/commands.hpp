@@ -24,6 +24,8 @@ namespace holdfast::agent::cli {
 [[nodiscard]] ExitCode run_command(const Context& context, const LogsOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const EventsOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const LedgerOptions& options);
+/// `ledger recover`.
+[[nodiscard]] ExitCode recover_ledger(const Context& context, const LedgerOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const DoctorOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const SchemaOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const LintOptions& options);

@@ -46,6 +46,10 @@ Finding check_agent(const Context& context, std::vector<std::string>& images) {
   const auto status = context.agent.status(kPatience);
   if (status) {
     for (const auto& service : status->value.services) images.push_back(service.image);
+    const auto& message = status->value.message;
+    const auto next = message.rfind("; next: ");
+    if (status->value.state == "degraded" && next != std::string::npos)
+      return {"agent", Verdict::fail, message.substr(0, next), message.substr(next + 8)};
     return {"agent",
             Verdict::ok,
             fmt::format("holdfastd {} answers on {}", status->value.agent_version,

@@ -1,5 +1,6 @@
 // fmt's own src/format.cc, which Debian does not package: explicit instantiations of what its
-// headers declare extern. Linked only into the program `holdfast`, in the place of libfmt.so.
+// headers declare extern. Linked only into the programs `holdfast` and `holdfastd`, in the
+// place of libfmt.so.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

@@ -63,6 +63,8 @@ ExitCode run_command(const Context& context, const LedgerOptions& options) {
       return head(context);
     case LedgerOptions::Action::export_all:
       return export_all(context, options.after);
+    case LedgerOptions::Action::recover:
+      return recover_ledger(context, options);
   }
   return ExitCode::usage;
 }

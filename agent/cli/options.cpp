@@ -327,7 +327,9 @@ void Tree::observe() {
 void Tree::ledger() {
   auto* ledger = command(
       "ledger", "The tamper-evident history",
-      "  holdfast ledger verify\n  holdfast ledger head\n  holdfast ledger export > ledger.ndjson");
+      "  holdfast ledger verify\n  holdfast ledger head\n  holdfast ledger export > ledger.ndjson\n"
+      "  holdfast ledger recover --dry-run\n"
+      "  holdfast ledger recover --yes --reason \"the disk lost a page\"");
   ledger->require_subcommand(1);
   ledger->fallthrough();
   auto& options = given_.ledger;
@@ -343,6 +345,14 @@ void Tree::ledger() {
       ->add_option("--after", options.after, "Only entries with a higher number")
       ->check(natural)
       ->type_name("N");
+  auto* recover =
+      action("recover",
+             "Rebuild a damaged ledger from its newest whole backup and what of it still "
+             "verifies; what runs keeps running",
+             LedgerOptions::Action::recover);
+  recover->add_flag("--dry-run", options.dry_run, "Only say what would be kept and lost");
+  recover->add_flag("-y,--yes", options.yes, "Do not ask; needed without a terminal");
+  recover->add_option("--reason", options.reason, "Why, for the ledger")->type_name("TEXT");
 }
 
 void Tree::files() {

@@ -105,8 +105,11 @@ struct EventsOptions {
   std::vector<std::string> kinds;
 };
 struct LedgerOptions {
-  enum class Action : std::uint8_t { verify, head, export_all } action = Action::verify;
+  enum class Action : std::uint8_t { verify, head, export_all, recover } action = Action::verify;
   std::uint64_t after = 0;
+  bool dry_run = false;
+  bool yes = false;
+  std::string reason;
 };
 struct DoctorOptions {
   std::string config;

@@ -38,6 +38,7 @@ namespace holdfast::agent::cli {
 [[nodiscard]] std::string images_view(const std::vector<proto::api::ImageItem>& images,
                                       const Look& look, WallTime now);
 [[nodiscard]] std::string gc_view(const proto::api::ImageGcReport& report, const Look& look);
+[[nodiscard]] std::string recovery_view(const proto::api::LedgerRecovery& report, const Look& look);
 /// One line, with its end.
 [[nodiscard]] std::string event_line(const proto::api::Event& event, const Look& look);
 

@@ -70,6 +70,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/v1/ledger/entries", observe, &Api::ledger_entries},
       {"GET", "/v1/ledger/head", observe, &Api::ledger_head},
       {"POST", "/v1/ledger/verify", observe, &Api::ledger_verify},
+      {"POST", "/v1/ledger/recover", deploy, &Api::ledger_recover},
       {"GET", "/v1/logs/{}", observe, &Api::logs},
       {"GET", "/v1/images", observe, &Api::images},
       {"POST", "/v1/images/verify", observe, &Api::image_verify},

@@ -8,12 +8,14 @@
 #include "agent/daemon/image_desk.hpp"
 #include "agent/daemon/jobs.hpp"
 #include "deploy/engine/engine.hpp"
+#include "deploy/ledger/recover.hpp"
 #include "deploy/runtime/log_reader.hpp"
 
 namespace holdfast::agent::daemon {
 
 using LogRead = std::function<Status(const deploy::runtime::LogQuery&,
                                      const deploy::runtime::LogSink&, const std::stop_token&)>;
+using PlanRecovery = std::function<Result<proto::api::LedgerRecovery>()>;
 using OpenReader = std::function<Result<std::unique_ptr<deploy::ledger::Reader>>()>;
 
 /// What the routes work with. All outlive the Api.
@@ -23,6 +25,9 @@ struct ApiParts {
   OpenReader open_reader;  ///< a connection of its own for each ledger request
   LogRead read_logs;
   std::function<std::string()> metrics;  ///< called on the io thread
+  PlanRecovery plan_recovery;
+  /// Notes the wish and begins the program anew, which carries it out. From any thread.
+  std::function<Status(const deploy::ledger::RecoveryWish&)> recover;
 };
 
 /// The routes of proto/openapi.yaml. Lives on the io thread; what blocks runs on a few job threads.
@@ -60,6 +65,7 @@ class Api {
   void ledger_entries(const Call& call);
   void ledger_head(const Call& call);
   void ledger_verify(const Call& call);
+  void ledger_recover(const Call& call);
   void logs(const Call& call);
   void images(const Call& call);
   void image_pull(const Call& call);

@@ -109,4 +109,27 @@ void Api::standby_drop(const Call& call) {
                              answer_with<api::StandbyDropped>(call.exchange, done_status));
 }
 
+/// What would be is worked out on a job thread; what is wished is done by the next start, when
+/// nobody else has the files.
+void Api::ledger_recover(const Call& call) {
+  auto request = api::decode<api::LedgerRecoverRequest>(call.request().body);
+  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+  const bool started = ledger_jobs_.start([plan = parts_.plan_recovery, recover = parts_.recover,
+                                           exchange = call.exchange, request = *request,
+                                           actor = call.actor()](const std::stop_token&) {
+    auto report = plan();
+    if (!report) return exchange->respond(std::move(report).error());
+    report->dry_run = request.dry_run;
+    if (!request.dry_run) {
+      if (auto wished = recover({actor, request.reason}); !wished)
+        return exchange->respond(std::move(wished).error());
+    }
+    exchange->respond(
+        Response{request.dry_run ? 200U : 202U, "application/json", api::encode(*report), ""});
+  });
+  if (!started)
+    call.exchange->respond(
+        Error{Errc::busy, "too many requests read the ledger"}.hint("try again"));
+}
+
 }  // namespace holdfast::agent::daemon

@@ -6,6 +6,8 @@
 
 #include "common/log/log.hpp"
 #include "deploy/image/image_store.hpp"
+#include "deploy/ledger/backup.hpp"
+#include "deploy/ledger/recover.hpp"
 #include "deploy/network/cni_attachments.hpp"
 #include "deploy/network/nft_publisher.hpp"
 #include "deploy/runtime/container_runtime.hpp"
@@ -22,6 +24,7 @@ namespace runtime = deploy::runtime;
 /// The parts in the order in which they need each other; destroyed the other way round.
 class RealAgent final : public Agent {
  public:
+  const Clock* clock = nullptr;
   std::filesystem::path state_dir;
   std::unique_ptr<ledger::Ledger> history;
   std::unique_ptr<network::CniAttachments> attachments;
@@ -37,6 +40,16 @@ class RealAgent final : public Agent {
                const std::stop_token& stop) { return reader.read(query, sink, stop); };
   }
   image::ImageStore& images() override { return *store; }
+  PlanRecovery plan_recovery() override {
+    return [this]() -> Result<proto::api::LedgerRecovery> {
+      HF_ASSIGN(auto seen, containers->observe());
+      return ledger::recover_ledger(state_dir, {.dry_run = true,
+                                                .actor = {},
+                                                .reason = {},
+                                                .now = clock->wall(),
+                                                .running = std::move(seen)});
+    };
+  }
   OpenReader ledger() override {
     return [dir = state_dir] { return ledger::open_reader(dir); };
   }
@@ -49,6 +62,29 @@ Result<std::unique_ptr<ledger::Ledger>> open_history(const std::filesystem::path
   if (!readable) return std::move(opened).error();
   log::error("event=ledger_damaged error={}", log::field(opened.error().to_string()));
   return readable;
+}
+
+/// What an operator asked the life before for. Without success the agent comes up as it was.
+void recover_if_wished(const std::filesystem::path& state_dir,
+                       runtime::ContainerRuntime& containers, const Clock& clock) {
+  const auto wish = ledger::wished_recovery(state_dir);
+  if (!wish) return;
+  auto seen = containers.observe();
+  auto done = seen ? ledger::recover_ledger(state_dir, {.dry_run = false,
+                                                        .actor = wish->actor,
+                                                        .reason = wish->reason,
+                                                        .now = clock.wall(),
+                                                        .running = std::move(seen).value()})
+                   : Result<proto::api::LedgerRecovery>{std::move(seen).error()};
+  ledger::forget_recovery(state_dir);
+  if (done) {
+    log::warn("event=ledger_recovered actor={} fault={} backup={} head={} lost={} moved_to={}",
+              log::field(wish->actor), log::field(done->fault), log::field(done->base),
+              done->new_head.number,
+              done->lost_first == 0 ? 0 : done->lost_last - done->lost_first + 1, done->moved_to);
+  } else {
+    log::error("event=ledger_not_recovered error={}", log::field(done.error().to_string()));
+  }
 }
 
 /// Beside this program, so that the two are always of one build.
@@ -81,6 +117,7 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
                                        runtime::ContainerRuntime& containers) {
   engine::Engine::Options options{.config = config};
   options.housekeeping = [&containers] { keep_logs_small(containers); };
+  options.back_up = [dir = config.state_dir] { return ledger::back_up(dir); };
   options.log_tail = [&containers](const deploy::plan::InstanceId& id, std::size_t lines) {
     auto last = containers.last_lines(id, lines);
     return last ? std::move(last).value() : std::vector<std::string>{};
@@ -94,8 +131,8 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
 Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const Clock& clock) {
   auto agent = std::make_unique<RealAgent>();
   agent->state_dir = config.state_dir;
+  agent->clock = &clock;
   HF_ASSIGN(const auto worker, worker_path());
-  HF_ASSIGN(agent->history, open_history(config.state_dir));
   HF_ASSIGN(agent->attachments, network::CniAttachments::open({.state_dir = config.state_dir,
                                                                .run_dir = config.run_dir,
                                                                .cni_dir = config.cni_dir,
@@ -109,6 +146,8 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .log_max_size = config.log_max_size,
                                              .allowed_host_paths = config.allowed_host_paths},
                                             clock, *agent->attachments));
+  recover_if_wished(config.state_dir, *agent->containers, clock);
+  HF_ASSIGN(agent->history, open_history(config.state_dir));
   HF_TRY(sweep_attachments(*agent->containers, *agent->attachments));
   HF_ASSIGN(agent->publisher,
             network::NftPublisher::open({.instance = config.instance,

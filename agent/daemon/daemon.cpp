@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
@@ -29,6 +30,7 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kTick{5'000};
+constexpr milliseconds kAnswerFirst{100};
 constexpr milliseconds kTickBeforeReady{50};
 constexpr milliseconds kTickWhileWaiting{500};
 constexpr auto kStopBudget = std::chrono::seconds{9};
@@ -62,15 +64,19 @@ class Daemon {
         engine_(agent.engine()),
         desk_({engine_, agent.images(), agent.images(), agent.images(), clock},
               options.config.scrub),
-        api_({engine_, desk_, agent.ledger(), agent.logs(), [this] { return metrics(); }}, access),
+        api_({engine_, desk_, agent.ledger(), agent.logs(), [this] { return metrics(); },
+              agent.plan_recovery(),
+              [this](const deploy::ledger::RecoveryWish& wish) { return begin_anew(wish); }},
+             access),
         groups_(access.groups()),
         server_(Server::create(io_, [this](ExchangePtr exchange) { api_.handle(exchange); })),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
-        timer_(io_) {
+        timer_(io_),
+        restart_timer_(io_) {
     figures_.last_reload_timestamp = seconds_since_epoch(clock);
   }
 
-  void run(SocketFile socket, os::UniqueFd metrics_fd) {
+  End run(SocketFile socket, os::UniqueFd metrics_fd) {
     socket_.emplace(std::move(socket));
     metrics_fd_ = std::move(metrics_fd);
     wait_for_signal();
@@ -79,6 +85,7 @@ class Daemon {
     if (metrics_fd_) server_->accept_from(Listener::metrics, metrics_fd_.get());
     tick();
     io_.run();
+    return end_;
   }
 
  private:
@@ -89,6 +96,20 @@ class Daemon {
       reload();
       wait_for_signal();
     });
+  }
+
+  /// For a recovery of the ledger, on which nobody may work meanwhile. Who asked is answered first.
+  Status begin_anew(const deploy::ledger::RecoveryWish& wish) {
+    HF_TRY(deploy::ledger::wish_recovery(config_.state_dir, wish));
+    asio::post(io_, [this] {
+      restart_timer_.expires_after(kAnswerFirst);
+      restart_timer_.async_wait([this](const error_code& cancelled) {
+        if (cancelled) return;
+        end_ = End::restart;
+        stop(0);
+      });
+    });
+    return ok();
   }
 
   void tick() {
@@ -213,7 +234,7 @@ class Daemon {
 
   void stop(int signal_number) {
     log::info("event=stopping signal={}", signal_number);
-    notifier_.send("STOPPING=1");
+    notifier_.send(end_ == End::restart ? "STATUS=begins anew" : "STOPPING=1");
     // A step that hangs must not keep the agent: what is on disk is enough to go on from.
     const std::jthread guard{[this](const std::stop_token& stopped) {
       os::name_this_thread("stop-guard");
@@ -223,6 +244,7 @@ class Daemon {
     }};
     server_->stop_accepting();
     timer_.cancel();
+    restart_timer_.cancel();
     source_.reset();
     socket_.reset();
     api_.stop();
@@ -246,6 +268,8 @@ class Daemon {
   std::unique_ptr<Server> server_;
   asio::signal_set signals_;
   asio::steady_timer timer_;
+  asio::steady_timer restart_timer_;
+  End end_ = End::stopped;
   std::optional<SocketFile> socket_;
   os::UniqueFd metrics_fd_;
   std::unique_ptr<SourceWatch> source_;
@@ -278,7 +302,7 @@ Result<proto::AgentConfig> load_config(const std::filesystem::path& file) {
   return Error{Errc::spec_parse, std::move(faults)};
 }
 
-Status run_daemon(const DaemonOptions& options, const Clock& clock, const Compose& compose) {
+Result<End> run_daemon(const DaemonOptions& options, const Clock& clock, const Compose& compose) {
   const auto& config = options.config;
   HF_TRY(os::make_directories(config.state_dir, 0700));
   HF_TRY(os::make_directories(config.run_dir, 0755));
@@ -294,8 +318,8 @@ Status run_daemon(const DaemonOptions& options, const Clock& clock, const Compos
     HF_ASSIGN(metrics_fd, listen_tcp(config.metrics_listen));
   }
   HF_ASSIGN(const auto agent, compose(config, clock));
-  Daemon{options, clock, *agent, std::move(access)}.run(std::move(socket), std::move(metrics_fd));
-  return ok();
+  return Daemon{options, clock, *agent, std::move(access)}.run(std::move(socket),
+                                                               std::move(metrics_fd));
 }
 
 }  // namespace holdfast::agent::daemon

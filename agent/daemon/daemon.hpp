@@ -23,6 +23,8 @@ class Agent {
   virtual LogRead logs() = 0;
   virtual OpenReader ledger() = 0;
   virtual deploy::image::ImageStore& images() = 0;
+  /// What a recovery of the ledger would keep and lose; the real one is done at the next start.
+  virtual PlanRecovery plan_recovery() = 0;
 };
 /// Called once the state directory is locked.
 using Compose =
@@ -37,10 +39,16 @@ struct DaemonOptions {
   proto::AgentConfig config;
 };
 
+/// How it ended.
+enum class End : std::uint8_t {
+  stopped,
+  restart,  ///< the program is to begin anew, in the same process
+};
+
 /// Runs until SIGTERM or SIGINT, on the calling thread, which becomes the io thread. After a signal
 /// it ends within 10 s, if need be with _exit. Containers keep running. Errors: busy (a second
 /// agent on the directories or the socket), port_in_use, perm, io, and those of `compose`.
-[[nodiscard]] Status run_daemon(const DaemonOptions& options, const Clock& clock,
-                                const Compose& compose);
+[[nodiscard]] Result<End> run_daemon(const DaemonOptions& options, const Clock& clock,
+                                     const Compose& compose);
 
 }  // namespace holdfast::agent::daemon

@@ -3,7 +3,10 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <string_view>
 
 #include "agent/daemon/compose.hpp"
@@ -75,6 +78,15 @@ int complain(const Error& error, int code) {
   return code;
 }
 
+/// The same program in the same process, so that no supervisor sees an end. Comes back on failure
+/// only, which a supervisor answers with a start.
+int begin_anew(char** argv) {
+  std::error_code failed;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", failed);
+  ::execv(self.c_str(), argv);
+  return complain(errno_error(errno, "start " + self.string()), kFailed);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -100,5 +112,6 @@ int main(int argc, char** argv) {
   const SystemClock clock;
   const auto ended = agent::daemon::run_daemon({arguments.config, std::move(config).value()}, clock,
                                                agent::daemon::compose);
-  return ended ? kDone : complain(ended.error(), kFailed);
+  if (!ended) return complain(ended.error(), kFailed);
+  return *ended == agent::daemon::End::restart ? begin_anew(argv) : kDone;
 }

@@ -233,6 +233,14 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures&
       .sample(number(snapshot.head.number));
   page.gauge("holdfast_ledger_writable", "Whether the ledger takes entries.")
       .sample(snapshot.ledger_writable);
+  page.gauge("holdfast_ledger_backup_timestamp_seconds",
+             "When the ledger was last copied to ledger.backup, in this life of the agent; 0: not "
+             "yet.")
+      .sample(snapshot.figures.backup_timestamp);
+  page.gauge("holdfast_ledger_backup_head", "Number of the last entry in that copy.")
+      .sample(number(snapshot.figures.backup_head));
+  page.counter("holdfast_ledger_backup_failures_total", "Copies of the ledger that failed.")
+      .sample(number(snapshot.figures.backup_failures));
   page.gauge("holdfast_source_last_success_timestamp_seconds",
              "When a document was last taken from the source; 0: never.")
       .sample(figures.source_last_success_timestamp);
@@ -265,7 +273,7 @@ std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures)
   add_image_care(page, figures.images);
   add_agent(page, snapshot, figures);
   add_process_metrics(page);
-  return page.text();
+  return std::move(page).text();
 }
 
 }  // namespace holdfast::agent::daemon

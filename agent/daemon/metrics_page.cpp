@@ -1,73 +1,89 @@
 #include "agent/daemon/metrics_page.hpp"
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
+#include <fmt/format.h>
 
-#include <limits>
-#include <vector>
+#include <cmath>
+
+#include "common/base/text.hpp"
 
 namespace holdfast::agent::daemon {
 namespace {
 
-prometheus::ClientMetric labelled(MetricLabels labels) {
-  prometheus::ClientMetric metric;
-  for (const auto& [name, value] : labels)
-    metric.label.push_back({std::string{name}, std::string{value}});
-  return metric;
+std::string number_text(double value) {
+  if (std::isnan(value)) return "Nan";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  return fmt::format("{}", value);
+}
+
+/// As the text format of Prometheus escapes the values of labels; of a help text, all but the
+/// quotes.
+void append_escaped(std::string& out, std::string_view raw, bool quotes) {
+  for (const char c : well_formed(raw)) {
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\\' || (quotes && c == '"')) {
+      out += '\\';
+      out += c;
+    } else {
+      out += c;
+    }
+  }
 }
 
 }  // namespace
 
-struct MetricsPage::Families {
-  std::vector<prometheus::MetricFamily> all;
-
-  void begin(std::string name, std::string help, prometheus::MetricType type) {
-    auto& family = all.emplace_back();
-    family.name = std::move(name);
-    family.help = std::move(help);
-    family.type = type;
-  }
-  void add(double value, prometheus::ClientMetric metric) {
-    auto& family = all.back();
-    (family.type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) =
-        value;
-    family.metric.push_back(std::move(metric));
-  }
-};
-
-MetricsPage::MetricsPage() : families_(std::make_unique<Families>()) {}
-MetricsPage::~MetricsPage() = default;
-
-MetricsPage& MetricsPage::gauge(std::string name, std::string help) {
-  families_->begin(std::move(name), std::move(help), prometheus::MetricType::Gauge);
+MetricsPage& MetricsPage::begin(std::string name, std::string_view help, std::string_view type) {
+  name_ = std::move(name);
+  text_ += fmt::format("# HELP {} ", name_);
+  append_escaped(text_, help, false);
+  text_ += fmt::format("\n# TYPE {} {}\n", name_, type);
   return *this;
 }
-MetricsPage& MetricsPage::counter(std::string name, std::string help) {
-  families_->begin(std::move(name), std::move(help), prometheus::MetricType::Counter);
-  return *this;
+
+MetricsPage& MetricsPage::gauge(std::string name, std::string_view help) {
+  return begin(std::move(name), help, "gauge");
 }
-MetricsPage& MetricsPage::histogram(std::string name, std::string help) {
-  families_->begin(std::move(name), std::move(help), prometheus::MetricType::Histogram);
-  return *this;
+MetricsPage& MetricsPage::counter(std::string name, std::string_view help) {
+  return begin(std::move(name), help, "counter");
+}
+MetricsPage& MetricsPage::histogram(std::string name, std::string_view help) {
+  return begin(std::move(name), help, "histogram");
+}
+
+void MetricsPage::line(std::string_view suffix, double value, MetricLabels labels,
+                       const Label& more) {
+  text_ += name_;
+  text_ += suffix;
+  char before = '{';
+  const auto put = [&](const Label& label) {
+    text_ += std::exchange(before, ',');
+    text_ += label.first;
+    text_ += "=\"";
+    append_escaped(text_, label.second, true);
+    text_ += '"';
+  };
+  for (const auto& label : labels) put(label);
+  if (!more.first.empty()) put(more);
+  if (before == ',') text_ += '}';
+  text_ += ' ';
+  text_ += number_text(value);
+  text_ += '\n';
 }
 
 MetricsPage& MetricsPage::sample(double value, MetricLabels labels) {
-  families_->add(value, labelled(labels));
+  line("", value, labels);
   return *this;
 }
 
 MetricsPage& MetricsPage::sample(const deploy::engine::Histogram& value, MetricLabels labels) {
-  auto metric = labelled(labels);
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < value.counts.size(); ++i) {
     total += value.counts[i];
-    const double bound =
-        i < value.bounds.size() ? value.bounds[i] : std::numeric_limits<double>::infinity();
-    metric.histogram.bucket.push_back({total, bound});
+    const auto bound = i < value.bounds.size() ? number_text(value.bounds[i]) : std::string{"+Inf"};
+    line("_bucket", static_cast<double>(total), labels, {"le", bound});
   }
-  metric.histogram.sample_count = total;
-  metric.histogram.sample_sum = value.sum;
-  families_->all.back().metric.push_back(std::move(metric));
+  line("_sum", value.sum, labels);
+  line("_count", static_cast<double>(total), labels);
   return *this;
 }
 
@@ -86,16 +102,8 @@ MetricsPage& MetricsPage::samples(std::string_view label,
 MetricsPage& MetricsPage::one_of(std::string_view label,
                                  std::initializer_list<std::string_view> known,
                                  std::string_view actual, MetricLabels labels) {
-  for (const auto value : known) {
-    auto metric = labelled(labels);
-    metric.label.push_back({std::string{label}, std::string{value}});
-    families_->add(value == actual ? 1 : 0, std::move(metric));
-  }
+  for (const auto value : known) line("", value == actual ? 1 : 0, labels, {label, value});
   return *this;
-}
-
-std::string MetricsPage::text() const {
-  return prometheus::TextSerializer{}.Serialize(families_->all);
 }
 
 }  // namespace holdfast::agent::daemon

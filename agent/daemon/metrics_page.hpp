@@ -1,10 +1,9 @@
 #pragma once
 /// \file
-/// Families of metrics in the making; hides prometheus-cpp from those who fill them.
+/// Families of metrics in the making, in the text format of Prometheus (exposition format 0.0.4).
 
 #include <initializer_list>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,14 +16,10 @@ using MetricLabels = std::initializer_list<std::pair<std::string_view, std::stri
 
 class MetricsPage {
  public:
-  MetricsPage();
-  ~MetricsPage();
-
-  /// Begins a family; the samples that follow belong to it. `help` holds no newline: prometheus-cpp
-  /// does not escape it.
-  MetricsPage& gauge(std::string name, std::string help);
-  MetricsPage& counter(std::string name, std::string help);
-  MetricsPage& histogram(std::string name, std::string help);
+  /// Begins a family; the samples that follow belong to it.
+  MetricsPage& gauge(std::string name, std::string_view help);
+  MetricsPage& counter(std::string name, std::string_view help);
+  MetricsPage& histogram(std::string name, std::string_view help);
 
   MetricsPage& sample(double value, MetricLabels labels = {});
   MetricsPage& sample(const deploy::engine::Histogram& value, MetricLabels labels = {});
@@ -35,11 +30,15 @@ class MetricsPage {
   MetricsPage& one_of(std::string_view label, std::initializer_list<std::string_view> known,
                       std::string_view actual, MetricLabels labels = {});
 
-  [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::string text() && { return std::move(text_); }
 
  private:
-  struct Families;
-  std::unique_ptr<Families> families_;
+  using Label = std::pair<std::string_view, std::string_view>;
+  MetricsPage& begin(std::string name, std::string_view help, std::string_view type);
+  void line(std::string_view suffix, double value, MetricLabels labels, const Label& more = {});
+
+  std::string name_;  ///< of the family
+  std::string text_;
 };
 
 /// process_*: of this process, from /proc/self.

@@ -69,6 +69,7 @@ BootTime Core::turn(bool fresh) {
               row.second.retry_at == BootTime{});
     });
     try_ledger();
+    back_up_when_due();
     refresh_rollback();
     retain_images();
     if (options_.housekeeping) {
@@ -232,8 +233,7 @@ void Core::count(const Error& error) {
 }
 
 Status Core::commit(ledger::Batch batch) {
-  if (!ledger_ok_)
-    return Error{ledger_code_, ledger_fault_}.hint("mend the storage, then restart holdfastd");
+  if (!ledger_ok_) return Error{ledger_code_, ledger_fault_}.hint(ledger_next_);
   std::size_t published = 0;
   if (put_off_) {
     published = put_off_->published ? put_off_->batch.entries.size() : 0;
@@ -245,13 +245,20 @@ Status Core::commit(ledger::Batch batch) {
   if (!head) {
     count(head.error());
     ledger_ok_ = false;
-    ledger_fault_ = "the ledger cannot be written: " + head.error().what();
     ledger_code_ = head.error().code();
-    log::error("event=ledger_failed error={}", log::field(head.error().to_string()));
-    return std::move(head).error().hint(
-        ledger_code_ == Errc::nospace
+    const bool damaged =
+        ledger_code_ == Errc::ledger_corrupt || ledger_code_ == Errc::ledger_truncated;
+    ledger_fault_ = (damaged ? "the ledger is damaged, changes are refused: "
+                             : "the ledger cannot be written: ") +
+                    head.error().what();
+    ledger_next_ =
+        damaged ? "holdfast ledger recover; what runs keeps running"
+        : ledger_code_ == Errc::nospace
             ? "free space on the file system of the state directory; the agent goes on by itself"
-            : "mend the storage, then restart holdfastd; what runs keeps running");
+            : "mend the storage, then restart holdfastd; what runs keeps running";
+    log::error("event=ledger_failed error={} next={}", log::field(head.error().to_string()),
+               log::field(ledger_next_));
+    return std::move(head).error().hint(ledger_next_);
   }
   put_off_.reset();
   head_ = *head;
@@ -392,6 +399,7 @@ bool Core::settle(plan::Decision decision) {
       progress_.rollout && progress_.rollout->trigger == plan::Trigger::rollback &&
       decision.progress.rollout && decision.progress.rollout->target == progress_.rollout->target;
   bool acted = false;
+  std::erase_if(decision.actions, [&](const plan::Action& action) { return !is_harmless(action); });
   std::erase_if(decision.actions, [&](const plan::Action& action) {
     const bool at_once = std::holds_alternative<plan::Thaw>(action) ||
                          std::holds_alternative<plan::ProbeNow>(action) ||
@@ -445,6 +453,7 @@ void Core::finish(const plan::Decision& decision) {
   refresh_rollback();
   announce_result(rollout);
   collect_garbage();
+  back_up();
 }
 
 void Core::collect_garbage() {

@@ -121,6 +121,11 @@ class Core {
   void start_freeze(const plan::Freeze& freeze);
   void spare_from_cut(const plan::RoutingTable& table);
 
+  // backups.cpp
+  void back_up();
+  void back_up_when_due();
+  [[nodiscard]] bool is_harmless(const plan::Action& action) const;
+
   // unrecorded.cpp
   void go_unrecorded(GenerationId target, const Actor& actor, const std::string& reason,
                      ledger::Batch batch);
@@ -224,9 +229,13 @@ class Core {
   bool changed_ = true;
   runtime::Look look_ = runtime::Look::thorough;  ///< of the next observation
   bool ready_ = false;
+  bool backing_up_ = false;
+  bool back_up_again_ = false;  ///< another roll-out ended meanwhile
+  BootTime next_back_up_{};
   bool ledger_ok_ = true;
   std::string ledger_fault_;
   Errc ledger_code_ = Errc::io;
+  std::string ledger_next_;  ///< what to do about it
   bool unrecorded_ = false;  ///< what happens now is in memory only, see unrecorded.cpp
   WallTime since_{};
   BootTime began_{};

@@ -25,6 +25,7 @@ bool is_recorded_elsewhere(DriftKind kind) {
 /// What changes while a roll-out or a job of ours is at work changes for that: judged afterwards.
 void Core::note_drift() {
   if (plan::has_begun(progress_)) return;
+  if (ports_.ledger.stale() && !unrecorded_) return;  // what is declared is not known
   std::map<std::string, std::pair<WallTime, plan::Drift>> now;
   std::vector<proto::Entry> entries;
   const auto tell = [&](proto::EntryKind kind, const plan::Drift& drift, std::string reason) {

@@ -47,6 +47,9 @@ class Engine {
     std::function<std::vector<std::string>(const plan::InstanceId&, std::size_t lines)> log_tail;
     /// How short memory is; asked while something is frozen. May be empty.
     std::function<os::MemorySigns()> memory_signs;
+    /// Copies the ledger, on a job thread: after each roll-out, and when an hour brought entries.
+    /// May be empty.
+    std::function<Result<ledger::Head>()> back_up;
   };
 
   /// Loads state from the ledger; adopts what runs. No thread runs yet.

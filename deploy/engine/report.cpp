@@ -161,9 +161,14 @@ void Core::fill_state(proto::api::Status& status) const {
     status.message = std::move(message);
   };
   const bool waiting = plan::is_waiting(progress_);
-  if (!ledger_ok_) return say("degraded", ledger_fault_);
+  if (!ledger_ok_) return say("degraded", fmt::format("{}; next: {}", ledger_fault_, ledger_next_));
   if (progress_.rollout && !waiting)
     return say(progress_.rollout->phase == plan::Phase::reverting ? "reverting" : "rolling", {});
+  if (!progress_.kept.empty() && progress_.current.value() == 0)
+    return say("degraded",
+               fmt::format("{} instances run as they are, but the ledger lost what declares them; "
+                           "next: apply their document again, which takes them over",
+                           progress_.kept.size()));
   if (progress_.current.value() == 0 && !progress_.hold && !status.quarantined)
     return say("empty", generations_.empty() ? "nothing has been applied yet"
                                              : "nothing runs: " + generations_.front().reason);

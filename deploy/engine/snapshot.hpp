@@ -67,7 +67,10 @@ struct Figures {
   std::map<std::string, std::uint64_t> standby_dropped;  ///< instances, by cause: memory, operator
   double rehearsal_timestamp = 0;                        ///< of the last verdict; 0: never
   std::string rehearsal_verdict;                         ///< passed, failed, cut_off; empty: none
-  std::uint64_t reset_connections = 0;                   ///< cut at the end of a drain
+  double backup_timestamp = 0;    ///< of the last copy of the ledger in this life; 0: none
+  std::uint64_t backup_head = 0;  ///< number of its last entry
+  std::uint64_t backup_failures = 0;
+  std::uint64_t reset_connections = 0;  ///< cut at the end of a drain
 };
 
 struct Snapshot {

@@ -76,6 +76,7 @@ void Core::go_unrecorded(GenerationId target, const Actor& actor, const std::str
 /// a switch is the worst place to stop in. One that has not switched yet stays where it is.
 bool Core::goes_on_unrecorded() const {
   if (ledger_ok_) return false;
+  if (ports_.ledger.stale()) return unrecorded_;
   const auto& rollout = progress_.rollout;
   return unrecorded_ || (rollout && (rollout->trigger == plan::Trigger::rollback ||
                                      rollout->phase == plan::Phase::switching ||

@@ -30,17 +30,13 @@ class Walk {
   }
 
  private:
-  void fault(Errc code, std::string text, std::string next_step) {
+  void fault(Errc code, std::string text) {
     if (check_.fault) return;
     check_.fault = code;
     check_.report.fault = std::move(text);
-    check_.next_step = std::move(next_step);
   }
 
-  void corrupt(std::string text) {
-    fault(Errc::ledger_corrupt, std::move(text),
-          "restore ledger.db, ledger.db-wal and HEAD together from a backup");
-  }
+  void corrupt(std::string text) { fault(Errc::ledger_corrupt, std::move(text)); }
 
   Status visit(const db::Stmt& row) {
     auto& head = check_.report.head;
@@ -80,15 +76,10 @@ class Walk {
 
   void compare_with_anchor() {
     const auto& head = check_.report.head;
-    const auto accept = fmt::format(
-        "compare with a head recorded elsewhere (metric holdfast_ledger_head); to accept the "
-        "ledger as it is, put this line "
-        "into HEAD: {} {} {}",
-        head.number, head.hash, check_.commits);
     if (!anchor_) {
       if (head.number > 0)
         fault(Errc::ledger_truncated,
-              fmt::format("HEAD is missing, and ledger.db holds {} entries", head.number), accept);
+              fmt::format("HEAD is missing, and ledger.db holds {} entries", head.number));
       return;
     }
     if (anchor_->head.number <= head.number) return;
@@ -97,13 +88,11 @@ class Walk {
             fmt::format("ledger.db is older than HEAD: it ends at entry {}, HEAD names entry {}; "
                         "an older copy was put back or "
                         "ledger.db-wal was deleted",
-                        head.number, anchor_->head.number),
-            accept);
+                        head.number, anchor_->head.number));
     } else {
       fault(Errc::ledger_truncated,
             fmt::format("entries {} to {} were deleted: HEAD names entry {}", head.number + 1,
-                        anchor_->head.number, anchor_->head.number),
-            accept);
+                        anchor_->head.number, anchor_->head.number));
     }
   }
 

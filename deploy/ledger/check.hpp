@@ -12,12 +12,15 @@ namespace holdfast::deploy::ledger {
 /// Hash before the first entry.
 [[nodiscard]] const std::string& genesis();
 
+/// What to do about a damaged ledger.
+inline constexpr const char* kRecoverHint =
+    "holdfast ledger recover --dry-run shows what a recovery keeps; what runs keeps running";
+
 /// What the whole chain says about itself and about the anchor.
 struct Check {
   Verification report;
   std::uint64_t commits = 0;
   std::optional<Errc> fault;  ///< ledger_corrupt or ledger_truncated; text in report.fault
-  std::string next_step;
 };
 
 enum class Depth : std::uint8_t {

@@ -4,6 +4,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "deploy/ledger/check.hpp"
 
 namespace holdfast::deploy::ledger {
 
@@ -21,7 +22,7 @@ Result<std::optional<Anchor>> read_anchor(const std::filesystem::path& state_dir
   }
   return Error{Errc::ledger_corrupt,
                fmt::format("{} is not \"<number> <hash> <commits>\"", path.string())}
-      .hint("restore ledger.db, ledger.db-wal and HEAD together from a backup");
+      .hint(kRecoverHint);
 }
 
 Status write_anchor(const std::filesystem::path& state_dir, const Anchor& anchor) {

@@ -8,11 +8,13 @@
 #include "common/base/text.hpp"
 #include "common/crypto/sha256.hpp"
 #include "common/os/file.hpp"
+#include "deploy/ledger/backup.hpp"
 #include "deploy/ledger/check.hpp"
 #include "deploy/ledger/migrate.hpp"
 #include "deploy/ledger/queries.hpp"
 #include "deploy/ledger/reserve.hpp"
 #include "deploy/ledger/sql_text.hpp"
+#include "deploy/plan/state.hpp"
 
 namespace holdfast::deploy::ledger {
 namespace {
@@ -176,14 +178,61 @@ class SqliteLedger final : public ReadSide<Ledger> {
 
 class DamagedLedger final : public ReadSide<Ledger> {
  public:
-  DamagedLedger(db::Db db, const std::filesystem::path& state_dir, Error why)
-      : ReadSide{std::move(db), state_dir}, why_(std::move(why)) {}
+  DamagedLedger(db::Db db, const std::filesystem::path& state_dir, Error why, bool stale)
+      : ReadSide{std::move(db), state_dir}, why_(std::move(why)), stale_(stale) {}
   Result<Head> commit(const Batch&) override { return Error{why_}.in("commit to the ledger"); }
   Result<std::optional<std::string>> progress() override { return read_progress(db_); }
+  [[nodiscard]] bool stale() const override { return stale_; }
 
  private:
   Error why_;
+  bool stale_;
 };
+
+/// A connection through which the engine can read what it needs to begin.
+Result<db::Db> open_readable(const std::filesystem::path& path) {
+  HF_ASSIGN(auto db, db::Db::open(path, db::OpenMode::read_only));
+  HF_TRY(read_generations(db));
+  HF_TRY(read_quarantine(db));
+  HF_TRY(read_head(db));
+  HF_ASSIGN(const auto text, read_progress(db));
+  if (text) HF_TRY(plan::decode_progress(*text, BootTime{}));
+  return db;
+}
+
+/// Whether HEAD names a commit that the file does not hold, or nobody knows.
+bool is_behind(db::Db& db, const std::filesystem::path& state_dir) {
+  const auto anchor = read_anchor(state_dir);
+  if (!anchor || !*anchor) return true;
+  const auto commits = db.integer(sql::commits);
+  return !commits || static_cast<std::uint64_t>(*commits) < (*anchor)->commits;
+}
+
+bool has_instances(const std::filesystem::path& state_dir) {
+  std::error_code failed;
+  const auto instances = state_dir / "instances";
+  return std::filesystem::exists(instances, failed) &&
+         !std::filesystem::is_empty(instances, failed);
+}
+
+/// A file that is gone or empty is no new ledger when there was one before.
+Status check_there(const std::filesystem::path& state_dir) {
+  std::error_code failed;
+  const auto path = state_dir / "ledger.db";
+  const bool gone = !std::filesystem::exists(path, failed);
+  if (!gone && std::filesystem::file_size(path, failed) > 0) return ok();
+  HF_ASSIGN(const auto anchor, read_anchor(state_dir));
+  const auto what = gone ? "gone" : "empty";
+  if (anchor && anchor->head.number > 0)
+    return Error{Errc::ledger_truncated,
+                 fmt::format("ledger.db is {}, HEAD names entry {}", what, anchor->head.number)}
+        .hint(kRecoverHint);
+  if (has_instances(state_dir) || !backups(state_dir).empty())
+    return Error{Errc::ledger_truncated,
+                 fmt::format("ledger.db is {}, but this state directory is not new", what)}
+        .hint(kRecoverHint);
+  return ok();
+}
 
 constexpr std::string_view kSettings =
     "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA "
@@ -192,12 +241,10 @@ constexpr std::string_view kSettings =
 
 Result<Anchor> check_and_anchor(db::Db& db, const std::filesystem::path& state_dir) {
   HF_ASSIGN(const auto verdict, db.text("PRAGMA quick_check(1)"));
-  if (verdict != "ok")
-    return Error{Errc::ledger_corrupt, verdict}.hint(
-        "restore ledger.db, ledger.db-wal and HEAD together from a backup");
+  if (verdict != "ok") return Error{Errc::ledger_corrupt, verdict}.hint(kRecoverHint);
   HF_ASSIGN(const auto anchor, read_anchor(state_dir));
   HF_ASSIGN(auto check, check_chain(db, anchor, Depth::hashes));
-  if (check.fault) return Error{*check.fault, check.report.fault}.hint(check.next_step);
+  if (check.fault) return Error{*check.fault, check.report.fault}.hint(kRecoverHint);
   const Anchor now{check.report.head, check.commits};
   if (!anchor || anchor->head != now.head || anchor->commits != now.commits)
     HF_TRY(write_anchor(state_dir, now));
@@ -206,14 +253,7 @@ Result<Anchor> check_and_anchor(db::Db& db, const std::filesystem::path& state_d
 
 Result<std::unique_ptr<Ledger>> open_checked(const std::filesystem::path& state_dir) {
   const auto path = state_dir / "ledger.db";
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
-    HF_ASSIGN(const auto anchor, read_anchor(state_dir));
-    if (anchor && anchor->head.number > 0)
-      return Error{Errc::ledger_truncated,
-                   fmt::format("ledger.db is gone, HEAD names entry {}", anchor->head.number)}
-          .hint("restore ledger.db from a backup; to begin a new history, move HEAD away");
-  }
+  HF_TRY(check_there(state_dir));
   HF_TRY(os::make_directories(state_dir, 0700));
   HF_TRY(os::open_file(path, O_RDWR | O_CREAT, 0600));  // SQLite would make it 0644
   HF_ASSIGN(auto db, db::Db::open(path, db::OpenMode::read_write));
@@ -267,9 +307,20 @@ Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_d
 
 Result<std::unique_ptr<Ledger>> open_damaged_ledger(const std::filesystem::path& state_dir,
                                                     const Error& why) {
-  HF_ASSIGN(auto db, db::Db::open(state_dir / "ledger.db", db::OpenMode::read_only));
-  HF_TRY(read_generations(db));
-  return std::unique_ptr<Ledger>{std::make_unique<DamagedLedger>(std::move(db), state_dir, why)};
+  const auto make = [&](db::Db db, bool stale) {
+    return std::unique_ptr<Ledger>{
+        std::make_unique<DamagedLedger>(std::move(db), state_dir, why, stale)};
+  };
+  if (auto own = open_readable(state_dir / "ledger.db")) {
+    const bool behind = is_behind(*own, state_dir);
+    return make(std::move(own).value(), behind);
+  }
+  for (const auto& each : backups(state_dir)) {
+    if (auto copy = open_readable(each / "ledger.db")) return make(std::move(copy).value(), true);
+  }
+  HF_ASSIGN(auto empty, db::Db::open(":memory:", db::OpenMode::read_write));
+  HF_TRY(migrate(empty, migrations(), ":memory:"));
+  return make(std::move(empty), true);
 }
 
 Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir) {

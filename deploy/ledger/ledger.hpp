@@ -118,14 +118,17 @@ class Ledger : public Reader {
   /// unknown generation).
   virtual Result<Head> commit(const Batch& batch) = 0;
   virtual Result<std::optional<std::string>> progress() = 0;
+  /// What is recorded may be older than what runs: the ledger is damaged, and nothing proves that
+  /// its last commit is there.
+  [[nodiscard]] virtual bool stale() const { return false; }
 };
 
 /// Opens or creates `state_dir`/ledger.db, checks it (quick_check, chain head against HEAD),
 /// migrates. Errors: ledger_corrupt, ledger_truncated, io, perm.
 [[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir);
 /// For a ledger that `open_ledger` refused with ledger_corrupt or ledger_truncated: what can be
-/// read is read, every commit fails with `why`, so that the agent can go on supervising what runs.
-/// Errors: ledger_corrupt when nothing can be read.
+/// read is read, else the newest backup, else it is empty; every commit fails with `why`, so that
+/// the agent can go on supervising what runs.
 [[nodiscard]] Result<std::unique_ptr<Ledger>> open_damaged_ledger(
     const std::filesystem::path& state_dir, const Error& why);
 /// Errors: not_found when there is no ledger yet.

@@ -132,7 +132,7 @@ std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progre
 }
 
 std::set<InstanceId> instances_in_use(const Progress& progress) {
-  std::set<InstanceId> ids;
+  std::set<InstanceId> ids = progress.kept;
   for (const auto& [service, id] : progress.serving) ids.insert(id);
   for (const auto& [id, retired] : progress.retired) ids.insert(id);
   for (const auto& each : progress.aftermath) ids.insert(each.hooks.id);

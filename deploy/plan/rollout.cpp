@@ -227,6 +227,14 @@ void Planner::start_fresh(const ServiceName& service, const proto::Service& want
     state().retired.erase(id);
     return;
   }
+  for (const auto& id : state().kept) {
+    const auto* view = find(id);
+    if (view == nullptr || view->seen.service != service ||
+        view->seen.run_hash != wanted.run_hash || view->seen.state != InstanceState::running)
+      continue;
+    rollout().fresh[service] = id;
+    return;
+  }
   rollout().fresh[service] = allot(service, wanted);
 }
 
@@ -414,6 +422,7 @@ void Planner::finish_good() {
         {r.from, Verdict::superseded, fmt::format("by generation {}", r.target.value())});
   out_.endings.push_back({r.target, Verdict::good, r.reason});
   state().good = r.target;
+  state().kept.clear();
   for (const auto& [name, took] : r.ready_in) state().start_times[name] = took;
   if (back) add_aftermath(r.from);
   out_.finished = std::move(state().rollout);
@@ -426,7 +435,7 @@ void Planner::drain_fresh() {
   if (!rollout().switched || target == nullptr) return;
   for (const auto& [name, id] : rollout().fresh) {
     const auto wanted = target->services.find(name);
-    if (wanted == target->services.end()) continue;
+    if (wanted == target->services.end() || state().kept.contains(id)) continue;
     auto rule = wanted->second;
     rule.update.standby = Milliseconds{0};
     retire(id, &rule);

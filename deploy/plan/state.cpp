@@ -181,6 +181,9 @@ void add_readiness(const Progress& progress, json::object& out) {
   if (!given_up.empty()) out["given_up"] = std::move(given_up);
   json::array held_for(progress.held_for.begin(), progress.held_for.end());
   if (!held_for.empty()) out["held_for"] = std::move(held_for);
+  json::array kept;
+  for (const auto& id : progress.kept) kept.emplace_back(id.str());
+  if (!kept.empty()) out["kept"] = std::move(kept);
 }
 
 void read_readiness(const json::object& in, BootTime now, Progress& progress) {
@@ -193,6 +196,10 @@ void read_readiness(const json::object& in, BootTime now, Progress& progress) {
     progress.rehearsal = rehearsal_from(r->as_object(), now);
   if (const auto* v = in.if_contains("rehearsed"))
     progress.rehearsed = verdict_from(v->as_object());
+  if (const auto* kept = in.if_contains("kept")) {
+    for (const auto& id : kept->as_array())
+      progress.kept.insert(InstanceId{std::string_view{id.as_string()}});
+  }
   if (const auto* times = in.if_contains("start_times")) {
     for (const auto& [name, took] : times->as_object())
       progress.start_times.emplace(ServiceName{std::string_view{name}},

@@ -157,6 +157,9 @@ struct Progress {
   std::set<InstanceId> given_up;   ///< of ours and needed no more: their end is no repair
   std::set<std::string> held_for;  ///< drift ("web/limits") that put a hold in place
   std::map<ServiceName, Milliseconds> start_times;  ///< measured at the last start of each
+  /// After a recovery of the ledger: instances of generations that nobody knows any more. They stay
+  /// as they are, and so does where traffic goes, until a generation is good.
+  std::set<InstanceId> kept;
   std::map<ServiceName, RestartState> restarts;     ///< not durable: a restarted agent begins anew
   std::set<ServiceName> mending;  ///< stopped to be started again; not durable either
   bool operator==(const Progress&) const = default;

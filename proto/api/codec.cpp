@@ -27,7 +27,7 @@ inline constexpr bool kIsRequest =
     std::is_same_v<T, RehearseRequest> || std::is_same_v<T, StandbyDropRequest> ||
     std::is_same_v<T, ImagePullRequest> || std::is_same_v<T, ImageVerifyRequest> ||
     std::is_same_v<T, ImageGcRequest> || std::is_same_v<T, ImageExportRequest> ||
-    std::is_same_v<T, ImageImportRequest>;
+    std::is_same_v<T, ImageImportRequest> || std::is_same_v<T, LedgerRecoverRequest>;
 
 /// Appends JSON text; no tree in between, so a large answer costs its own size.
 class Writer {
@@ -277,6 +277,8 @@ HOLDFAST_API_MESSAGE(Outcome)
 HOLDFAST_API_MESSAGE(LedgerHead)
 HOLDFAST_API_MESSAGE(LedgerEntry)
 HOLDFAST_API_MESSAGE(LedgerVerification)
+HOLDFAST_API_MESSAGE(LedgerRecoverRequest)
+HOLDFAST_API_MESSAGE(LedgerRecovery)
 HOLDFAST_API_MESSAGE(GenerationRecord)
 HOLDFAST_API_MESSAGE(LogLine)
 HOLDFAST_API_MESSAGE(VersionInfo)

@@ -184,6 +184,20 @@ void members(V& v, M& m, LedgerVerification*) {
 }
 
 template <class V, class M>
+void members(V& v, M& m, LedgerRecoverRequest*) {
+  v("dry_run", m.dry_run), v("reason", m.reason);
+}
+
+template <class V, class M>
+void members(V& v, M& m, LedgerRecovery*) {
+  v("dry_run", m.dry_run), v("fault", m.fault), v("base", m.base);
+  v("old_head", m.old_head), v("new_head", m.new_head), v("taken_over", m.taken_over);
+  v("lost_first", m.lost_first), v("lost_last", m.lost_last);
+  v("lost_generations", m.lost_generations), v("generation", m.generation), v("kept", m.kept);
+  v("moved_to", m.moved_to);
+}
+
+template <class V, class M>
 void members(V& v, M& m, GenerationRecord*) {
   v("generation", m.generation), v("entries", m.entries);
   v("document", m.document), v("canonical", m.canonical);

@@ -260,6 +260,27 @@ struct LedgerVerification {
   std::string fault;  ///< the first one; empty when intact
 };
 
+struct LedgerRecoverRequest {
+  bool dry_run = false;
+  std::string reason;
+};
+
+/// What a recovery keeps and loses.
+struct LedgerRecovery {
+  bool dry_run = false;
+  std::string fault;  ///< what is wrong with the ledger
+  std::string base;   ///< the backup that it is rebuilt from; empty: there is none that is whole
+  LedgerHead old_head;
+  LedgerHead new_head;           ///< before the entry that tells of the recovery
+  std::uint64_t taken_over = 0;  ///< entries out of the damaged file, beyond the backup
+  std::uint64_t lost_first = 0;  ///< first number of the lost entries; 0: none is lost
+  std::uint64_t lost_last = 0;
+  std::vector<std::uint64_t> lost_generations;
+  std::uint64_t generation = 0;   ///< in force afterwards; 0: none that is known
+  std::vector<std::string> kept;  ///< instances that run, of no generation that is known
+  std::string moved_to;           ///< directory of the damaged files
+};
+
 /// Everything about one generation.
 struct GenerationRecord {
   HistoryItem generation;

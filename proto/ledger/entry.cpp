@@ -16,7 +16,7 @@ namespace {
 
 namespace bj = boost::json;
 
-constexpr std::array<std::string_view, 28> kKinds{
+constexpr std::array<std::string_view, 29> kKinds{
     "agent_started",
     "accepted",
     "apply_unchanged",
@@ -45,8 +45,9 @@ constexpr std::array<std::string_view, 28> kKinds{
     "rehearsed",
     "standby_dropped",
     "drained",
+    "recovered",
 };
-static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::drained) + 1);
+static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::recovered) + 1);
 
 void put(bj::object& to, std::string_view key, const std::string& value) {
   if (!value.empty()) to[key] = well_formed(value);

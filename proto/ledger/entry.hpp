@@ -44,6 +44,7 @@ enum class EntryKind : std::uint8_t {
   rehearsed,          ///< detail: verdict (passed | failed | cut_off)
   standby_dropped,    ///< frozen instances given up before their time
   drained,            ///< connections outlasted a drain and were reset; detail: reset_connections
+  recovered,          ///< a damaged ledger was rebuilt; detail: what was kept, lost, moved away
 };
 [[nodiscard]] std::string_view to_string(EntryKind kind);
 [[nodiscard]] std::optional<EntryKind> entry_kind_from(std::string_view text);

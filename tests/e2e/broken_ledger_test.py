@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 
 import fixture
 
@@ -102,6 +103,86 @@ class Damaged(fixture.AgentCase):
             self.agent.start()
             fixture.wait_until("it adopted", lambda: self.agent.status()["generation"] == 1, 10)
             self.assertEqual(fixture.get(self.port), "v1")
+            self.assertIn("holdfast ledger recover", self.agent.cli("doctor", "--config", self.agent.config).text)
+            self.recover(2)  # what is recorded; the rollback is recorded next
+            fixture.wait_until("the rollback is recorded", lambda: self.agent.history()[0]["result"] == "rolled_back", 10)
+            self.assertEqual((self.agent.status()["generation"], fixture.get(self.port)), (1, "v1"))
+            self.assertIn("v2 is bad", self.agent.cli("show", "1").text)
+        self.assert_no_request_failed(load)
+
+    # --- recovery ---
+
+    def recover(self, generation):
+        """Recovers as an operator does; what runs stays, and changes are taken again."""
+        pid = self.agent.process.pid
+        metrics = lambda: fixture.get(self.agent.metrics_port, "/metrics")
+        self.assertIn("holdfast_ledger_writable 0", metrics())
+        dry = self.agent.cli("ledger", "recover", "--dry-run")
+        self.assertEqual(dry.code, 0, dry)
+        self.assertIn("damaged: ", dry.out)
+        unasked = self.agent.cli("ledger", "recover")
+        self.assertEqual(unasked.code, 2, unasked)
+        done = self.agent.cli("--output", "json", "ledger", "recover", "--yes", "--reason", "a disk that forgets")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(done.json["generation"], generation, done)
+        self.assertEqual(self.agent.process.poll(), None, "the agent begins anew in its process")
+        self.assertEqual(self.agent.process.pid, pid)
+        fixture.wait_until("it writes again", lambda: "holdfast_ledger_writable 1" in (metrics() or ""), 10)
+        self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
+        told = self.agent.cli("ledger", "export").out
+        self.assertIn("a disk that forgets", told)
+        self.assertIn('"kind":"recovered"', told.replace(" ", ""))
+        self.assertIn("nothing to recover", self.agent.cli("ledger", "recover", "--dry-run").text)
+        if generation:
+            fixture.wait_until("all is well", lambda: self.agent.status()["state"] == "converged", 10)
+        return done.json
+
+    def test_an_older_copy_of_the_ledger_stops_nothing_and_is_recovered(self):
+        self.applied({"web": self.web("WEB_V1")})
+        database = self.agent.state / "state/ledger.db"
+        self.agent.stop(signal.SIGKILL)
+        older = {path.name: path.read_bytes() for path in database.parent.glob("ledger.db*") if path.is_file() and not path.name.endswith("-shm")}
+        self.agent.start()
+        self.applied({"web": self.web("WEB_V2")})
+        before = self.agent.pids()
+        with fixture.Load(self.port) as load:
+            self.agent.stop(signal.SIGKILL)
+            for path in database.parent.glob("ledger.db*"):
+                path.unlink()
+            for name, content in older.items():
+                (database.parent / name).write_bytes(content)
+            self.agent.start()
+            status = self.agent.status()
+            self.assertEqual(status["state"], "degraded")
+            self.assertIn("older than HEAD", status["message"])
+            self.assertIn("holdfast ledger recover", status["message"])
+            time.sleep(3)  # more than one resync, in which it leaves alone what its ledger does not know
+            self.assertEqual(fixture.get(self.port), "v2")
+            report = self.recover(2)
+            self.assertEqual(self.agent.pids(), before, report)
+            self.assertEqual(self.agent.history()[0]["result"], "good")
+            self.applied({"web": self.web("WEB_V1", env={"AND": "on"})})
+        self.assert_no_request_failed(load)
+
+    def test_without_any_backup_what_runs_is_kept_and_taken_over_by_its_document(self):
+        services = {"web": self.web("WEB_V1"), "page": self.small()}
+        self.applied(services)
+        before = self.agent.pids()
+        with fixture.Load(self.port) as load:
+            self.agent.stop(signal.SIGKILL)
+            state = self.agent.state / "state"
+            subprocess.run(["rm", "-rf", state / "ledger.backup", state / "ledger.db-wal", state / "HEAD"], check=True)
+            (state / "ledger.db").write_bytes(os.urandom(20000))
+            self.agent.start()
+            self.assertEqual(self.agent.status()["state"], "degraded")
+            report = self.recover(0)
+            self.assertEqual(len(report["kept"]), 2, report)
+            self.assertIn("apply their document again", self.agent.status()["message"])
+            time.sleep(3)
+            self.applied(services)
+            self.assertEqual(self.agent.pids(), before, "they were taken over as they ran")
+            self.assertEqual(self.agent.status()["state"], "converged")
+            self.applied({"web": self.web("WEB_V2"), "page": self.small()})
         self.assert_no_request_failed(load)
 
 

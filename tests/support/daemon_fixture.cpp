@@ -16,6 +16,7 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/environment.hpp"
+#include "deploy/ledger/recover.hpp"
 #include "deploy/runtime/log_reader.hpp"
 #include "proto/api/codec.hpp"
 
@@ -41,6 +42,12 @@ class FakeAgent final : public agent::daemon::Agent {
     return [reader = deploy::runtime::LogReader{state_dir_ / "logs"}](
                const auto& query, const auto& sink, const auto& stop) {
       return reader.read(query, sink, stop);
+    };
+  }
+  agent::daemon::PlanRecovery plan_recovery() override {
+    return [dir = state_dir_] {
+      return deploy::ledger::recover_ledger(
+          dir, {.dry_run = true, .actor = {}, .reason = {}, .now = {}, .running = {}});
     };
   }
   agent::daemon::OpenReader ledger() override {

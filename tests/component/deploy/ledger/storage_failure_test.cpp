@@ -1,5 +1,6 @@
 // Full disks, failing writes, a process killed at any instant.
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -58,6 +59,8 @@ TEST_F(StorageFailure, WhatWasReportedSurvivesAKillAtAnyInstant) {
     const pid_t child = fork();
     if (child == 0) commit_for_ever(dir(), pipe->second.get());
     pipe->second.reset();
+    pollfd first{.fd = pipe->first.get(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(poll(&first, 1, 10'000), 1) << "it opened the ledger and committed";
     usleep(static_cast<useconds_t>(7'000 + round * 3'137));
     kill(child, SIGKILL);
     int status = 0;

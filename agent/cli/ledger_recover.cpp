@@ -1,0 +1,117 @@
+// ledger recover: what it would keep and lose, a question, and the wait for the agent that begins
+// anew.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "agent/cli/commands.hpp"
+#include "agent/cli/views.hpp"
+#include "common/base/text.hpp"
+#include "common/os/process.hpp"
+#include "proto/api/codec.hpp"
+
+namespace holdfast::agent::cli {
+namespace {
+
+namespace api = proto::api;
+
+constexpr Milliseconds kAgain{100};
+constexpr Milliseconds kComesBackWithin{60'000};
+
+/// From the terminal; none without one.
+std::optional<bool> ask(const Context& context) {
+  if (::isatty(STDIN_FILENO) != 1) return std::nullopt;
+  say(context, "Rebuild the ledger so? The damaged files are moved aside, not deleted. [y/N] ");
+  std::array<char, 16> line{};
+  const auto got = ::read(STDIN_FILENO, line.data(), line.size());
+  return got > 0 && (line[0] == 'y' || line[0] == 'Y');
+}
+
+/// The entry that tells of the recovery; none while the agent is not back.
+Result<std::optional<api::LedgerEntry>> recovered_entry(const Context& context,
+                                                        const api::LedgerRecovery& plan) {
+  const auto page = context.agent.ledger_entries(plan.new_head.number, 10);
+  if (!page) {
+    const bool away = page.error().code() == Errc::unreachable;
+    if (away) return std::optional<api::LedgerEntry>{};
+    return page.error();
+  }
+  for (const auto& entry : page->value) {
+    if (entry.kind == "recovered") return std::optional{entry};
+  }
+  return std::optional<api::LedgerEntry>{};
+}
+
+/// Waits until the agent has begun anew with a ledger that takes entries.
+Status wait_for_recovery(const Context& context, const api::LedgerRecovery& plan) {
+  const auto deadline = context.clock.boot() + kComesBackWithin;
+  std::string last = "the agent does not answer";
+  while (context.clock.boot() < deadline) {
+    const auto entry = recovered_entry(context, plan);
+    if (entry && *entry) return ok();
+    if (!entry) last = entry.error().what();
+    os::sleep_until(context.clock.boot() + kAgain, {});
+  }
+  return Error{Errc::timed_out, "the agent did not come back with a whole ledger: " + last}.hint(
+      "holdfast status, and the agent's log (event=ledger_recovered or ledger_not_recovered)");
+}
+
+}  // namespace
+
+std::string recovery_view(const api::LedgerRecovery& report, const Look& look) {
+  std::string text =
+      fmt::format("{} damaged: {}\n", mark(Mark::bad, look), printable(report.fault));
+  const auto row = [&](std::string_view name, const std::string& value) {
+    text += fmt::format("  {:<18} {}\n", name, printable(value));
+  };
+  row("kept from backup", report.base.empty() ? "there is none that is whole" : report.base);
+  row("taken over", fmt::format("{} entries of the damaged file", report.taken_over));
+  row("new head", fmt::format("{} (was {})", report.new_head.number, report.old_head.number));
+  row("lost entries", report.lost_first == 0
+                          ? "none"
+                          : fmt::format("{} ({} to {})", report.lost_last - report.lost_first + 1,
+                                        report.lost_first, report.lost_last));
+  row("lost generations", report.lost_generations.empty()
+                              ? "none"
+                              : fmt::format("{}", fmt::join(report.lost_generations, ", ")));
+  row("in force then", report.generation != 0
+                           ? fmt::format("generation {}, which runs", report.generation)
+                           : "no generation that is known");
+  if (!report.kept.empty())
+    row("kept as they are", fmt::format("{}: apply their document again, which takes them over",
+                                        fmt::join(report.kept, ", ")));
+  row("moved aside to", report.moved_to);
+  return text;
+}
+
+ExitCode recover_ledger(const Context& context, const LedgerOptions& options) {
+  const auto plan = context.agent.ledger_recover({true, options.reason});
+  if (!plan) return report(context, plan.error());
+  if (options.dry_run) {
+    if (context.json()) return print_json(context, plan->body);
+    print(recovery_view(plan->value, context.out));
+    return ExitCode::done;
+  }
+  say(context, recovery_view(plan->value, context.err));
+  if (!options.yes) {
+    const auto answer = ask(context);
+    if (!answer)
+      return report(context, Error{Errc::usage, "nobody is there to confirm it"}.hint(
+                                 "look with --dry-run, then give --yes"));
+    if (!*answer) {
+      say(context, "nothing was changed\n");
+      return ExitCode::error;
+    }
+  }
+  const auto begun = context.agent.ledger_recover({false, options.reason});
+  if (!begun) return report(context, begun.error());
+  if (const auto back = wait_for_recovery(context, begun->value); !back)
+    return report(context, back.error());
+  if (context.json()) return print_json(context, begun->body);
+  print(fmt::format("{} recovered: the ledger takes entries again, its head was {} before this\n",
+                    mark(Mark::good, context.out), begun->value.new_head.number));
+  return ExitCode::done;
+}
+
+}  // namespace holdfast::agent::cli

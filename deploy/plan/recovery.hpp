@@ -1,0 +1,24 @@
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "deploy/plan/state.hpp"
+
+namespace holdfast::deploy::plan {
+
+/// After a recovery of the ledger nobody recorded what serves. Progress with what runs as that of
+/// `generation`, when it is that: for each service of its document one instance with its run hash,
+/// and no other one that runs. A service none of whose instances runs is left to be made anew.
+/// None: what runs is something else.
+[[nodiscard]] std::optional<Progress> match_running(const Progress& recorded,
+                                                    const proto::Deployment& document,
+                                                    GenerationId generation,
+                                                    const std::vector<ObservedInstance>& running);
+
+/// Progress in which no generation is in force, and all that is there is kept as it is, published
+/// ports included, until another generation is good. An apply takes over what has the run hashes of
+/// its document.
+[[nodiscard]] Progress keep_unknown(const Progress& recorded,
+                                    const std::vector<ObservedInstance>& running);
+
+}  // namespace holdfast::deploy::plan
