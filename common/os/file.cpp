@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -56,17 +57,24 @@ Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, mode_t 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
   HF_ASSIGN(const auto fd, open_file(path, O_RDONLY));
   std::string data;
+  // Most files are small; those of /proc and /sys do not say their size.
+  struct stat info {};
+  const bool known = ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0;
+  constexpr std::size_t kLeast = 4U << 10;
+  constexpr std::size_t kMost = 64U << 10;
+  std::size_t chunk =
+      known ? std::clamp(static_cast<std::size_t>(info.st_size) + 1, kLeast, kMost) : kLeast;
   for (;;) {
-    constexpr std::size_t kChunk = 64U << 10;
     const std::size_t have = data.size();
-    data.resize(have + kChunk);
-    const ssize_t got = ::read(fd.get(), data.data() + have, kChunk);
+    data.resize(have + chunk);
+    const ssize_t got = ::read(fd.get(), data.data() + have, chunk);
     if (got < 0 && errno == EINTR) {
       data.resize(have);
       continue;
     }
     if (got < 0) return errno_error(errno, "read " + path.string());
     data.resize(have + static_cast<std::size_t>(got));
+    chunk = static_cast<std::size_t>(got) == chunk ? kMost : kLeast;
     if (data.size() > limit)
       return Error{Errc::too_large,
                    fmt::format("{} is larger than {} bytes", path.string(), limit)};

@@ -69,7 +69,9 @@ void ExitWatcher::watch(const plan::InstanceId& id, const ProcessId& init,
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     if (fd >= 0) epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
   }
-  eventfd_write(wake_.get(), 1);
+  // A new descriptor is waited for at once; only what is due already needs a look. Adopting 50
+  // instances would wake the thread 50 times.
+  if (entry.report_by) eventfd_write(wake_.get(), 1);
 }
 
 void ExitWatcher::forget(const plan::InstanceId& id) {
