@@ -42,7 +42,7 @@ class RealAgent final : public Agent {
   image::ImageStore& images() override { return *store; }
   PlanRecovery plan_recovery() override {
     return [this]() -> Result<proto::api::LedgerRecovery> {
-      HF_ASSIGN(auto seen, containers->observe());
+      HF_ASSIGN(auto seen, containers->observe(runtime::Look::quick));
       return ledger::recover_ledger(state_dir, {.dry_run = true,
                                                 .actor = {},
                                                 .reason = {},
@@ -69,7 +69,7 @@ void recover_if_wished(const std::filesystem::path& state_dir,
                        runtime::ContainerRuntime& containers, const Clock& clock) {
   const auto wish = ledger::wished_recovery(state_dir);
   if (!wish) return;
-  auto seen = containers.observe();
+  auto seen = containers.observe(runtime::Look::quick);
   auto done = seen ? ledger::recover_ledger(state_dir, {.dry_run = false,
                                                         .actor = wish->actor,
                                                         .reason = wish->reason,

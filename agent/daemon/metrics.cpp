@@ -147,6 +147,9 @@ void add_workload_figures(MetricsPage& page,
   each([](const WorkloadFigures& f) { return number(f.restarts); });
   page.counter("holdfast_workload_oom_kills_total", "Processes of a workload killed for memory.");
   each([](const WorkloadFigures& f) { return number(f.oom_kills); });
+  page.gauge("holdfast_workload_crash_looping",
+             "Whether the workload ended three times or more since it last ran for ten minutes.");
+  each([](const WorkloadFigures& f) { return f.crash_looping ? 1.0 : 0.0; });
   page.gauge("holdfast_workload_last_exit_code",
              "Exit code of the last end of a workload's process; 128 + n for signal n.");
   each([](const WorkloadFigures& f) { return static_cast<double>(f.last_exit_code); });

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/base/text.hpp"
 #include "common/log/log.hpp"
 
 namespace holdfast::deploy::engine {
@@ -294,6 +295,19 @@ std::map<std::string, std::string> Core::evidence_of(const plan::Failure& failur
   return evidence;
 }
 
+namespace {
+
+/// A restart after an exit keeps the last lines: of the first ones, then of every tenth, as a crash
+/// loop goes on for ever and says the same each time.
+bool tells_crash(const plan::Note& note) {
+  const auto attempt = note.detail.find("attempt");
+  if (note.kind != proto::EntryKind::restarted || attempt == note.detail.end()) return false;
+  const auto number = parse_number(attempt->second);
+  return number && (*number <= 5 || *number % 10 == 0);
+}
+
+}  // namespace
+
 bool Core::record(const plan::Decision& decision) {
   ledger::Batch batch;
   const auto* rollout = decision.progress.rollout ? &*decision.progress.rollout
@@ -315,7 +329,7 @@ bool Core::record(const plan::Decision& decision) {
     count_readiness(note);
     const bool proves = note.kind == proto::EntryKind::failed ||
                         note.kind == proto::EntryKind::hook_failed ||
-                        note.kind == proto::EntryKind::rehearsed;
+                        note.kind == proto::EntryKind::rehearsed || tells_crash(note);
     if (proves && options_.log_tail && note.detail.contains("instance")) {
       const auto lines = options_.log_tail(plan::InstanceId{note.detail.at("instance")}, 5);
       if (!lines.empty()) made.detail["log_tail"] = fmt::format("{}", fmt::join(lines, "\n"));

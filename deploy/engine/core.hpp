@@ -196,6 +196,7 @@ class Core {
   void fill_restraints(Snapshot& next);
   void announce(GenerationId id, std::string result, const plan::Rollout& rollout, bool went_back);
   [[nodiscard]] bool retrying() const;
+  [[nodiscard]] std::string crash_loop(const plan::ServiceName& service) const;
 
   Ports ports_;
   Engine::Options options_;

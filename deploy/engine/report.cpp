@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "deploy/engine/core.hpp"
 #include "proto/api/codec.hpp"
@@ -15,6 +16,21 @@ namespace holdfast::deploy::engine {
 using plan::InstanceState;
 
 bool Core::retrying() const { return !observed_.job_failures.empty(); }
+
+/// "crash loop: …" for a service that ended again and again since it last ran for ten minutes; else
+/// empty.
+std::string Core::crash_loop(const plan::ServiceName& service) const {
+  constexpr std::uint32_t kLoop = 3;
+  const auto found = progress_.restarts.find(service);
+  if (found == progress_.restarts.end() || found->second.attempts < kLoop) return {};
+  const auto figures = figures_.workloads.find(service.str());
+  const auto next = found->second.last + plan::restart_delay(found->second.attempts);
+  const auto left = next - ports_.clock.boot();
+  return fmt::format(
+      "crash loop: started again {} times, last exit code {}{}", found->second.attempts,
+      figures == figures_.workloads.end() ? 0 : figures->second.last_exit_code,
+      left > BootClock::duration::zero() ? ", next try in " + human_duration(left) : "");
+}
 
 proto::api::ServiceStatus Core::service_status(const std::string& name,
                                                const proto::Service& wanted) const {
@@ -63,6 +79,7 @@ proto::api::ServiceStatus Core::service_status(const std::string& name,
     status.health = health.state == plan::HealthState::none
                         ? "starting"
                         : std::string{plan::to_string(health.state)};
+  if (status.detail.empty()) status.detail = crash_loop(key);
   if (status.detail.empty() && seen.exit && seen.state == InstanceState::exited)
     status.detail = seen.exit->oom ? "killed for using too much memory"
                                    : fmt::format("exited with code {}", seen.exit->code);
@@ -154,7 +171,7 @@ void Core::fill_state(proto::api::Status& status) const {
   const bool unwell =
       std::any_of(status.services.begin(), status.services.end(), [](const auto& s) {
         return s.state == "backoff" || s.state == "missing" || s.health == "unhealthy" ||
-               s.state == "pulling";
+               s.state == "pulling" || s.detail.starts_with("crash loop");
       });
   const auto say = [&](const char* state, std::string message) {
     status.state = state;
@@ -242,6 +259,8 @@ void Core::build_snapshot() {
     for (const auto& [name, service] : current->services)
       figures_.workloads[name.str()].relaxations =
           static_cast<std::uint32_t>(service.security.relaxations.size());
+    for (auto& [name, figures] : figures_.workloads)
+      figures.crash_looping = !crash_loop(plan::ServiceName{name}).empty();
     std::erase_if(figures_.workloads, [&](const auto& row) {
       return !current->services.contains(plan::ServiceName{row.first});
     });

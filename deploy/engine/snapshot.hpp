@@ -35,6 +35,7 @@ struct WorkloadFigures {
   std::uint64_t probes_timeout = 0;
   std::uint64_t oom_kills = 0;
   int last_exit_code = 0;
+  bool crash_looping = false;
   std::uint32_t relaxations = 0;
 };
 

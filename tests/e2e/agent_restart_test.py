@@ -1,8 +1,12 @@
 #!/usr/bin/python3
 """The agent may end at any time; containers do not notice, and the next agent adopts them."""
+import json
 import os
+import random
 import signal
+import sys
 import time
+from pathlib import Path
 
 import fixture
 
@@ -43,6 +47,47 @@ class AgentRestart(fixture.AgentCase):
             done = self.agent.cli("rollback", "--reason", "test")
             self.assertEqual(done.code, 0, done)
         self.assert_no_request_failed(load)
+        self.assertEqual(fixture.get(self.port), "v1")
+
+    def test_random_kills_restart_no_container(self):
+        """HOLDFAST_ADOPTION_KILLS=100 is the long form; its result is in tests/soak/README.md."""
+        kills = int(os.environ.get("HOLDFAST_ADOPTION_KILLS", "8"))
+        dice = random.Random(int(os.environ.get("HOLDFAST_KILL_SEED", "1")))
+        self.applied({"web": self.web(), "cache": self.redis(), "page": self.small()})
+        started = lambda: {name: (pid, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+                           for name, pid in self.agent.pids().items()}
+        before = started()
+        self.assertEqual(len(before), 3)
+        with fixture.Load(self.port) as load:
+            for number in range(kills):
+                time.sleep(dice.random() * 0.3)  # also while it is adopting
+                self.agent.stop(signal.SIGKILL)
+                self.agent.launch()
+                if dice.random() < 0.5:
+                    fixture.wait_until("the agent is ready", self.agent.ready, 20, 0.005)
+                    self.assertEqual(started(), before, f"after kill {number + 1}")
+            fixture.wait_until("the agent is ready", self.agent.ready, 20)
+        self.assertEqual(started(), before)
+        self.assertEqual([service["restarts"] for service in self.agent.status()["services"]], [0, 0, 0])
+        restarted = [line for line in self.agent.cli("ledger", "export").out.splitlines() if '"restarted"' in line]
+        self.assertEqual(restarted, [])
+        self.assert_no_request_failed(load)
+        if kills > 8:
+            print(f"{kills} kills: 0 restarts, {load.summary()}", file=sys.stderr)
+
+    def test_an_exit_while_no_agent_ran_is_known_with_its_code(self):
+        script = "while [ ! -e /tmp/end ]; do /bin/busybox sleep 0.05; done; exit 23"
+        job = self.small(entrypoint=["/bin/sh", "-c", script], command=[], tmpfs=["/tmp"])
+        del job["health"]
+        self.applied({"web": self.web(), "job": job})
+        pid = self.agent.pids()["job"]
+        self.agent.stop(signal.SIGKILL)
+        Path(f"/proc/{pid}/root/tmp/end").touch()
+        fixture.wait_until("it ended", lambda: not Path(f"/proc/{pid}").exists(), 10)
+        self.agent.start()
+        told = lambda: [json.loads(line) for line in self.agent.cli("ledger", "export").out.splitlines() if '"restarted"' in line]
+        first = fixture.wait_until("the ledger knows it", told, 10)[0]
+        self.assertEqual((first["service"], first["reason"], first["detail"]["exit_code"]), ("job", "exited with code 23", "23"), first)
         self.assertEqual(fixture.get(self.port), "v1")
 
     def test_what_ended_while_no_agent_ran_is_started_again(self):

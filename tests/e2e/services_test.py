@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """Services come, go and change one by one; what did not change is not touched."""
+import datetime
+import json
 import os
 import signal
 from pathlib import Path
@@ -70,6 +72,28 @@ class Services(fixture.AgentCase):
         fixture.wait_until("it is healthy", lambda: self.agent.service("web")["health"] == "healthy", 15)
         self.assertEqual(fixture.get(self.port), "v1")
         self.assertEqual(self.agent.service("web")["restarts"], 1)
+
+    def test_a_crash_loop_is_seen_everywhere_and_goes_on_slowly(self):
+        # Longer than a service without a health rule needs to pass its gate and its soak.
+        loop = self.small(entrypoint=["/bin/sh", "-c", "echo out of luck; /bin/busybox sleep 2; exit 3"], command=[])
+        del loop["health"]
+        loop["update"]["soak"] = "100ms"
+        self.applied({"web": self.web(), "loop": loop})
+        told = lambda: [json.loads(line) for line in self.agent.cli("ledger", "export").out.splitlines() if '"restarted"' in line]
+        fixture.wait_until("it loops", lambda: len(told()) >= 4, 20)
+        status = self.agent.status()
+        self.assertEqual(status["state"], "degraded")
+        self.assertIn("loop: crash loop: started again", status["message"])
+        self.assertIn("last exit code 3", self.agent.cli("status", "loop").text)
+        page = fixture.get(self.agent.metrics_port, "/metrics")
+        self.assertIn('holdfast_workload_crash_looping{workload="loop"} 1', page)
+        self.assertIn('holdfast_workload_crash_looping{workload="web"} 0', page)
+        self.assertIn("out of luck", told()[1]["detail"]["log_tail"])
+        times = [datetime.datetime.fromisoformat(each["time"].replace("Z", "+00:00")) for each in told()]
+        gaps = [(after - before).total_seconds() for before, after in zip(times, times[1:])]
+        for gap, least in zip(gaps, (1, 2, 4)):  # the first came at once, then 1 s doubling
+            self.assertGreaterEqual(gap, least - 0.05, gaps)
+        self.assertEqual(fixture.get(self.port), "v1", "its neighbour does not notice")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,10 @@ class MemoryLedger final : public deploy::ledger::Ledger {
   Result<deploy::ledger::Head> commit(const deploy::ledger::Batch& batch) override;
   Result<std::optional<std::string>> progress() override { return progress_; }
 
+  [[nodiscard]] bool stale() const override { return behind; }
+
   std::optional<Error> fault;  ///< while set, nothing is taken
+  bool behind = false;         ///< it may be older than what runs
 
  private:
   std::vector<deploy::ledger::Generation> generations_;  ///< oldest first

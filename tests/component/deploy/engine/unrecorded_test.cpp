@@ -73,6 +73,37 @@ TEST_F(UnrecordedTest, AChangeIsRefusedAndWhatRunsGoesOn) {
   EXPECT_FALSE(agent_->snapshot()->ledger_writable);
 }
 
+TEST_F(UnrecordedTest, ALedgerOlderThanWhatRunsStopsNothingAndMovesNoTraffic) {
+  const auto older = ledger_;
+  ASSERT_TRUE(agent_->apply(storable("3.0.0")));
+  agent_->run(60s);
+  ASSERT_EQ(status().generation, 3U);
+  agent_.reset();
+  ledger_ = older;
+  ledger_.behind = true;
+  ledger_.fault = Error{Errc::ledger_truncated, "ledger.db is older than HEAD"};
+  std::set<deploy::plan::InstanceId> before;
+  for (const auto& [id, seen] : host_.instances) before.insert(id);
+  const auto routing = host_.routing;
+  const auto creates = host_.creates;
+  begin();
+  agent_->run(3 * kResync);
+  for (const auto& id : before) {
+    ASSERT_TRUE(host_.instances.contains(id)) << id.str();
+    EXPECT_NE(host_.instances.at(id).state, deploy::plan::InstanceState::exited) << id.str();
+  }
+  EXPECT_EQ(host_.routing, routing);
+  EXPECT_EQ(host_.creates, creates);
+  EXPECT_EQ(status().state, "degraded");
+  EXPECT_THAT(status().message, HasSubstr("holdfast ledger recover"));
+  EXPECT_TRUE(status().drift.empty()) << "what is declared is not known";
+  const auto back = agent_->rollback(1);
+  ASSERT_TRUE(back) << back.error().to_string();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U) << "an operator's word says what should run";
+  for (const auto& id : before) EXPECT_TRUE(host_.instances.contains(id)) << id.str();
+}
+
 TEST_F(UnrecordedTest, ARollbackWorksAndIsRecordedWhenTheLedgerTakesEntriesAgain) {
   break_ledger();
   const auto back = agent_->rollback();
