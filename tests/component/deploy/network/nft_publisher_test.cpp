@@ -320,6 +320,30 @@ TEST_F(NftPublisherTest, EveryTamperingIsNoticedAndRepaired) {
   }
 }
 
+TEST_F(NftPublisherTest, WhatOthersChangeIsReportedAndOnesOwnSwitchesAreNot) {
+  const auto reports = std::make_shared<std::atomic<int>>(0);
+  apply(to(a));
+  publisher->watch([reports] { ++*reports; });
+  for (int i = 0; i < 10; ++i) apply(to(i % 2 == 0 ? b : a));
+  sh({"nft", "add", "table", "ip", "not_ours"});
+  sh({"nft", "add", "chain", "ip", "not_ours", "route"});
+  os::sleep_until(SystemClock{}.boot() + 50ms, {});
+  EXPECT_EQ(*reports, 0);
+  const std::vector<std::vector<std::string>> deeds{
+      {"nft", "delete", "element", "ip", "holdfast_test", "any_ports", "{ tcp . 80 }"},
+      {"nft", "add", "rule", "ip", "holdfast_test", "route", "accept"},
+      {"nft", "delete", "table", "ip", "holdfast_test"},
+      {"ip", "route", "del", "local", "10.190.0.0/16", "dev", "lo"}};
+  for (const auto& deed : deeds) {
+    apply(
+        to(a));  // loads the rules by a program where they are gone: a report, and a needless look
+    os::sleep_until(SystemClock{}.boot() + 50ms, {});
+    *reports = 0;
+    sh(deed);
+    EXPECT_TRUE(soon([&] { return *reports > 0; })) << fmt::format("{}", fmt::join(deed, " "));
+  }
+}
+
 TEST_F(NftPublisherTest, AChangedElementIsObservedAsItIs) {
   apply(to(a));
   sh({"nft", "delete", "element", "ip", "holdfast_test", "any_ports", "{ tcp . 80 }"});

@@ -101,8 +101,9 @@ TEST(Recovery, AnotherDocumentReplacesItOnlyOnceItIsGood) {
   world.apply(make_deployment(other));
   while (world.progress.rollout && world.progress.rollout->phase != Phase::switching) {
     world.step();
-    if (world.progress.rollout && world.progress.rollout->phase != Phase::switching)
+    if (world.progress.rollout && world.progress.rollout->phase != Phase::switching) {
       ASSERT_EQ(world.observed.routing->ports, ports) << "the old ones serve until the switch";
+    }
   }
   EXPECT_TRUE(world.settle());
   EXPECT_EQ(world.version_serving("web"), "v2");
