@@ -6,12 +6,14 @@
 #include <sys/fanotify.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <chrono>
 #include <set>
 #include <thread>
 
+#include "agent/worker/confine.hpp"
 #include "tests/component/deploy/image/lab.hpp"
 
 namespace holdfast::test {
@@ -256,15 +258,18 @@ TEST_F(Wary, ADirectoryExchangedUnderTheUnpackerLeadsNowhere) {  // T-08
       while (!stop.stop_requested()) {
         std::error_code gone;
         for (const auto& pull :
-             std::filesystem::directory_iterator{store.dir.path() / "ingest", gone})
-          target = pull.path() / "0/fs/d";
+             std::filesystem::directory_iterator{store.dir.path() / "ingest", gone}) {
+          for (const auto& layer : std::filesystem::directory_iterator{pull.path(), gone}) {
+            if (layer.path().filename() != "lock") target = layer.path() / "fs/d";
+          }
+        }
         while (!stop.stop_requested() && syscall(SYS_renameat2, AT_FDCWD, link.c_str(), AT_FDCWD,
                                                  target.c_str(), RENAME_EXCHANGE) == 0)
           ++rounds;
       }
     }};
     const auto ref = lab().ref("many");
-    for (int pulls = 0; rounds < kRounds && pulls < 100; ++pulls) {
+    for (int pulls = 0; rounds < kRounds && pulls < 30; ++pulls) {
       (void)store.pull(ref);  // it may fail
       store.images->retain({});
       (void)store.images->collect({}, {});
@@ -272,6 +277,38 @@ TEST_F(Wary, ADirectoryExchangedUnderTheUnpackerLeadsNowhere) {  // T-08
   }
   EXPECT_GE(rounds, kRounds);
   EXPECT_TRUE(std::filesystem::is_empty(outside.path() / "d")) << "written outside";
+}
+
+/// What a child with this profile gets from system calls, one letter each: a allowed, r refused.
+std::string confined(agent::worker::Profile profile, const std::vector<long>& calls) {
+  const auto pipe = *os::make_pipe();
+  const pid_t child = fork();
+  if (child == 0) {
+    std::string seen(calls.size(), '?');
+    if (!agent::worker::allow_system_calls(profile)) _exit(1);
+    for (std::size_t i = 0; i < calls.size(); ++i)
+      seen[i] = syscall(calls[i], -1, nullptr, nullptr, 0) < 0 && errno == EPERM ? 'r' : 'a';
+    _exit(::write(pipe.second.get(), seen.data(), seen.size()) > 0 ? 0 : 1);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  std::string seen(calls.size(), '?');
+  EXPECT_EQ(::read(pipe.first.get(), seen.data(), seen.size()), static_cast<ssize_t>(calls.size()));
+  return seen;
+}
+
+TEST(Confined, EachChildKeepsItsOwnSystemCallsAndNoOthers) {
+  using agent::worker::Profile;
+  const std::vector<long> calls{SYS_read,   SYS_socket, SYS_mkdirat, SYS_recvmsg,
+                                SYS_execve, SYS_ptrace, SYS_mount,   SYS_bpf};
+  EXPECT_EQ(confined(Profile::unpack, calls), "ararrrrr");
+  EXPECT_EQ(confined(Profile::archive, calls), "arrarrrr");
+  EXPECT_EQ(confined(Profile::fetch, calls), "aararrrr");
+#ifdef __x86_64__
+  constexpr long kX32 = 0x40000000;
+  EXPECT_EQ(confined(Profile::fetch, {kX32 | SYS_socket, kX32 | SYS_read}), "rr");
+#endif
 }
 
 std::size_t open_files() {
