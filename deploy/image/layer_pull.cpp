@@ -23,6 +23,7 @@ namespace {
 constexpr int kPollMs = 200;
 constexpr int kPipeBytes = 1 << 20;
 constexpr std::uint64_t kMaxEntries = 1'000'000;
+constexpr std::uint64_t kMaxLayerBytes = 10ULL << 30;
 
 struct Attempt {
   std::optional<Result<worker::FetchReport>> fetched;
@@ -99,35 +100,46 @@ struct Source {
   std::uint32_t skip_endpoints = 0;
 };
 
-Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
-                                  const std::filesystem::path& staging,
-                                  const LayerProgress& progress, const std::stop_token& stop,
-                                  std::uint32_t& endpoint) {
+/// Starts an unpacker on an empty STAGING/fs. With a place for a `tee` it keeps the blob.
+Result<std::unique_ptr<ReadyUnpacker>> start_unpacker(
+    const std::string& worker_path, const std::vector<std::filesystem::path>& below,
+    const std::filesystem::path& staging, std::unique_ptr<Tee>* tee) {
   HF_TRY(os::remove_tree(staging));
   HF_TRY(os::make_directories(staging / "fs"));
   HF_ASSIGN(const auto tree, os::open_file(staging / "fs", O_RDONLY | O_DIRECTORY));
   std::vector<os::UniqueFd> lowers;
-  for (const auto& path : job.lowers) {
+  for (const auto& path : below) {
     HF_ASSIGN(auto lower, os::open_file(path, O_RDONLY | O_DIRECTORY));
     lowers.push_back(std::move(lower));
   }
   HF_ASSIGN(auto body, os::make_pipe());
   (void)fcntl(body.second.get(), F_SETPIPE_SZ, kPipeBytes);  // a smaller pipe is only slower
-  std::unique_ptr<Tee> tee;
-  if (job.keep_blob) {
+  if (tee != nullptr) {
     HF_ASSIGN(auto direct, os::make_pipe());
-    HF_ASSIGN(tee, Tee::start(std::move(body.first), std::move(direct.second), staging / "blob"));
+    HF_ASSIGN(*tee, Tee::start(std::move(body.first), std::move(direct.second), staging / "blob"));
     body.first = std::move(direct.first);
   }
-  HF_ASSIGN(auto unpacker, Unpacker::start(source.worker_path,
-                                           {.compression = job.layer.compression,
-                                            .size = job.layer.blob.size,
-                                            .max_bytes = job.max_bytes,
-                                            .space = job.space,
-                                            .max_entries = kMaxEntries,
-                                            .lowers = 0},
+  HF_ASSIGN(auto unpacker, Unpacker::start(worker_path, {.max_bytes = kMaxLayerBytes, .lowers = 0},
                                            body.first, tree, lowers));
-  body.first.reset();
+  return std::make_unique<ReadyUnpacker>(staging, std::move(body.second), std::move(unpacker));
+}
+
+Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
+                                  const std::filesystem::path& staging,
+                                  std::unique_ptr<ReadyUnpacker> prepared,
+                                  const LayerProgress& progress, const std::stop_token& stop,
+                                  std::uint32_t& endpoint) {
+  std::unique_ptr<Tee> tee;
+  auto ready = std::move(prepared);  // ends before the tee, which waits for it
+  if (!ready) {
+    HF_ASSIGN(ready, start_unpacker(source.worker_path, job.lowers, staging,
+                                    job.keep_blob ? &tee : nullptr));
+  }
+  auto& unpacker = ready->unpacker;
+  HF_TRY(unpacker.begin({.compression = job.layer.compression,
+                         .size = job.layer.blob.size,
+                         .space = job.space,
+                         .max_entries = kMaxEntries}));
   // A descriptor of its own: the child reads what is there from its beginning.
   const auto partial = source.partial.reader();
   const worker::FetchRequest request{.kind = worker::FetchKind::blob,
@@ -136,7 +148,7 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                                      .limit = job.layer.blob.size,
                                      .skip_endpoints = source.skip_endpoints,
                                      .have = partial ? source.partial.bytes() : 0};
-  HF_ASSIGN(auto download, source.fetcher.blob(request, std::move(body.second), partial));
+  HF_ASSIGN(auto download, source.fetcher.blob(request, std::move(ready->body), partial));
   Attempt attempt;
   HF_TRY(await_both(download, unpacker, attempt, progress, stop));
   if (attempt.fetched && *attempt.fetched)
@@ -164,14 +176,24 @@ Error explain(Error error, const std::filesystem::path& staging) {
 
 }  // namespace
 
+ReadyUnpacker::ReadyUnpacker(std::filesystem::path where, os::UniqueFd input, Unpacker child)
+    : staging(std::move(where)), body(std::move(input)), unpacker(std::move(child)) {}
+
+Result<std::unique_ptr<ReadyUnpacker>> ReadyUnpacker::start(const std::string& worker_path,
+                                                            const std::filesystem::path& staging) {
+  return start_unpacker(worker_path, {}, staging, nullptr);
+}
+
 Result<LayerOutcome> pull_layer(Fetcher& fetcher, const std::string& worker_path,
                                 const LayerJob& job, const std::filesystem::path& staging,
-                                const LayerProgress& progress, const std::stop_token& stop) {
+                                std::unique_ptr<ReadyUnpacker> ready, const LayerProgress& progress,
+                                const std::stop_token& stop) {
   auto partial = Partial::open(job.partials, job.layer.blob.digest, job.layer.blob.size);
   Source source{.fetcher = fetcher, .worker_path = worker_path, .partial = partial};
   for (int tries = 0;; ++tries) {
     std::uint32_t next_endpoint = 0;
-    auto outcome = attempt_once(source, job, staging, progress, stop, next_endpoint);
+    auto outcome =
+        attempt_once(source, job, staging, std::move(ready), progress, stop, next_endpoint);
     if (outcome && !outcome->needs_lower)
       HF_TRY(os::write_atomic(staging / "meta.json", encode(outcome->meta), 0600,
                               os::Durability::lazy));

@@ -18,7 +18,6 @@
 namespace holdfast::deploy::image {
 namespace {
 
-constexpr std::uint64_t kMaxLayerBytes = 10ULL << 30;
 constexpr std::uint64_t kMaxImageBytes = 20ULL << 30;
 
 /// The files of a top layer are empty.
@@ -88,12 +87,22 @@ Status Pull::begin() {
                         .endpoints = std::move(endpoints),
                         .bytes_per_second = store_.bytes_per_second});
   }
+  HF_TRY(fetcher_.start());
   HF_ASSIGN(auto dir, os::TempDir::create(store_.paths.ingest(), "pull"));
   staging_dir_.emplace(std::move(dir));
   staging_ = staging_dir_->path();
   HF_ASSIGN(auto lock, os::FileLock::acquire(staging_ / "lock"));
   staging_lock_.emplace(std::move(lock));
+  // While the fetcher starts and asks for the manifest.
+  if (!store_.keep_blobs) {
+    HF_ASSIGN(ready_, ReadyUnpacker::start(store_.worker_path, staging_ / "first"));
+  }
   return ok();
+}
+
+std::unique_ptr<ReadyUnpacker> Pull::take_ready() {
+  const std::lock_guard lock{stats_mutex_};
+  return std::move(ready_);
 }
 
 Status Pull::plan_layers() {
@@ -216,16 +225,16 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
   const LayerJob job{.layer = descriptor,
                      .diff_id = documents_->config.diff_ids[layer.index],
                      .lowers = lowers,
-                     .max_bytes = kMaxLayerBytes,
                      .space = available,
                      .partials = store_.paths.partials(),
                      .keep_blob = store_.keep_blobs};
-  const auto staged = staging_ / fmt::format("{}", layer.index);
+  auto ready = lowers.empty() && !job.keep_blob ? take_ready() : nullptr;
+  const auto staged = ready ? ready->staging : staging_ / fmt::format("{}", layer.index);
   const std::string name = descriptor.blob.digest.short_hex();
   const BootTime began = store_.clock.boot();
   report(name, PullPhase::downloading, 0, descriptor.blob.size);
   HF_ASSIGN(auto outcome, pull_layer(
-                              fetcher_, store_.worker_path, job, staged,
+                              fetcher_, store_.worker_path, job, staged, std::move(ready),
                               [&](std::uint64_t bytes) {
                                 const bool all = bytes >= descriptor.blob.size;
                                 report(name, all ? PullPhase::unpacking : PullPhase::downloading,

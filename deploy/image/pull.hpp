@@ -52,6 +52,7 @@ class Pull {
   Status pull_layers();
   Status pull_one(Layer& layer, std::vector<std::filesystem::path> lowers);
   Status fetch_one(Layer& layer, const std::vector<std::filesystem::path>& lowers);
+  std::unique_ptr<ReadyUnpacker> take_ready();
   Status keep_blob(const std::filesystem::path& staged, const proto::Digest& digest);
   Status settle_layer(Layer& layer);
   Result<MergedView> view(std::size_t height) const;
@@ -73,7 +74,8 @@ class Pull {
   std::optional<os::FileLock> staging_lock_;
   std::optional<Documents> documents_;
   std::vector<Layer> layers_;
-  std::mutex stats_mutex_;
+  std::unique_ptr<ReadyUnpacker> ready_;  ///< for the first layer
+  std::mutex stats_mutex_;                ///< of the two around it
   PullStats stats_;
 };
 

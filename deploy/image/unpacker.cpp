@@ -8,24 +8,38 @@
 
 namespace holdfast::deploy::image {
 
-Result<Unpacker> Unpacker::start(const std::string& worker_path, worker::UnpackJob job,
+Result<Unpacker> Unpacker::start(const std::string& worker_path, worker::UnpackRoom room,
                                  const os::UniqueFd& input, const os::UniqueFd& tree,
                                  const std::vector<os::UniqueFd>& lowers) {
   HF_ASSIGN(auto report, os::make_pipe());
+  HF_ASSIGN(auto job, os::make_pipe());
   fcntl(report.first.get(), F_SETFL, O_NONBLOCK);
-  job.lowers = static_cast<std::uint32_t>(lowers.size());
-  os::SpawnOptions options{.argv = {worker_path, "unpack", worker::encode(job)},
+  room.lowers = static_cast<std::uint32_t>(lowers.size());
+  os::SpawnOptions options{.argv = {worker_path, "unpack", worker::encode(room)},
                            .env = {},
                            .fds = {{input.get(), worker::kUnpackInput},
                                    {tree.get(), worker::kUnpackTree},
-                                   {report.second.get(), worker::kUnpackReport}},
+                                   {report.second.get(), worker::kUnpackReport},
+                                   {job.first.get(), worker::kUnpackJob}},
                            .directory = "/",
                            .new_session = true};
   for (std::size_t i = 0; i < lowers.size(); ++i)
     options.fds.emplace_back(lowers[i].get(), worker::kUnpackLowers + static_cast<int>(i));
   auto child = os::Process::spawn(options);
   if (!child) return std::move(child).error().in("start the unpacking child");
-  return Unpacker{*std::move(child), std::move(report.first)};
+  return Unpacker{*std::move(child), std::move(job.second), std::move(report.first)};
+}
+
+Status Unpacker::begin(const worker::UnpackJob& job) {
+  const auto text = worker::encode(job);
+  ssize_t wrote = 0;
+  do {
+    wrote = ::write(job_.get(), text.data(), text.size());  // less than a pipe takes at once
+  } while (wrote < 0 && errno == EINTR);
+  job_.reset();
+  if (wrote == static_cast<ssize_t>(text.size())) return ok();
+  return Error{Errc::io, "the unpacking child ended before it had anything to do"}.hint(
+      "see the log for its last words; it is started anew with the next try");
 }
 
 std::optional<Result<worker::UnpackReport>> Unpacker::advance() {

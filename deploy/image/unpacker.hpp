@@ -11,14 +11,19 @@
 
 namespace holdfast::deploy::image {
 
-/// A `holdfast-worker unpack` child at work on one layer. Destruction ends it.
+/// A `holdfast-worker unpack` child, for one layer. Destruction ends it.
 class Unpacker {
  public:
-  /// Unpacks what comes out of `input` into `tree`, an empty directory; `lowers`, lowest first,
-  /// when the layer needs them. Errors: by errno.
-  [[nodiscard]] static Result<Unpacker> start(const std::string& worker_path, worker::UnpackJob job,
-                                              const os::UniqueFd& input, const os::UniqueFd& tree,
+  /// Starts a child that will unpack what comes out of `input` into `tree`, an empty directory;
+  /// `lowers`, lowest first, when the layer needs them. It confines itself and waits. Errors: by
+  /// errno.
+  [[nodiscard]] static Result<Unpacker> start(const std::string& worker_path,
+                                              worker::UnpackRoom room, const os::UniqueFd& input,
+                                              const os::UniqueFd& tree,
                                               const std::vector<os::UniqueFd>& lowers);
+
+  /// Says what comes out of `input`. Once. Errors: io when the child is gone.
+  [[nodiscard]] Status begin(const worker::UnpackJob& job);
 
   /// Readable when there is something to `advance` over.
   [[nodiscard]] int fd() const noexcept { return report_.get(); }
@@ -26,11 +31,12 @@ class Unpacker {
   [[nodiscard]] std::optional<Result<worker::UnpackReport>> advance();
 
  private:
-  Unpacker(os::Process child, os::UniqueFd report)
-      : child_(std::move(child)), report_(std::move(report)) {}
+  Unpacker(os::Process child, os::UniqueFd job, os::UniqueFd report)
+      : child_(std::move(child)), job_(std::move(job)), report_(std::move(report)) {}
   Result<worker::UnpackReport> outcome();
 
   os::Process child_;
+  os::UniqueFd job_;
   os::UniqueFd report_;
   std::string text_;
 };

@@ -63,23 +63,29 @@ FetchKind kind_of(std::string_view name) {
 
 }  // namespace
 
+std::string encode(const UnpackRoom& room) {
+  return bj::serialize(bj::object{{"max_bytes", room.max_bytes}, {"lowers", room.lowers}});
+}
+
+Result<UnpackRoom> decode_unpack_room(std::string_view text) {
+  HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
+  return UnpackRoom{.max_bytes = number_field(o, "max_bytes"),
+                    .lowers = static_cast<std::uint32_t>(number_field(o, "lowers"))};
+}
+
 std::string encode(const UnpackJob& job) {
   return bj::serialize(bj::object{{"compression", name_of(job.compression)},
                                   {"size", job.size},
-                                  {"max_bytes", job.max_bytes},
                                   {"space", job.space},
-                                  {"max_entries", job.max_entries},
-                                  {"lowers", job.lowers}});
+                                  {"max_entries", job.max_entries}});
 }
 
 Result<UnpackJob> decode_unpack_job(std::string_view text) {
   HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
   return UnpackJob{.compression = compression_of(string_field(o, "compression")),
                    .size = number_field(o, "size"),
-                   .max_bytes = number_field(o, "max_bytes"),
                    .space = number_field(o, "space"),
-                   .max_entries = number_field(o, "max_entries"),
-                   .lowers = static_cast<std::uint32_t>(number_field(o, "lowers"))};
+                   .max_entries = number_field(o, "max_entries")};
 }
 
 std::string encode(const Result<UnpackReport>& report) {

@@ -15,10 +15,11 @@
 
 namespace holdfast::deploy::image::worker {
 
-/// Descriptors of `holdfast-worker unpack`.
-inline constexpr int kUnpackInput = 0;    ///< the compressed layer
-inline constexpr int kUnpackTree = 3;     ///< the empty directory to unpack into
-inline constexpr int kUnpackReport = 4;   ///< one UnpackReport, then the end
+/// Descriptors of `holdfast-worker unpack ROOM`.
+inline constexpr int kUnpackInput = 0;   ///< the compressed layer
+inline constexpr int kUnpackTree = 3;    ///< the empty directory to unpack into
+inline constexpr int kUnpackReport = 4;  ///< one UnpackReport, then the end
+inline constexpr int kUnpackJob = 5;  ///< one UnpackJob, then the end; the end alone: nothing to do
 inline constexpr int kUnpackLowers = 10;  ///< and up: trees of the layers below, lowest first
 
 /// Descriptors of `holdfast-worker verify`.
@@ -34,13 +35,17 @@ inline constexpr int kFetchPace = 4;    ///< shared memory of all fetching child
 inline constexpr std::size_t kMaxMessageBytes = 64U << 10;
 inline constexpr std::size_t kMaxReportBytes = 32U << 20;
 
+/// What an unpacker is confined by; known before the layer is.
+struct UnpackRoom {
+  std::uint64_t max_bytes = 0;  ///< most uncompressed bytes of any layer
+  std::uint32_t lowers = 0;     ///< descriptors from kUnpackLowers on
+};
+
 struct UnpackJob {
   proto::oci::Compression compression = proto::oci::Compression::none;
-  std::uint64_t size = 0;       ///< compressed bytes, exactly
-  std::uint64_t max_bytes = 0;  ///< most uncompressed bytes of any layer
-  std::uint64_t space = 0;      ///< most uncompressed bytes that there is room for now
+  std::uint64_t size = 0;   ///< compressed bytes, exactly
+  std::uint64_t space = 0;  ///< most uncompressed bytes that there is room for now
   std::uint64_t max_entries = 0;
-  std::uint32_t lowers = 0;  ///< descriptors from kUnpackLowers on
 };
 
 struct UnpackReport {
@@ -112,6 +117,8 @@ struct FetchReport {
   std::uint32_t endpoints = 1;
 };
 
+[[nodiscard]] std::string encode(const UnpackRoom& room);
+[[nodiscard]] Result<UnpackRoom> decode_unpack_room(std::string_view text);
 [[nodiscard]] std::string encode(const UnpackJob& job);
 [[nodiscard]] Result<UnpackJob> decode_unpack_job(std::string_view text);
 [[nodiscard]] std::string encode(const Result<UnpackReport>& report);

@@ -21,8 +21,6 @@ constexpr std::size_t kInputBytes = 128U << 10;
 InflatedStream::InflatedStream(int input_fd, proto::oci::Compression compression,
                                const StreamLimits& limits)
     : input_fd_(input_fd), limits_(limits), inflater_(make_inflater(compression)) {
-  for (std::size_t i = 0; i < kChunks; ++i)
-    free_.push_back({std::vector<std::byte>(kChunkBytes), 0});
   thread_ = std::thread([this] { run(); });
 }
 
@@ -101,6 +99,11 @@ Status InflatedStream::inflate_all(std::span<const std::byte> in) {
 
 std::optional<InflatedStream::Chunk> InflatedStream::free_chunk() {
   std::unique_lock lock{mutex_};
+  // A small layer does not touch the memory of a large one.
+  if (free_.empty() && chunks_ < kChunks) {
+    ++chunks_;
+    return Chunk{std::vector<std::byte>(kChunkBytes), 0};
+  }
   changed_.wait(lock, [&] { return abandoned_ || !free_.empty(); });
   if (abandoned_) return std::nullopt;
   Chunk chunk = std::move(free_.front());

@@ -58,6 +58,7 @@ class InflatedStream final : public ByteSource {
   std::condition_variable changed_;
   std::deque<Chunk> full_;
   std::deque<Chunk> free_;
+  std::size_t chunks_ = 0;  ///< made so far
   bool done_ = false;
   bool abandoned_ = false;
   std::optional<Error> error_;

@@ -67,12 +67,12 @@ Result<os::UniqueFd> open_lowers(std::uint32_t count, const os::UniqueFd& tree) 
   return merged;
 }
 
-Result<os::UniqueFd> confine(const wire::UnpackJob& job) {
+Result<os::UniqueFd> confine(const wire::UnpackRoom& room) {
   HF_TRY(limit_process(
-      {.address_space = kAddressSpace, .file_size = job.max_bytes + 1, .open_files = kOpenFiles}));
+      {.address_space = kAddressSpace, .file_size = room.max_bytes + 1, .open_files = kOpenFiles}));
   HF_TRY(enter_namespaces());
   HF_ASSIGN(auto tree, reopen(wire::kUnpackTree));
-  HF_ASSIGN(auto lowers, open_lowers(job.lowers, tree));
+  HF_ASSIGN(auto lowers, open_lowers(room.lowers, tree));
   HF_TRY(enter_root(tree.get()));
   HF_TRY(keep_capabilities(kCapabilities));
   HF_TRY(allow_system_calls(Profile::unpack));
@@ -93,18 +93,30 @@ Result<std::string> tree_on_disk(const SumsByInode& sums) {
       });
 }
 
-Result<wire::UnpackReport> unpack(const wire::UnpackJob& job) {
-  auto lowers = confine(job);
-  if (!lowers) return std::move(lowers).error().in("confine the unpacker");
+/// Waits until the parent knows what there is to do; empty when it turns out to be nothing.
+Result<std::string> job_text() {
+  std::string text(wire::kMaxMessageBytes, '\0');
+  std::size_t have = 0;
+  for (ssize_t got = -1; got != 0;) {
+    got = ::read(wire::kUnpackJob, text.data() + have, text.size() - have);
+    if (got < 0 && errno != EINTR) return errno_error(errno, "receive the job");
+    if (got > 0) have += static_cast<std::size_t>(got);
+  }
+  text.resize(have);
+  return text;
+}
+
+Result<wire::UnpackReport> unpack(const wire::UnpackRoom& room, const os::UniqueFd& lowers,
+                                  const wire::UnpackJob& job) {
   const os::UniqueFd root{::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!root) return errno_error(errno, "open the layer's tree");
 
   InflatedStream stream{
       wire::kUnpackInput,
       job.compression,
-      {.compressed = job.size, .uncompressed = job.max_bytes, .space = job.space}};
-  TarReader tar{stream, TarLimits{.entries = job.max_entries, .file_bytes = job.max_bytes}};
-  LayerWriter writer{root.get(), lowers->get(), XattrPolicy::of_this_kernel()};
+      {.compressed = job.size, .uncompressed = room.max_bytes, .space = job.space}};
+  TarReader tar{stream, TarLimits{.entries = job.max_entries, .file_bytes = room.max_bytes}};
+  LayerWriter writer{root.get(), lowers.get(), XattrPolicy::of_this_kernel()};
   HF_ASSIGN(LayerSummary summary, writer.apply_all(tar));
   wire::UnpackReport report{.blob = stream.compressed_sha256(),
                             .diff_id = {},
@@ -121,10 +133,15 @@ Result<wire::UnpackReport> unpack(const wire::UnpackJob& job) {
   return report;
 }
 
-Result<wire::UnpackReport> unpack_job(std::string_view text) {
+Result<wire::UnpackReport> unpack_in(std::string_view room_text) {
   try {
+    HF_ASSIGN(const auto room, wire::decode_unpack_room(room_text));
+    auto lowers = confine(room);
+    if (!lowers) return std::move(lowers).error().in("confine the unpacker");
+    HF_ASSIGN(const std::string text, job_text());
+    if (text.empty()) return Error{Errc::cancelled, "there is nothing to unpack"};
     HF_ASSIGN(const auto job, wire::decode_unpack_job(text));
-    return unpack(job);
+    return unpack(room, *lowers, job);
   } catch (const std::bad_alloc&) {
     return Error{Errc::layer_limit, "unpacking the layer takes more memory than it may"};
   }
@@ -132,8 +149,8 @@ Result<wire::UnpackReport> unpack_job(std::string_view text) {
 
 }  // namespace
 
-int unpack_main(std::string_view job) {
-  const auto report = unpack_job(job);
+int unpack_main(std::string_view room) {
+  const auto report = unpack_in(room);
   const auto wrote = os::write_all(wire::kUnpackReport, wire::encode(report));
   return report && wrote ? 0 : 1;
 }
