@@ -115,6 +115,9 @@ Errc errc_from_errno(int error_number) noexcept {
     case ENOSPC:
     case EDQUOT:
       return Errc::nospace;
+    case EMFILE:
+    case ENFILE:
+      return Errc::busy;
     case EACCES:
     case EPERM:
       return Errc::perm;

@@ -113,8 +113,8 @@ class [[nodiscard]] Error {
   std::string hint_;
 };
 
-/// `Errc` for an errno value: ENOSPC/EDQUOT → nospace, EACCES/EPERM → perm, ENOENT → not_found,
-/// else io.
+/// `Errc` for an errno value: ENOSPC/EDQUOT → nospace, EMFILE/ENFILE → busy (they pass),
+/// EACCES/EPERM → perm, ENOENT → not_found, else io.
 [[nodiscard]] Errc errc_from_errno(int error_number) noexcept;
 /// Error for a failed system call: "open /x: No such file or directory".
 [[nodiscard]] Error errno_error(int error_number, std::string_view doing);

@@ -33,10 +33,18 @@ Errc errc_of(int extended_code) {
   }
 }
 
+/// SQLite has one code for all that a file can refuse; the system's tells what passes again.
+Errc errc_of(sqlite3* handle, int extended_code) {
+  const auto code = errc_of(extended_code);
+  if (code != Errc::io || handle == nullptr) return code;
+  const auto precise = errc_from_errno(sqlite3_system_errno(handle));
+  return precise == Errc::nospace || precise == Errc::busy ? precise : code;
+}
+
 Error failure(sqlite3* handle, int code) {
   const int extended = handle != nullptr ? sqlite3_extended_errcode(handle) : code;
   const char* text = handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
-  return Error{errc_of(extended), fmt::format("{} (SQLite code {})", text, extended)};
+  return Error{errc_of(handle, extended), fmt::format("{} (SQLite code {})", text, extended)};
 }
 
 constexpr int kBusyMilliseconds = 5'000;
@@ -115,6 +123,9 @@ Result<Db> Db::open(const std::filesystem::path& path, OpenMode mode) {
                                    access | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, nullptr);
   Db db{handle};
   if (code != SQLITE_OK) return failure(handle, code).in("open " + path.string());
+  // What cannot be opened for writing SQLite opens for reading, without a word.
+  if (mode == OpenMode::read_write && sqlite3_db_readonly(handle, "main") == 1)
+    return Error{Errc::io, fmt::format("open {}: it can only be read", path.string())};
   if (auto ready = db.configure(mode); !ready)
     return std::move(ready).error().in("open " + path.string());
   return db;

@@ -137,12 +137,17 @@ class SqliteLedger final : public ReadSide<Ledger> {
     return anchor;
   }
 
-  /// HEAD names the last commit. After a full disk it is tried again, as nothing is undecided then.
+  /// HEAD names the last commit. After want of space or descriptors it is tried again, as nothing
+  /// is undecided then.
   Status anchor_moved() {
+    const auto passes = [](const Status& status) {
+      return !status &&
+             (status.error().code() == Errc::nospace || status.error().code() == Errc::busy);
+    };
     auto moved = moving_.get();
-    if (!moved && moved.error().code() == Errc::nospace) moved = write_anchor(state_dir_, anchor_);
+    if (passes(moved)) moved = write_anchor(state_dir_, anchor_);
     if (!moved) {
-      const bool again = moved.error().code() == Errc::nospace;
+      const bool again = passes(moved);
       auto error = degrade(std::move(moved).error());
       if (again) moving_ = std::async(std::launch::deferred, write_anchor, state_dir_, anchor_);
       return error;
@@ -300,6 +305,9 @@ void Batch::append(Batch more) {
 
 Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir) {
   auto ledger = open_checked(state_dir);
+  // Opening needs a little space too, and an agent is to start on a full disk.
+  if (!ledger && ledger.error().code() == Errc::nospace && Reserve{state_dir / "reserve"}.give_up())
+    ledger = open_checked(state_dir);
   if (!ledger)
     return std::move(ledger).error().in(fmt::format("open the ledger in {}", state_dir.string()));
   return ledger;
