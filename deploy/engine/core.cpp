@@ -246,6 +246,7 @@ Status Core::commit(ledger::Batch batch) {
   if (!head) {
     count(head.error());
     ledger_ok_ = false;
+    changed_ = true;  // whoever asks next is told
     ledger_code_ = head.error().code();
     const bool damaged =
         ledger_code_ == Errc::ledger_corrupt || ledger_code_ == Errc::ledger_truncated;
