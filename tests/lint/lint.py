@@ -16,6 +16,7 @@ TEXT = CODE | {".sh", ".py", ".sql", ".cmake", ".txt", ".md", ".yaml", ".yml", "
 SKIPPED = {".git", "__pycache__", ".cache", ".vscode", ".idea"}
 TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "agent", "common", "proto", "deploy", "tests", "packaging"}
 ROOMS = ("common", "proto", "deploy", "agent")
+LAST_FAULT = 82  # of the fault matrix
 
 # What each room may include of the house (longest prefix wins); None: no limit.
 MAY_INCLUDE = {
@@ -286,6 +287,31 @@ def skips(root, _):
                 yield f"{relative}:{number}: can skip, and tests/README.md does not say when {relative.name} may"
 
 
+def matrix(root, _):
+    """tests/FAULTS.md has every row of the fault matrix, and the tests that it names are there."""
+    table = Path("tests/FAULTS.md")
+    seen = set()
+    for number, line in enumerate(read(root, table).split("\n"), 1):
+        row = re.match(r"\| (F-\d\d) \| [^|]+ \| (.+) \|$", line)
+        if not row:
+            if line.startswith("| F-"):
+                yield f"{table}:{number}: not \"| F-nn | fault | tests |\""
+            continue
+        seen.add(row.group(1))
+        named = re.findall(r"`([\w/]+): (\w+)`", row.group(2))
+        if not named and not re.search(r"cannot be|comes with|none yet", row.group(2)):
+            yield f"{table}:{number}: {row.group(1)} names no test and no reason"
+        for place, name in named:
+            found = [path for path in (root / f"tests/{place}_test.cpp", root / f"tests/{place}_test.py") if path.is_file()]
+            if not found:
+                yield f"{table}:{number}: there is no tests/{place}_test.*"
+            elif not re.search(rf"\b{name}\b", found[0].read_text(encoding="utf-8")):
+                yield f"{table}:{number}: {found[0].name} has no {name}"
+    for row in range(1, LAST_FAULT + 1):
+        if f"F-{row:02}" not in seen:
+            yield f"{table}: F-{row:02} is missing: name its test, or why there is none"
+
+
 def shell(root, _):
     """shellcheck of every script with a shell's first line; each must be executable or a library."""
     scripts = []
@@ -301,7 +327,7 @@ def shell(root, _):
 
 
 CHECKS = {check.__name__: check for check in
-          (layers, calls, headers, spaces, registered, readmes, house, skips, shell)}
+          (layers, calls, headers, spaces, registered, readmes, house, skips, matrix, shell)}
 
 
 def main():

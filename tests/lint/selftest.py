@@ -26,7 +26,8 @@ CLEAN = {
     "deploy/image/pull.hpp": HEADER % "holdfast::deploy::image",
     "deploy/engine/loop.cpp": '#include "deploy/plan/plan.hpp"\n#include "deploy/image/pull.hpp"\n// getenv in words\n',
     "agent/daemon/main.cpp": '#include <boost/asio.hpp>\n#include "deploy/plan/plan.hpp"\nauto s = "std::system(";\n',
-    "tests/unit/plan_test.cpp": '#include "deploy/plan/plan.hpp"\n#include <gtest/gtest.h>\n',
+    "tests/unit/plan_test.cpp": '#include "deploy/plan/plan.hpp"\n#include <gtest/gtest.h>\nTEST(Plan, Plan)\n',
+    "tests/FAULTS.md": "".join(f"| F-{row:02} | x | `unit/plan: Plan` |\n" for row in range(1, 83)),
     "packaging/start": '#!/bin/bash\necho "$1"\n',
 }
 
@@ -60,6 +61,10 @@ MUTANTS = [
     ("house", "packaging/bad.md", "see ~/.py" + "env/x", "one machine"),
     ("house", "proto/bad.cpp", "// TO" + "DO later", "unfinished"),
     ("skips", "tests/unit/plan_test.cpp", "GTEST_" + "SKIP();", "can skip"),
+    ("matrix", "tests/FAULTS.md", "| F-01 | x | `unit/plan: Plan` |\n", "F-02 is missing"),
+    ("matrix", "tests/FAULTS.md", "| F-01 | x | `unit/lost: Plan` |\n", "no tests/unit/lost_test"),
+    ("matrix", "tests/FAULTS.md", "| F-01 | x | `unit/plan: Gone` |\n", "has no Gone"),
+    ("matrix", "tests/FAULTS.md", "| F-01 | x | somewhere |\n", "names no test"),
     ("shell", "packaging/start", "#!/bin/bash\necho $1\n", "SC2086"),
 ]
 
