@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -130,7 +131,7 @@ class Agent:
         self.socket = self.run / "agent/holdfast.sock"
         self.subnet, self.service_subnet = f"10.{120 + 2 * number}.0.0/16", f"10.{121 + 2 * number}.0.0/16"
         self.metrics_port = free_port()
-        self.process = None
+        self.process, self.environment = None, {}
         self.settings = {
             "instance": self.instance, "state_dir": str(self.state / "state"), "run_dir": str(self.run / "agent"),
             "socket": str(self.socket), "metrics_listen": f"127.0.0.1:{self.metrics_port}", "resync": "2s",
@@ -147,7 +148,8 @@ class Agent:
         """Starts the process and returns at once."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([BIN / "holdfastd", "--config", self.config], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, start_new_session=True)
+                                            stdout=log, stderr=log, start_new_session=True,
+                                            env={**os.environ, **self.environment})
 
     def start(self):
         self.launch()
@@ -183,6 +185,40 @@ class Agent:
             self.lease.close()
         if done.returncode != 0:
             raise AssertionError(f"remove-instance: {done.stdout}{done.stderr}")
+
+    def crash_host(self):
+        """What a power cut leaves of the run time: no processes, no mounts, no namespaces, no cgroups, no /run, no nftables."""
+        self.stop(signal.SIGKILL)
+        for _ in range(50):
+            pids = [int(pid) for group in self.groups() for pid in (group / "cgroup.procs").read_text().split()]
+            pids += [int(pid) for pid in self.traces()["processes"]]
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            for group in self.groups():
+                if (group / "freezer.state").exists():
+                    (group / "freezer.state").write_text("THAWED")
+            if not pids:
+                break
+            time.sleep(0.1)
+        for where in sorted(self.traces()["mounts"], reverse=True):
+            if Path(where) != self.state:
+                subprocess.run(["umount", "-l", where], check=True)
+        for group in sorted(self.groups(), reverse=True):
+            group.rmdir()
+        table = "holdfast_" + self.instance.replace("-", "_")
+        subprocess.run(["nft", "delete", "table", "ip", table], check=True)
+        subprocess.run(["ip", "route", "del", "local", self.service_subnet, "dev", "lo", "table", "local"], check=True)
+        shutil.rmtree(self.run)
+        self.run.mkdir()
+
+    def groups(self):
+        """Its control groups, in every hierarchy."""
+        mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2].startswith("cgroup")}
+        found = [Path(where) for mount in mounts for where, _, _ in os.walk(mount) if f"/holdfast-{self.instance}" in where]
+        return [group for group in found if group.is_dir()]
 
     def log_tail(self, lines=25):
         return "\n".join(self.log.read_text(errors="replace").split("\n")[-lines:]) if self.log.exists() else "(no log)"

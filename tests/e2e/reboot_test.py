@@ -1,57 +1,19 @@
 #!/usr/bin/python3
 """After a reboot the last good generation serves again, first thing, from the disk: no registry, no source, no DNS."""
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import fixture
 
 
 class Reboot(fixture.AgentCase):
     def crash_the_host(self):
-        """What a power cut leaves of the run time: no processes, no mounts, no namespaces, no cgroups, no /run, no nftables."""
-        agent = self.agent
-        agent.stop(signal.SIGKILL)
-        for _ in range(50):
-            pids = [int(pid) for group in self.groups() for pid in (group / "cgroup.procs").read_text().split()]
-            pids += [int(pid) for pid in agent.traces()["processes"]]
-            for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            for group in self.groups():
-                if (group / "freezer.state").exists():
-                    (group / "freezer.state").write_text("THAWED")
-            if not pids:
-                break
-            time.sleep(0.1)
-        for where in sorted(agent.traces()["mounts"], reverse=True):
-            subprocess.run(["umount", "-l", where], check=True)
-        for group in sorted(self.groups(), reverse=True):
-            group.rmdir()
-        subprocess.run(["nft", "delete", "table", "ip", "holdfast_" + agent.instance.replace("-", "_")], check=True)
-        subprocess.run(["ip", "route", "del", "local", agent.service_subnet, "dev", "lo", "table", "local"], check=True)
-        shutil.rmtree(agent.run)
-        agent.run.mkdir()
-        left = {kind: found for kind, found in agent.traces().items() if kind != "addresses" and found}
+        self.agent.crash_host()
+        left = {kind: found for kind, found in self.agent.traces().items() if kind != "addresses" and found}
         self.assertEqual(left, {}, "the test did not take everything down")
-
-    def groups(self):
-        found = []
-        mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2].startswith("cgroup")}
-        for mount in mounts:
-            for where, _, _ in os.walk(mount):
-                if f"/holdfast-{self.agent.instance}" in where:
-                    found.append(Path(where))
-        return [group for group in found if group.is_dir()]
 
     def cut_off_from_the_world(self):
         """The registry answers no more: its name leads nowhere, and what spoke plain HTTP is now expected to speak TLS."""

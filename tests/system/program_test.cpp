@@ -61,5 +61,17 @@ TEST_F(Program, NamesAConfigurationThatIsMissing) {
   EXPECT_THAT(result.err, HasSubstr("/nonexistent/agent.yaml"));
 }
 
+// What is tested is what is installed: faults come from outside (tests/support/faults).
+TEST_F(Program, HoldsNothingOfTheFaultsOfItsTests) {
+  const auto bin = os::environment("HOLDFAST_BIN").value_or("build/bin");
+  for (const char* name : {"holdfastd", "holdfast", "holdfast-worker", "holdfast-fetch"}) {
+    constexpr std::size_t kMostBytes = 256U << 20;
+    const auto bytes = os::read_file(bin + "/" + name, kMostBytes);
+    ASSERT_TRUE(bytes) << bytes.error().to_string();
+    for (const char* trace : {"HOLDFAST_FAULTS", "holdfast-faults", "failpoint", "N8holdfast4test"})
+      EXPECT_EQ(bytes->find(trace), std::string::npos) << name << " has " << trace;
+  }
+}
+
 }  // namespace
 }  // namespace holdfast
