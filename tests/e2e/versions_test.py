@@ -93,6 +93,7 @@ class Versions(fixture.AgentCase):
         with fixture.Load(self.port) as load:
             self.agent.stop(signal.SIGTERM)
             self.newer("")
+            self.ledger().execute("PRAGMA wal_checkpoint(TRUNCATE)")
             content = (self.agent.state / "state/ledger.db").read_bytes()
             self.agent.launch()
             self.assertEqual(self.agent.process.wait(20), 1)
