@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "agent/daemon/api_call.hpp"
 #include "common/base/text.hpp"
@@ -52,6 +54,37 @@ Result<std::string> generation_record(ledger::Reader& reader, api::HistoryItem i
   return api::encode(record);
 }
 
+/// What the engine holds in memory, and before it what only the ledger has.
+Result<std::vector<api::HistoryItem>> whole_history(ledger::Reader& reader,
+                                                    const deploy::engine::Snapshot& snapshot) {
+  HF_ASSIGN(const auto rows, reader.generations());
+  std::map<std::uint64_t, const api::HistoryItem*> newer;
+  for (const auto& item : snapshot.history) newer.emplace(item.generation, &item);
+  std::set<std::string> quarantined;
+  for (const auto& item : snapshot.quarantine) quarantined.insert(item.spec_digest);
+  std::vector<api::HistoryItem> items;
+  for (const auto& row : rows) {
+    const auto known = newer.find(row.id.value());
+    items.push_back(known != newer.end()
+                        ? *known->second
+                        : api::HistoryItem{row.id.value(), row.spec_digest.str(),
+                                           std::string{ledger::to_string(row.result)}, row.reason,
+                                           row.actor, to_rfc3339(row.accepted), false,
+                                           quarantined.contains(row.spec_digest.str())});
+  }
+  return items;
+}
+
+Result<std::string> older_record(ledger::Reader& reader, const deploy::engine::Snapshot& snapshot,
+                                 std::uint64_t number) {
+  HF_ASSIGN(const auto items, whole_history(reader, snapshot));
+  for (const auto& item : items) {
+    if (item.generation == number) return generation_record(reader, item);
+  }
+  return Error{Errc::not_found, fmt::format("there is no generation {}", number)}.hint(
+      "holdfast history lists them");
+}
+
 }  // namespace
 
 void Api::with_ledger(const Call& call, LedgerWork work) {
@@ -69,7 +102,14 @@ void Api::with_ledger(const Call& call, LedgerWork work) {
 
 void Api::status(const Call& call) { call.json(api::encode(parts_.engine.snapshot()->status)); }
 
-void Api::history(const Call& call) { call.json(api::encode(parts_.engine.snapshot()->history)); }
+void Api::history(const Call& call) {
+  const auto snapshot = parts_.engine.snapshot();
+  if (snapshot->history_complete) return call.json(api::encode(snapshot->history));
+  with_ledger(call, [snapshot](ledger::Reader& reader) -> Result<std::string> {
+    HF_ASSIGN(const auto items, whole_history(reader, *snapshot));
+    return api::encode(items);
+  });
+}
 
 void Api::quarantine(const Call& call) {
   call.json(api::encode(parts_.engine.snapshot()->quarantine));
@@ -85,6 +125,10 @@ void Api::generation(const Call& call) {
   const auto snapshot = parts_.engine.snapshot();
   const auto found = std::find_if(snapshot->history.begin(), snapshot->history.end(),
                                   [&](const auto& item) { return item.generation == *number; });
+  if (found == snapshot->history.end() && !snapshot->history_complete)
+    return with_ledger(call, [snapshot, number = *number](ledger::Reader& reader) {
+      return older_record(reader, *snapshot, number);
+    });
   if (found == snapshot->history.end())
     return call.exchange->respond(
         Error{Errc::not_found, fmt::format("there is no generation {}", *number)}.hint(

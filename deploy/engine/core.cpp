@@ -45,6 +45,7 @@ Status Core::load() {
     HF_ASSIGN(progress_, plan::decode_progress(*text, ports_.clock.boot()));
     recorded_progress_ = *text;
   }
+  forget_old_generations();
   HF_ASSIGN(head_, ports_.ledger.head());
   figures_.good_generation = progress_.good.value();
   if (auto reserved = reserve_for(nullptr); !reserved)
@@ -266,10 +267,43 @@ Status Core::commit(ledger::Batch batch) {
   head_ = *head;
   if (batch.progress) recorded_progress_ = *batch.progress;
   for (std::size_t i = published; i < batch.entries.size(); ++i) publish(batch.entries[i]);
-  if (batch.generation || !batch.results.empty()) {
-    if (auto rows = ports_.ledger.generations()) generations_ = std::move(rows).value();
+  if (const auto& made = batch.generation) {
+    generations_.insert(generations_.begin(), {.id = made->id,
+                                               .spec_digest = made->spec_digest,
+                                               .accepted = made->accepted,
+                                               .actor = made->actor,
+                                               .reason = made->reason});
+    forget_old_generations();
   }
+  set_results(batch.results);
   return ok();
+}
+
+void Core::set_results(const std::vector<ledger::ResultChange>& changes) {
+  for (const auto& change : changes) {
+    const auto row = std::find_if(generations_.begin(), generations_.end(),
+                                  [&](const auto& known) { return known.id == change.id; });
+    if (row == generations_.end()) continue;
+    row->result = change.result;
+    row->reason = change.reason;
+    row->ever_good = row->ever_good || change.result == ledger::GenerationResult::good;
+  }
+}
+
+/// The newest ones stay in memory, and those that are in use or may be gone back to; the ledger has
+/// the others. Else an agent would grow for as long as its host is changed.
+void Core::forget_old_generations() {
+  constexpr std::size_t kNewest = 256;
+  if (generations_.size() <= kNewest) return;
+  const auto used = generations_in_use();
+  std::size_t at = 0;
+  std::size_t good = 0;
+  const auto before = generations_.size();
+  std::erase_if(generations_, [&](const auto& row) {
+    const bool target = row.ever_good && good++ <= options_.config.retain;
+    return at++ >= kNewest && !target && !used.contains(row.id) && row.id != progress_.good;
+  });
+  history_complete_ = history_complete_ && generations_.size() == before;
 }
 
 void Core::publish(const proto::Entry& entry) {

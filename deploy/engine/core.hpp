@@ -92,6 +92,8 @@ class Core {
   [[nodiscard]] Document document(GenerationId id);
   void count(const Error& error);
   [[nodiscard]] Status commit(ledger::Batch batch);
+  void set_results(const std::vector<ledger::ResultChange>& changes);
+  void forget_old_generations();
   [[nodiscard]] bool put_off(const plan::Decision& decision, ledger::Batch& batch);
   void publish(const proto::Entry& entry);
   [[nodiscard]] plan::Settings settings() const {
@@ -215,7 +217,8 @@ class Core {
   std::string recorded_progress_;
   plan::Observed observed_;
   std::map<GenerationId, Document> documents_;
-  std::vector<ledger::Generation> generations_;  ///< newest first
+  std::vector<ledger::Generation> generations_;  ///< newest first, not all: see core.cpp
+  bool history_complete_ = true;
   std::map<proto::Digest, ledger::Quarantine> quarantine_;
   std::map<plan::InstanceId, plan::Health> health_;
   runtime::HostsTable published_hosts_;

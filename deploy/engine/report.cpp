@@ -267,6 +267,7 @@ void Core::build_snapshot() {
   }
   next->figures = figures_;
   next->head = head_;
+  next->history_complete = history_complete_;
   next->ready = ready_;
   next->ledger_writable = ledger_ok_;
   next->repair_layers = proto::drift_action(proto::DriftKind::layer_damaged, options_.config.drift,

@@ -3,6 +3,16 @@
 #include <algorithm>
 
 namespace holdfast::deploy::engine {
+namespace {
+
+constexpr std::size_t kEventBytes = 512U << 10;
+
+std::size_t size_of(const proto::api::Event& event) {
+  return sizeof(event) + event.time.size() + event.kind.size() + event.service.size() +
+         event.message.size() + event.detail.size();
+}
+
+}  // namespace
 
 void Histogram::observe(double value) {
   const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), value) - bounds.begin();
@@ -15,13 +25,20 @@ void EventLog::publish(proto::api::Event event) {
   {
     const std::lock_guard lock{mutex_};
     event.number = next_++;
-    if (ring_.size() == capacity_)
-      ring_.erase(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(capacity_ / 4));
+    bytes_ += size_of(event);
     ring_.push_back(std::move(event));
+    if (ring_.size() > capacity_ || bytes_ > kEventBytes) forget_some();
     wakers.reserve(wakers_.size());
     for (const auto& [token, wake] : wakers_) wakers.push_back(wake);
   }
   for (const auto& wake : wakers) wake();
+}
+
+/// The oldest quarter, so that the rest is seldom moved.
+void EventLog::forget_some() {
+  const auto some = ring_.begin() + static_cast<std::ptrdiff_t>((ring_.size() + 3) / 4);
+  for (auto each = ring_.begin(); each != some; ++each) bytes_ -= size_of(*each);
+  ring_.erase(ring_.begin(), some);
 }
 
 std::vector<proto::api::Event> EventLog::after(std::uint64_t number, std::size_t limit) const {

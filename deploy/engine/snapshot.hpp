@@ -77,6 +77,7 @@ struct Figures {
 struct Snapshot {
   proto::api::Status status;
   std::vector<proto::api::HistoryItem> history;        ///< newest first
+  bool history_complete = true;                        ///< false: the ledger holds older ones
   std::vector<proto::api::QuarantineItem> quarantine;  ///< oldest first
   Figures figures;
   ledger::Head head;
@@ -85,7 +86,7 @@ struct Snapshot {
   bool repair_layers = true;  ///< what the drift policy says of damage on disk
 };
 
-/// The last events and who waits for more. Thread safe.
+/// The last events, so many and 512 KiB at most, and who waits for more. Thread safe.
 class EventLog {
  public:
   explicit EventLog(std::size_t capacity = 2048) : capacity_(capacity) {}
@@ -101,8 +102,11 @@ class EventLog {
   void unsubscribe(std::uint64_t token);
 
  private:
+  void forget_some();
+
   mutable std::mutex mutex_;
   std::size_t capacity_;
+  std::size_t bytes_ = 0;
   std::uint64_t next_ = 1;
   std::vector<proto::api::Event> ring_;
   std::map<std::uint64_t, std::function<void()>> wakers_;

@@ -87,14 +87,7 @@ bool Core::goes_on_unrecorded() const {
 /// What the ledger is to hear of when it can be written again; of a long time, the last part.
 void Core::keep_for_later(ledger::Batch batch) {
   for (const auto& each : batch.entries) publish(each);
-  for (const auto& change : batch.results) {
-    const auto row = std::find_if(generations_.begin(), generations_.end(),
-                                  [&](const auto& known) { return known.id == change.id; });
-    if (row == generations_.end()) continue;
-    row->result = change.result;
-    row->reason = change.reason;
-    row->ever_good = row->ever_good || change.result == ledger::GenerationResult::good;
-  }
+  set_results(batch.results);
   if (!put_off_) put_off_ = PutOff{};
   put_off_->batch.append(std::move(batch));
   put_off_->published = true;

@@ -73,6 +73,26 @@ TEST_F(UnrecordedTest, AChangeIsRefusedAndWhatRunsGoesOn) {
   EXPECT_FALSE(agent_->snapshot()->ledger_writable);
 }
 
+TEST_F(UnrecordedTest, OfAnOldHostOnlyTheNewestGenerationsAndTheWaysBackStayInMemory) {
+  for (int i = 3; i <= 400; ++i) {
+    ASSERT_TRUE(agent_->apply(storable(fmt::format("{}.0.0", i))));
+    agent_->run(15s);
+  }
+  const auto held = agent_->snapshot();
+  EXPECT_EQ(held->history.front().generation, 400U);
+  EXPECT_EQ(held->history.size(), 256U);
+  EXPECT_FALSE(held->history_complete);
+  EXPECT_EQ(held->history.front().result, "good");
+  EXPECT_EQ(held->history.at(1).result, "superseded");
+  begin();
+  EXPECT_EQ(agent_->snapshot()->history.size(), 256U);
+  EXPECT_EQ(ledger_.generations()->size(), 400U);
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 399U);
+  EXPECT_EQ(agent_->snapshot()->history.front().result, "rolled_back");
+}
+
 TEST_F(UnrecordedTest, ALedgerOlderThanWhatRunsStopsNothingAndMovesNoTraffic) {
   const auto older = ledger_;
   ASSERT_TRUE(agent_->apply(storable("3.0.0")));
