@@ -89,11 +89,8 @@ class Core {
   void finish(const plan::Decision& decision);
   [[nodiscard]] std::map<std::string, std::string> evidence_of(const plan::Failure& failure) const;
   void collect_garbage();
-  [[nodiscard]] Document document(GenerationId id);
   void count(const Error& error);
   [[nodiscard]] Status commit(ledger::Batch batch);
-  void set_results(const std::vector<ledger::ResultChange>& changes);
-  void forget_old_generations();
   [[nodiscard]] bool put_off(const plan::Decision& decision, ledger::Batch& batch);
   void publish(const proto::Entry& entry);
   [[nodiscard]] plan::Settings settings() const {
@@ -122,6 +119,11 @@ class Core {
   void record_reset(const plan::InstanceId& id, std::uint32_t connections);
   void start_freeze(const plan::Freeze& freeze);
   void spare_from_cut(const plan::RoutingTable& table);
+
+  // generations.cpp
+  [[nodiscard]] Document document(GenerationId id);
+  void set_results(const std::vector<ledger::ResultChange>& changes);
+  void forget_old_generations();
 
   // backups.cpp
   void back_up();
@@ -217,7 +219,7 @@ class Core {
   std::string recorded_progress_;
   plan::Observed observed_;
   std::map<GenerationId, Document> documents_;
-  std::vector<ledger::Generation> generations_;  ///< newest first, not all: see core.cpp
+  std::vector<ledger::Generation> generations_;  ///< newest first, not all: see generations.cpp
   bool history_complete_ = true;
   std::map<proto::Digest, ledger::Quarantine> quarantine_;
   std::map<plan::InstanceId, plan::Health> health_;

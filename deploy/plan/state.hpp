@@ -160,7 +160,7 @@ struct Progress {
   /// After a recovery of the ledger: instances of generations that nobody knows any more. They stay
   /// as they are, and so does where traffic goes, until a generation is good.
   std::set<InstanceId> kept;
-  std::map<ServiceName, RestartState> restarts;     ///< not durable: a restarted agent begins anew
+  std::map<ServiceName, RestartState> restarts;  ///< not durable: a restarted agent begins anew
   std::set<ServiceName> mending;  ///< stopped to be started again; not durable either
   bool operator==(const Progress&) const = default;
 };

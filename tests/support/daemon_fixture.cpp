@@ -45,9 +45,11 @@ class FakeAgent final : public agent::daemon::Agent {
     };
   }
   agent::daemon::PlanRecovery plan_recovery() override {
-    return [dir = state_dir_] {
-      return deploy::ledger::recover_ledger(
-          dir, {.dry_run = true, .actor = {}, .reason = {}, .now = {}, .running = {}});
+    return []() -> Result<proto::api::LedgerRecovery> {
+      proto::api::LedgerRecovery report;
+      report.fault = "entry 3: its hash does not match its content and the entry before";
+      report.old_head.hash = report.new_head.hash = std::string(64, '0');
+      return report;
     };
   }
   agent::daemon::OpenReader ledger() override {

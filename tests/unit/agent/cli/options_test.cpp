@@ -77,6 +77,11 @@ TEST(Options, ReadsEachCommand) {
   EXPECT_EQ(left({"image", "verify", "--all", "abcdef"}).exit, ExitCode::usage);
   EXPECT_EQ(left({"image"}).exit, ExitCode::usage);
   EXPECT_EQ(parsed<LedgerOptions>({"ledger", "head"}).action, LedgerOptions::Action::head);
+  const auto recover = parsed<LedgerOptions>({"ledger", "recover", "--yes", "--reason", "3 am"});
+  EXPECT_EQ(recover.action, LedgerOptions::Action::recover);
+  EXPECT_TRUE(recover.yes && !recover.dry_run);
+  EXPECT_EQ(recover.reason, "3 am");
+  EXPECT_TRUE(parsed<LedgerOptions>({"ledger", "recover", "--dry-run"}).dry_run);
   EXPECT_EQ(parsed<LintOptions>({"lint", "a", "b"}).files.size(), 2U);
 }
 

@@ -388,5 +388,30 @@ TEST(ImagesView, SaysWhatWouldGoAndWhyTheRestStays) {
   EXPECT_EQ(gc_view({}, {}), "nothing to remove\n");
 }
 
+TEST(Views, ARecoverySaysWhatIsKeptAndLost) {
+  proto::api::LedgerRecovery report;
+  report.fault = "entry 8: its hash\x1b[2J does not match";
+  report.base = "000000000006-5";
+  report.old_head.number = 12;
+  report.new_head.number = 7;
+  report.taken_over = 1;
+  report.lost_first = 8;
+  report.lost_last = 12;
+  report.lost_generations = {3, 4};
+  report.kept = {"web-12345678-3"};
+  report.moved_to = "/var/lib/holdfast/ledger.damaged/2026-11-28T03:00:00Z";
+  EXPECT_EQ(
+      recovery_view(report, {}),
+      "fail damaged: entry 8: its hash\\x1b[2J does not match\n"
+      "  kept from backup   000000000006-5\n"
+      "  taken over         1 entries of the damaged file\n"
+      "  new head           7 (was 12)\n"
+      "  lost entries       5 (8 to 12)\n"
+      "  lost generations   3, 4\n"
+      "  in force then      no generation that is known\n"
+      "  kept as they are   web-12345678-3: apply their document again, which takes them over\n"
+      "  moved aside to     /var/lib/holdfast/ledger.damaged/2026-11-28T03:00:00Z\n");
+}
+
 }  // namespace
 }  // namespace holdfast::agent::cli
