@@ -354,8 +354,7 @@ void Tree::ledger() {
       ->type_name("N");
   auto* recover =
       action("recover",
-             "Rebuild a damaged ledger from its newest whole backup and what of it still "
-             "verifies; what runs keeps running",
+             "Rebuild a damaged ledger; what runs keeps running",
              LedgerOptions::Action::recover);
   recover->add_flag("--dry-run", options.dry_run, "Only say what would be kept and lost");
   recover->add_flag("-y,--yes", options.yes, "Do not ask; needed without a terminal");
