@@ -352,10 +352,8 @@ void Tree::ledger() {
       ->add_option("--after", options.after, "Only entries with a higher number")
       ->check(natural)
       ->type_name("N");
-  auto* recover =
-      action("recover",
-             "Rebuild a damaged ledger; what runs keeps running",
-             LedgerOptions::Action::recover);
+  auto* recover = action("recover", "Rebuild a damaged ledger; what runs keeps running",
+                         LedgerOptions::Action::recover);
   recover->add_flag("--dry-run", options.dry_run, "Only say what would be kept and lost");
   recover->add_flag("-y,--yes", options.yes, "Do not ask; needed without a terminal");
   recover->add_option("--reason", options.reason, "Why, for the ledger")->type_name("TEXT");
@@ -384,7 +382,10 @@ void Tree::files() {
 }
 
 CommandOptions Tree::chosen() {
-  const auto is = [this](const char* name) { return app_.got_subcommand(name); };
+  const auto named = app_.get_subcommands();
+  const auto is = [&](const char* name) {
+    return !named.empty() && named.front()->get_name() == name;
+  };
   if (is("status")) return given_.status;
   if (is("plan")) {
     given_.plan.rollback = app_.get_subcommand("plan")->count("--rollback") > 0;

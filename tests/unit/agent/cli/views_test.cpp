@@ -402,7 +402,7 @@ TEST(Views, ARecoverySaysWhatIsKeptAndLost) {
   report.moved_to = "/var/lib/holdfast/ledger.damaged/2026-11-28T03:00:00Z";
   EXPECT_EQ(
       recovery_view(report, {}),
-      "fail damaged: entry 8: its hash\\x1b[2J does not match\n"
+      "✗ damaged: entry 8: its hash\\x1b[2J does not match\n"
       "  kept from backup   000000000006-5\n"
       "  taken over         1 entries of the damaged file\n"
       "  new head           7 (was 12)\n"
