@@ -225,11 +225,13 @@ class Surroundings(fixture.AgentCase):
         with fixture.Load(self.port) as load:
             subprocess.run(["umount", path], check=True)
             path.unlink()
-            fixture.wait_until("it is reported or another one serves", lambda: self.agent.pids().get("web") != before or "network" in
-                               [drift["kind"] for drift in self.agent.status()["drift"]], 10)
+            fixture.wait_until("another one serves", lambda: self.agent.pids().get("web") not in (0, before)
+                               and fixture.get(self.port) == "v1", 10)
             time.sleep(1)
-        self.assert_no_request_failed(load)
-        self.assertEqual(fixture.get(self.port), "v1")
+        # Its place is taken by a new instance, which takes as long as a start; nothing else fails.
+        self.assertLess(load.result["longest_gap_ms"], 3000, load.summary())
+        self.assertEqual(set(load.result["reasons"]), {"connect_refused"}, load.summary())
+        self.assertEqual([item for item in self.agent.status()["drift"] if item["kind"] == "network"], [])
 
     def test_sigterm_in_any_phase_ends_it_soon_and_the_next_agent_goes_on(self):  # F-14
         update = {"soak": "600ms", "drain": "600ms", "standby": "1s", "deadline": "10s"}
@@ -273,7 +275,8 @@ class BothFail(fixture.AgentCase):
         self.assertLessEqual(roll_outs, 2)
         self.assertEqual(self.agent.cli("status").code, 6)
         (needed / "here").write_text("x")
-        fixture.wait_until("it is well again", lambda: self.agent.status()["state"] == "converged", 60)
+        # The host stays degraded for ten minutes more: a service that was restarted that often is a crash loop.
+        fixture.wait_until("it is well again", lambda: self.agent.service("page")["health"] == "healthy", 60)
 
     def roll_outs(self):
         return sum('"rollout_started"' in line for line in self.agent.cli("ledger", "export").out.splitlines())
@@ -283,16 +286,21 @@ class Flood(fixture.AgentCase):
     settings = {"log": {"max_size": "1Mi"}}
 
     def test_a_flood_of_lines_is_kept_within_its_bound(self):  # F-63
-        flood = self.small(entrypoint=["/bin/sh", "-c"], command=["httpd -f -p 8080 -h /srv & while :; do echo a line of a flood; done"])
+        flood = self.small(entrypoint=["/bin/sh", "-c"], command=[
+            "httpd -f -p 8080 -h /srv & s='a line of a flood '; s=$s$s$s$s$s$s; "
+            "while :; do for i in 1 2 3 4 5 6 7 8 9 10; do echo $s$s$s$s$s$s$s$s$s$s; done; /bin/busybox sleep 0.01; done"])
         flood.pop("health")
         self.applied({"page": flood}, "--timeout", "20s")
-        most, lines = 0, 0
-        for _ in range(40):
-            files = [path.stat().st_size for path in (self.agent.state / "state/logs").rglob("*") if path.is_file()]
-            most = max(most, sum(files))
+        most, rotated = 0, False
+        for _ in range(120):
+            files = {path.name: path.stat().st_size for path in (self.agent.state / "state/logs").rglob("*") if path.is_file()}
+            rotated = rotated or any(name.endswith(".log.1") for name in files)
+            most = max(most, sum(files.values()))
             time.sleep(0.05)
         lines = len(self.agent.cli("logs", "page", "--tail", "5").out.splitlines())
-        self.assertLess(most, 64 << 20)
+        # Two files of 1 MiB, and what comes between two looks at them (resync: 2 s).
+        self.assertTrue(rotated, most)
+        self.assertLess(most, 16 << 20)
         self.assertEqual(lines, 5)
         self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
 
