@@ -256,7 +256,8 @@ Status ContainerRuntime::enforce_limits(const InstanceId& id) {
 Status ContainerRuntime::expel(const InstanceId& id) {
   HF_TRY(check_id(id));
   HF_ASSIGN(const auto run, read_run_state(host_, id));
-  for (const auto& foreign : foreign_processes({{id, run.init}})[id]) {
+  auto found = foreign_processes({{id, run.init}});
+  for (const auto& foreign : found[id]) {
     log::warn("event=foreign_process_killed instance={} pid={} name={}", id.str(),
               foreign.process.pid, log::field(foreign.name));
     send_signal(foreign.process, SIGKILL);
