@@ -68,7 +68,7 @@ bool Core::start(const plan::Action& action) {
             return false;
           },
           [&](const plan::Enforce& a) {
-            return warn("limits", ports_.control.enforce_limits(a.id));
+            return warn("enforce", ports_.control.enforce(a.id));
           },
           [&](const plan::Expel& a) {
             run_change(a.service, "expel", [this, id = a.id](const std::stop_token&) {

@@ -68,6 +68,15 @@ Status pin_new_netns(const std::filesystem::path& path) {
   return made;
 }
 
+Status pin_netns_of(pid_t process, const std::filesystem::path& path) {
+  HF_TRY(os::make_directories(path.parent_path(), 0700));
+  HF_TRY(os::open_file(path, O_RDONLY | O_CREAT, 0400));
+  const auto own = fmt::format("/proc/{}/ns/net", process);
+  if (mount(own.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    return errno_error(errno, fmt::format("mount {} on {}", own, path.string()));
+  return ok();
+}
+
 bool is_netns_pinned(const std::filesystem::path& path) {
   struct statfs info {};
   return statfs(path.c_str(), &info) == 0 && info.f_type == NSFS_MAGIC;

@@ -1,4 +1,6 @@
 #pragma once
+#include <sys/types.h>
+
 #include <filesystem>
 #include <functional>
 
@@ -11,6 +13,9 @@ namespace holdfast::deploy::network {
 /// touched: the work is done by a thread that ends. Fails when something is pinned there already.
 /// Errors: conflict, perm, io.
 [[nodiscard]] Status pin_new_netns(const std::filesystem::path& path);
+
+/// Pins the namespace that a process lives in at `path`, once more. Errors: perm, io (it ended).
+[[nodiscard]] Status pin_netns_of(pid_t process, const std::filesystem::path& path);
 
 /// True when a namespace is pinned at `path`.
 [[nodiscard]] bool is_netns_pinned(const std::filesystem::path& path);

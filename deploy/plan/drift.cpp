@@ -12,7 +12,8 @@ using proto::DriftAction;
 using proto::DriftKind;
 
 /// How each kind is put right.
-std::string_view repair_of(DriftKind kind) {
+std::string_view repair_of(DriftKind kind, bool in_place) {
+  if (in_place && kind == DriftKind::network) return "its namespace is pinned again";
   switch (kind) {
     case DriftKind::missing:
     case DriftKind::unsupervised:
@@ -42,14 +43,15 @@ std::string_view repair_of(DriftKind kind) {
   return "";
 }
 
-std::string next_of(DriftKind kind, DriftAction action, std::string_view by_restart_rule) {
+std::string next_of(DriftKind kind, DriftAction action, std::string_view by_restart_rule,
+                    bool in_place) {
   if (!by_restart_rule.empty()) return std::string{by_restart_rule};
   switch (action) {
     case DriftAction::repair:
-      return std::string{repair_of(kind)};
+      return std::string{repair_of(kind, in_place)};
     case DriftAction::report:
       return fmt::format("reported only; with drift.{}: repair {}", proto::to_string(kind),
-                         repair_of(kind));
+                         repair_of(kind, in_place));
     case DriftAction::hold:
       return "changes are held until: holdfast resume";
   }
@@ -75,7 +77,7 @@ class Classifier {
 
  private:
   void add(std::string service, DriftKind kind, std::string evidence,
-           std::string_view by_restart_rule = {}) {
+           std::string_view by_restart_rule = {}, bool in_place = false) {
     auto action = proto::drift_action(kind, settings_.drift, current_.drift);
     if (!by_restart_rule.empty()) action = DriftAction::report;
     // One line for a kind: what it is about comes first, the rest is counted with it.
@@ -84,7 +86,7 @@ class Classifier {
       return;
     }
     out_.push_back({std::move(service), kind, std::move(evidence), action,
-                    next_of(kind, action, by_restart_rule)});
+                    next_of(kind, action, by_restart_rule, in_place)});
   }
 
   void service(const ServiceName& name, const proto::Service& wanted) {
@@ -98,7 +100,7 @@ class Classifier {
     identity(name, wanted, seen);
     state(name, wanted, seen);
     for (const auto& deviation : seen.deviations)
-      add(name.str(), deviation.kind, deviation.evidence);
+      add(name.str(), deviation.kind, deviation.evidence, {}, deviation.in_place);
   }
 
   void identity(const ServiceName& name, const proto::Service& wanted,

@@ -267,7 +267,7 @@ struct ProbeNow {
   GenerationId generation;
   bool operator==(const ProbeNow&) const = default;
 };
-/// Write the declared limits into the control group again.
+/// Put right in place: the declared limits, the pin of its namespace.
 struct Enforce {
   InstanceId id;
   bool operator==(const Enforce&) const = default;

@@ -75,7 +75,8 @@ bool Planner::is_usable(const InstanceView& view, const proto::Service& wanted) 
   if (view.seen.run_hash != wanted.run_hash && repairs(DriftKind::wrong_run_hash)) return false;
   return std::none_of(view.seen.deviations.begin(), view.seen.deviations.end(),
                       [&](const Deviation& each) {
-                        return each.kind == DriftKind::network && repairs(DriftKind::network);
+                        return each.kind == DriftKind::network && !each.in_place &&
+                               repairs(DriftKind::network);
                       });
 }
 
@@ -134,6 +135,7 @@ bool Planner::mend_running(const ServiceName& name, const proto::Service& wanted
     };
     switch (deviation.kind) {
       case DriftKind::limits:
+      case DriftKind::network:
         act(Enforce{seen.id});
         break;
       case DriftKind::foreign_process:

@@ -9,6 +9,7 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "deploy/network/netns.hpp"
 #include "deploy/network/tcp_sockets.hpp"
 #include "deploy/runtime/conmon.hpp"
 #include "deploy/runtime/etc_files.hpp"
@@ -245,9 +246,14 @@ void ContainerRuntime::expect_freezer(const InstanceId& id) {
   if (changes_) changes_->expect_freezer(id);
 }
 
-Status ContainerRuntime::enforce_limits(const InstanceId& id) {
+Status ContainerRuntime::enforce(const InstanceId& id) {
   HF_TRY(check_id(id));
   HF_ASSIGN(const auto record, read_record(host_, id));
+  HF_ASSIGN(const auto run, read_run_state(host_, id));
+  if (!run.netns.empty() && !network::is_netns_pinned(run.netns) && alive(run.init)) {
+    auto pinned = network::pin_netns_of(run.init.pid, run.netns);
+    if (!pinned) return std::move(pinned).error().in("pin the namespace of instance " + id.str());
+  }
   auto done = host_.cgroups.enforce(host_.group(id), record.limits);
   if (!done) return std::move(done).error().in("write the limits of instance " + id.str());
   return done;

@@ -57,7 +57,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
                           Milliseconds timeout, const std::stop_token& stop) override;
   std::optional<Notified> notified(const InstanceId& id) override;
   Status set_hosts(const HostsTable& hosts) override;
-  Status enforce_limits(const InstanceId& id) override;
+  Status enforce(const InstanceId& id) override;
   Status expel(const InstanceId& id) override;
   void watch(std::function<void(const InstanceId&, Change)> on_change) override;
 

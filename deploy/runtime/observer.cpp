@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "common/os/file.hpp"
+#include "deploy/network/netns.hpp"
 #include "deploy/runtime/inspection.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 
@@ -134,7 +135,9 @@ void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known, bo
     seen.exit = run->last_exit;
     return;
   }
-  if (!alive(run->init)) {
+  add_deviations(seen, known, *run);
+  if (!alive(run->init)) {  // asked last: what a process lacks that is just ending is no difference
+    seen.deviations.clear();
     seen.state = InstanceState::exited;
     seen.exit = read_exit(host_, seen.id);
     return;
@@ -144,20 +147,21 @@ void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known, bo
   seen.state = !alive(run->conmon) ? InstanceState::unsupervised
                : frozen            ? InstanceState::frozen
                                    : InstanceState::running;
-  add_deviations(seen, known, *run);
 }
 
 void Observer::add_deviations(ObservedInstance& seen, const InstanceRecord& known,
                               const RunState& run) const {
   const auto group = host_.group(seen.id);
   for (auto& text : host_.cgroups.deviations(group, known.limits))
-    seen.deviations.push_back({proto::DriftKind::limits, std::move(text)});
+    seen.deviations.push_back({proto::DriftKind::limits, std::move(text), true});
   seen.oom_kills = host_.cgroups.oom_kills(group);
   if (run.netns.empty()) return;
   const auto pinned = inode_of(run.netns);
-  if (pinned == 0) {
-    seen.deviations.push_back({proto::DriftKind::network, "its namespace is no longer pinned"});
-  } else if (pinned != inode_of(fmt::format("/proc/{}/ns/net", seen.pid))) {
+  const auto own = inode_of(fmt::format("/proc/{}/ns/net", run.init.pid));
+  if (!network::is_netns_pinned(run.netns)) {
+    seen.deviations.push_back(
+        {proto::DriftKind::network, "its namespace is no longer pinned", true});
+  } else if (own != 0 && pinned != own) {
     seen.deviations.push_back(
         {proto::DriftKind::network, "the process is not in the namespace of the instance"});
   }
@@ -189,6 +193,7 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
         found.push_back(
             {proto::DriftKind::foreign_process,
              fmt::format("pid {} ({}), uid {}", each.process.pid, each.name, each.uid)});
+      if (!alive(run->init)) found.clear();
       const std::lock_guard lock{mutex_};
       inspected_.insert_or_assign(seen.id, std::pair{seen.starts, std::move(found)});
     }

@@ -108,9 +108,9 @@ Status FakeRuntime::thaw(const plan::InstanceId& id) {
   return ok();
 }
 
-Status FakeRuntime::enforce_limits(const plan::InstanceId& id) {
+Status FakeRuntime::enforce(const plan::InstanceId& id) {
   std::erase_if(host_.instances.at(id).deviations,
-                [](const auto& each) { return each.kind == proto::DriftKind::limits; });
+                [](const auto& each) { return each.in_place; });
   return ok();
 }
 

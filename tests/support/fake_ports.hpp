@@ -100,7 +100,7 @@ class FakeRuntime final : public deploy::runtime::Instances,
     return std::nullopt;
   }
   Status set_hosts(const deploy::runtime::HostsTable&) override { return ok(); }
-  Status enforce_limits(const deploy::plan::InstanceId& id) override;
+  Status enforce(const deploy::plan::InstanceId& id) override;
   Status expel(const deploy::plan::InstanceId& id) override;
   void watch(
       std::function<void(const deploy::plan::InstanceId&, deploy::runtime::Change)>) override {}

@@ -183,7 +183,7 @@ TEST_F(Hardening, LimitsAreEnforcedAndTheirChangeIsADeviation) {
               ::testing::UnorderedElementsAre(limits("memory is 128.0 MiB, not 64.0 MiB"),
                                               limits("cpus is unlimited, not 0.50"),
                                               limits("pids is max, not 30")));
-  ASSERT_TRUE(runtime_->enforce_limits(InstanceId{"web-1"}));
+  ASSERT_TRUE(runtime_->enforce(InstanceId{"web-1"}));
   EXPECT_THAT(see("web-1").deviations, ::testing::IsEmpty());
 }
 

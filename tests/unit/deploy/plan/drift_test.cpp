@@ -102,6 +102,16 @@ TEST(Drift, ANewInstanceTakesThePlaceOfOneWithoutItsNetwork) {
   EXPECT_TRUE(host.world.progress.given_up.contains(before));
 }
 
+TEST(Drift, APinThatWasLostIsPutBackUnderTheRunningProcess) {
+  DriftWorld host;
+  const auto before = host.web().id;
+  host.web().deviations = {{DriftKind::network, "its namespace is no longer pinned", true}};
+  EXPECT_THAT(host.decide().actions, ElementsAre(VariantWith<Enforce>(Enforce{before})));
+  EXPECT_EQ(host.drift().front().next, "its namespace is pinned again");
+  host.settings.drift.fallback = DriftAction::report;
+  EXPECT_THAT(host.decide().actions, IsEmpty());
+}
+
 TEST(Drift, OneThatVanishedIsMadeAgainUnlessItIsOnlyToBeReported) {
   DriftWorld host;
   host.world.observed.instances.clear();
