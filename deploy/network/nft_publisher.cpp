@@ -14,6 +14,7 @@ namespace holdfast::deploy::network {
 namespace {
 
 constexpr std::string_view kForwarding = "net/ipv4/ip_forward";
+constexpr int kAttempts = 8;  ///< while others change their tables
 
 Status run_nft(const std::string& text) {
   os::RunOptions options;
@@ -54,10 +55,20 @@ Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options)
 }
 
 Status NftPublisher::load_rules(const RoutingTable& routing) {
+  // What is read back is what was loaded only if nobody changed the ruleset in between: else an
+  // alteration would become what later ones are compared with.
   known_.reset();
-  HF_TRY(run_nft(render_ruleset(options_, routing)));
-  HF_ASSIGN(rules_digest_, nft_.rules_digest());
-  return ok();
+  for (int left = kAttempts;; --left) {
+    HF_ASSIGN(const auto before, nft_.generation());
+    HF_TRY(run_nft(render_ruleset(options_, routing)));
+    auto digest = nft_.rules_digest();
+    HF_ASSIGN(const auto after, nft_.generation());
+    const bool certain = digest && (after == before + 1 || *digest == rules_digest_);
+    if (!certain && left > 1) continue;
+    if (!digest) return std::move(digest).error();
+    if (certain || rules_digest_.empty()) rules_digest_ = std::move(*digest);
+    return ok();
+  }
 }
 
 Status NftPublisher::ensure_host() {
@@ -81,16 +92,23 @@ Result<RoutingTable> NftPublisher::observe() {
   HF_ASSIGN(const auto generation, nft_.generation());
   if (known_ && known_->generation == generation) return known_->routing;
   known_.reset();
+  // Others change tables of their own: what was read in pieces meanwhile is read again.
+  for (int left = kAttempts; left > 1; --left) {
+    HF_ASSIGN(const auto before, nft_.generation());
+    auto routing = read();
+    HF_ASSIGN(const auto after, nft_.generation());
+    if (before != after || (!routing && routing.error().code() == Errc::busy)) continue;
+    if (routing) known_ = Known{after, *routing};
+    return routing;
+  }
+  return read();
+}
+
+Result<RoutingTable> NftPublisher::read() {
   HF_ASSIGN(const bool forwarded, forward_is_open(nft_, forward_options()));
   if (!forwarded)
     return Error{Errc::not_found,
                  "chain FORWARD drops, and the rules that let instances pass are gone"};
-  HF_ASSIGN(auto routing, read());
-  known_ = Known{generation, routing};
-  return routing;
-}
-
-Result<RoutingTable> NftPublisher::read() {
   HF_ASSIGN(const auto digest, nft_.rules_digest());
   if (digest != rules_digest_)
     return Error{Errc::not_found,

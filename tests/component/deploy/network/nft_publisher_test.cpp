@@ -320,6 +320,47 @@ TEST_F(NftPublisherTest, EveryTamperingIsNoticedAndRepaired) {
   }
 }
 
+/// Does one deed over and over from a thread of its own, whether or not it succeeds.
+std::jthread meddler(std::vector<std::string> deed) {
+  return std::jthread{[deed = std::move(deed)](const std::stop_token& stop) {
+    os::RunOptions options;
+    options.spawn.argv = deed;
+    options.spawn.env = {os::kChildPath};
+    while (!stop.stop_requested()) (void)os::run(options);
+  }};
+}
+
+TEST_F(NftPublisherTest, WhatIsAlteredWhileItIsLoadedIsNoticedToo) {
+  const std::vector<std::string> deed{"nft", "flush", "chain", "ip", "holdfast_test", "route"};
+  for (int round = 0; round < 10; ++round) {
+    apply(to(a));
+    sh(deed);
+    {
+      const auto first = meddler(deed);
+      const auto second = meddler(deed);
+      (void)publisher->apply(to(b));
+    }
+    sh(deed);
+    ASSERT_FALSE(publisher->observe()) << "round " << round;
+  }
+  apply(to(a));
+  EXPECT_EQ(*publisher->observe(), to(a));
+  EXPECT_EQ(ask_once(outside.netns, kOutsideHost, 80), "A 10.191.0.2");
+}
+
+TEST_F(NftPublisherTest, ARulesetThatOthersChangeAllTheTimeIsStillReadWhole) {
+  apply(to(a));
+  sh({"nft", "add", "table", "ip", "not_ours"});
+  const auto nuisance = meddler({"nft", "add", "chain", "ip", "not_ours", "some"});
+  for (int i = 0; i < 200; ++i) {
+    const auto wanted = to(i % 2 == 0 ? b : a);
+    apply(wanted);
+    const auto observed = publisher->observe();
+    ASSERT_TRUE(observed) << observed.error().to_string();
+    ASSERT_EQ(*observed, wanted);
+  }
+}
+
 TEST_F(NftPublisherTest, WhatOthersChangeIsReportedAndOnesOwnSwitchesAreNot) {
   const auto reports = std::make_shared<std::atomic<int>>(0);
   apply(to(a));
