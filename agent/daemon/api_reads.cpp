@@ -59,9 +59,9 @@ Result<std::vector<api::HistoryItem>> whole_history(ledger::Reader& reader,
                                                     const deploy::engine::Snapshot& snapshot) {
   HF_ASSIGN(const auto rows, reader.generations());
   std::map<std::uint64_t, const api::HistoryItem*> newer;
-  for (const auto& item : snapshot.history) newer.emplace(item.generation, &item);
+  for (const auto& item : snapshot.records->history) newer.emplace(item.generation, &item);
   std::set<std::string> quarantined;
-  for (const auto& item : snapshot.quarantine) quarantined.insert(item.spec_digest);
+  for (const auto& item : snapshot.records->quarantine) quarantined.insert(item.spec_digest);
   std::vector<api::HistoryItem> items;
   for (const auto& row : rows) {
     const auto known = newer.find(row.id.value());
@@ -104,7 +104,7 @@ void Api::status(const Call& call) { call.json(api::encode(parts_.engine.snapsho
 
 void Api::history(const Call& call) {
   const auto snapshot = parts_.engine.snapshot();
-  if (snapshot->history_complete) return call.json(api::encode(snapshot->history));
+  if (snapshot->records->history_complete) return call.json(api::encode(snapshot->records->history));
   with_ledger(call, [snapshot](ledger::Reader& reader) -> Result<std::string> {
     HF_ASSIGN(const auto items, whole_history(reader, *snapshot));
     return api::encode(items);
@@ -112,7 +112,7 @@ void Api::history(const Call& call) {
 }
 
 void Api::quarantine(const Call& call) {
-  call.json(api::encode(parts_.engine.snapshot()->quarantine));
+  call.json(api::encode(parts_.engine.snapshot()->records->quarantine));
 }
 
 void Api::drift(const Call& call) {
@@ -123,13 +123,13 @@ void Api::generation(const Call& call) {
   const auto number = parse_number(call.argument);
   if (!number) return call.exchange->respond(Error{number.error()}.in("generation"));
   const auto snapshot = parts_.engine.snapshot();
-  const auto found = std::find_if(snapshot->history.begin(), snapshot->history.end(),
+  const auto found = std::find_if(snapshot->records->history.begin(), snapshot->records->history.end(),
                                   [&](const auto& item) { return item.generation == *number; });
-  if (found == snapshot->history.end() && !snapshot->history_complete)
+  if (found == snapshot->records->history.end() && !snapshot->records->history_complete)
     return with_ledger(call, [snapshot, number = *number](ledger::Reader& reader) {
       return older_record(reader, *snapshot, number);
     });
-  if (found == snapshot->history.end())
+  if (found == snapshot->records->history.end())
     return call.exchange->respond(
         Error{Errc::not_found, fmt::format("there is no generation {}", *number)}.hint(
             "holdfast history lists them"));

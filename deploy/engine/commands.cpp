@@ -296,14 +296,14 @@ void Core::rollback_into(ledger::Batch& batch, GenerationId from, GenerationId t
                             {}};
     batch.quarantine.push_back(made);
     batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, reason, row->id));
-    quarantine_.insert_or_assign(row->spec_digest, std::move(made));
+    put_quarantine(std::move(made));
   }
   const auto digest = generation(target)->spec_digest;
   if (quarantine_.contains(digest)) {
     batch.release.push_back(digest);
     batch.entries.push_back(
         entry(proto::EntryKind::released, actor, "chosen as rollback target", target));
-    quarantine_.erase(digest);
+    lift_quarantine(digest);
   }
 }
 

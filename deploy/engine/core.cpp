@@ -39,7 +39,7 @@ Core::Core(Ports ports, Engine::Options options, Jobs& jobs)
 Status Core::load() {
   HF_ASSIGN(generations_, ports_.ledger.generations());
   HF_ASSIGN(const auto quarantined, ports_.ledger.quarantine());
-  for (const auto& row : quarantined) quarantine_.insert_or_assign(row.spec_digest, row);
+  for (const auto& row : quarantined) put_quarantine(row);
   HF_ASSIGN(const auto text, ports_.ledger.progress());
   if (text) {
     HF_ASSIGN(progress_, plan::decode_progress(*text, ports_.clock.boot()));
@@ -243,6 +243,7 @@ Status Core::commit(ledger::Batch batch) {
                                                .accepted = made->accepted,
                                                .actor = made->actor,
                                                .reason = made->reason});
+    records_.reset();
     forget_old_generations();
   }
   set_results(batch.results);
@@ -339,7 +340,7 @@ bool Core::record(const plan::Decision& decision) {
         made.evidence = evidence_of(*decision.finished->failure);
       batch.quarantine.push_back(made);
       batch.entries.push_back(entry(proto::EntryKind::quarantined, actor, reason, row->id));
-      quarantine_.insert_or_assign(row->spec_digest, std::move(made));
+      put_quarantine(std::move(made));
     }
   }
   if (decision.progress != progress_) {

@@ -123,6 +123,9 @@ class Core {
   // generations.cpp
   [[nodiscard]] Document document(GenerationId id);
   void set_results(const std::vector<ledger::ResultChange>& changes);
+  void put_quarantine(ledger::Quarantine row);
+  void lift_quarantine(const proto::Digest& digest);
+  const std::shared_ptr<const Records>& records();
   void forget_old_generations();
 
   // backups.cpp
@@ -222,6 +225,8 @@ class Core {
   std::vector<ledger::Generation> generations_;  ///< newest first, not all: see generations.cpp
   bool history_complete_ = true;
   std::map<proto::Digest, ledger::Quarantine> quarantine_;
+  std::shared_ptr<const Records> records_;  ///< none: something listed has changed
+  std::pair<GenerationId, std::optional<plan::SourceWord>> records_of_;  ///< what they name
   std::map<plan::InstanceId, plan::Health> health_;
   runtime::HostsTable published_hosts_;
   std::map<plan::InstanceId, std::uint32_t> open_;  ///< connections, of draining instances

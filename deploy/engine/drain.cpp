@@ -34,19 +34,21 @@ void Core::observe_connections() {
 void Core::count_connections() {
   // As often as the planner wakes for it, and not whenever something else happens.
   constexpr Milliseconds kPace{200};
-  if (counting_ || ports_.clock.boot() < next_count_) return;
+  const auto now = ports_.clock.boot();
+  if (counting_ || now < next_count_) return;
   std::map<plan::InstanceId, plan::Address> draining;
   std::set<plan::Address> addresses;
   for (const auto& [id, retired] : progress_.retired) {
     const auto found = observed_.instances.find(id);
-    if (retired.standby || found == observed_.instances.end() || found->second.seen.address == 0)
+    if (retired.standby || now - retired.since < plan::kFirstCount ||
+        found == observed_.instances.end() || found->second.seen.address == 0)
       continue;
     draining.emplace(id, found->second.seen.address);
     addresses.insert(found->second.seen.address);
   }
   if (draining.empty()) return;
   counting_ = true;
-  next_count_ = ports_.clock.boot() + kPace;
+  next_count_ = now + kPace;
   jobs_.run(Jobs::Pool::change, [this, draining, addresses](const std::stop_token&) {
     auto counted = ports_.publisher.connections(addresses);
     return [this, draining, counted] {

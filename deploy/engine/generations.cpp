@@ -39,6 +39,7 @@ const ledger::Generation* Core::generation(GenerationId id) const {
 }
 
 void Core::set_results(const std::vector<ledger::ResultChange>& changes) {
+  if (!changes.empty()) records_.reset();
   for (const auto& change : changes) {
     const auto row = std::find_if(generations_.begin(), generations_.end(),
                                   [&](const auto& known) { return known.id == change.id; });
@@ -63,6 +64,17 @@ void Core::forget_old_generations() {
     return at++ >= kNewest && !target && !used.contains(row.id) && row.id != progress_.good;
   });
   history_complete_ = history_complete_ && generations_.size() == before;
+}
+
+void Core::put_quarantine(ledger::Quarantine row) {
+  const auto digest = row.spec_digest;
+  quarantine_.insert_or_assign(digest, std::move(row));
+  records_.reset();
+}
+
+void Core::lift_quarantine(const proto::Digest& digest) {
+  quarantine_.erase(digest);
+  records_.reset();
 }
 
 }  // namespace holdfast::deploy::engine

@@ -138,13 +138,32 @@ void Core::fill_restraints(Snapshot& next) {
   if (const auto& hold = progress_.hold)
     next.status.hold = proto::api::HoldStatus{hold->actor, hold->reason, to_rfc3339(hold->since),
                                               hold->until ? to_rfc3339(*hold->until) : ""};
-  for (const auto& [digest, row] : quarantine_) next.quarantine.push_back(item(row));
-  std::sort(next.quarantine.begin(), next.quarantine.end(), [](const auto& a, const auto& b) {
+  const auto& quarantine = next.records->quarantine;
+  const auto declared = std::find_if(quarantine.begin(), quarantine.end(),
+                                     [](const auto& each) { return !each.source.empty(); });
+  if (declared != quarantine.end()) next.status.quarantined = *declared;
+}
+
+/// Made anew only where something listed has changed.
+const std::shared_ptr<const Records>& Core::records() {
+  const auto in_force = plan::in_force(progress_);
+  if (records_ && records_of_ == std::pair{in_force, progress_.source}) return records_;
+  auto next = std::make_shared<Records>();
+  next->history.reserve(generations_.size());
+  for (const auto& row : generations_)
+    next->history.push_back({row.id.value(), row.spec_digest.str(),
+                             std::string{ledger::to_string(row.result)}, row.reason, row.actor,
+                             to_rfc3339(row.accepted), row.id == in_force,
+                             quarantine_.contains(row.spec_digest)});
+  next->history_complete = history_complete_;
+  next->quarantine.reserve(quarantine_.size());
+  for (const auto& [digest, row] : quarantine_) next->quarantine.push_back(item(row));
+  std::sort(next->quarantine.begin(), next->quarantine.end(), [](const auto& a, const auto& b) {
     return std::tie(a.since, a.spec_digest) < std::tie(b.since, b.spec_digest);
   });
-  const auto declared = std::find_if(next.quarantine.begin(), next.quarantine.end(),
-                                     [](const auto& each) { return !each.source.empty(); });
-  if (declared != next.quarantine.end()) next.status.quarantined = *declared;
+  records_ = std::move(next);
+  records_of_ = {in_force, progress_.source};
+  return records_;
 }
 
 void Core::refresh_rollback() {
@@ -242,17 +261,13 @@ void Core::build_snapshot() {
   status.services = services_status();
   fill_rollout(status);
   fill_drift(status);
+  next->records = records();
   fill_restraints(*next);
   fill_readiness(status);
   status.rollback = rollback_;
   status.agent_version = HOLDFAST_VERSION;
   status.agent_since = to_rfc3339(since_);
   fill_state(status);
-  for (const auto& row : generations_)
-    next->history.push_back({row.id.value(), row.spec_digest.str(),
-                             std::string{ledger::to_string(row.result)}, row.reason, row.actor,
-                             to_rfc3339(row.accepted), row.id == in_force,
-                             quarantine_.contains(row.spec_digest)});
   figures_.quarantined = quarantine_.size();
   note_boot(status);
   if (current) {
@@ -267,7 +282,6 @@ void Core::build_snapshot() {
   }
   next->figures = figures_;
   next->head = head_;
-  next->history_complete = history_complete_;
   next->ready = ready_;
   next->ledger_writable = ledger_ok_;
   next->repair_layers = proto::drift_action(proto::DriftKind::layer_damaged, options_.config.drift,

@@ -168,7 +168,7 @@ Result<proto::api::QuarantineItem> Core::quarantine(const proto::api::Quarantine
   if (rolling) withdraw_into(batch, actor, "quarantined before it began: " + request.reason);
   HF_TRY(commit(std::move(batch)));
   if (rolling) progress_ = plan::withdraw(progress_);
-  quarantine_.insert_or_assign(digest, row);
+  put_quarantine(row);
   refresh_rollback();
   changed_ = true;
   return item(row);
@@ -189,7 +189,7 @@ Result<proto::api::QuarantineItem> Core::release(const proto::api::ReleaseReques
   batch.entries.push_back(std::move(note));
   batch.release.push_back(digest);
   HF_TRY(commit(std::move(batch)));
-  quarantine_.erase(digest);
+  lift_quarantine(digest);
   refresh_rollback();
   changed_ = true;
   return was;
@@ -214,7 +214,7 @@ BootTime Core::expire_quarantine(BootTime wake) {
   if (batch.release.empty()) return wake;
   const auto released = batch.release;
   if (commit(std::move(batch))) {
-    for (const auto& digest : released) quarantine_.erase(digest);
+    for (const auto& digest : released) lift_quarantine(digest);
     refresh_rollback();
     changed_ = true;
   }

@@ -74,11 +74,17 @@ struct Figures {
   std::uint64_t reset_connections = 0;  ///< cut at the end of a drain
 };
 
-struct Snapshot {
-  proto::api::Status status;
+/// What is listed of generations and documents: it grows with the life of the host and changes
+/// seldom, so snapshots share it.
+struct Records {
   std::vector<proto::api::HistoryItem> history;        ///< newest first
   bool history_complete = true;                        ///< false: the ledger holds older ones
   std::vector<proto::api::QuarantineItem> quarantine;  ///< oldest first
+};
+
+struct Snapshot {
+  proto::api::Status status;
+  std::shared_ptr<const Records> records = std::make_shared<const Records>();
   Figures figures;
   ledger::Head head;
   bool ready = false;  ///< adoption is over, the first pass is done

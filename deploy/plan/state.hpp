@@ -126,6 +126,10 @@ struct SourceWord {
   bool operator==(const SourceWord&) const = default;
 };
 
+/// Its connections are counted no sooner: walking the kernel's table of connections holds a
+/// processor for milliseconds, which right after a switch belong to the first answers.
+inline constexpr Milliseconds kFirstCount{50};
+
 /// An instance that no longer serves: drained, then frozen as standby, then removed.
 struct Retired {
   BootTime since{};

@@ -8,6 +8,7 @@
 namespace holdfast::test {
 
 namespace api = proto::api;
+using deploy::engine::Records;
 using deploy::engine::Reply;
 using deploy::engine::Snapshot;
 
@@ -71,6 +72,14 @@ void FakeEngine::renew(const std::function<void(Snapshot&)>& change) {
   snapshot_ = std::move(next);
 }
 
+void FakeEngine::renew_records(const std::function<void(Records&)>& change) {
+  renew([&](Snapshot& next) {
+    auto records = std::make_shared<Records>(*next.records);
+    change(*records);
+    next.records = std::move(records);
+  });
+}
+
 void FakeEngine::post(Letter letter) {
   const std::lock_guard lock{mutex_};
   letters_.push_back(std::move(letter));
@@ -88,7 +97,7 @@ Result<api::Accepted> FakeEngine::accept(const api::ApplyRequest& request,
   const auto now = snapshot();
   api::Accepted accepted{now->status.generation, wanted.spec_digest.str(), false, events_.last()};
   if (now->status.spec_digest == accepted.spec_digest) return accepted;
-  accepted = {now->history.size() + 1, wanted.spec_digest.str(), true, events_.last()};
+  accepted = {now->records->history.size() + 1, wanted.spec_digest.str(), true, events_.last()};
   const deploy::plan::GenerationId id{accepted.generation};
   proto::Entry entry;
   entry.kind = proto::EntryKind::accepted;
@@ -120,6 +129,8 @@ Result<api::Accepted> FakeEngine::accept(const api::ApplyRequest& request,
     next.status.rollout.reset();
     if (request.reason == "start a roll-out")
       next.status.rollout = api::RolloutStatus{accepted.generation, "soaking", 0, "", ""};
+  });
+  renew_records([&](Records& next) {
     for (auto& item : next.history) item.current = false;
     next.history.insert(next.history.begin(),
                         {accepted.generation, accepted.spec_digest, "good", request.reason, actor,
@@ -141,7 +152,7 @@ void FakeEngine::rollback(api::RollbackRequest request, deploy::engine::Actor ac
                           Reply<api::Accepted> reply) {
   post([this, request, actor = std::move(actor), reply = std::move(reply)] {
     const auto now = snapshot();
-    if (request.to == 0 || request.to > now->history.size())
+    if (request.to == 0 || request.to > now->records->history.size())
       return reply(Error{Errc::not_found, "there is no earlier good generation"}.hint(
           "holdfast history lists them"));
     publish("rollback_started", request.to, "by " + actor);
@@ -206,7 +217,7 @@ void FakeEngine::quarantine(api::QuarantineRequest request, deploy::engine::Acto
     item.reason = request.reason;
     item.since = to_rfc3339(clock_.wall());
     item.until = request.until;
-    renew([&](Snapshot& next) { next.quarantine.push_back(item); });
+    renew_records([&](Records& next) { next.quarantine.push_back(item); });
     reply(item);
   });
 }
@@ -215,9 +226,9 @@ void FakeEngine::release(api::ReleaseRequest request, deploy::engine::Actor,
                          Reply<api::QuarantineItem> reply) {
   post([this, request = std::move(request), reply = std::move(reply)] {
     const auto now = snapshot();
-    for (const auto& item : now->quarantine) {
+    for (const auto& item : now->records->quarantine) {
       if (item.spec_digest.find(request.what) == std::string::npos) continue;
-      renew([&](Snapshot& next) {
+      renew_records([&](Records& next) {
         std::erase_if(next.quarantine,
                       [&](const auto& each) { return each.spec_digest == item.spec_digest; });
       });

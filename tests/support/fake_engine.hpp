@@ -67,6 +67,7 @@ class FakeEngine final : public deploy::engine::Engine {
   [[nodiscard]] Result<proto::api::Accepted> accept(const proto::api::ApplyRequest& request,
                                                     const std::string& actor);
   void renew(const std::function<void(deploy::engine::Snapshot&)>& change);
+  void renew_records(const std::function<void(deploy::engine::Records&)>& change);
 
   deploy::ledger::Ledger& ledger_;
   const Clock& clock_;

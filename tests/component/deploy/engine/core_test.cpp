@@ -40,8 +40,8 @@ TEST_F(CoreTest, AnAppliedDocumentBecomesGood) {
   const auto now = agent.snapshot();
   EXPECT_EQ(now->status.state, "converged");
   EXPECT_EQ(now->status.generation, 1U);
-  ASSERT_THAT(now->history, SizeIs(1));
-  EXPECT_EQ(now->history[0].result, "good");
+  ASSERT_THAT(now->records->history, SizeIs(1));
+  EXPECT_EQ(now->records->history[0].result, "good");
   EXPECT_THAT(host_.routing->ports, SizeIs(1));
   EXPECT_TRUE(agent.ledger().verify()->intact);
 }
@@ -170,9 +170,9 @@ TEST_F(CoreTest, AVersionThatCannotStartIsRolledBackWithItsReason) {
   agent.run(20s);
   const auto now = agent.snapshot();
   EXPECT_EQ(now->status.generation, 1U);
-  EXPECT_EQ(now->history[0].result, "failed");
-  EXPECT_THAT(now->history[0].reason, HasSubstr("no such file"));
-  EXPECT_TRUE(now->history[0].quarantined);
+  EXPECT_EQ(now->records->history[0].result, "failed");
+  EXPECT_THAT(now->records->history[0].reason, HasSubstr("no such file"));
+  EXPECT_TRUE(now->records->history[0].quarantined);
   EXPECT_EQ(now->figures.rollbacks.at("automatic"), 1U);
 }
 
@@ -186,7 +186,7 @@ TEST_F(CoreTest, ARegistryThatIsAwayFailsTheApplyWithoutQuarantine) {
   agent.run(60s);
   EXPECT_EQ(agent.snapshot()->status.generation, 1U);
   EXPECT_EQ(agent.snapshot()->status.state, "converged");
-  EXPECT_FALSE(agent.snapshot()->history[0].quarantined);
+  EXPECT_FALSE(agent.snapshot()->records->history[0].quarantined);
   host_.pull_errors.clear();
   EXPECT_TRUE(agent.apply(document("2.0.0")));
 }
@@ -198,7 +198,7 @@ TEST_F(CoreTest, ATakenPortIsRefusedBeforeAnythingChanges) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Errc::port_in_use);
   EXPECT_THAT(refused.error().what(), HasSubstr("nginx"));
-  EXPECT_THAT(agent.snapshot()->history, SizeIs(0));
+  EXPECT_THAT(agent.snapshot()->records->history, SizeIs(0));
 }
 
 TEST_F(CoreTest, AnAlteredRoutingTableIsRepaired) {

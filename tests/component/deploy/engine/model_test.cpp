@@ -341,7 +341,7 @@ class Life {
   /// At any moment.
   void watch() {
     const auto now = agent_->snapshot();
-    EXPECT_LE(std::count_if(now->history.begin(), now->history.end(),
+    EXPECT_LE(std::count_if(now->records->history.begin(), now->records->history.end(),
                             [](const auto& item) { return item.current; }),
               1);                        // I-1
     EXPECT_GE(now->head.number, head_);  // I-2
@@ -361,14 +361,14 @@ class Life {
     const auto now = agent_->snapshot();
     EXPECT_EQ(now->status.generation, model_.in_force)
         << now->status.state << ": " << now->status.message
-        << ", first of history: " << (now->history.empty() ? "" : now->history.front().result);
+        << ", first of history: " << (now->records->history.empty() ? "" : now->records->history.front().result);
     EXPECT_EQ(now->status.rollout.has_value(), model_.pending.has_value());
     EXPECT_EQ(now->status.hold.has_value(), model_.held);       // I-3
-    ASSERT_EQ(now->history.size(), model_.generations.size());  // I-3
+    ASSERT_EQ(now->records->history.size(), model_.generations.size());  // I-3
     std::set<std::string> quarantined;
     for (const auto version : model_.quarantined) quarantined.insert(digest_of(version));
     std::set<std::string> listed;
-    for (const auto& item : now->quarantine) listed.insert(item.spec_digest);
+    for (const auto& item : now->records->quarantine) listed.insert(item.spec_digest);
     EXPECT_EQ(listed, quarantined);  // a rollback is not undone
     if (model_.in_force != 0) {
       EXPECT_EQ(now->status.spec_digest, digest_of(model_.version(model_.in_force)));

@@ -92,7 +92,7 @@ TEST_F(Readiness, AHookThatCannotBeStartedVetoesAndTheHostIsNotUnwellForIt) {
   ASSERT_THAT(entries(proto::EntryKind::hook_failed), SizeIs(1));
   EXPECT_THAT(entries(proto::EntryKind::hook_failed).front().reason,
               HasSubstr("before hook migrate could not be started: no user"));
-  EXPECT_TRUE(agent().snapshot()->history.front().quarantined);
+  EXPECT_TRUE(agent().snapshot()->records->history.front().quarantined);
 }
 
 TEST_F(Readiness, ImagesOfRollbackHooksStayUntilTheHookHasRun) {

@@ -51,7 +51,7 @@ class RestraintsTest : public ::testing::Test {
   }
   [[nodiscard]] proto::api::Status status() const { return agent_->snapshot()->status; }
   [[nodiscard]] std::string result_of(std::uint64_t generation) const {
-    for (const auto& item : agent_->snapshot()->history)
+    for (const auto& item : agent_->snapshot()->records->history)
       if (item.generation == generation) return item.result;
     return "";
   }
@@ -81,7 +81,7 @@ TEST_F(RestraintsTest, AFailedUpdateIsListedWithItsEvidenceAfterARestartToo) {
   agent_->run(20s);
   begin();
   agent_->run(5s);
-  const auto list = agent_->snapshot()->quarantine;
+  const auto list = agent_->snapshot()->records->quarantine;
   ASSERT_THAT(list, SizeIs(1));
   EXPECT_EQ(list[0].generation, 2U);
   EXPECT_THAT(list[0].reason, HasSubstr("no such file"));
@@ -103,7 +103,7 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   EXPECT_FALSE(agent_->rollback()) << "rollback does not choose it by itself";
   ASSERT_TRUE(core().release({added->spec_digest.substr(7, 12), "mended"}, kRoot));
   agent_->run(1s);
-  EXPECT_THAT(agent_->snapshot()->quarantine, IsEmpty());
+  EXPECT_THAT(agent_->snapshot()->records->quarantine, IsEmpty());
   EXPECT_TRUE(agent_->apply(shop("1.0.0")));
 }
 
@@ -112,12 +112,12 @@ TEST_F(RestraintsTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
   const auto digest = std::string(64, 'a');
   ASSERT_TRUE(core().quarantine({digest, "bad elsewhere", "2026-11-23T14:00:00Z"}, kRoot));
   agent_->run(1s);
-  EXPECT_EQ(agent_->snapshot()->quarantine.at(0).until, "2026-11-23T14:00:00.000Z");
+  EXPECT_EQ(agent_->snapshot()->records->quarantine.at(0).until, "2026-11-23T14:00:00.000Z");
   agent_.reset();
   host_.clock.set_wall(parse_rfc3339("2026-11-23T14:00:01Z").value());
   begin();
   agent_->run(1s);
-  EXPECT_THAT(agent_->snapshot()->quarantine, IsEmpty());
+  EXPECT_THAT(agent_->snapshot()->records->quarantine, IsEmpty());
   EXPECT_EQ(entries(proto::EntryKind::released), 1U);
 }
 
@@ -342,7 +342,7 @@ TEST_F(RestraintsTest, OfTwoAppliesAtOnceTheSecondIsToldToWait) {
   EXPECT_EQ(same->generation, first->generation);
   agent_->run(20s);
   EXPECT_EQ(status().generation, 2U);
-  EXPECT_THAT(agent_->snapshot()->history, SizeIs(2));
+  EXPECT_THAT(agent_->snapshot()->records->history, SizeIs(2));
 }
 
 TEST_F(RestraintsTest, ARollbackDuringARollOutWinsInEveryPhase) {
@@ -360,8 +360,8 @@ TEST_F(RestraintsTest, ARollbackDuringARollOutWinsInEveryPhase) {
     const auto now = agent.snapshot();
     EXPECT_EQ(now->status.generation, 1U) << cut_ms;
     EXPECT_EQ(now->status.state, "converged") << cut_ms;
-    EXPECT_TRUE(now->history.at(0).quarantined) << cut_ms;
-    EXPECT_EQ(now->history.at(0).result, "rolled_back") << cut_ms;
+    EXPECT_TRUE(now->records->history.at(0).quarantined) << cut_ms;
+    EXPECT_EQ(now->records->history.at(0).result, "rolled_back") << cut_ms;
     EXPECT_FALSE(agent.apply(shop("2.0.0"))) << cut_ms;
   }
 }
@@ -376,7 +376,7 @@ TEST_F(RestraintsTest, AnApplyOfWhatRunsIsRecordedAndChangesNothing) {
   agent_->run(5s);
   EXPECT_EQ(host_.creates, creates);
   EXPECT_EQ(entries(proto::EntryKind::apply_unchanged), 1U);
-  EXPECT_THAT(agent_->snapshot()->history, SizeIs(1));
+  EXPECT_THAT(agent_->snapshot()->records->history, SizeIs(1));
 }
 
 }  // namespace

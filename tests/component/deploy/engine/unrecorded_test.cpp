@@ -79,18 +79,18 @@ TEST_F(UnrecordedTest, OfAnOldHostOnlyTheNewestGenerationsAndTheWaysBackStayInMe
     agent_->run(15s);
   }
   const auto held = agent_->snapshot();
-  EXPECT_EQ(held->history.front().generation, 400U);
-  EXPECT_EQ(held->history.size(), 256U);
-  EXPECT_FALSE(held->history_complete);
-  EXPECT_EQ(held->history.front().result, "good");
-  EXPECT_EQ(held->history.at(1).result, "superseded");
+  EXPECT_EQ(held->records->history.front().generation, 400U);
+  EXPECT_EQ(held->records->history.size(), 256U);
+  EXPECT_FALSE(held->records->history_complete);
+  EXPECT_EQ(held->records->history.front().result, "good");
+  EXPECT_EQ(held->records->history.at(1).result, "superseded");
   begin();
-  EXPECT_EQ(agent_->snapshot()->history.size(), 256U);
+  EXPECT_EQ(agent_->snapshot()->records->history.size(), 256U);
   EXPECT_EQ(ledger_.generations()->size(), 400U);
   ASSERT_TRUE(agent_->rollback());
   agent_->run(20s);
   EXPECT_EQ(status().generation, 399U);
-  EXPECT_EQ(agent_->snapshot()->history.front().result, "rolled_back");
+  EXPECT_EQ(agent_->snapshot()->records->history.front().result, "rolled_back");
 }
 
 TEST_F(UnrecordedTest, ALedgerOlderThanWhatRunsStopsNothingAndMovesNoTraffic) {
