@@ -31,10 +31,10 @@ void add_image_command(CLI::App& app, ImageOptions& options) {
                       ImageOptions::Action::pull);
   pull->add_option("reference", options.reference, "Pinned image")->required()->type_name("REF");
   pull->add_option("--keep", options.keep,
-                   "Keep it so long although no generation needs it yet (24h)")
+                   "Keep it so long, needed or not (24h)")
       ->type_name("SPAN");
 
-  auto* verify = action("verify", "Hash what is on disk again; exit code 6 if something is damaged",
+  auto* verify = action("verify", "Hash what is on disk again; exit code 6 if damaged",
                         "  holdfast image verify --all\n  holdfast image verify 6fa1c0d2 --repair",
                         ImageOptions::Action::verify);
   auto* which =
@@ -44,7 +44,7 @@ void add_image_command(CLI::App& app, ImageOptions& options) {
   verify->add_flag("--repair", options.repair, "Fetch what is damaged again, and wait for that");
 
   auto* export_ =
-      action("export", "Write an image to a file that skopeo, podman and docker read",
+      action("export", "Write an image to a file, for docker and others",
              "  holdfast image export 6fa1c0d2 -o web.tar", ImageOptions::Action::export_);
   export_->add_option("image", options.reference, "Reference, or first digits of a digest")
       ->required()
@@ -64,7 +64,7 @@ void add_image_command(CLI::App& app, ImageOptions& options) {
   import->add_option("--keep", options.keep, "Keep them so long although nothing needs them (24h)")
       ->type_name("SPAN");
 
-  action("gc", "Remove what no generation, no running instance and no lease needs",
+  action("gc", "Remove what nothing needs any more",
          "  holdfast image gc --dry-run\n  holdfast image gc", ImageOptions::Action::gc)
       ->add_flag("--dry-run", options.dry_run, "Only show what would go, and why the rest stays");
 }

@@ -17,8 +17,8 @@ constexpr const char* kDefaultSocket = "/run/holdfast/holdfast.sock";
 
 constexpr std::string_view kExitCodes =
     "Exit codes: 0 done, 1 error, 2 usage, 3 rejected (invalid, unsigned, unpinned),\n"
-    "4 rolled back, 5 held or quarantined, 6 degraded or drifted, 7 agent unreachable,\n"
-    "8 not allowed, 9 timed out.";
+    "4 rolled back, 5 held or quarantined, 6 degraded or drifted,\n"
+    "7 agent unreachable, 8 not allowed, 9 timed out.";
 
 /// CLI11 would take -1 for the largest number there is.
 std::string whole(const std::string& text) {
@@ -68,7 +68,7 @@ class Tree {
     app_.require_subcommand(1);
     app_.fallthrough();
     app_.set_help_flag("-h,--help", "Show help and leave");
-    app_.get_formatter()->column_width(28);
+    app_.get_formatter()->column_width(24);
     app_.footer(
         std::string{"Start with: holdfast status. Help on one: holdfast COMMAND --help\n\n"} +
         std::string{kExitCodes});
@@ -144,7 +144,7 @@ void Tree::look() {
                        "  holdfast plan --rollback\n  holdfast plan --rollback 41");
   plan->add_option("file", given_.plan.file, "Deployment document, - for stdin")->type_name("FILE");
   plan->add_option("--rollback", given_.plan_rollback,
-                   "Plan a rollback instead, to generation N or the last good one")
+                   "Plan a rollback: to generation N, or the last good one")
       ->expected(0, 1)
       ->check(whole)
       ->type_name("N");
@@ -193,10 +193,9 @@ void Tree::change() {
 }
 
 void Tree::readiness() {
-  auto* rehearse =
-      command("rehearse", "Try a rollback without doing it: its target runs beside what serves",
-              "  holdfast rehearse\n  holdfast rehearse 41\n"
-              "  holdfast rehearse -o json | jq .verdict");
+  auto* rehearse = command("rehearse", "Try a rollback: its target runs beside what serves",
+                           "  holdfast rehearse\n  holdfast rehearse 41\n"
+                           "  holdfast rehearse -o json | jq .verdict");
   rehearse
       ->add_option("generation", given_.rehearse.generation,
                    "This generation; without, what a rollback would choose")
@@ -214,7 +213,7 @@ void Tree::readiness() {
   standby->add_subcommand("list", "What is frozen, since when, and until when")
       ->callback([&options] { options.action = StandbyOptions::Action::list; });
   auto* drop = standby->add_subcommand(
-      "drop", "Give them up: memory gets free, a rollback starts its instances anew");
+      "drop", "Give them up; a rollback starts its instances anew");
   drop->callback([&options] { options.action = StandbyOptions::Action::drop; });
   drop->add_option("-m,--reason", options.reason, "Why; goes to the history")->type_name("TEXT");
 }
@@ -255,7 +254,7 @@ void Tree::restrain() {
   };
   action("list", "What is quarantined, by whom, why, and what proves it",
          QuarantineOptions::Action::list);
-  auto* add = action("add", "Never apply this document; a roll-out of it that waits is taken back",
+  auto* add = action("add", "Never apply it; what waits of it is taken back",
                      QuarantineOptions::Action::add);
   auto* release = action("release", "Allow it again; nothing is applied by this",
                          QuarantineOptions::Action::release);
@@ -287,7 +286,7 @@ void Tree::history() {
   show->add_flag("--document", given_.show.document, "Only the document of the generation");
 
   auto* diff =
-      command("diff", "Field by field: two generations, or a file against the current one",
+      command("diff", "Field by field: two generations, or a file and one",
               "  holdfast diff 41 42\n  holdfast diff shop.yaml\n  holdfast diff 41 shop.yaml");
   diff->add_option("sides", given_.diff.sides, "Generations or files; one: against the current")
       ->expected(1, 2)
@@ -297,9 +296,8 @@ void Tree::history() {
 }
 
 void Tree::observe() {
-  auto* drift =
-      command("drift", "Differences between declared and real; exit code 6 if there are any",
-              "  holdfast drift\n  holdfast drift web -o json");
+  auto* drift = command("drift", "Declared against real; exit code 6 if they differ",
+                        "  holdfast drift\n  holdfast drift web -o json");
   drift->add_option("service", given_.drift.service, "Only of this service")->type_name("SERVICE");
 
   auto* logs =
@@ -474,7 +472,7 @@ std::variant<Invocation, Leave> parse_arguments(const std::vector<std::string>& 
   try {
     app.parse(std::vector<std::string>{args.rbegin(), args.rend()});
   } catch (const CLI::CallForHelp&) {
-    return Leave{ExitCode::done, deepest(app)->help(app.get_name()), {}};
+    return Leave{ExitCode::done, app.help(), {}};
   } catch (const CLI::ParseError& error) {
     return usage_error(app, error);
   }

@@ -57,10 +57,11 @@ void Core::forget_old_generations() {
   if (generations_.size() <= kNewest) return;
   const auto used = generations_in_use();
   std::size_t at = 0;
-  std::size_t good = 0;
+  std::map<bool, std::size_t> good;  // those that were rolled back from apart, as in retain_images
   const auto before = generations_.size();
   std::erase_if(generations_, [&](const auto& row) {
-    const bool target = row.ever_good && good++ <= options_.config.retain;
+    const bool target =
+        row.ever_good && good[quarantine_.contains(row.spec_digest)]++ <= options_.config.retain;
     return at++ >= kNewest && !target && !used.contains(row.id) && row.id != progress_.good;
   });
   history_complete_ = history_complete_ && generations_.size() == before;

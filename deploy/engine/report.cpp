@@ -189,8 +189,10 @@ void Core::refresh_rollback() {
 void Core::fill_state(proto::api::Status& status) const {
   const bool unwell =
       std::any_of(status.services.begin(), status.services.end(), [](const auto& s) {
-        return s.state == "backoff" || s.state == "missing" || s.health == "unhealthy" ||
-               s.state == "pulling" || s.detail.starts_with("crash loop");
+        // One that starts, or has yet to answer its probe, gets no traffic so far.
+        return s.state == "backoff" || s.state == "missing" || s.state == "pulling" ||
+               s.state == "starting" || s.health == "unhealthy" || s.health == "starting" ||
+               s.detail.starts_with("crash loop");
       });
   const auto say = [&](const char* state, std::string message) {
     status.state = state;
@@ -217,6 +219,10 @@ void Core::fill_state(proto::api::Status& status) const {
     say("degraded", {});
     for (const auto& s : status.services) {
       if (status.message.empty() && !s.detail.empty()) status.message = s.name + ": " + s.detail;
+    }
+    for (const auto& s : status.services) {
+      if (status.message.empty() && (s.state == "starting" || s.health == "starting"))
+        status.message = s.name + ": has yet to answer its probe";
     }
     if (status.message.empty() && unsettling != status.drift.end())
       status.message = unsettling->evidence;

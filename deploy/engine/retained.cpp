@@ -18,19 +18,21 @@ void Core::retain_images(const proto::Deployment* next) {
     }
   };
   add(next, "being applied");
-  std::uint32_t kept = 0;
+  // Those that were rolled back from are counted apart: they are a way back only for who names
+  // them, and must not push out the others.
+  std::map<bool, std::uint32_t> kept;
   auto used = generations_in_use();
-  // Generations that were rolled back from fill the list, but are no way back.
   if (const auto target = rollback_target(0)) used.insert(*target);
   for (const auto& row : generations_) {
     const bool current = row.id == plan::in_force(progress_);
     const bool in_use =
         current || row.id == progress_.current || row.id == progress_.good || used.contains(row.id);
-    if (!in_use && (!row.ever_good || kept >= options_.config.retain)) {
+    auto& count = kept[quarantine_.contains(row.spec_digest)];
+    if (!in_use && (!row.ever_good || count >= options_.config.retain)) {
       documents_.erase(row.id);
       continue;
     }
-    if (row.ever_good) ++kept;
+    if (row.ever_good) ++count;
     add(document(row.id).get(), current ? "current" : fmt::format("generation {}", row.id.value()));
   }
   // What still runs or stands by, whatever generation it came from.

@@ -104,9 +104,9 @@ void Planner::step_retired() {
     if (retired.standby) {
       wake(retired.since + (cut ? retired.keep : std::max(retired.keep, kFreezeTakesAtMost)));
     } else {
-      wake(std::min<BootTime>(retired.since + retired.drain,
-                              age < kFirstCount ? retired.since + kFirstCount
-                                                : now_ + Milliseconds{200}));
+      wake(std::min<BootTime>(retired.since + retired.drain, age < kFirstCount
+                                                                 ? retired.since + kFirstCount
+                                                                 : now_ + Milliseconds{200}));
     }
     ++it;
   }

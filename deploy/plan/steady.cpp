@@ -73,11 +73,10 @@ bool Planner::is_usable(const InstanceView& view, const proto::Service& wanted) 
     return !view.seen.earlier_boot && !repairs(DriftKind::missing);
   if (state == InstanceState::unsupervised && repairs(DriftKind::unsupervised)) return false;
   if (view.seen.run_hash != wanted.run_hash && repairs(DriftKind::wrong_run_hash)) return false;
-  return std::none_of(view.seen.deviations.begin(), view.seen.deviations.end(),
-                      [&](const Deviation& each) {
-                        return each.kind == DriftKind::network && !each.in_place &&
-                               repairs(DriftKind::network);
-                      });
+  return std::none_of(
+      view.seen.deviations.begin(), view.seen.deviations.end(), [&](const Deviation& each) {
+        return each.kind == DriftKind::network && !each.in_place && repairs(DriftKind::network);
+      });
 }
 
 void Planner::create_anew(const ServiceName& name, const proto::Service& wanted,

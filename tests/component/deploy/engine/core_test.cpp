@@ -211,6 +211,29 @@ TEST_F(CoreTest, AnAlteredRoutingTableIsRepaired) {
   EXPECT_EQ(host_.routing, before);
 }
 
+TEST_F(CoreTest, AServiceThatHasYetToAnswerIsNotCalledConverged) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0", "    health: {tcp: 80}\n")));
+  agent.run(10s);
+  for (auto& [id, instance] : host_.instances) {
+    instance.state = InstanceState::exited;
+    instance.exit = deploy::plan::ExitInfo{1, false, host_.clock.wall()};
+  }
+  std::set<std::string> seen;
+  for (int i = 0; i < 10'000; ++i) {
+    agent.run(10ms);
+    const auto now = agent.snapshot();
+    const auto& web = now->status.services.front();
+    if (seen.empty() && web.health == "healthy") continue;  // the next look is yet to come
+    seen.insert(web.state + "/" + web.health);
+    ASSERT_NE(web.health, "none");
+    const bool well = web.state == "running" && web.health == "healthy";
+    ASSERT_EQ(now->status.state, well ? "converged" : "degraded")
+        << web.state << " " << web.health << " " << now->status.message;
+  }
+  EXPECT_THAT(seen, ::testing::IsSupersetOf({"running/starting", "running/healthy"}));
+}
+
 TEST_F(CoreTest, AKilledAgentAdoptsWhatRuns) {
   {
     Agent agent{host_, dir_.path()};
@@ -251,6 +274,24 @@ TEST_F(CoreTest, OldImagesAreCollectedAndRetainedOnesKept) {
   }
   EXPECT_THAT(host_.local_images, SizeIs(2));
   EXPECT_THAT(host_.local_images, Contains(proto::Digest::of("3.0.0")));
+}
+
+TEST_F(CoreTest, GenerationsThatWereRolledBackFromPushNoOtherOut) {
+  Agent agent{host_, dir_.path(), 3};
+  for (const auto* version : {"1.0.0", "2.0.0"}) {
+    ASSERT_TRUE(agent.apply(document(version)));
+    agent.run(1000s);
+  }
+  for (const auto* version : {"3.0.0", "4.0.0", "5.0.0", "6.0.0"}) {
+    ASSERT_TRUE(agent.apply(document(version)));
+    agent.run(1000s);
+    ASSERT_TRUE(agent.rollback());
+    agent.run(1000s);
+  }
+  EXPECT_THAT(host_.local_images, Contains(proto::Digest::of("1.0.0")));
+  EXPECT_THAT(host_.local_images, Contains(proto::Digest::of("2.0.0")));
+  EXPECT_THAT(host_.local_images, Contains(proto::Digest::of("6.0.0"))) << "who names it gets it";
+  EXPECT_THAT(host_.local_images, SizeIs(5));
 }
 
 TEST_F(CoreTest, EveryImageThatIsNeededIsRetainedWithItsReason) {

@@ -1,5 +1,6 @@
 #include "agent/cli/options.hpp"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "agent/cli/completion.hpp"
@@ -144,17 +145,31 @@ TEST(Options, EndsUsageErrorsWith2AndTheNextStep) {
   EXPECT_NE(slip.err.find("next: holdfast apply --help"), std::string::npos) << slip.err;
 }
 
+/// The help of a command and of those below it: `path` names it.
+void check_help(const CommandInfo& command, std::vector<std::string> path) {
+  const auto name = fmt::format("{}", fmt::join(path, " "));
+  path.emplace_back("--help");
+  const auto leave = left(path);
+  path.pop_back();
+  EXPECT_EQ(leave.exit, ExitCode::done);
+  EXPECT_NE(
+      leave.out.find(fmt::format("Usage: holdfast {}{}[OPTIONS]", name, path.empty() ? "" : " ")),
+      std::string::npos)
+      << leave.out;
+  EXPECT_TRUE(path.empty() || leave.out.find("Examples:\n  ") != std::string::npos) << name;
+  for (const auto line : split(leave.out, '\n')) EXPECT_LE(line.size(), 80U) << line;
+  EXPECT_FALSE(command.description.empty()) << name;
+  for (const auto& below : command.commands) {
+    path.push_back(below.name);
+    check_help(below, path);
+    path.pop_back();
+  }
+}
+
 TEST(Options, GivesEveryCommandHelpWithExamplesIn80Columns) {
   const auto tree = command_tree();
   EXPECT_GE(tree.commands.size(), 16U);
-  for (const auto& command : tree.commands) {
-    const auto leave = left({command.name, "--help"});
-    EXPECT_EQ(leave.exit, ExitCode::done);
-    EXPECT_NE(leave.out.find("Examples:\n  "), std::string::npos) << command.name;
-    EXPECT_NE(leave.out.find("holdfast " + command.name), std::string::npos) << command.name;
-    for (const auto line : split(leave.out, '\n')) EXPECT_LE(line.size(), 100U) << line;
-    EXPECT_FALSE(command.description.empty()) << command.name;
-  }
+  check_help(tree, {});
 }
 
 TEST(Completion, OffersEveryCommandAndFlagInEveryShell) {
