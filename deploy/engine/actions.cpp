@@ -93,7 +93,7 @@ void Core::run_change(const plan::ServiceName& service, const std::string& what,
               auto done = work(stop);
               return [this, service, what, done] {
                 observed_.busy.erase(service);
-                mark_changed(what == "expel" ? runtime::Look::thorough : runtime::Look::quick);
+                mark_changed();
                 if (done) {
                   if (what == "create" || what == "restart") observed_.job_failures.erase(service);
                   return;

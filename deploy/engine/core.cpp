@@ -61,7 +61,7 @@ BootTime Core::turn(bool fresh) {
   const BootTime began = ports_.clock.boot();
   if (began >= next_resync_) {
     fresh = true;
-    look_ = runtime::Look::thorough;
+    look_ = std::max(look_, runtime::Look::thorough);
     next_resync_ = began + options_.config.resync;
     // What is whole is looked at again; a pull that runs, or waits for its next try, keeps its
     // state.

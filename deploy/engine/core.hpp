@@ -238,7 +238,7 @@ class Core {
   std::optional<plan::RoutingTable> applied_routes_;  ///< as we left it; none: not applied yet
   bool routes_altered_ = false;                       ///< since then, by others
   bool changed_ = true;
-  runtime::Look look_ = runtime::Look::thorough;  ///< of the next observation
+  runtime::Look look_ = runtime::Look::complete;  ///< of the next observation
   bool ready_ = false;
   bool backing_up_ = false;
   bool back_up_again_ = false;  ///< another roll-out ended meanwhile

@@ -30,12 +30,12 @@ class ThreadedEngine final : public Engine, private Jobs {
   [[nodiscard]] Status load() { return core_.load(); }
 
   void start() override {
-    using runtime::Look;
-    control_.watch([this](const runtime::InstanceId&, runtime::Change change) {
-      const auto look = change == runtime::Change::inside ? Look::thorough : Look::quick;
-      mailbox_.post([this, look] { core_.mark_changed(look); });
+    control_.watch([this](const runtime::InstanceId&, runtime::Change) {
+      mailbox_.post([this] { core_.mark_changed(); });
     });
-    publisher_.watch([this] { mailbox_.post([this] { core_.mark_changed(Look::thorough); }); });
+    // Which instance lost its link, nobody says.
+    publisher_.watch(
+        [this] { mailbox_.post([this] { core_.mark_changed(runtime::Look::complete); }); });
     thread_ = std::jthread{[this](const std::stop_token& stop) {
       os::name_this_thread("engine");
       loop(stop);
@@ -116,17 +116,22 @@ class ThreadedEngine final : public Engine, private Jobs {
  private:
   void loop(const std::stop_token& stop) {
     BootTime due{};
+    bool stirred = true;
     while (!stop.stop_requested()) {
-      turn_began_ = clock_.boot();
-      due = core_.turn(core_.changed());
-      turn_began_ = BootTime{};
+      if (stirred || core_.changed() || clock_.boot() >= due) {
+        turn_began_ = clock_.boot();
+        due = core_.turn(core_.changed());
+        turn_began_ = BootTime{};
+      }
       const auto slept = clock_.boot();
       const auto letters = mailbox_.take(clock_, due, stop);
       if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
         core_.suspended(late);
+      stirred = false;
       for (const auto& letter : letters) {
         if (stop.stop_requested()) return;
-        letter();
+        letter.read();
+        stirred = stirred || letter.stirs;
       }
     }
   }
@@ -141,8 +146,9 @@ class ThreadedEngine final : public Engine, private Jobs {
 
   void run(Pool pool, Work work) override {
     pools_[static_cast<std::size_t>(pool)].submit(
-        [this, work = std::move(work)](const std::stop_token& stop) {
-          if (auto back = work(stop)) mailbox_.post(std::move(back));
+        [this, pool, work = std::move(work)](const std::stop_token& stop) {
+          // Most probes answer what they answered before.
+          if (auto back = work(stop)) mailbox_.post(std::move(back), pool != Pool::probe);
         });
   }
 

@@ -13,12 +13,15 @@ namespace holdfast::deploy::engine {
 /// The only way into the engine thread: closures, in order. Thread safe.
 class Mailbox {
  public:
-  using Letter = std::function<void()>;
+  struct Letter {
+    std::function<void()> read;
+    bool stirs = true;  ///< false: only what it says may ask for a turn
+  };
 
-  void post(Letter letter) {
+  void post(std::function<void()> read, bool stirs = true) {
     {
       const std::lock_guard lock{mutex_};
-      letters_.push_back(std::move(letter));
+      letters_.push_back({std::move(read), stirs});
     }
     arrived_.notify_one();
   }

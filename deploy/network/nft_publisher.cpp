@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
 
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
@@ -14,7 +18,8 @@ namespace holdfast::deploy::network {
 namespace {
 
 constexpr std::string_view kForwarding = "net/ipv4/ip_forward";
-constexpr int kAttempts = 8;  ///< while others change their tables
+constexpr int kLoads = 6;   ///< until nobody changes the ruleset meanwhile
+constexpr int kReads = 30;  ///< the same
 
 Status run_nft(const std::string& text) {
   os::RunOptions options;
@@ -58,16 +63,28 @@ Status NftPublisher::load_rules(const RoutingTable& routing) {
   // What is read back is what was loaded only if nobody changed the ruleset in between: else an
   // alteration would become what later ones are compared with.
   known_.reset();
-  for (int left = kAttempts;; --left) {
+  for (int left = kLoads;; --left) {
     HF_ASSIGN(const auto before, nft_.generation());
     HF_TRY(run_nft(render_ruleset(options_, routing)));
-    auto digest = nft_.rules_digest();
+    HF_ASSIGN(auto digest, undisturbed([&] { return nft_.rules_digest(); }));
     HF_ASSIGN(const auto after, nft_.generation());
-    const bool certain = digest && (after == before + 1 || *digest == rules_digest_);
+    const bool certain = after == before + 1 || digest == rules_digest_;
     if (!certain && left > 1) continue;
-    if (!digest) return std::move(digest).error();
-    if (certain || rules_digest_.empty()) rules_digest_ = std::move(*digest);
+    if (certain || rules_digest_.empty()) rules_digest_ = std::move(digest);
     return ok();
+  }
+}
+
+/// Others change tables of their own: what was read in pieces meanwhile is read again.
+template <class Read>
+auto NftPublisher::undisturbed(Read read) -> decltype(read()) {
+  for (int left = kReads;; --left) {
+    HF_ASSIGN(const auto before, nft_.generation());
+    auto result = read();
+    HF_ASSIGN(const auto after, nft_.generation());
+    const bool busy = !result && result.error().code() == Errc::busy;
+    if ((before == after && !busy) || left == 1) return result;
+    std::this_thread::sleep_for(std::chrono::microseconds{500 + getpid() % 500});
   }
 }
 
@@ -92,16 +109,13 @@ Result<RoutingTable> NftPublisher::observe() {
   HF_ASSIGN(const auto generation, nft_.generation());
   if (known_ && known_->generation == generation) return known_->routing;
   known_.reset();
-  // Others change tables of their own: what was read in pieces meanwhile is read again.
-  for (int left = kAttempts; left > 1; --left) {
-    HF_ASSIGN(const auto before, nft_.generation());
-    auto routing = read();
-    HF_ASSIGN(const auto after, nft_.generation());
-    if (before != after || (!routing && routing.error().code() == Errc::busy)) continue;
-    if (routing) known_ = Known{after, *routing};
-    return routing;
-  }
-  return read();
+  auto now = generation;
+  auto routing = undisturbed([&]() -> Result<RoutingTable> {
+    HF_ASSIGN(now, nft_.generation());
+    return read();
+  });
+  if (routing) known_ = Known{now, *routing};
+  return routing;
 }
 
 Result<RoutingTable> NftPublisher::read() {

@@ -50,6 +50,8 @@ class NftPublisher final : public Publisher {
   [[nodiscard]] Status ensure_host();
   [[nodiscard]] Status check_host();
   [[nodiscard]] Result<RoutingTable> read();
+  template <class Read>
+  [[nodiscard]] auto undisturbed(Read read) -> decltype(read());
 
   /// What the kernel held at one generation of its ruleset.
   struct Known {

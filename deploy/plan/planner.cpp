@@ -225,11 +225,14 @@ Milliseconds eager_interval(const proto::HealthRule& rule, const InstanceView& v
 void Planner::probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation) {
   const auto* view = find(id);
   const auto* known = document(generation);
-  if (view == nullptr || known == nullptr || view->seen.state != InstanceState::running ||
-      view->health.in_flight)
-    return;
+  if (view == nullptr || known == nullptr || view->seen.state != InstanceState::running) return;
   const auto wanted = wanted_container(*known, service);
   if (!wanted || !wanted->health) return;
+  if (view->health.in_flight) {  // an answer that changes nothing wakes nobody
+    if (const auto next = view->health.last_probe + wanted->health->interval; next > now_)
+      wake(next);
+    return;
+  }
   for (const auto& action : out_.actions) {
     if (const auto* probe = std::get_if<ProbeNow>(&action); probe != nullptr && probe->id == id)
       return;

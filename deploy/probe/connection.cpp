@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -17,21 +16,37 @@ namespace holdfast::deploy::probe {
 
 using Why = Interrupted::Why;
 
+namespace {
+
+/// Gets readable when a stop is requested; one for all connections of a thread, until one is
+/// stopped.
+os::UniqueFd& stop_signal() {
+  thread_local os::UniqueFd fd;
+  if (!fd) fd.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  return fd;
+}
+
+}  // namespace
+
 Connection::Connection(BootTime deadline, const std::stop_token& stop)
-    : deadline_(deadline),
-      stop_(stop),
-      stopped_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      on_stop_(stop, [fd = stopped_.get()] {
-        constexpr std::uint64_t kOne = 1;
-        [[maybe_unused]] const auto wrote = ::write(fd, &kOne, sizeof kOne);
-      }) {}
+    : deadline_(deadline), stop_(stop) {
+  on_stop_.emplace(stop, [fd = stop_signal().get()] {
+    constexpr std::uint64_t kOne = 1;
+    [[maybe_unused]] const auto wrote = ::write(fd, &kOne, sizeof kOne);
+  });
+}
+
+Connection::~Connection() {
+  on_stop_.reset();  // first: it may be writing
+  if (stop_.stop_requested()) stop_signal().reset();
+}
 
 std::optional<Interrupted> Connection::wait_for(short events) {
   for (;;) {
     if (stop_.stop_requested()) return Interrupted{Why::stopped};
     const auto left = std::chrono::ceil<Milliseconds>(deadline_ - SystemClock{}.boot()).count();
     if (left <= 0) return Interrupted{Why::timed_out};
-    std::array<pollfd, 2> fds{{{socket_.get(), events, 0}, {stopped_.get(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{socket_.get(), events, 0}, {stop_signal().get(), POLLIN, 0}}};
     const int ready =
         ::poll(fds.data(), fds.size(), static_cast<int>(std::min<std::int64_t>(left, 3'600'000)));
     if (ready < 0 && errno != EINTR) return Interrupted{Why::failed, errno};
@@ -39,18 +54,21 @@ std::optional<Interrupted> Connection::wait_for(short events) {
   }
 }
 
-std::optional<Interrupted> Connection::connect(std::uint32_t address, std::uint16_t port) {
+std::optional<Interrupted> Connection::begin(std::uint32_t address, std::uint16_t port) {
   socket_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket_) return Interrupted{Why::failed, errno};
-  constexpr int kOn = 1;
-  (void)setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn);
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
   to.sin_addr.s_addr = htonl(address);
-  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0)
-    return std::nullopt;
-  if (errno != EINPROGRESS) return Interrupted{Why::failed, errno};
+  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 &&
+      errno != EINPROGRESS)
+    return Interrupted{Why::failed, errno};
+  return std::nullopt;
+}
+
+std::optional<Interrupted> Connection::connect(std::uint32_t address, std::uint16_t port) {
+  if (auto early = begin(address, port)) return early;
   if (auto early = wait_for(POLLOUT)) return early;
   int error = 0;
   socklen_t size = sizeof error;
@@ -62,7 +80,10 @@ std::optional<Interrupted> Connection::connect(std::uint32_t address, std::uint1
 std::optional<Interrupted> Connection::send_all(std::string_view text) {
   while (!text.empty()) {
     const ssize_t sent = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
-    if (sent > 0) text.remove_prefix(static_cast<std::size_t>(sent));
+    if (sent > 0) {
+      connected_ = true;
+      text.remove_prefix(static_cast<std::size_t>(sent));
+    }
     if (sent >= 0 || errno == EINTR) continue;
     if (errno != EAGAIN) return Interrupted{Why::failed, errno};
     if (auto early = wait_for(POLLOUT)) return early;

@@ -89,13 +89,14 @@ Outcome probe_http(const proto::HttpProbe& probe, std::uint32_t address, Millise
     const auto doing = fmt::format("GET :{}{}", probe.port, target);
     const auto to = endpoint_text(address, probe.port);
     Connection connection{deadline, stop};
-    if (const auto early = connection.connect(address, probe.port))
+    if (const auto early = connection.begin(address, probe.port))
       return interrupted("connect " + to, *early, timeout);
     const auto request =
         fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: holdfast-probe/" HOLDFAST_VERSION
                     "\r\nAccept: */*\r\nConnection: close\r\n\r\n",
                     target, to);
-    if (const auto early = connection.send_all(request)) return interrupted(doing, *early, timeout);
+    if (const auto early = connection.send_all(request))
+      return interrupted(connection.connected() ? doing : "connect " + to, *early, timeout);
     HttpReader reader;
     const auto enough = [&] {
       const bool has_status = reader.state() == HttpReader::State::body && !probe.body;

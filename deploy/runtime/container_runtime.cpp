@@ -77,8 +77,15 @@ std::set<InstanceId> ContainerRuntime::in_progress() {
 }
 
 Result<std::vector<ObservedInstance>> ContainerRuntime::observe(Look look) {
+  if (look == Look::thorough) {
+    const std::lock_guard lock{watcher_mutex_};
+    if (!changes_) look = Look::complete;  // nobody tells of changes
+  }
   // Before the look at the disk: an instance that gets ready in between is seen as what it was.
-  return observer_.observe(in_progress(), look);
+  return observer_.observe(in_progress(), look, [&](const InstanceId& id, const RunState& run) {
+    const std::lock_guard lock{watcher_mutex_};
+    return watcher_ && watcher_->runs(id, run.init, run.conmon);
+  });
 }
 
 Status ContainerRuntime::create(const InstanceSpec& spec, const std::stop_token& stop) {
@@ -225,7 +232,11 @@ void ContainerRuntime::disarm(const InstanceId& id) {
 void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_change) {
   auto exits = ExitWatcher::start(
       host_.paths, host_.clock, [on_change](const InstanceId& id) { on_change(id, Change::exit); });
-  auto changes = ChangeWatcher::start(host_.cgroups, host_.clock, std::move(on_change));
+  auto changes = ChangeWatcher::start(host_.cgroups, host_.clock,
+                                      [this, on_change](const InstanceId& id, Change change) {
+                                        observer_.suspect(id);
+                                        on_change(id, change);
+                                      });
   for (const auto* failed :
        {exits ? nullptr : &exits.error(), changes ? nullptr : &changes.error()})
     if (failed != nullptr)
@@ -254,6 +265,7 @@ Status ContainerRuntime::enforce(const InstanceId& id) {
     auto pinned = network::pin_netns_of(run.init.pid, run.netns);
     if (!pinned) return std::move(pinned).error().in("pin the namespace of instance " + id.str());
   }
+  observer_.suspect(id);
   auto done = host_.cgroups.enforce(host_.group(id), record.limits);
   if (!done) return std::move(done).error().in("write the limits of instance " + id.str());
   return done;
@@ -268,6 +280,7 @@ Status ContainerRuntime::expel(const InstanceId& id) {
               foreign.process.pid, log::field(foreign.name));
     send_signal(foreign.process, SIGKILL);
   }
+  observer_.suspect(id);
   return ok();
 }
 

@@ -60,7 +60,10 @@ Status ExitWatcher::open() {
 
 void ExitWatcher::watch(const plan::InstanceId& id, const ProcessId& init,
                         const ProcessId& conmon) {
-  Watched fresh{.init = open_process(init), .conmon = open_process(conmon), .report_by = {}};
+  Watched fresh{.processes = {init, conmon},
+                .init = open_process(init),
+                .conmon = open_process(conmon),
+                .report_by = {}};
   const std::lock_guard lock{mutex_};
   if (!fresh.init || !fresh.conmon) fresh.report_by = clock_.boot();
   auto& entry = watched_[id];
@@ -77,6 +80,14 @@ void ExitWatcher::watch(const plan::InstanceId& id, const ProcessId& init,
 void ExitWatcher::forget(const plan::InstanceId& id) {
   const std::lock_guard lock{mutex_};
   watched_.erase(id);
+}
+
+bool ExitWatcher::runs(const plan::InstanceId& id, const ProcessId& init,
+                       const ProcessId& conmon) const {
+  const std::lock_guard lock{mutex_};
+  const auto found = watched_.find(id);
+  return found != watched_.end() && found->second.processes == std::pair{init, conmon} &&
+         found->second.init && found->second.conmon && !found->second.report_by;
 }
 
 int ExitWatcher::wait_ms() {

@@ -34,9 +34,13 @@ class ExitWatcher {
   /// Replaces what was watched for this instance. A process that is already gone is reported.
   void watch(const plan::InstanceId& id, const ProcessId& init, const ProcessId& conmon);
   void forget(const plan::InstanceId& id);
+  /// Both processes are watched and nothing has been heard of their end. Asks no kernel.
+  [[nodiscard]] bool runs(const plan::InstanceId& id, const ProcessId& init,
+                          const ProcessId& conmon) const;
 
  private:
   struct Watched {
+    std::pair<ProcessId, ProcessId> processes;  ///< init and conmon
     os::UniqueFd init;
     os::UniqueFd conmon;
     std::optional<BootTime> report_by;  ///< set once the process has ended
@@ -57,7 +61,7 @@ class ExitWatcher {
   os::UniqueFd epoll_;
   os::UniqueFd inotify_;
   os::UniqueFd wake_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<plan::InstanceId, Watched> watched_;
   std::jthread thread_;
 };

@@ -45,7 +45,10 @@ bool is_ours(pid_t pid) {
 }
 
 /// Every process with a namespace of an instance.
-std::unordered_map<pid_t, Resident> residents(const std::map<plan::InstanceId, ProcessId>& inits) {
+std::unordered_map<pid_t, Resident> residents(const std::map<plan::InstanceId, ProcessId>& inits,
+                                              const std::set<pid_t>& supervisors) {
+  std::set<pid_t> known = supervisors;
+  for (const auto& [id, init] : inits) known.insert(init.pid);
   std::unordered_map<std::uint64_t, const plan::InstanceId*> owners;
   for (const auto& [id, init] : inits) {
     for (const auto* kind : {"pid", "mnt"})
@@ -59,6 +62,7 @@ std::unordered_map<pid_t, Resident> residents(const std::map<plan::InstanceId, P
     const auto number = parse_number(entry->d_name);
     if (!number) continue;
     const auto pid = static_cast<pid_t>(*number);
+    if (known.contains(pid)) continue;
     auto owner = owners.find(namespace_of(pid, "pid"));
     if (owner == owners.end()) owner = owners.find(namespace_of(pid, "mnt"));
     if (owner != owners.end()) out.emplace(pid, Resident{parent_of(pid), owner->second});
@@ -79,10 +83,10 @@ bool descends(pid_t pid, pid_t init, const std::unordered_map<pid_t, Resident>& 
 }  // namespace
 
 std::map<plan::InstanceId, std::vector<ForeignProcess>> foreign_processes(
-    const std::map<plan::InstanceId, ProcessId>& inits) {
+    const std::map<plan::InstanceId, ProcessId>& inits, const std::set<pid_t>& supervisors) {
   std::map<plan::InstanceId, std::vector<ForeignProcess>> out;
   if (inits.empty()) return out;
-  const auto all = residents(inits);
+  const auto all = residents(inits, supervisors);
   for (const auto& [pid, resident] : all) {
     if (descends(pid, inits.at(*resident.instance).pid, all)) continue;
     const auto process = identify(pid);

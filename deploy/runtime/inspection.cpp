@@ -9,6 +9,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "deploy/network/netns.hpp"
 #include "deploy/runtime/mounts.hpp"
 #include "deploy/runtime/small_file.hpp"
 
@@ -72,7 +73,7 @@ void inspect_mounts(const Host& host, const plan::InstanceId& id, const RunState
                     std::vector<Deviation>& out) {
   const auto before = os::read_file(mounts_file(host, id), kLargestTable);
   const auto now = os::read_file(fmt::format("/proc/{}/mountinfo", run.init.pid), kLargestTable);
-  if (!before || !now || !alive(run.init)) return;  // one that an older agent started has no record
+  if (!before || !now || now->empty()) return;  // one that an older agent started has no record
   if (auto changes = mount_changes(lines_of(*before), mount_lines(*now)); !changes.empty())
     out.push_back({DriftKind::mounts, std::move(changes)});
 }
@@ -92,6 +93,27 @@ void inspect_secrets(const Host& host, const InstanceRecord& record, std::vector
     }
   }
   if (!changed.empty()) out.push_back({DriftKind::secret, named(changed)});
+}
+
+void inspect_limits(const Host& host, const InstanceRecord& record, std::vector<Deviation>& out) {
+  for (auto& text : host.cgroups.deviations(host.group(record.id), record.limits))
+    out.push_back({DriftKind::limits, std::move(text), true});
+}
+
+/// Of a namespace file, followed; 0 when there is none.
+ino_t inode_of(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+void inspect_namespace(const RunState& run, std::vector<Deviation>& out) {
+  if (run.netns.empty()) return;
+  const auto own = inode_of(fmt::format("/proc/{}/ns/net", run.init.pid));
+  if (!network::is_netns_pinned(run.netns)) {
+    out.push_back({DriftKind::network, "its namespace is no longer pinned", true});
+  } else if (own != 0 && inode_of(run.netns) != own) {
+    out.push_back({DriftKind::network, "the process is not in the namespace of the instance"});
+  }
 }
 
 void inspect_address(const RunState& run, std::vector<Deviation>& out) {
@@ -191,6 +213,8 @@ Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init)
 std::vector<Deviation> inspect(const Host& host, const InstanceRecord& record,
                                const RunState& run) {
   std::vector<Deviation> out;
+  inspect_limits(host, record, out);
+  inspect_namespace(run, out);
   inspect_mounts(host, record.id, run, out);
   inspect_secrets(host, record, out);
   inspect_address(run, out);

@@ -4,6 +4,7 @@
 /// files and /proc only; what it finds is put into words that name no content of a secret.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ namespace holdfast::deploy::runtime {
 /// its upper directory by our own doing. Errors: io.
 [[nodiscard]] Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init);
 
-/// Mounts, secrets, address and writes of one running instance against what it was started with.
+/// Limits, network, mounts, secrets and writes of one running instance against what it was started
+/// with.
 /// About 0.2 ms.
 [[nodiscard]] std::vector<plan::Deviation> inspect(const Host& host, const InstanceRecord& record,
                                                    const RunState& run);
@@ -36,9 +38,9 @@ struct ForeignProcess {
   std::string name;  ///< printable
   std::uint32_t uid = 0;
 };
-/// One walk over all processes of the host: 5 µs each. What this agent runs inside (probes) is not
-/// foreign.
+/// One walk over all processes of the host but those of `supervisors`: 10 µs each. What this agent
+/// runs inside (probes) is not foreign.
 [[nodiscard]] std::map<plan::InstanceId, std::vector<ForeignProcess>> foreign_processes(
-    const std::map<plan::InstanceId, ProcessId>& inits);
+    const std::map<plan::InstanceId, ProcessId>& inits, const std::set<pid_t>& supervisors = {});
 
 }  // namespace holdfast::deploy::runtime

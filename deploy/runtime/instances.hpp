@@ -43,17 +43,20 @@ struct InstanceSpec {
   HostsTable hosts;
 };
 
-/// How closely an observation looks.
+/// How closely an observation looks at what runs. A closer look at an instance compares its limits,
+/// network, mounts, secrets and writes with what was declared; what it found is remembered. It is
+/// due for an instance that was just started and for one of which a watcher reported a change.
 enum class Look : std::uint8_t {
-  quick,     ///< records, processes, limits; what a thorough look found is remembered
-  thorough,  ///< also mounts, secrets, foreign processes, writes
+  quick,     ///< records and processes, and the closer looks that are due
+  thorough,  ///< also some instances more, by turns, and foreign processes
+  complete,  ///< a closer look at every instance
 };
 
 /// What a watcher saw of an instance.
 enum class Change : std::uint8_t {
   exit,    ///< its process or its conmon ended
   limits,  ///< somebody wrote to its control group, or the kernel killed for memory
-  inside,  ///< its mounts or the files of its secrets changed: a thorough look is due
+  inside,  ///< its mounts or the files of its secrets changed
 };
 
 /// Life and death of instances. Thread safe; calls for one instance are serialised inside. All

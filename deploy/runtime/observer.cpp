@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 
 #include "common/os/file.hpp"
-#include "deploy/network/netns.hpp"
 #include "deploy/runtime/inspection.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 
@@ -32,12 +32,6 @@ Result<std::vector<plan::InstanceId>> list_ids(const std::filesystem::path& dire
   }
   std::sort(ids.begin(), ids.end());
   return ids;
-}
-
-/// Of a namespace file, followed; 0 when there is none.
-ino_t inode_of(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
 /// The part of an id before "-<hash>-<sequence>".
@@ -76,11 +70,11 @@ Result<RunState> Observer::run_state(const plan::InstanceId& id) {
 }
 
 Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy,
-                                                        Look look) {
+                                                        Look look, const KnownToRun& known_to_run) {
   HF_ASSIGN(const auto ids, list_ids(host_.paths.instances()));
   std::vector<ObservedInstance> out;
   out.reserve(ids.size());
-  for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id)));
+  for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id), known_to_run));
   look_closely(out, look);
   const std::lock_guard lock{mutex_};
   const auto gone = [&](const auto& entry) {
@@ -88,11 +82,12 @@ Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::Ins
   };
   std::erase_if(records_, gone);
   std::erase_if(run_states_, gone);
-  std::erase_if(inspected_, gone);
+  std::erase_if(found_, gone);
   return out;
 }
 
-ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progress) {
+ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progress,
+                                       const KnownToRun& known_to_run) {
   const auto known = record(id);
   if (!known) {
     const auto unknown = proto::Digest::of({});
@@ -116,11 +111,11 @@ ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progr
                         .exit = {},
                         .deviations = {}};
   seen.earlier_boot = known->boot_id != boot_id();
-  add_state(seen, *known, in_progress);
+  add_state(seen, in_progress, known_to_run);
   return seen;
 }
 
-void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known, bool in_progress) {
+void Observer::add_state(ObservedInstance& seen, bool in_progress, const KnownToRun& known_to_run) {
   const auto run = run_state(seen.id);
   if (!run || (run->starts == 0 && run->phase != Phase::started)) {
     seen.state = in_progress ? InstanceState::creating : InstanceState::broken;
@@ -135,73 +130,109 @@ void Observer::add_state(ObservedInstance& seen, const InstanceRecord& known, bo
     seen.exit = run->last_exit;
     return;
   }
-  add_deviations(seen, known, *run);
-  if (!alive(run->init)) {  // asked last: what a process lacks that is just ending is no difference
-    seen.deviations.clear();
+  const bool runs = known_to_run(seen.id, *run);
+  if (!runs && !alive(run->init)) {
     seen.state = InstanceState::exited;
     seen.exit = read_exit(host_, seen.id);
     return;
   }
   seen.pid = run->init.pid;
   const bool frozen = host_.cgroups.frozen(host_.group(seen.id));
-  seen.state = !alive(run->conmon) ? InstanceState::unsupervised
-               : frozen            ? InstanceState::frozen
-                                   : InstanceState::running;
+  seen.state = !runs && !alive(run->conmon) ? InstanceState::unsupervised
+               : frozen                     ? InstanceState::frozen
+                                            : InstanceState::running;
 }
 
-void Observer::add_deviations(ObservedInstance& seen, const InstanceRecord& known,
-                              const RunState& run) const {
-  const auto group = host_.group(seen.id);
-  for (auto& text : host_.cgroups.deviations(group, known.limits))
-    seen.deviations.push_back({proto::DriftKind::limits, std::move(text), true});
-  seen.oom_kills = host_.cgroups.oom_kills(group);
-  if (run.netns.empty()) return;
-  const auto pinned = inode_of(run.netns);
-  const auto own = inode_of(fmt::format("/proc/{}/ns/net", run.init.pid));
-  if (!network::is_netns_pinned(run.netns)) {
-    seen.deviations.push_back(
-        {proto::DriftKind::network, "its namespace is no longer pinned", true});
-  } else if (own != 0 && pinned != own) {
-    seen.deviations.push_back(
-        {proto::DriftKind::network, "the process is not in the namespace of the instance"});
+void Observer::suspect(const plan::InstanceId& id) {
+  const std::lock_guard lock{mutex_};
+  suspects_.insert(id);
+}
+
+Observer::Choice Observer::choose(const std::vector<ObservedInstance>& running, Look look) {
+  // Watchers tell of most changes at once; this finds the rest, at a cost that does not grow.
+  constexpr std::size_t kByTurns = 16;
+  const std::lock_guard lock{mutex_};
+  Choice chosen;
+  for (const auto& seen : running) {
+    const auto known = found_.find(seen.id);
+    const bool suspected = suspects_.contains(seen.id);
+    if (look == Look::complete || suspected || known == found_.end() ||
+        known->second.starts != seen.starts)
+      chosen.closer.insert(seen.id);
+    if (look != Look::quick || suspected) chosen.entered.insert(seen.id);
+  }
+  suspects_.clear();
+  if (look != Look::thorough) return chosen;
+  auto at = std::find_if(running.begin(), running.end(),
+                         [&](const auto& seen) { return looked_at_ < seen.id; });
+  for (std::size_t i = 0; i < std::min(kByTurns, running.size()); ++i) {
+    if (at == running.end()) at = running.begin();
+    looked_at_ = at->id;
+    chosen.closer.insert(looked_at_);
+    ++at;
+  }
+  return chosen;
+}
+
+void Observer::inspect_closely(const ObservedInstance& seen) {
+  const auto known = record(seen.id);
+  const auto run = run_state(seen.id);
+  if (!known || !run || run->starts != seen.starts) return;
+  Found found{.starts = seen.starts, .deviations = {}, .foreign = {}, .oom_kills = 0};
+  found.oom_kills = host_.cgroups.oom_kills(host_.group(seen.id));
+  found.deviations = inspect(host_, *known, *run);
+  // Asked last: what a process lacks that is just ending is no difference.
+  if (!alive(run->init)) found.deviations.clear();
+  const std::lock_guard lock{mutex_};
+  auto& kept = found_[seen.id];
+  if (kept.starts == seen.starts) found.foreign = std::move(kept.foreign);
+  kept = std::move(found);
+}
+
+void Observer::find_foreign(const std::vector<ObservedInstance>& running,
+                            const std::set<plan::InstanceId>& among) {
+  std::map<plan::InstanceId, ProcessId> inits;
+  std::set<pid_t> supervisors;
+  for (const auto& seen : running) {
+    if (!among.contains(seen.id)) continue;
+    const auto run = run_state(seen.id);
+    if (!run || run->starts != seen.starts) continue;
+    inits.emplace(seen.id, run->init);
+    supervisors.insert(run->conmon.pid);
+  }
+  auto foreign = foreign_processes(inits, supervisors);
+  const std::lock_guard lock{mutex_};
+  for (const auto& [id, init] : inits) {
+    const auto kept = found_.find(id);
+    if (kept == found_.end()) continue;
+    kept->second.foreign.clear();
+    if (!foreign.contains(id) || !alive(init)) continue;
+    for (const auto& each : foreign.at(id))
+      kept->second.foreign.push_back(
+          {proto::DriftKind::foreign_process,
+           fmt::format("pid {} ({}), uid {}", each.process.pid, each.name, each.uid)});
   }
 }
 
-/// A quick look repeats what the last thorough one found of the same process.
 void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
   const auto runs = [](const ObservedInstance& seen) {
     return seen.state == InstanceState::running || seen.state == InstanceState::unsupervised;
   };
-  std::map<plan::InstanceId, std::vector<ForeignProcess>> foreign;
-  if (look == Look::thorough) {
-    std::map<plan::InstanceId, ProcessId> inits;
-    for (const auto& seen : all) {
-      const auto run =
-          runs(seen) ? run_state(seen.id) : Result<RunState>{Error{Errc::not_found, ""}};
-      if (run) inits.emplace(seen.id, run->init);
-    }
-    foreign = foreign_processes(inits);
+  std::vector<ObservedInstance> running;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(running), runs);
+  const auto chosen = choose(running, look);
+  for (const auto& seen : running) {
+    if (chosen.closer.contains(seen.id)) inspect_closely(seen);
   }
+  if (!chosen.entered.empty()) find_foreign(running, chosen.entered);
+  const std::lock_guard lock{mutex_};
   for (auto& seen : all) {
-    if (!runs(seen)) continue;
-    if (look == Look::thorough) {
-      const auto known = record(seen.id);
-      const auto run = run_state(seen.id);
-      if (!known || !run || run->starts != seen.starts) continue;
-      auto found = inspect(host_, *known, *run);
-      for (const auto& each : foreign[seen.id])
-        found.push_back(
-            {proto::DriftKind::foreign_process,
-             fmt::format("pid {} ({}), uid {}", each.process.pid, each.name, each.uid)});
-      if (!alive(run->init)) found.clear();
-      const std::lock_guard lock{mutex_};
-      inspected_.insert_or_assign(seen.id, std::pair{seen.starts, std::move(found)});
-    }
-    const std::lock_guard lock{mutex_};
-    const auto known = inspected_.find(seen.id);
-    if (known != inspected_.end() && known->second.first == seen.starts)
-      seen.deviations.insert(seen.deviations.end(), known->second.second.begin(),
-                             known->second.second.end());
+    const auto known = found_.find(seen.id);
+    if (!runs(seen) || known == found_.end() || known->second.starts != seen.starts) continue;
+    seen.oom_kills = known->second.oom_kills;
+    seen.deviations = known->second.deviations;
+    seen.deviations.insert(seen.deviations.end(), known->second.foreign.begin(),
+                           known->second.foreign.end());
   }
 }
 

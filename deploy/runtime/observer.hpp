@@ -3,6 +3,7 @@
 /// What is really there: records, run states, exit files, /proc and control groups. No process is
 /// started for it.
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -22,10 +23,17 @@ class Observer {
  public:
   explicit Observer(const Host& host) : host_(host) {}
 
+  /// Tells of which instance it is known that its process and its conmon run; of others /proc is
+  /// asked.
+  using KnownToRun = std::function<bool(const plan::InstanceId&, const RunState&)>;
+
   /// `busy`: instances that a call of this agent works on now; a half made one is `creating` then,
   /// `broken` else.
   [[nodiscard]] Result<std::vector<ObservedInstance>> observe(
-      const std::set<plan::InstanceId>& busy, Look look);
+      const std::set<plan::InstanceId>& busy, Look look, const KnownToRun& known_to_run);
+
+  /// A closer look at this one is due.
+  void suspect(const plan::InstanceId& id);
 
  private:
   /// Which content of a file was parsed: writers replace files by rename, so inode and time change
@@ -43,18 +51,33 @@ class Observer {
                                      const std::string& path, Read read);
   [[nodiscard]] Result<InstanceRecord> record(const plan::InstanceId& id);
   [[nodiscard]] Result<RunState> run_state(const plan::InstanceId& id);
-  [[nodiscard]] ObservedInstance observe_one(const plan::InstanceId& id, bool in_progress);
-  void add_state(ObservedInstance& seen, const InstanceRecord& record, bool in_progress);
-  void add_deviations(ObservedInstance& seen, const InstanceRecord& record,
-                      const RunState& run) const;
+  [[nodiscard]] ObservedInstance observe_one(const plan::InstanceId& id, bool in_progress,
+                                             const KnownToRun& known_to_run);
+  void add_state(ObservedInstance& seen, bool in_progress, const KnownToRun& known_to_run);
   void look_closely(std::vector<ObservedInstance>& all, Look look);
+  struct Choice {
+    std::set<plan::InstanceId> closer;
+    std::set<plan::InstanceId> entered;  ///< where foreign processes are looked for
+  };
+  [[nodiscard]] Choice choose(const std::vector<ObservedInstance>& running, Look look);
+  void inspect_closely(const ObservedInstance& seen);
+  void find_foreign(const std::vector<ObservedInstance>& running,
+                    const std::set<plan::InstanceId>& among);
 
   const Host& host_;
   std::mutex mutex_;
   Cache<InstanceRecord> records_;
   Cache<RunState> run_states_;
-  /// What the last thorough look found, of which start of the process.
-  std::map<plan::InstanceId, std::pair<std::uint32_t, std::vector<plan::Deviation>>> inspected_;
+  /// What the last closer look found, of which start of the process.
+  struct Found {
+    std::uint32_t starts = 0;
+    std::vector<plan::Deviation> deviations;
+    std::vector<plan::Deviation> foreign;
+    std::uint64_t oom_kills = 0;
+  };
+  std::map<plan::InstanceId, Found> found_;
+  std::set<plan::InstanceId> suspects_;
+  plan::InstanceId looked_at_;  ///< the last one whose turn it was
 };
 
 }  // namespace holdfast::deploy::runtime

@@ -130,6 +130,8 @@ std::vector<std::pair<ServiceName, const Service*>> containers(const Deployment&
 }
 
 const Service* container(const Deployment& deployment, const ServiceName& name) {
+  if (const auto found = deployment.services.find(name); found != deployment.services.end())
+    return &found->second;
   for (const auto& [known, service] : containers(deployment)) {
     if (known == name) return service;
   }

@@ -439,6 +439,21 @@ TEST_F(NftPublisherTest, TwoAgentsOnAHostDoNotDisturbEachOther) {
   EXPECT_EQ(ask_once(outside.netns, kOutsideHost, 80), "A 10.191.0.2");
 }
 
+TEST_F(NftPublisherTest, AgentsThatStartTogetherAllStart) {
+  std::vector<std::jthread> agents;
+  for (std::uint32_t number = 0; number < 4; ++number)
+    agents.emplace_back([number] {
+      for (int round = 0; round < 5; ++round) {
+        const auto opened =
+            NftPublisher::open({.instance = fmt::format("start{}", number),
+                                .subnet = {0x0AC80000U + (number << 17), 16},
+                                .service_subnet = {0x0AC90000U + (number << 17), 16}});
+        ASSERT_TRUE(opened) << opened.error().to_string();
+        EXPECT_TRUE((*opened)->remove_all());
+      }
+    });
+}
+
 TEST_F(NftPublisherTest, ThousandsOfEntriesChangeInOneTransaction) {
   RoutingTable large = to(a);
   for (std::uint16_t port = 10'000; port < 13'000; ++port)

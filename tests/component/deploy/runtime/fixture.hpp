@@ -36,7 +36,7 @@ namespace holdfast::test {
 namespace rt = deploy::runtime;
 namespace fs = std::filesystem;
 
-/// Empty network namespaces, pinned like the real ones; no CNI.
+/// Network namespaces with nothing but their address, pinned like the real ones; no CNI.
 class PinnedNamespaces final : public deploy::network::Attachments {
  public:
   explicit PinnedNamespaces(fs::path directory) : directory_(std::move(directory)) {
@@ -52,15 +52,21 @@ class PinnedNamespaces final : public deploy::network::Attachments {
     const std::lock_guard lock{mutex_};
     if (attached_.contains(id)) return attached_.at(id);
     std::ofstream{path};
+    const deploy::network::Attachment made{
+        .netns = path, .address = 0x0A590002U + static_cast<std::uint32_t>(attached_.size())};
     int failed = 0;
     std::thread{[&] {
+      os::RunOptions options;
+      options.spawn.argv = {"ip",  "addr", "add", deploy::plan::address_text(made.address) + "/32",
+                            "dev", "lo"};
+      options.spawn.env = {os::kChildPath};
       if (unshare(CLONE_NEWNET) != 0 ||
           mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0)
         failed = errno;
+      else if (const auto ran = os::run(options); !ran || !os::succeeded(ran->status))
+        failed = EIO;
     }}.join();
     if (failed != 0) return errno_error(failed, "pin namespace");
-    const deploy::network::Attachment made{
-        .netns = path, .address = 0x0A590002U + static_cast<std::uint32_t>(attached_.size())};
     attached_.emplace(id, made);
     return made;
   }

@@ -160,7 +160,7 @@ TEST_F(Hardening, AnImageWhoseDevLeadsElsewhereIsRefused) {
 }
 
 deploy::plan::Deviation limits(const char* evidence) {
-  return {proto::DriftKind::limits, evidence};
+  return {proto::DriftKind::limits, evidence, true};
 }
 
 TEST_F(Hardening, LimitsAreEnforcedAndTheirChangeIsADeviation) {
@@ -179,7 +179,7 @@ TEST_F(Hardening, LimitsAreEnforcedAndTheirChangeIsADeviation) {
     write(fs::path{"/sys/fs/cgroup"} / group / "cpu.max", "max");
     write(fs::path{"/sys/fs/cgroup"} / group / "pids.max", "max");
   }
-  EXPECT_THAT(see("web-1").deviations,
+  EXPECT_THAT(see("web-1", rt::Look::complete).deviations,
               ::testing::UnorderedElementsAre(limits("memory is 128.0 MiB, not 64.0 MiB"),
                                               limits("cpus is unlimited, not 0.50"),
                                               limits("pids is max, not 30")));

@@ -136,8 +136,9 @@ TEST_F(Interruption, HostAndNoNetworkWorkToo) {
 TEST_F(Interruption, AVanishedNamespaceIsADeviationAndARestartIsRefused) {
   create(spec("web-1", a_service(idle())));
   ASSERT_TRUE(network_->detach("web-1"));
-  EXPECT_THAT(see("web-1").deviations, Contains(::testing::Field(&deploy::plan::Deviation::kind,
-                                                                 proto::DriftKind::network)));
+  EXPECT_THAT(
+      see("web-1", rt::Look::complete).deviations,
+      Contains(::testing::Field(&deploy::plan::Deviation::kind, proto::DriftKind::network)));
   ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{5000}, {}));
   const auto restarted = runtime_->restart(InstanceId{"web-1"}, {});
   ASSERT_FALSE(restarted);

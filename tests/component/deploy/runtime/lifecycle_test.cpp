@@ -75,7 +75,8 @@ TEST_F(Lifecycle, AProcessThatIsJustEndingShowsNoDifference) {
   create(spec("web-1", a_service(idle())));
   for (int round = 0; round < 15; ++round) {
     kill(see("web-1").pid, SIGKILL);
-    for (auto seen = see("web-1"); seen.state != InstanceState::exited; seen = see("web-1"))
+    for (auto seen = see("web-1"); seen.state != InstanceState::exited;
+         seen = see("web-1", rt::Look::complete))
       ASSERT_THAT(seen.deviations, IsEmpty()) << seen.deviations.front().evidence;
     ASSERT_TRUE(eventually([&] { return see("web-1").exit.has_value(); }));
     ASSERT_TRUE(runtime_->restart(InstanceId{"web-1"}, {}));
@@ -88,7 +89,7 @@ TEST_F(Lifecycle, ALostPinOfItsNamespaceIsPutBackUnderTheRunningProcess) {
   const auto pin = root() / "netns/web-1";
   ASSERT_EQ(umount2(pin.c_str(), MNT_DETACH), 0);
   fs::remove(pin);
-  ASSERT_EQ(see("web-1").deviations.size(), 1U);
+  ASSERT_EQ(see("web-1", rt::Look::complete).deviations.size(), 1U);
   EXPECT_EQ(see("web-1").deviations.front().evidence, "its namespace is no longer pinned");
   ASSERT_TRUE(runtime_->enforce(InstanceId{"web-1"}));
   ASSERT_TRUE(runtime_->enforce(InstanceId{"web-1"}));
