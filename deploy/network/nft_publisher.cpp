@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <thread>
 
+#include "common/base/clock.hpp"
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/process.hpp"
@@ -84,7 +84,8 @@ auto NftPublisher::undisturbed(Read read) -> decltype(read()) {
     HF_ASSIGN(const auto after, nft_.generation());
     const bool busy = !result && result.error().code() == Errc::busy;
     if ((before == after && !busy) || left == 1) return result;
-    std::this_thread::sleep_for(std::chrono::microseconds{500 + getpid() % 500});
+    // Of a length of its own, so that two agents do not stay in step.
+    os::sleep_until(SystemClock{}.boot() + std::chrono::microseconds{500 + getpid() % 500}, {});
   }
 }
 
