@@ -30,8 +30,7 @@ void add_image_command(CLI::App& app, ImageOptions& options) {
                       "  holdfast image pull --keep 7d REF",
                       ImageOptions::Action::pull);
   pull->add_option("reference", options.reference, "Pinned image")->required()->type_name("REF");
-  pull->add_option("--keep", options.keep,
-                   "Keep it so long, needed or not (24h)")
+  pull->add_option("--keep", options.keep, "Keep it so long, needed or not (24h)")
       ->type_name("SPAN");
 
   auto* verify = action("verify", "Hash what is on disk again; exit code 6 if damaged",

@@ -212,8 +212,8 @@ void Tree::readiness() {
   auto& options = given_.standby;
   standby->add_subcommand("list", "What is frozen, since when, and until when")
       ->callback([&options] { options.action = StandbyOptions::Action::list; });
-  auto* drop = standby->add_subcommand(
-      "drop", "Give them up; a rollback starts its instances anew");
+  auto* drop =
+      standby->add_subcommand("drop", "Give them up; a rollback starts its instances anew");
   drop->callback([&options] { options.action = StandbyOptions::Action::drop; });
   drop->add_option("-m,--reason", options.reason, "Why; goes to the history")->type_name("TEXT");
 }

@@ -104,7 +104,8 @@ void Api::status(const Call& call) { call.json(api::encode(parts_.engine.snapsho
 
 void Api::history(const Call& call) {
   const auto snapshot = parts_.engine.snapshot();
-  if (snapshot->records->history_complete) return call.json(api::encode(snapshot->records->history));
+  if (snapshot->records->history_complete)
+    return call.json(api::encode(snapshot->records->history));
   with_ledger(call, [snapshot](ledger::Reader& reader) -> Result<std::string> {
     HF_ASSIGN(const auto items, whole_history(reader, *snapshot));
     return api::encode(items);
@@ -123,8 +124,9 @@ void Api::generation(const Call& call) {
   const auto number = parse_number(call.argument);
   if (!number) return call.exchange->respond(Error{number.error()}.in("generation"));
   const auto snapshot = parts_.engine.snapshot();
-  const auto found = std::find_if(snapshot->records->history.begin(), snapshot->records->history.end(),
-                                  [&](const auto& item) { return item.generation == *number; });
+  const auto found =
+      std::find_if(snapshot->records->history.begin(), snapshot->records->history.end(),
+                   [&](const auto& item) { return item.generation == *number; });
   if (found == snapshot->records->history.end() && !snapshot->records->history_complete)
     return with_ledger(call, [snapshot, number = *number](ledger::Reader& reader) {
       return older_record(reader, *snapshot, number);

@@ -42,7 +42,7 @@ class RealAgent final : public Agent {
   image::ImageStore& images() override { return *store; }
   PlanRecovery plan_recovery() override {
     return [this]() -> Result<proto::api::LedgerRecovery> {
-      HF_ASSIGN(auto seen, containers->observe(runtime::Look::quick));
+      HF_ASSIGN(auto seen, containers->observe(runtime::Look::glance));
       return ledger::recover_ledger(state_dir, {.dry_run = true,
                                                 .actor = {},
                                                 .reason = {},
@@ -69,7 +69,7 @@ void recover_if_wished(const std::filesystem::path& state_dir,
                        runtime::ContainerRuntime& containers, const Clock& clock) {
   const auto wish = ledger::wished_recovery(state_dir);
   if (!wish) return;
-  auto seen = containers.observe(runtime::Look::quick);
+  auto seen = containers.observe(runtime::Look::glance);
   auto done = seen ? ledger::recover_ledger(state_dir, {.dry_run = false,
                                                         .actor = wish->actor,
                                                         .reason = wish->reason,
@@ -105,7 +105,7 @@ void keep_logs_small(runtime::ContainerRuntime& containers) {
 /// Attachments of instances that no longer exist are taken down.
 Status sweep_attachments(runtime::ContainerRuntime& containers,
                          network::CniAttachments& attachments) {
-  HF_ASSIGN(const auto seen, containers.observe(deploy::runtime::Look::quick));
+  HF_ASSIGN(const auto seen, containers.observe(deploy::runtime::Look::glance));
   std::set<std::string> known;
   for (const auto& instance : seen) known.insert(instance.id.str());
   if (auto swept = attachments.sweep(known); !swept)

@@ -67,9 +67,7 @@ bool Core::start(const plan::Action& action) {
             start_probe(a);
             return false;
           },
-          [&](const plan::Enforce& a) {
-            return warn("enforce", ports_.control.enforce(a.id));
-          },
+          [&](const plan::Enforce& a) { return warn("enforce", ports_.control.enforce(a.id)); },
           [&](const plan::Expel& a) {
             run_change(a.service, "expel", [this, id = a.id](const std::stop_token&) {
               return ports_.control.expel(id);

@@ -54,7 +54,7 @@ struct ExitInfo {
 /// Drift that an instance shows by itself.
 struct Deviation {
   proto::DriftKind kind;
-  std::string evidence;  ///< "memory is 64 MiB, not 256 MiB"; printable
+  std::string evidence;   ///< "memory is 64 MiB, not 256 MiB"; printable
   bool in_place = false;  ///< put right under the running process (`Enforce`), whatever its kind
   bool operator==(const Deviation&) const = default;
 };

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "deploy/plan/planner.hpp"
 
@@ -125,18 +126,19 @@ bool Planner::mend_running(const ServiceName& name, const proto::Service& wanted
                            const InstanceView& view) {
   const auto& seen = view.seen;
   std::set<DriftKind> mended;
+  bool enforced = false;
   for (const auto& deviation : seen.deviations) {
     if (!repairs(deviation.kind) || !mended.insert(deviation.kind).second) continue;
+    if (deviation.in_place) {
+      if (!std::exchange(enforced, true)) act(Enforce{seen.id});
+      continue;
+    }
     const auto record = [&] {
       note(proto::EntryKind::restarted, GenerationId{seen.generation}, deviation.evidence,
            {{"instance", seen.id.str()}, {"drift", std::string{proto::to_string(deviation.kind)}}},
            name.str());
     };
     switch (deviation.kind) {
-      case DriftKind::limits:
-      case DriftKind::network:
-        act(Enforce{seen.id});
-        break;
       case DriftKind::foreign_process:
         act(Expel{seen.id, name});
         break;

@@ -123,8 +123,14 @@ Status Cgroups::freeze(const std::string& group) const {
   if (!file) return Error{Errc::runtime, "the host has no freezer"};
   constexpr auto kStep = std::chrono::microseconds{100};
   constexpr int kTries = 1000;
+  constexpr int kThawEvery = 50;
   for (int i = 0; i < kTries; ++i) {
-    // v1 may stay in FREEZING while a task is between states; writing again pushes it on.
+    // v1 may stay in FREEZING while a task is between states; writing again pushes it on. Some
+    // states it leaves only when it may run (freezer-subsystem.txt of the kernel: "retry or thaw").
+    if (!unified() && i % kThawEvery == kThawEvery - 1) {
+      HF_TRY(write_file(*file, "THAWED"));
+      os::sleep_until(SystemClock{}.boot() + kStep, {});
+    }
     HF_TRY(write_file(*file, unified() ? "1" : "FROZEN"));
     if (frozen(group)) return ok();
     os::sleep_until(SystemClock{}.boot() + kStep, {});

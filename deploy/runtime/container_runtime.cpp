@@ -189,7 +189,7 @@ Result<ExecResult> ContainerRuntime::exec(const InstanceId& id,
 
 Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
   const std::lock_guard lock{hosts_mutex_};
-  HF_ASSIGN(const auto seen, observe(Look::quick));
+  HF_ASSIGN(const auto seen, observe(Look::glance));
   Status first = ok();
   for (const auto& instance : seen) {
     if (instance.state == InstanceState::broken || instance.state == InstanceState::creating)
@@ -246,7 +246,7 @@ void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_c
     if (exits) watcher_ = std::move(*exits);
     if (changes) changes_ = std::move(*changes);
   }
-  const auto seen = observe(Look::quick);
+  const auto seen = observe(Look::glance);
   if (!seen) return;
   for (const auto& instance : *seen)
     if (instance.pid != 0) arm(instance.id);
@@ -285,7 +285,7 @@ Status ContainerRuntime::expel(const InstanceId& id) {
 }
 
 Status ContainerRuntime::maintain_logs() {
-  HF_ASSIGN(const auto seen, observe(Look::quick));
+  HF_ASSIGN(const auto seen, observe(Look::glance));
   std::set<InstanceId> present;
   Status first = ok();
   for (const auto& instance : seen) {

@@ -1,5 +1,6 @@
 #include "deploy/runtime/exit_watcher.hpp"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -86,8 +87,11 @@ bool ExitWatcher::runs(const plan::InstanceId& id, const ProcessId& init,
                        const ProcessId& conmon) const {
   const std::lock_guard lock{mutex_};
   const auto found = watched_.find(id);
-  return found != watched_.end() && found->second.processes == std::pair{init, conmon} &&
-         found->second.init && found->second.conmon && !found->second.report_by;
+  if (found == watched_.end() || found->second.processes != std::pair{init, conmon}) return false;
+  const auto& watched = found->second;
+  if (!watched.init || !watched.conmon) return false;
+  std::array<pollfd, 2> ended{{{watched.init.get(), POLLIN, 0}, {watched.conmon.get(), POLLIN, 0}}};
+  return ::poll(ended.data(), ended.size(), 0) == 0;
 }
 
 int ExitWatcher::wait_ms() {

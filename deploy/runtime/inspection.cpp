@@ -148,6 +148,15 @@ MountLine parts_of(std::string_view line) {
 
 }  // namespace
 
+std::vector<plan::InstanceId> next_turns(const std::vector<plan::InstanceId>& sorted,
+                                         const plan::InstanceId& last, std::size_t count) {
+  std::vector<plan::InstanceId> out;
+  const auto first = std::upper_bound(sorted.begin(), sorted.end(), last) - sorted.begin();
+  for (std::size_t i = 0; i < std::min(count, sorted.size()); ++i)
+    out.push_back(sorted[(static_cast<std::size_t>(first) + i) % sorted.size()]);
+  return out;
+}
+
 std::vector<std::string> mount_lines(std::string_view mountinfo) {
   std::vector<std::string> out;
   for (const auto line : split(mountinfo, '\n')) {

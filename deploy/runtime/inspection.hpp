@@ -23,6 +23,11 @@ namespace holdfast::deploy::runtime {
 [[nodiscard]] std::vector<plan::Deviation> inspect(const Host& host, const InstanceRecord& record,
                                                    const RunState& run);
 
+/// Up to `count` of the sorted ids, those after `last` first, then around from the beginning. Pure.
+[[nodiscard]] std::vector<plan::InstanceId> next_turns(const std::vector<plan::InstanceId>& sorted,
+                                                       const plan::InstanceId& last,
+                                                       std::size_t count);
+
 /// Lines of mountinfo(5) without what differs between two looks at the same mounts: ids and peer
 /// groups.
 [[nodiscard]] std::vector<std::string> mount_lines(std::string_view mountinfo);

@@ -47,7 +47,8 @@ struct InstanceSpec {
 /// network, mounts, secrets and writes with what was declared; what it found is remembered. It is
 /// due for an instance that was just started and for one of which a watcher reported a change.
 enum class Look : std::uint8_t {
-  quick,     ///< records and processes, and the closer looks that are due
+  glance,    ///< records and processes only; takes no closer look off whom it is due to
+  quick,     ///< also the closer looks that are due
   thorough,  ///< also some instances more, by turns, and foreign processes
   complete,  ///< a closer look at every instance
 };

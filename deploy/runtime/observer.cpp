@@ -83,6 +83,8 @@ Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::Ins
   std::erase_if(records_, gone);
   std::erase_if(run_states_, gone);
   std::erase_if(found_, gone);
+  std::erase_if(suspects_,
+                [&](const auto& id) { return !std::binary_search(ids.begin(), ids.end(), id); });
   return out;
 }
 
@@ -153,6 +155,7 @@ Observer::Choice Observer::choose(const std::vector<ObservedInstance>& running, 
   constexpr std::size_t kByTurns = 16;
   const std::lock_guard lock{mutex_};
   Choice chosen;
+  if (look == Look::glance) return chosen;
   for (const auto& seen : running) {
     const auto known = found_.find(seen.id);
     const bool suspected = suspects_.contains(seen.id);
@@ -160,16 +163,14 @@ Observer::Choice Observer::choose(const std::vector<ObservedInstance>& running, 
         known->second.starts != seen.starts)
       chosen.closer.insert(seen.id);
     if (look != Look::quick || suspected) chosen.entered.insert(seen.id);
+    if (suspected) suspects_.erase(seen.id);  // one that does not run stays suspected
   }
-  suspects_.clear();
   if (look != Look::thorough) return chosen;
-  auto at = std::find_if(running.begin(), running.end(),
-                         [&](const auto& seen) { return looked_at_ < seen.id; });
-  for (std::size_t i = 0; i < std::min(kByTurns, running.size()); ++i) {
-    if (at == running.end()) at = running.begin();
-    looked_at_ = at->id;
-    chosen.closer.insert(looked_at_);
-    ++at;
+  std::vector<plan::InstanceId> ids;
+  for (const auto& seen : running) ids.push_back(seen.id);
+  for (auto& id : next_turns(ids, looked_at_, kByTurns)) {
+    looked_at_ = id;
+    chosen.closer.insert(std::move(id));
   }
   return chosen;
 }

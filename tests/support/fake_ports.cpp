@@ -109,8 +109,7 @@ Status FakeRuntime::thaw(const plan::InstanceId& id) {
 }
 
 Status FakeRuntime::enforce(const plan::InstanceId& id) {
-  std::erase_if(host_.instances.at(id).deviations,
-                [](const auto& each) { return each.in_place; });
+  std::erase_if(host_.instances.at(id).deviations, [](const auto& each) { return each.in_place; });
   return ok();
 }
 

@@ -3,7 +3,7 @@ import hashlib, json, os, subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-CACHE = Path(os.environ.get('HOLDFAST_TEST_CACHE', '/var/tmp/holdfast-test-images')) / 'bench-pull-3'
+CACHE = Path(os.environ.get('HOLDFAST_TEST_CACHE', '/var/tmp/holdfast-test-images')) / 'bench-pull-4'
 SHARE = ['bin', 'lib', 'share', 'include', 'sbin', 'src']
 MEGA = 1 << 20
 
@@ -88,13 +88,15 @@ def layout():
     into.mkdir(parents=True, exist_ok=True)
     (out / 'oci-layout').write_text('{"imageLayoutVersion": "1.0.0"}')
     large, medium = split(files(1500 * MEGA, 70000), 10), split(files(190 * MEGA, 9000, 200 * MEGA), 5)
+    # A file that is larger than a part makes one part less.
+    parts = {'large': large, 'large-zstd': large, 'medium': medium, 'small': [['bin/busybox']]}
+    how = {name: 'zstd' if name.endswith('zstd') else 'gzip' for name in parts}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = list(pool.map(lambda job: pack(*job), [(part, into, 'gzip') for part in large] + [(part, into, 'zstd') for part in large] +
-                             [(part, into, 'gzip') for part in medium] + [(['bin/busybox'], into, 'gzip')]))
+        pending = {name: [pool.submit(pack, part, into, how[name]) for part in of] for name, of in parts.items()}
+        made = {name: [each.result() for each in each_of] for name, each_of in pending.items()}
     updates = [update_layer(into, n) for n in (1, 2)]
-    middle = made[20:25]
-    manifests = [write(out, 'large', made[:10], 'gzip'), write(out, 'large-zstd', made[10:20], 'zstd'), write(out, 'medium', middle, 'gzip'),
-                 write(out, 'small', made[25:], 'gzip')] + [write(out, 'update-%d' % (n + 1), middle + [u], 'gzip') for n, u in enumerate(updates)]
+    manifests = [write(out, name, layers, how[name]) for name, layers in made.items()]
+    manifests += [write(out, 'update-%d' % (n + 1), made['medium'] + [u], 'gzip') for n, u in enumerate(updates)]
     (out / 'index.json').write_text(json.dumps({'schemaVersion': 2, 'manifests': manifests}))
     return out
 

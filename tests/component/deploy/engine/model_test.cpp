@@ -360,10 +360,10 @@ class Life {
   void check() {
     const auto now = agent_->snapshot();
     EXPECT_EQ(now->status.generation, model_.in_force)
-        << now->status.state << ": " << now->status.message
-        << ", first of history: " << (now->records->history.empty() ? "" : now->records->history.front().result);
+        << now->status.state << ": " << now->status.message << ", first of history: "
+        << (now->records->history.empty() ? "" : now->records->history.front().result);
     EXPECT_EQ(now->status.rollout.has_value(), model_.pending.has_value());
-    EXPECT_EQ(now->status.hold.has_value(), model_.held);       // I-3
+    EXPECT_EQ(now->status.hold.has_value(), model_.held);                // I-3
     ASSERT_EQ(now->records->history.size(), model_.generations.size());  // I-3
     std::set<std::string> quarantined;
     for (const auto version : model_.quarantined) quarantined.insert(digest_of(version));

@@ -187,6 +187,24 @@ TEST_F(Hardening, LimitsAreEnforcedAndTheirChangeIsADeviation) {
   EXPECT_THAT(see("web-1").deviations, ::testing::IsEmpty());
 }
 
+TEST_F(Hardening, AChangeThatAWatcherReportedWhileItWasFrozenIsSeenOnceItRuns) {
+  auto service = a_service(idle());
+  service.resources.pids = 30;
+  create(spec("web-1", service));
+  ASSERT_THAT(see("web-1").deviations, ::testing::IsEmpty());
+  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}));
+  ASSERT_TRUE(runtime_->enforce(InstanceId{"web-1"}));  // a closer look is due, as after an event
+  for (const char* hierarchy : {"/sys/fs/cgroup/pids", "/sys/fs/cgroup"}) {
+    const auto group = fs::path{hierarchy} / ("holdfast-" + name_) / "web-1";
+    if (fs::exists(group / "pids.max")) write(group / "pids.max", "max");
+  }
+  ASSERT_EQ(see("web-1").state, rt::InstanceState::frozen);
+  ASSERT_TRUE(runtime_->thaw(InstanceId{"web-1"}));
+  EXPECT_THAT(see("web-1", rt::Look::glance).deviations, ::testing::IsEmpty())
+      << "not its business";
+  EXPECT_THAT(see("web-1").deviations, ::testing::ElementsAre(limits("pids is max, not 30")));
+}
+
 TEST_F(Hardening, RunningOutOfMemoryIsSeenAsThat) {
   auto service = a_service({"/bin/sh", "-c", "tail /dev/zero"});
   service.resources.memory = Bytes{32U << 20};

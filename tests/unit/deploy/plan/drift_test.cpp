@@ -44,7 +44,7 @@ struct DriftWorld {
 TEST(Drift, WhatCanBePutRightWithoutAStopIsRepairedUnlessSomebodySaysOtherwise) {
   DriftWorld host;
   EXPECT_THAT(host.decide().actions, IsEmpty());
-  host.web().deviations = {{DriftKind::limits, "memory is 1 GiB, not 64 MiB"}};
+  host.web().deviations = {{DriftKind::limits, "memory is 1 GiB, not 64 MiB", true}};
   EXPECT_THAT(host.decide().actions, ElementsAre(VariantWith<Enforce>(Enforce{host.web().id})));
   host.settings.drift.kinds[DriftKind::limits] = DriftAction::report;
   EXPECT_THAT(host.decide().actions, IsEmpty());
@@ -110,6 +110,19 @@ TEST(Drift, APinThatWasLostIsPutBackUnderTheRunningProcess) {
   EXPECT_EQ(host.drift().front().next, "its namespace is pinned again");
   host.settings.drift.fallback = DriftAction::report;
   EXPECT_THAT(host.decide().actions, IsEmpty());
+}
+
+TEST(Probes, OneUnderWayIsWaitedForUntilTheNextIsDueAsItsAnswerMayWakeNobody) {
+  DriftWorld host;
+  auto& health = host.world.observed.instances.at(host.web().id).health;
+  ASSERT_EQ(health.state, HealthState::healthy);
+  health.in_flight = true;
+  health.last_probe = host.world.now;
+  const auto interval = proto::HealthRule{}.interval;
+  EXPECT_EQ(host.decide().wake_at, host.world.now + interval);
+  host.world.now += interval + Milliseconds{1};
+  const auto late = host.decide().wake_at;
+  EXPECT_TRUE(!late || *late > host.world.now) << "a slow answer makes no turn follow the other";
 }
 
 TEST(Drift, OneThatVanishedIsMadeAgainUnlessItIsOnlyToBeReported) {

@@ -25,6 +25,21 @@ TEST(MountLines, PassOverWhatIsNoLineOfATable) {
   EXPECT_TRUE(mount_lines("1 2 3\nnonsense - x\n\n").empty());
 }
 
+TEST(NextTurns, GoAroundSoThatEachComesUp) {
+  const auto ids = [](std::initializer_list<const char*> names) {
+    std::vector<plan::InstanceId> out;
+    for (const auto* name : names) out.emplace_back(name);
+    return out;
+  };
+  const auto all = ids({"a", "b", "c", "d", "e"});
+  EXPECT_EQ(next_turns(all, plan::InstanceId{}, 2), ids({"a", "b"}));
+  EXPECT_EQ(next_turns(all, plan::InstanceId{"b"}, 2), ids({"c", "d"}));
+  EXPECT_EQ(next_turns(all, plan::InstanceId{"d"}, 2), ids({"e", "a"}));
+  EXPECT_EQ(next_turns(all, plan::InstanceId{"bb"}, 1), ids({"c"})) << "the last one is gone";
+  EXPECT_EQ(next_turns(all, plan::InstanceId{"e"}, 9), all) << "each once";
+  EXPECT_TRUE(next_turns({}, plan::InstanceId{"a"}, 2).empty());
+}
+
 TEST(MountChanges, SayWhatWasMountedUnmountedAndChanged) {
   const auto before = mount_lines(kTable);
   auto after = before;
