@@ -140,7 +140,8 @@ ExitCode finish(const Context& context, const Result<Answer<api::ImageJob>>& job
   if (context.json()) {
     if (const auto printed = print_json(context, result->body); printed != ExitCode::done)
       return printed;
-  } else if (!result->value.error || result->value.operation == "verify") {
+  } else if (!result->value.error ||
+             (result->value.operation == "verify" && !result->value.images.empty())) {
     tell_done(context, result->value);
   }
   if (result->value.error) report(context, *result->value.error);

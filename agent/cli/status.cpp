@@ -107,8 +107,16 @@ ExitCode run_command(const Context& context, const DriftOptions& options) {
   auto answer = context.agent.drift();
   if (!answer) return report(context, answer.error());
   auto drift = std::move(answer->value);
-  if (!options.service.empty())
+  if (!options.service.empty()) {
     std::erase_if(drift, [&](const auto& item) { return item.service != options.service; });
+    // What nobody declared may differ too, so the name is doubted only where nothing bears it.
+    if (drift.empty()) {
+      auto known = context.agent.status();
+      if (!known) return report(context, known.error());
+      if (const auto one = only(std::move(known->value), options.service); !one)
+        return report(context, one.error());
+    }
+  }
   if (context.json()) {
     if (const auto printed = print_json(context, api::encode(drift)); printed != ExitCode::done)
       return printed;

@@ -104,7 +104,8 @@ Result<proto::Digest> Core::resolve(const std::string& what) {
   if (digits.size() < kLeastDigits || digits.size() > 64 || !is_hex(digits))
     return Error{Errc::usage, fmt::format("\"{}\" is neither the number of a generation nor a "
                                           "digest or at least its first {} hex digits",
-                                          printable(what), kLeastDigits)};
+                                          printable(what), kLeastDigits)}
+        .hint("`holdfast history` and `holdfast quarantine list` show both");
   std::set<proto::Digest> found;
   for (const auto& row : generations_) {
     if (row.spec_digest.hex().starts_with(digits)) found.insert(row.spec_digest);

@@ -140,6 +140,7 @@ class Images(fixture.AgentCase):
         self.assertEqual(missing.code, 1, missing)
         self.assertIn("does not exist there", missing.err)
         unknown = self.agent.cli("image", "verify", "0123456789ab")
+        self.assertEqual(unknown.out, "", "nothing was found to be whole")
         self.assertEqual(unknown.code, 1, unknown)
         self.assertIn("holdfast image list", unknown.err)
 

@@ -63,6 +63,18 @@ TEST_F(CommandsTest, EndsStatusWith6WhenDegradedAnd5WhenHeld) {
   EXPECT_EQ(holdfast({"status"}).exit, 6);
 }
 
+TEST_F(CommandsTest, DoubtsTheNameOfAServiceThatShowsNoDrift) {
+  FakeAgent agent{socket()};
+  agent.on("GET /v1/drift", {json_answer(200, R"([{"service":"gone","kind":"orphan"}])")});
+  agent.on("GET /v1/status", {json_answer(200, R"({"services":[{"name":"web"}]})")});
+  const auto unknown = holdfast({"drift", "we"});
+  EXPECT_EQ(unknown.exit, 1);
+  EXPECT_EQ(unknown.out, "");
+  EXPECT_TRUE(contains(unknown.err, "did you mean \"web\"?")) << unknown.err;
+  EXPECT_EQ(holdfast({"drift", "web"}).exit, 0);
+  EXPECT_EQ(holdfast({"drift", "gone"}).exit, 6) << "it is in the list, declared or not";
+}
+
 TEST_F(CommandsTest, NeverPassesEscapeSequencesOn) {
   FakeAgent agent{socket()};
   agent.on("GET /v1/status",
