@@ -69,6 +69,8 @@ class Core {
     look_ = std::max(look_, look);
   }
   [[nodiscard]] bool changed() const { return changed_; }
+  /// Since the last call the answer of a probe asked for a turn, though not for a full observation.
+  [[nodiscard]] bool take_stirred() { return std::exchange(stirred_, false); }
 
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const {
     return std::atomic_load(&snapshot_);
@@ -225,6 +227,7 @@ class Core {
   std::vector<ledger::Generation> generations_;  ///< newest first, not all: see generations.cpp
   bool history_complete_ = true;
   std::map<proto::Digest, ledger::Quarantine> quarantine_;
+  bool stirred_ = false;
   std::shared_ptr<const Records> records_;  ///< none: something listed has changed
   std::pair<GenerationId, std::optional<plan::SourceWord>> records_of_;  ///< what they name
   std::map<plan::InstanceId, plan::Health> health_;

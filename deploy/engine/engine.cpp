@@ -133,6 +133,7 @@ class ThreadedEngine final : public Engine, private Jobs {
         letter.read();
         stirred = stirred || letter.stirs;
       }
+      stirred = core_.take_stirred() || stirred;
     }
   }
 

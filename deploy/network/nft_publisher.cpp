@@ -92,7 +92,8 @@ auto NftPublisher::undisturbed(Read read) -> decltype(read()) {
 Status NftPublisher::ensure_host() {
   HF_TRY(ensure_sysctl(kForwarding, "1"));
   HF_TRY(ensure_local_route(options_.service_subnet));
-  return open_forward(nft_, forward_options());
+  // Repeating it changes nothing.
+  return undisturbed([&] { return open_forward(nft_, forward_options()); });
 }
 
 Status NftPublisher::check_host() {

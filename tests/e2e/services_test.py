@@ -96,5 +96,22 @@ class Services(fixture.AgentCase):
         self.assertEqual(fixture.get(self.port), "v1", "its neighbour does not notice")
 
 
+class Pace(fixture.AgentCase):
+    settings = {"resync": "1h"}  # nothing but the answers of probes moves a roll-out on
+
+    def test_no_gate_waits_for_the_declared_pace_of_probes(self):
+        """Several answers are asked for at the eager pace, and a standby's one answer when it is thawed."""
+        probe = {"http": "http://:8080/healthz", "interval": "10s", "timeout": "1s", "healthy": 3}
+        update = {"soak": "100ms", "drain": "100ms", "standby": "1m", "deadline": "50s"}
+        for image in ("WEB_V1", "WEB_V2"):
+            done = self.applied({"web": self.web(image, health=probe, update=update)})
+            self.assertLess(done.json["seconds"], 8, done)
+        fixture.wait_until("it stands by", lambda: self.agent.cli("--output", "json", "standby", "list").json, 10)
+        back = self.agent.cli("--output", "json", "rollback", "--reason", "back")
+        self.assertEqual(back.code, 0, back)
+        self.assertLess(back.json["seconds"], 8, back)
+        self.assertEqual(fixture.get(self.port), "v1")
+
+
 if __name__ == "__main__":
     fixture.main()
