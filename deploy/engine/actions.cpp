@@ -236,8 +236,7 @@ void Core::start_probe(const plan::ProbeNow& probe) {
           found->second.in_flight = false;
           // Where nothing is under way, one that goes on being healthy asks for no turn.
           stirred_ = stirred_ || outcome.verdict != probe::Verdict::success ||
-                     found->second.state != plan::HealthState::healthy || progress_.rollout ||
-                     progress_.rehearsal;
+                     found->second.state != plan::HealthState::healthy || !at_rest();
           if (outcome.verdict != probe::Verdict::success && ports_.clock.boot() < forgiving_until_)
             return;
           if (found->second.starts == starts)

@@ -69,6 +69,8 @@ class Core {
     look_ = std::max(look_, look);
   }
   [[nodiscard]] bool changed() const { return changed_; }
+  /// No roll-out and no rehearsal waits for an answer.
+  [[nodiscard]] bool at_rest() const { return !progress_.rollout && !progress_.rehearsal; }
   /// Since the last call the answer of a probe asked for a turn, though not for a full observation.
   [[nodiscard]] bool take_stirred() { return std::exchange(stirred_, false); }
 

@@ -16,6 +16,8 @@ constexpr auto kLongestTurn = std::chrono::seconds{20};
 
 /// Who wakes later than this did not run in between: SIGSTOP, a suspended host, one that starves.
 constexpr auto kLate = std::chrono::seconds{2};
+/// Answers of probes that come within it are read together.
+constexpr Milliseconds kGather{5};
 
 class ThreadedEngine final : public Engine, private Jobs {
  public:
@@ -124,7 +126,8 @@ class ThreadedEngine final : public Engine, private Jobs {
         turn_began_ = BootTime{};
       }
       const auto slept = clock_.boot();
-      const auto letters = mailbox_.take(clock_, due, stop);
+      const auto letters =
+          mailbox_.take(clock_, due, stop, core_.at_rest() ? kGather : Milliseconds{0});
       if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
         core_.suspended(late);
       stirred = false;
