@@ -46,10 +46,15 @@ class Peer:
         finally:
             self.enter(self.home)
             run("ip", "netns", "del", self.netns)
-            for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-                if line.split()[4].startswith(f"{self.directory}/"):
-                    run("umount", "-l", line.split()[4], check=False)
-            shutil.rmtree(self.directory, ignore_errors=True)
+            # Podman cleans up after its containers in processes of its own, which mount its store anew.
+            for _ in range(20):
+                for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+                    if line.split()[4].startswith(f"{self.directory}/"):
+                        run("umount", "-l", line.split()[4], check=False)
+                shutil.rmtree(self.directory, ignore_errors=True)
+                if not self.directory.exists():
+                    break
+                time.sleep(0.1)
 
     @staticmethod
     def enter(descriptor):
