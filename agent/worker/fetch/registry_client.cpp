@@ -20,6 +20,7 @@ constexpr int kMaxRedirects = 5;
 constexpr int kTries = 5;
 constexpr int kConnectTries = 3;
 constexpr Milliseconds kMaxPatience{60'000};
+constexpr Milliseconds kFirstPause{500};
 constexpr Milliseconds kMaxRetryAfter{300'000};
 constexpr std::size_t kShownErrorBytes = 512;
 
@@ -145,8 +146,8 @@ Result<wire::FetchReport> RegistryClient::fetch(const wire::FetchRequest& reques
 
 Status RegistryClient::try_endpoint(const Endpoint& endpoint, Object& object,
                                     const Receiver& receive) {
-  const BootTime patience = clock_.boot() + kMaxPatience;
-  Milliseconds pause{500};
+  BootTime patience = clock_.boot() + kMaxPatience;
+  Milliseconds pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
     const std::uint64_t before = object.delivered;
     object.retry_after.reset();
@@ -155,7 +156,11 @@ Status RegistryClient::try_endpoint(const Endpoint& endpoint, Object& object,
     Status outcome = answer ? judge(*answer, object, endpoint) : Status{std::move(answer).error()};
     if (outcome) return ok();
     if (!transient(outcome.error().code())) return outcome;
-    if (object.delivered > before) attempt = 1;  // it moves: patience is for those who do not
+    if (object.delivered > before) {  // it moves: patience is for those who do not
+      attempt = 1;
+      pause = kFirstPause;
+      patience = clock_.boot() + kMaxPatience;
+    }
     const int tries = outcome.error().code() == Errc::unreachable && object.delivered == 0
                           ? kConnectTries
                           : kTries;
