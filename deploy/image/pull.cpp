@@ -19,6 +19,7 @@ namespace holdfast::deploy::image {
 namespace {
 
 constexpr std::uint64_t kMaxImageBytes = 20ULL << 30;
+constexpr std::uint64_t kLeastPerLayer = 8;  // inodes; a pull has its own directory, too
 
 /// The files of a top layer are empty.
 Result<std::uint64_t> no_content(int /*directory*/, const char* /*name*/, const struct stat& info) {
@@ -79,6 +80,7 @@ Result<PullStats> Pull::run() {
 }
 
 Status Pull::begin() {
+  HF_TRY(require_inodes(kLeastPerLayer));
   if (from_.archive < 0) {
     HF_ASSIGN(auto endpoints,
               endpoints_for(store_.registries, store_.proxy, store_.host_files, ref_));
@@ -148,15 +150,18 @@ Status Pull::check_space() const {
 /// more of compressed bytes, so this refuses only what cannot be.
 Status Pull::check_inodes() const {
   constexpr std::uint64_t kBytesPerFile = 64U << 10;
-  constexpr std::uint64_t kLeastPerLayer = 8;
-  HF_ASSIGN(const auto available, store_.available_inodes());
-  if (!available) return ok();
   std::uint64_t needed = 0;
   for (const auto& layer : layers_) {
     const auto size = documents_->manifest.layers[layer.index].blob.size;
     if (!layer.present) needed += kLeastPerLayer + size / kBytesPerFile;
   }
-  if (needed <= *available) return ok();
+  return require_inodes(needed);
+}
+
+/// The kernel has one error for a disk without blocks and one without inodes; people do not.
+Status Pull::require_inodes(std::uint64_t needed) const {
+  HF_ASSIGN(const auto available, store_.available_inodes());
+  if (!available || needed <= *available) return ok();
   return Error{Errc::nospace, fmt::format("the image needs at least {} inodes below {}, {} are "
                                           "available",
                                           needed, store_.paths.state.string(), *available)}
@@ -304,8 +309,7 @@ Status Pull::settle_layer(Layer& layer) {
   return ok();
 }
 
-Status Pull::make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts,
-                      bool& made) {
+Status Pull::make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts) {
   if (store_.has_layer(key)) return ok();
   const auto staged = staging_ / "top";
   HF_TRY(os::make_directories(staged / "fs"));
@@ -314,9 +318,16 @@ Status Pull::make_top(const std::string& key, const std::vector<std::set<std::st
   LayerMeta meta;
   HF_ASSIGN(meta.tree, tree_digest((staged / "fs").string(), no_content));
   HF_TRY(os::write_atomic(staged / "meta.json", encode(meta), 0600, os::Durability::lazy));
+  HF_TRY(sync_all());
+  HF_TRY(store_.publish_layer(staged, key));
+  return store_.settle_layers();
+}
+
+/// What this pull wrote so far is durable from here on, if it was not published before.
+Status Pull::sync_all() {
   HF_TRY(store_.sync->sync());
-  made = true;
-  return store_.publish_layer(staged, key);
+  synced_ = true;
+  return ok();
 }
 
 Status Pull::finish() {
@@ -338,13 +349,18 @@ Status Pull::finish() {
                              human_bytes(record.bytes), human_bytes(kMaxImageBytes))};
   const std::string top = top_key(documents_->manifest_digest);
   lease_.hold(top);
-  bool top_made = false;
-  const auto make = [&] { return make_top(top, whiteouts, top_made); };
-  HF_TRY(store_.flights.join("layer:" + top, stop_, make));
   record.layers.push_back(top);
-  // The sync of the top covered the documents too.
-  if (!top_made && documents_->fetched > 0) HF_TRY(store_.sync->sync());
-  return os::write_atomic(store_.paths.image(ref_.digest), encode(record));
+  const auto written = staging_ / "record.json";
+  HF_TRY(os::write_atomic(written, encode(record), 0600, os::Durability::lazy));
+  HF_TRY(store_.flights.join("layer:" + top, stop_, [&] { return make_top(top, whiteouts); }));
+  // The sync of the top covered the record and the documents too. Another pull may have made it.
+  if (!synced_) {
+    HF_TRY(sync_all());
+    HF_TRY(store_.settle_layers());
+  }
+  if (::rename(written.c_str(), store_.paths.image(ref_.digest).c_str()) != 0)
+    return errno_error(errno, "publish the record of the image");
+  return os::sync_directory(store_.paths.images());
 }
 
 }  // namespace holdfast::deploy::image

@@ -48,6 +48,7 @@ class Pull {
   Status begin();
   Status check_space() const;
   Status check_inodes() const;
+  Status require_inodes(std::uint64_t needed) const;
   Status plan_layers();
   Status pull_layers();
   Status pull_one(Layer& layer, std::vector<std::filesystem::path> lowers);
@@ -56,8 +57,8 @@ class Pull {
   Status keep_blob(const std::filesystem::path& staged, const proto::Digest& digest);
   Status settle_layer(Layer& layer);
   Result<MergedView> view(std::size_t height) const;
-  Status make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts,
-                  bool& made);
+  Status make_top(const std::string& key, const std::vector<std::set<std::string>>& whiteouts);
+  Status sync_all();
   Status finish();
   void report(const std::string& layer, PullPhase phase, std::uint64_t bytes, std::uint64_t total,
               std::uint64_t rate = 0) const;
@@ -74,6 +75,7 @@ class Pull {
   std::optional<os::FileLock> staging_lock_;
   std::optional<Documents> documents_;
   std::vector<Layer> layers_;
+  bool synced_ = false;  ///< the record too, which is written last
   std::unique_ptr<ReadyUnpacker> ready_;  ///< for the first layer
   std::mutex stats_mutex_;                ///< of the two around it
   PullStats stats_;

@@ -39,8 +39,10 @@ Status Store::publish_layer(const std::filesystem::path& staged, const std::stri
     if (!has_layer(key)) return exchange_layer(staged, key);
     return os::remove_tree(staged);
   }
-  return os::sync_directory(paths.layers());
+  return ok();
 }
+
+Status Store::settle_layers() const { return os::sync_directory(paths.layers()); }
 
 Status Store::exchange_layer(const std::filesystem::path& staged, const std::string& key) const {
   // Containers that run on the damaged tree have it open as a lower of their root: emptying it

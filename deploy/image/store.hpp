@@ -44,11 +44,15 @@ struct Store {
   [[nodiscard]] std::string damage_of(const std::string& key) const;
   /// Errors: not_found, layer_corrupt.
   [[nodiscard]] Result<LayerMeta> layer_meta(const std::string& key) const;
-  /// Makes a staged layer visible. It must be durable already. One that is there is left alone; a
-  /// damaged one is exchanged in one step, and kept aside for those who have it mounted. Errors:
-  /// io.
+  /// Makes a staged layer visible. What it holds must be durable already; its name is after
+  /// settle_layers(), and until then a power cut costs no more than another fetch. One that is
+  /// there is left alone; a damaged one is exchanged in one durable step, and kept aside for those
+  /// who have it mounted. Errors: io.
   [[nodiscard]] Status publish_layer(const std::filesystem::path& staged,
                                      const std::string& key) const;
+  /// Makes the names of all published layers durable: before a record says that they are here.
+  /// Errors: io.
+  [[nodiscard]] Status settle_layers() const;
   /// Bytes that may still be written: free space less a reserve of 5 %, at most 1 GiB. Errors: io.
   [[nodiscard]] Result<std::uint64_t> available_bytes() const;
   /// Files that may still be made, less a reserve; none where the file system does not count them.
