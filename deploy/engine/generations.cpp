@@ -53,7 +53,7 @@ void Core::set_results(const std::vector<ledger::ResultChange>& changes) {
 /// The newest ones stay in memory, and those that are in use or may be gone back to; the ledger has
 /// the others. Else an agent would grow for as long as its host is changed.
 void Core::forget_old_generations() {
-  constexpr std::size_t kNewest = 256;
+  constexpr std::size_t kNewest = 64;
   if (generations_.size() <= kNewest) return;
   const auto used = generations_in_use();
   std::size_t at = 0;

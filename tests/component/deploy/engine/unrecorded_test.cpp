@@ -74,22 +74,22 @@ TEST_F(UnrecordedTest, AChangeIsRefusedAndWhatRunsGoesOn) {
 }
 
 TEST_F(UnrecordedTest, OfAnOldHostOnlyTheNewestGenerationsAndTheWaysBackStayInMemory) {
-  for (int i = 3; i <= 400; ++i) {
+  for (int i = 3; i <= 100; ++i) {
     ASSERT_TRUE(agent_->apply(storable(fmt::format("{}.0.0", i))));
     agent_->run(15s);
   }
   const auto held = agent_->snapshot();
-  EXPECT_EQ(held->records->history.front().generation, 400U);
-  EXPECT_EQ(held->records->history.size(), 256U);
+  EXPECT_EQ(held->records->history.front().generation, 100U);
+  EXPECT_EQ(held->records->history.size(), 64U);
   EXPECT_FALSE(held->records->history_complete);
   EXPECT_EQ(held->records->history.front().result, "good");
   EXPECT_EQ(held->records->history.at(1).result, "superseded");
   begin();
-  EXPECT_EQ(agent_->snapshot()->records->history.size(), 256U);
-  EXPECT_EQ(ledger_.generations()->size(), 400U);
+  EXPECT_EQ(agent_->snapshot()->records->history.size(), 64U);
+  EXPECT_EQ(ledger_.generations()->size(), 100U);
   ASSERT_TRUE(agent_->rollback());
   agent_->run(20s);
-  EXPECT_EQ(status().generation, 399U);
+  EXPECT_EQ(status().generation, 99U);
   EXPECT_EQ(agent_->snapshot()->records->history.front().result, "rolled_back");
 }
 
