@@ -47,11 +47,14 @@ Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options)
   const auto table = table_name(options);
   HF_ASSIGN(auto nft, NftTable::open(table));
   std::unique_ptr<NftPublisher> self{new NftPublisher{std::move(options), std::move(nft)}};
-  RoutingTable left;
-  if (auto sets = self->nft_.elements()) {
-    if (auto routing = from_sets(*sets)) left = std::move(*routing);
-  }
   const auto opened = [&]() -> Status {
+    RoutingTable left;
+    // Only a table that is not there is empty: loading one that was not read would end its traffic.
+    auto sets = self->undisturbed([&] { return self->nft_.elements(); });
+    if (!sets && sets.error().code() != Errc::not_found) return std::move(sets).error();
+    if (sets) {
+      if (auto routing = from_sets(*sets)) left = std::move(*routing);
+    }
     HF_TRY(self->load_rules(left));
     return self->ensure_host();
   }();

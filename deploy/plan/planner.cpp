@@ -99,7 +99,7 @@ void Planner::step_retired() {
       retired.standby = true;
       retired.since = now_;
     }
-    if (retired.standby && view->seen.state == InstanceState::running)
+    if (retired.standby && view->seen.state == InstanceState::running && !is_routed_to(*view))
       act(Freeze{id, view->seen.address});
     if (retired.standby) {
       wake(retired.since + (cut ? retired.keep : std::max(retired.keep, kFreezeTakesAtMost)));
@@ -164,11 +164,23 @@ void Planner::give_up_unneeded(const Progress& before) {
   }
 }
 
+/// The table may be ahead of what is recorded, when an agent was killed between the two: first the
+/// traffic moves, and what it leaves ends in a later turn.
+bool Planner::is_routed_to(const InstanceView& view) const {
+  if (!observed_.routing || view.seen.state != InstanceState::running) return false;
+  const auto& table = *observed_.routing;
+  const auto here = view.seen.address;
+  return std::any_of(table.ports.begin(), table.ports.end(),
+                     [&](const auto& entry) { return entry.second.address == here; }) ||
+         std::any_of(table.services.begin(), table.services.end(),
+                     [&](const auto& entry) { return entry.second == here; });
+}
+
 void Planner::remove_orphans() {
   const auto needed = instances_in_use(state());
   const bool strangers = repairs(proto::DriftKind::orphan);
   for (const auto& [id, view] : observed_.instances) {
-    if (needed.contains(id) || busy(view.seen.service)) continue;
+    if (needed.contains(id) || busy(view.seen.service) || is_routed_to(view)) continue;
     if (!strangers && !state().given_up.contains(id)) continue;
     // What rehearsed holds nothing that a clean end would save, and a rollback may be waiting.
     const bool lives =

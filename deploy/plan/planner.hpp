@@ -37,6 +37,7 @@ class Planner {
   void wake(BootTime at);
   void assign_addresses();
   [[nodiscard]] InstanceId allot(const ServiceName& service, const proto::Service& wanted);
+  [[nodiscard]] bool is_routed_to(const InstanceView& view) const;
   void remove_orphans();
   void step_retired();
   void retire(const InstanceId& id, const proto::Service* service);

@@ -158,6 +158,7 @@ TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
   DriftWorld host;
   auto stranger = host.world.observed.instances.begin()->second;
   stranger.seen.id = InstanceId{"web-deadbeef-99"};
+  stranger.seen.address += 100;
   host.world.observed.instances.emplace(stranger.seen.id, stranger);
   ASSERT_THAT(host.drift(), SizeIs(1));
   EXPECT_EQ(host.drift().front().kind, DriftKind::orphan);
@@ -166,6 +167,31 @@ TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
   host.world.progress.given_up.insert(stranger.seen.id);
   EXPECT_THAT(host.drift(), IsEmpty());
   EXPECT_THAT(host.decide().actions, Contains(VariantWith<Stop>(::testing::_)));
+}
+
+TEST(Drift, NothingIsStoppedOrFrozenWhileTrafficIsStillRoutedToIt) {
+  // An agent was killed between a rollback's switch and its record: the table is ahead of the ledger.
+  DriftWorld host;
+  auto ahead = host.world.observed.instances.begin()->second;
+  ahead.seen.id = InstanceId{"web-deadbeef-99"};
+  ahead.seen.address += 100;
+  host.world.observed.instances.emplace(ahead.seen.id, ahead);
+  const auto ours = *host.world.observed.routing;
+  for (const bool drained : {false, true}) {
+    host.world.progress.given_up.insert(ahead.seen.id);
+    host.world.progress.retired.clear();
+    if (drained) host.world.progress.retired[ahead.seen.id] = {.keep = std::chrono::hours{1}};
+    for (auto& [key, endpoint] : host.world.observed.routing->ports)
+      endpoint.address = ahead.seen.address;
+    EXPECT_THAT(host.decide().actions, ElementsAre(VariantWith<Route>(::testing::_)));
+    host.world.observed.routing = ours;
+    const auto then = host.decide().actions;
+    if (drained) {
+      EXPECT_THAT(then, ElementsAre(VariantWith<Freeze>(::testing::_)));
+    } else {
+      EXPECT_THAT(then, ElementsAre(VariantWith<Stop>(::testing::_)));
+    }
+  }
 }
 
 TEST(Drift, PutsAHoldInPlaceOnceForAsLongAsItLasts) {
