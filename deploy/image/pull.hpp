@@ -75,7 +75,7 @@ class Pull {
   std::optional<os::FileLock> staging_lock_;
   std::optional<Documents> documents_;
   std::vector<Layer> layers_;
-  bool synced_ = false;  ///< the record too, which is written last
+  bool synced_ = false;                   ///< the record too, which is written last
   std::unique_ptr<ReadyUnpacker> ready_;  ///< for the first layer
   std::mutex stats_mutex_;                ///< of the two around it
   PullStats stats_;
