@@ -27,18 +27,15 @@ void EventLog::publish(proto::api::Event event) {
     event.number = next_++;
     bytes_ += size_of(event);
     ring_.push_back(std::move(event));
-    if (ring_.size() > capacity_ || bytes_ > kEventBytes) forget_some();
+    // Popped, not moved down: a small event that is moved to where a large one was keeps its
+    // memory.
+    for (; ring_.size() > capacity_ || (bytes_ > kEventBytes && ring_.size() > 1);
+         ring_.pop_front())
+      bytes_ -= size_of(ring_.front());
     wakers.reserve(wakers_.size());
     for (const auto& [token, wake] : wakers_) wakers.push_back(wake);
   }
   for (const auto& wake : wakers) wake();
-}
-
-/// The oldest quarter, so that the rest is seldom moved.
-void EventLog::forget_some() {
-  const auto some = ring_.begin() + static_cast<std::ptrdiff_t>((ring_.size() + 3) / 4);
-  for (auto each = ring_.begin(); each != some; ++each) bytes_ -= size_of(*each);
-  ring_.erase(ring_.begin(), some);
 }
 
 std::vector<proto::api::Event> EventLog::after(std::uint64_t number, std::size_t limit) const {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -108,13 +109,11 @@ class EventLog {
   void unsubscribe(std::uint64_t token);
 
  private:
-  void forget_some();
-
   mutable std::mutex mutex_;
   std::size_t capacity_;
   std::size_t bytes_ = 0;
   std::uint64_t next_ = 1;
-  std::vector<proto::api::Event> ring_;
+  std::deque<proto::api::Event> ring_;
   std::map<std::uint64_t, std::function<void()>> wakers_;
   std::uint64_t next_token_ = 1;
 };
