@@ -170,7 +170,8 @@ TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
 }
 
 TEST(Drift, NothingIsStoppedOrFrozenWhileTrafficIsStillRoutedToIt) {
-  // An agent was killed between a rollback's switch and its record: the table is ahead of the ledger.
+  // An agent was killed between a rollback's switch and its record: the table is ahead of the
+  // ledger.
   DriftWorld host;
   auto ahead = host.world.observed.instances.begin()->second;
   ahead.seen.id = InstanceId{"web-deadbeef-99"};
