@@ -82,7 +82,7 @@ Result<std::string> older_record(ledger::Reader& reader, const deploy::engine::S
     if (item.generation == number) return generation_record(reader, item);
   }
   return Error{Errc::not_found, fmt::format("there is no generation {}", number)}.hint(
-      "holdfast history lists them");
+      "`holdfast history` lists them");
 }
 
 }  // namespace
@@ -134,7 +134,7 @@ void Api::generation(const Call& call) {
   if (found == snapshot->records->history.end())
     return call.exchange->respond(
         Error{Errc::not_found, fmt::format("there is no generation {}", *number)}.hint(
-            "holdfast history lists them"));
+            "`holdfast history` lists them"));
   with_ledger(call,
               [item = *found](ledger::Reader& reader) { return generation_record(reader, item); });
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -44,6 +45,17 @@ Status empty_directory(UniqueFd fd, dev_t device, const std::filesystem::path& p
       return errno_error(errno, "remove " + (path / name).string());
   }
   return ok();
+}
+
+/// Of what was to be made in `directory`. The kernel has one error for a disk without blocks and
+/// one without inodes; people do not.
+Error creation_error(int error, const std::string& doing, const std::filesystem::path& directory) {
+  struct statvfs room {};
+  const bool inodes = error == ENOSPC && statvfs(directory.c_str(), &room) == 0 &&
+                      room.f_files > 0 && room.f_favail == 0;
+  if (!inodes) return errno_error(error, doing);
+  return Error{Errc::nospace, doing + ": no inodes are left on its file system"}.hint(
+      "remove small files there, or make the file system anew with more inodes (mkfs -N)");
 }
 
 }  // namespace
@@ -99,7 +111,7 @@ Status write_atomic(const std::filesystem::path& path, std::string_view data, mo
                     Durability durability) {
   std::string temporary = path.string() + ".XXXXXX";
   UniqueFd fd{mkostemp(temporary.data(), O_CLOEXEC)};
-  if (!fd) return errno_error(errno, "create " + temporary);
+  if (!fd) return creation_error(errno, "create " + temporary, path.parent_path());
   const auto fail = [&](Error error) {
     ::unlink(temporary.c_str());
     return std::move(error).in("write " + path.string());
@@ -139,10 +151,10 @@ Status make_directories(const std::filesystem::path& path, mode_t mode) {
     return Error{Errc::io, fmt::format("{} exists and is not a directory", path.string())};
   }
   if (errno != ENOENT || !path.has_parent_path())
-    return errno_error(errno, "mkdir " + path.string());
+    return creation_error(errno, "mkdir " + path.string(), path.parent_path());
   HF_TRY(make_directories(path.parent_path(), mode));
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
-    return errno_error(errno, "mkdir " + path.string());
+    return creation_error(errno, "mkdir " + path.string(), path.parent_path());
   return ok();
 }
 
@@ -185,7 +197,7 @@ Result<FileLock> FileLock::acquire(const std::filesystem::path& path) {
 
 Result<TempDir> TempDir::create(const std::filesystem::path& parent, std::string_view prefix) {
   std::string path = (parent / prefix).string() + ".XXXXXX";
-  if (mkdtemp(path.data()) == nullptr) return errno_error(errno, "create " + path);
+  if (mkdtemp(path.data()) == nullptr) return creation_error(errno, "create " + path, parent);
   return TempDir{path};
 }
 

@@ -29,9 +29,10 @@ void EventLog::publish(proto::api::Event event) {
     ring_.push_back(std::move(event));
     // Popped, not moved down: a small event that is moved to where a large one was keeps its
     // memory.
-    for (; ring_.size() > capacity_ || (bytes_ > kEventBytes && ring_.size() > 1);
-         ring_.pop_front())
+    while (ring_.size() > capacity_ || (bytes_ > kEventBytes && ring_.size() > 1)) {
       bytes_ -= size_of(ring_.front());
+      ring_.pop_front();
+    }
     wakers.reserve(wakers_.size());
     for (const auto& [token, wake] : wakers_) wakers.push_back(wake);
   }

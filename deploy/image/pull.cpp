@@ -19,7 +19,6 @@ namespace holdfast::deploy::image {
 namespace {
 
 constexpr std::uint64_t kMaxImageBytes = 20ULL << 30;
-constexpr std::uint64_t kLeastPerLayer = 8;  // inodes; a pull has its own directory, too
 
 /// The files of a top layer are empty.
 Result<std::uint64_t> no_content(int /*directory*/, const char* /*name*/, const struct stat& info) {
@@ -80,7 +79,6 @@ Result<PullStats> Pull::run() {
 }
 
 Status Pull::begin() {
-  HF_TRY(require_inodes(kLeastPerLayer));
   if (from_.archive < 0) {
     HF_ASSIGN(auto endpoints,
               endpoints_for(store_.registries, store_.proxy, store_.host_files, ref_));
@@ -150,18 +148,15 @@ Status Pull::check_space() const {
 /// more of compressed bytes, so this refuses only what cannot be.
 Status Pull::check_inodes() const {
   constexpr std::uint64_t kBytesPerFile = 64U << 10;
+  constexpr std::uint64_t kLeastPerLayer = 8;
+  HF_ASSIGN(const auto available, store_.available_inodes());
+  if (!available) return ok();
   std::uint64_t needed = 0;
   for (const auto& layer : layers_) {
     const auto size = documents_->manifest.layers[layer.index].blob.size;
     if (!layer.present) needed += kLeastPerLayer + size / kBytesPerFile;
   }
-  return require_inodes(needed);
-}
-
-/// The kernel has one error for a disk without blocks and one without inodes; people do not.
-Status Pull::require_inodes(std::uint64_t needed) const {
-  HF_ASSIGN(const auto available, store_.available_inodes());
-  if (!available || needed <= *available) return ok();
+  if (needed <= *available) return ok();
   return Error{Errc::nospace, fmt::format("the image needs at least {} inodes below {}, {} are "
                                           "available",
                                           needed, store_.paths.state.string(), *available)}

@@ -48,7 +48,6 @@ class Pull {
   Status begin();
   Status check_space() const;
   Status check_inodes() const;
-  Status require_inodes(std::uint64_t needed) const;
   Status plan_layers();
   Status pull_layers();
   Status pull_one(Layer& layer, std::vector<std::filesystem::path> lowers);

@@ -1,37 +1,25 @@
 #!/usr/bin/python3
 """The disk is full, or the ledger is damaged: what runs goes on, changes are refused with the next step, a rollback works."""
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
 import time
 
+import disk
 import fixture
 
 
-class SmallDisk(fixture.AgentCase):
-    make = ("mkfs.ext4", "-q", "-F")
-
+class OnASmallDisk(fixture.AgentCase):
     def setUp(self):
         self.images, self.port = fixture.images(), fixture.free_port()
         self.agent = fixture.Agent()
-        disk = self.agent.run / "disk.img"
-        with open(disk, "wb") as image:
-            image.truncate(400 << 20)
-        subprocess.run([*self.make, disk], check=True)
-        subprocess.run(["mount", "-o", "loop", disk, self.agent.state], check=True)
-        self.addCleanup(self.clear)
+        small = disk.Disk(self.agent)
+        self.addCleanup(small.remove)
+        self.addCleanup(self.agent.remove)
         self.agent.write_config()
         self.agent.start()
 
-    def clear(self):
-        self.agent.remove()
-        subprocess.run(["umount", self.agent.state], check=True)
-        subprocess.run(["rm", "-rf", self.agent.state], check=True)
-
-
-class OnASmallDisk(SmallDisk):
     def fill(self):
         """To the last block, also what is kept for root."""
         hog = self.agent.state / "hog"
@@ -78,39 +66,6 @@ class OnASmallDisk(SmallDisk):
                 return done
             self.agent.cli("resume")
         self.fail(f"a full disk refused nothing:\n{self.agent.log_tail()}")
-
-
-class WithFewInodes(SmallDisk):
-    make = ("mkfs.ext4", "-q", "-F", "-N", "3000")
-
-    def use_up(self):
-        crumbs = self.agent.state / "crumbs"
-        crumbs.mkdir()
-        try:
-            for number in range(100_000):
-                (crumbs / str(number)).touch()
-        except OSError:
-            return crumbs
-        self.fail("there is no end of inodes")
-
-    def test_without_an_inode_a_pull_says_so_what_runs_goes_on_and_a_rollback_works(self):  # F-33
-        update = {"soak": "500ms", "drain": "500ms", "standby": "10m", "deadline": "20s"}
-        for version in ("WEB_V1", "WEB_V2"):
-            self.applied({"web": self.web(version, update=update)})
-        with fixture.Load(self.port) as load:
-            crumbs = self.use_up()
-            refused = self.agent.apply({"web": self.web("WEB_V3", update=update)})
-            self.assertNotEqual(refused.code, 0)
-            self.assertIn("inodes", refused.text)
-            self.assertEqual((self.agent.status()["generation"], fixture.get(self.port)), (2, "v2"))
-            done = self.agent.cli("rollback", "--reason", "no inodes")
-            self.assertEqual(done.code, 0, done)
-            self.assertEqual(fixture.get(self.port), "v1")
-            shutil.rmtree(crumbs)
-            fixture.wait_until("all is well again", lambda: self.agent.status()["state"] == "converged", 20)
-            self.applied({"web": self.web("WEB_V3", update=update)})
-        self.assert_no_request_failed(load)
-        self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
 
 
 class Damaged(fixture.AgentCase):

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
-"""What the host can do to an agent: a disk that errs or can only be read, no descriptors, no memory, a clock that jumps, a
+"""What the host can do to an agent: a disk that errs, can only be read or has no inodes, no descriptors, no memory, a clock that jumps, a
 supervisor or namespace that goes, a flood of log lines, SIGTERM at any time. What runs goes on, and all is well again afterwards."""
 import os
 import re
 import resource
 import signal
+import shutil
 import subprocess
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import disk
 import faults
 import fixture
 
@@ -118,20 +120,17 @@ class ReadOnlyDisk(fixture.AgentCase):
         self.images, self.port = fixture.images(), fixture.free_port()
         self.agent = fixture.Agent()
         self.agent.log = self.agent.state.with_suffix(".log")
-        self.disk = self.agent.state.with_suffix(".img")
-        self.addCleanup(lambda: [path.unlink(missing_ok=True) for path in (self.disk, self.agent.log)])
-        with open(self.disk, "wb") as image:
-            image.truncate(400 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", self.disk], check=True)
-        subprocess.run(["mount", "-o", "loop,errors=remount-ro", self.disk, self.agent.state], check=True)
+        self.disk = disk.Disk(self.agent, options="loop,errors=remount-ro")
+        self.addCleanup(lambda: self.agent.log.unlink(missing_ok=True))
         self.addCleanup(self.clear)
         self.agent.write_config()
         self.agent.start()
 
     def clear(self):
         self.agent.crash_host()
-        fixture.wait_until("nothing uses the disk", lambda: subprocess.run(["umount", self.agent.state], check=False).returncode == 0, 20)
+        self.disk.unmount()
         self.agent.remove()
+        self.disk.remove()
 
     def break_disk(self):
         """What the kernel does after an error of ext4: the file system can only be read from now on."""
@@ -150,6 +149,50 @@ class ReadOnlyDisk(fixture.AgentCase):
             self.assertEqual(self.agent.status()["generation"], 1)
             self.assertEqual(len(self.agent.history()), 1)
         self.assert_no_request_failed(load)
+
+
+class FewInodes(fixture.AgentCase):
+    def setUp(self):
+        self.images, self.port = fixture.images(), fixture.free_port()
+        self.agent = fixture.Agent()
+        few = disk.Disk(self.agent, make=("-N", "3000"))
+        self.addCleanup(few.remove)
+        self.addCleanup(self.agent.remove)
+        self.agent.write_config()
+        self.agent.start()
+
+    def use_up(self):
+        crumbs = self.agent.state / "crumbs"
+        crumbs.mkdir()
+        try:
+            for number in range(100_000):
+                (crumbs / str(number)).touch()
+        except OSError:
+            return crumbs
+        self.fail("there is no end of inodes")
+
+    def test_without_an_inode_a_pull_says_so_what_runs_goes_on_and_a_rollback_works(self):  # F-33
+        update = {"soak": "500ms", "drain": "500ms", "standby": "10m", "deadline": "20s"}
+        for version in ("WEB_V1", "WEB_V2"):
+            self.applied({"web": self.web(version, update=update)})
+        with fixture.Load(self.port) as load:
+            crumbs = self.use_up()
+            refused = self.agent.apply({"web": self.web("WEB_V3", update=update)})
+            self.assertNotEqual(refused.code, 0)
+            pulled = self.agent.cli("image", "pull", self.images["WEB_V3"])
+            self.assertNotEqual(pulled.code, 0)
+            for said in (refused, pulled):
+                self.assertIn("no inodes are left", said.text)
+                self.assertIn("next: remove small files", said.text)
+            self.assertEqual((self.agent.status()["generation"], fixture.get(self.port)), (2, "v2"))
+            done = self.agent.cli("rollback", "--reason", "no inodes")
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual(fixture.get(self.port), "v1")
+            shutil.rmtree(crumbs)
+            fixture.wait_until("all is well again", lambda: self.agent.status()["state"] == "converged", 20)
+            self.applied({"web": self.web("WEB_V3", update=update)})
+        self.assert_no_request_failed(load)
+        self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
 
 
 class Starved(fixture.AgentCase):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import disk
 import fixture
 
 CUTS = int(os.environ.get("HOLDFAST_POWER_CUTS", "4"))
@@ -25,22 +26,21 @@ class PowerCuts(fixture.AgentCase):
         self.images, self.port = fixture.images(), fixture.free_port()
         self.agent = fixture.Agent(**self.settings)
         beside = str(self.agent.state)  # what must outlive a cut without having been flushed
-        self.disk, self.sheet = beside + ".img", beside + ".yaml"
+        self.sheet = beside + ".yaml"
         self.agent.config, self.agent.log = self.agent.state.with_suffix(".conf"), self.agent.state.with_suffix(".log")
         self.agent.write_config()
-        with open(self.disk, "wb") as image:
-            image.truncate(500 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", self.disk], check=True)
-        subprocess.run(["mount", "-o", "loop", self.disk, self.agent.state], check=True)
+        self.disk = disk.Disk(self.agent, size=500 << 20)
         self.addCleanup(self.clear)
         self.agent.start()
         self.random = random.Random(SEED)
         self.number = 0
 
     def clear(self):
-        self.agent.remove()
-        subprocess.run(["umount", self.agent.state], check=True)
-        subprocess.run(["rm", "-rf", self.agent.state, self.disk, self.sheet, self.agent.config, self.agent.log], check=True)
+        try:
+            self.agent.remove()
+        finally:
+            self.disk.remove()
+            subprocess.run(["rm", "-f", self.sheet, self.agent.config, self.agent.log], check=True)
 
     def services(self):
         self.number += 1
@@ -57,13 +57,8 @@ class PowerCuts(fixture.AgentCase):
         fcntl.ioctl(directory, SHUTDOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
         os.close(directory)
         self.agent.crash_host()
-        fixture.wait_until("nothing uses the disk", self.unmounted, 20)
-        subprocess.run(["mount", "-o", "loop", self.disk, self.agent.state], check=True)
-
-    def unmounted(self):
-        """Also from namespaces that others made meanwhile: mount would go on with the loop device, and the dead file system, they hold."""
-        subprocess.run(["umount", self.agent.state], stderr=subprocess.DEVNULL, check=False)
-        return not os.path.ismount(self.agent.state) and not subprocess.check_output(["losetup", "-j", self.disk])
+        self.disk.unmount()
+        self.disk.mount()
 
     def round(self):
         """The highest generation that was promised before the power went."""

@@ -31,6 +31,13 @@ struct DriftWorld {
   ObservedInstance& web() {
     return world.observed.instances.at(world.progress.serving.at(ServiceName{"web"})).seen;
   }
+  /// Another instance of the service, at an address of its own.
+  InstanceView& another() {
+    auto view = world.observed.instances.begin()->second;
+    view.seen.id = InstanceId{"web-deadbeef-99"};
+    view.seen.address += 100;
+    return world.observed.instances.insert_or_assign(view.seen.id, view).first->second;
+  }
   std::vector<Drift> drift() const { return classify(world.progress, world.observed, settings); }
   Decision decide() {
     auto made = deploy::plan::decide(world.progress, world.observed, settings, world.now);
@@ -156,10 +163,7 @@ TEST(Drift, ATableThatOthersAlteredIsLeftWhereItIsOnlyToBeReported) {
 
 TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
   DriftWorld host;
-  auto stranger = host.world.observed.instances.begin()->second;
-  stranger.seen.id = InstanceId{"web-deadbeef-99"};
-  stranger.seen.address += 100;
-  host.world.observed.instances.emplace(stranger.seen.id, stranger);
+  const auto stranger = host.another();
   ASSERT_THAT(host.drift(), SizeIs(1));
   EXPECT_EQ(host.drift().front().kind, DriftKind::orphan);
   host.settings.drift.kinds[DriftKind::orphan] = DriftAction::report;
@@ -173,10 +177,7 @@ TEST(Drift, NothingIsStoppedOrFrozenWhileTrafficIsStillRoutedToIt) {
   // An agent was killed between a rollback's switch and its record: the table is ahead of the
   // ledger.
   DriftWorld host;
-  auto ahead = host.world.observed.instances.begin()->second;
-  ahead.seen.id = InstanceId{"web-deadbeef-99"};
-  ahead.seen.address += 100;
-  host.world.observed.instances.emplace(ahead.seen.id, ahead);
+  const auto ahead = host.another();
   const auto ours = *host.world.observed.routing;
   for (const bool drained : {false, true}) {
     host.world.progress.given_up.insert(ahead.seen.id);

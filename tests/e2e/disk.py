@@ -1,0 +1,34 @@
+"""A small ext4 of an agent's own below its state, in a file beside it on a loop device, which a test can break as it likes."""
+import os
+import subprocess
+
+import fixture
+
+
+class Disk:
+    def __init__(self, agent, size=400 << 20, make=(), options="loop"):
+        """`make`: more for mkfs.ext4; `options`: of each mount."""
+        self.where, self.image, self.options = agent.state, agent.state.with_suffix(".img"), options
+        with open(self.image, "wb") as file:
+            file.truncate(size)
+        subprocess.run(["mkfs.ext4", "-q", "-F", *make, self.image], check=True)
+        self.mount()
+
+    def mount(self):
+        subprocess.run(["mount", "-o", self.options, self.image, self.where], check=True)
+
+    def unmount(self):
+        fixture.wait_until("nothing uses the disk", self.is_unused, 20)
+
+    def is_unused(self):
+        """Not in namespaces either that others made meanwhile: mount would go on with the loop device, and the file system, they hold."""
+        subprocess.run(["umount", self.where], stderr=subprocess.DEVNULL, check=False)
+        return not os.path.ismount(self.where) and not subprocess.check_output(["losetup", "-j", self.image])
+
+    def remove(self):
+        """Also one that was shut down and gives nothing back."""
+        try:
+            self.unmount()
+        except AssertionError:
+            subprocess.run(["umount", "-l", self.where], check=False)
+        subprocess.run(["rm", "-rf", self.where, self.image], check=True)
