@@ -3,6 +3,7 @@
 Only the standard library of Debian's /usr/bin/python3. Each agent has its own instance name, directories, subnets and ports,
 and is removed to the last trace after its test.
 """
+import contextlib
 import fcntl
 import http.client
 import json
@@ -190,16 +191,15 @@ class Agent:
         """What a power cut leaves of the run time: no processes, no mounts, no namespaces, no cgroups, no /run, no nftables."""
         self.stop(signal.SIGKILL)
         for _ in range(50):
-            pids = [int(pid) for group in self.groups() for pid in (group / "cgroup.procs").read_text().split()]
-            pids += [int(pid) for pid in self.traces()["processes"]]
+            pids = [int(pid) for pid in self.traces()["processes"]]
+            for group in self.groups():  # some go meanwhile, with the last of a runc that was killed
+                with contextlib.suppress(OSError):
+                    pids += [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
+                    if (group / "freezer.state").exists():
+                        (group / "freezer.state").write_text("THAWED")
             for pid in pids:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            for group in self.groups():
-                if (group / "freezer.state").exists():
-                    (group / "freezer.state").write_text("THAWED")
             if not pids:
                 break
             time.sleep(0.1)
@@ -207,7 +207,8 @@ class Agent:
             if Path(where) != self.state:
                 subprocess.run(["umount", "-l", where], check=True)
         for group in sorted(self.groups(), reverse=True):
-            group.rmdir()
+            with contextlib.suppress(FileNotFoundError):
+                group.rmdir()
         table = "holdfast_" + self.instance.replace("-", "_")
         subprocess.run(["nft", "delete", "table", "ip", table], check=True)
         subprocess.run(["ip", "route", "del", "local", self.service_subnet, "dev", "lo", "table", "local"], check=True)
