@@ -150,16 +150,19 @@ std::set<InstanceId> instances_in_use(const Progress& progress) {
 }
 
 /// What was needed and is no more goes without being drift; forgotten once it is gone and something
-/// else changes, as that alone is not worth a record.
+/// else changes, as that alone is not worth a record. While jobs run it may be about to come.
 void Planner::give_up_unneeded(const Progress& before) {
+  const auto gone = [&](const InstanceId& id) {
+    return observed_.busy.empty() && !observed_.instances.contains(id);
+  };
   const auto now = instances_in_use(state());
   std::set<InstanceId> dropped;
   for (const auto& id : instances_in_use(before)) {
-    if (!now.contains(id) && observed_.instances.contains(id)) dropped.insert(id);
+    if (!now.contains(id) && !gone(id)) dropped.insert(id);
   }
   auto& known = state().given_up;
   if (!std::includes(known.begin(), known.end(), dropped.begin(), dropped.end())) {
-    std::erase_if(known, [&](const InstanceId& id) { return !observed_.instances.contains(id); });
+    std::erase_if(known, gone);
     known.merge(dropped);
   }
 }

@@ -173,6 +173,22 @@ TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
   EXPECT_THAT(host.decide().actions, Contains(VariantWith<Stop>(::testing::_)));
 }
 
+TEST(Drift, WhatWasGivenUpWhileItWasBeingMadeIsNoStrangerEither) {
+  // After a power cut in a rollback both sides are made anew; one was ready and switched to first.
+  DriftWorld host;
+  host.settings.drift.kinds[DriftKind::orphan] = DriftAction::report;
+  const auto late = host.another();
+  host.world.observed.instances.erase(late.seen.id);
+  host.world.progress.retired[late.seen.id] = {};
+  host.world.observed.busy.insert(late.seen.service);
+  (void)host.decide();
+  ASSERT_FALSE(host.world.progress.retired.contains(late.seen.id));
+  host.world.observed.busy.clear();
+  host.another();
+  EXPECT_THAT(host.drift(), IsEmpty());
+  EXPECT_THAT(host.decide().actions, ElementsAre(VariantWith<Stop>(::testing::_)));
+}
+
 TEST(Drift, NothingIsStoppedOrFrozenWhileTrafficIsStillRoutedToIt) {
   // An agent was killed between a rollback's switch and its record: the table is ahead of the
   // ledger.
