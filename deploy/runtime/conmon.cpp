@@ -207,8 +207,18 @@ void end_conmon(const ProcessId& conmon) {
   if (!alive(conmon)) return;
   // Stopped first, so that it starts nothing while its children are ended.
   ::kill(conmon.pid, SIGSTOP);
-  for (const pid_t child : children_of(conmon.pid)) ::kill(child, SIGKILL);
+  std::vector<os::UniqueFd> ending;
+  for (const pid_t child : children_of(conmon.pid)) {
+    if (auto pidfd = os::open_pidfd(child)) ending.push_back(std::move(*pidfd));
+    ::kill(child, SIGKILL);
+  }
   ::kill(conmon.pid, SIGKILL);
+  // Killed is not gone: a runtime may still be making a directory that its removal did not see.
+  constexpr int kEndsWithinMs = 1000;
+  for (const auto& pidfd : ending) {
+    pollfd ended{pidfd.get(), POLLIN, 0};
+    (void)::poll(&ended, 1, kEndsWithinMs);
+  }
 }
 
 Status reopen_log(const std::filesystem::path& bundle) {

@@ -171,8 +171,10 @@ Status clear_process(const Host& host, const plan::InstanceId& id, const RunStat
   const auto from_file = identify_file(host.paths.bundle(id) / "conmon.pid");
   const ProcessId conmon = run.conmon.pid != 0 ? run.conmon : from_file ? *from_file : ProcessId{};
   if (conmon.pid != 0 && !wait_gone(host, conmon, kConmonWait, {})) end_conmon(conmon);
-  for (const char* name :
-       {"pidfile", "conmon.pid", "oom", "exit", "ctl", "winsz", "attach", "runtime.log"})
+  // runc makes .pidfile with O_EXCL and renames it: left by one that was killed in between, it
+  // would fail every later start.
+  for (const char* name : {"pidfile", ".pidfile", "conmon.pid", "oom", "exit", "ctl", "winsz",
+                           "attach", "runtime.log"})
     ::unlink((host.paths.bundle(id) / name).c_str());
   ::unlink(host.paths.exit_file(id).c_str());
   return first;

@@ -53,10 +53,12 @@ Status remove_instance(const Host& host, const plan::InstanceId& id) {
   // Last, and only when nothing else is left: while the record exists, the instance is seen and
   // removed again.
   if (first) step(os::remove_tree(host.paths.kept(id)), "remove its record");
-  // Groups with anything in them stay; so this takes effect with the last instance of the agent
-  // only.
-  (void)host.cgroups.remove_empty(host.supervisors());
-  (void)host.cgroups.remove_empty(host.group_parent);
+  // With the last instance only: one that is being made has a record before it has a group.
+  std::error_code unknown;
+  if (std::filesystem::is_empty(host.paths.instances(), unknown) && !unknown) {
+    (void)host.cgroups.remove_empty(host.supervisors());
+    (void)host.cgroups.remove_empty(host.group_parent);
+  }
   return first;
 }
 

@@ -145,6 +145,15 @@ TEST_F(Interruption, AVanishedNamespaceIsADeviationAndARestartIsRefused) {
   EXPECT_THAT(restarted.error().what(), HasSubstr("namespace is gone"));
 }
 
+TEST_F(Interruption, WhatAKilledRuntimeLeftHalfWrittenStopsNoRestart) {
+  create(spec("web-1", a_service(idle())));
+  kill(see("web-1").pid, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return see("web-1").exit.has_value(); }));
+  write(paths().bundle(InstanceId{"web-1"}) / ".pidfile", "");  // runc renames it, or was killed
+  const auto restarted = runtime_->restart(InstanceId{"web-1"}, {});
+  EXPECT_TRUE(restarted) << (restarted ? "" : restarted.error().to_string());
+}
+
 TEST_F(Interruption, AFailedRestartLeavesAnExitedInstanceThatCanBeRestarted) {
   write(root() / "secret", "x");
   auto service = a_service(idle());
