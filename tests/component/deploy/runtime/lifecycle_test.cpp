@@ -145,7 +145,8 @@ TEST_F(Lifecycle, RemovingLeavesNothingBehindExceptTheLog) {
   EXPECT_TRUE(fs::is_empty(paths().runtime_root()));
   EXPECT_TRUE(fs::is_empty(paths().mounts()));
   EXPECT_EQ(network_->count(), 0U);
-  EXPECT_THAT(slurp("/proc/self/mountinfo"), ::testing::Not(HasSubstr("web-1")));
+  EXPECT_THAT(slurp("/proc/self/mountinfo"),
+              ::testing::Not(HasSubstr((root() / "run/mnt/web-1").string())));
   for (const char* hierarchy : {"memory", "freezer", "pids", "unified", ""})
     EXPECT_FALSE(fs::exists(fs::path{"/sys/fs/cgroup"} / hierarchy / ("holdfast-" + name_)))
         << hierarchy;
