@@ -447,11 +447,21 @@ const CLI::App* deepest(const CLI::App& app) {
   return at;
 }
 
+std::vector<std::string> names_of_commands(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* sub : app.get_subcommands(nullptr)) names.push_back(sub->get_name());
+  return names;
+}
+
 Leave usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const auto* at = deepest(app);
   std::string name = at->get_name();
   for (const auto* up = at->get_parent(); up != nullptr; up = up->get_parent())
     name = up->get_name() + " " + name;
+  // What a command does not know falls through to the program.
+  if (const auto commands = names_of_commands(*at); !commands.empty())
+    if (auto message = unknown_command(name, app.remaining(), commands); !message.empty())
+      return {ExitCode::usage, {}, std::move(message)};
   std::vector<std::string> flags;
   for (const auto& info : {command_info(*at), command_info(app)})
     for (const auto& option : info.options)
@@ -465,9 +475,8 @@ std::variant<Invocation, Leave> parse_arguments(const std::vector<std::string>& 
   Tree tree{args.empty() ? std::string_view{} : args.front()};
   auto& app = tree.app();
   if (args.empty()) return Leave{ExitCode::usage, {}, app.help()};
-  std::vector<std::string> names;
-  for (const auto* sub : app.get_subcommands(nullptr)) names.push_back(sub->get_name());
-  if (const auto message = unknown_command(args, names); !message.empty())
+  if (const auto message = unknown_command(app.get_name(), args, names_of_commands(app));
+      !message.empty())
     return Leave{ExitCode::usage, {}, message};
   try {
     app.parse(std::vector<std::string>{args.rbegin(), args.rend()});

@@ -29,7 +29,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kAliases
 
 std::string_view meant(std::string_view word, const std::vector<std::string>& commands) {
   for (const auto& [alias, command] : kAliases)
-    if (alias == word) return command;
+    if (alias == word && std::find(commands.begin(), commands.end(), command) != commands.end())
+      return command;
   const std::vector<std::string_view> candidates{commands.begin(), commands.end()};
   return nearest(word, candidates);
 }
@@ -58,15 +59,17 @@ std::string printable_sentence(std::string_view what) {
 
 }  // namespace
 
-std::string unknown_command(const std::vector<std::string>& args,
+std::string unknown_command(std::string_view parent, const std::vector<std::string>& args,
                             const std::vector<std::string>& commands) {
   const auto word = first_word(args);
   if (word.empty() || std::find(commands.begin(), commands.end(), word) != commands.end())
     return {};
-  auto text = fmt::format("error: there is no command \"{}\"\n", printable(word));
+  auto named = fmt::format("{} {}", parent, printable(word));
+  if (const auto space = named.find(' '); space != std::string::npos) named.erase(0, space + 1);
+  auto text = fmt::format("error: there is no command \"{}\"\n", named);
   if (const auto instead = meant(word, commands); !instead.empty())
-    text += fmt::format("  did you mean: holdfast {}\n", instead);
-  return text + "  next: holdfast --help\n";
+    text += fmt::format("  did you mean: {} {}\n", parent, instead);
+  return text + fmt::format("  next: {} --help\n", parent);
 }
 
 std::string usage_message(std::string_view command, std::string_view what,

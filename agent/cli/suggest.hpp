@@ -8,9 +8,10 @@
 
 namespace holdfast::agent::cli {
 
-/// The message for an unknown command, empty when the first word is a known one or there is none
-/// (options alone).
-[[nodiscard]] std::string unknown_command(const std::vector<std::string>& args,
+/// The message for an unknown command of `parent` ("holdfast", "holdfast ledger"), empty when the
+/// first word is a known one or there is none (options alone).
+[[nodiscard]] std::string unknown_command(std::string_view parent,
+                                          const std::vector<std::string>& args,
                                           const std::vector<std::string>& commands);
 
 /// "error: …" for what CLI11 says about the options of `command` ("holdfast apply"); an unknown

@@ -50,7 +50,7 @@ std::string next_of(DriftKind kind, DriftAction action, std::string_view by_rest
     case DriftAction::repair:
       return std::string{repair_of(kind, in_place)};
     case DriftAction::report:
-      return fmt::format("reported only; with \"drift.{}: repair\", {}", proto::to_string(kind),
+      return fmt::format("with \"drift.{}: repair\", {}", proto::to_string(kind),
                          repair_of(kind, in_place));
     case DriftAction::hold:
       return "changes are held until: holdfast resume";

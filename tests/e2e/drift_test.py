@@ -60,7 +60,7 @@ class Reported(DriftCase):
         item = self.found("secret")
         self.assertIn("password changed", item["evidence"])
         self.assertNotIn("second", self.agent.cli("-o", "json", "drift").text)
-        self.assertEqual((item["action"], item["next"].split(";")[0]), ("report", "reported only"))
+        self.assertEqual((item["action"], item["next"]), ("report", 'with "drift.secret: repair", its process is restarted'))
 
         # No event tells of these two: they are looked for whenever something else is (at the resync otherwise).
         intrude(self, service["pid"])

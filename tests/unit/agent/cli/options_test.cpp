@@ -143,6 +143,8 @@ TEST(Options, EndsUsageErrorsWith2AndTheNextStep) {
   const auto slip = left({"apply", "f", "--reson", "x"});
   EXPECT_NE(slip.err.find("did you mean: --reason"), std::string::npos) << slip.err;
   EXPECT_NE(slip.err.find("next: holdfast apply --help"), std::string::npos) << slip.err;
+  const auto below = left({"ledger", "verfy"});
+  EXPECT_NE(below.err.find("did you mean: holdfast ledger verify"), std::string::npos) << below.err;
 }
 
 /// The help of a command and of those below it: `path` names it.

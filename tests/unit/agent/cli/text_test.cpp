@@ -127,15 +127,25 @@ TEST(JsonText, EscapesWhatATerminalWouldObey) {
 
 TEST(Suggest, KnowsTheWordsOfOtherToolsAndSlips) {
   const std::vector<std::string> commands{"apply", "rollback", "status", "history"};
-  EXPECT_EQ(unknown_command({"status"}, commands), "");
-  EXPECT_EQ(unknown_command({"--help"}, commands), "");
-  EXPECT_NE(
-      unknown_command({"-o", "json", "undo"}, commands).find("did you mean: holdfast rollback"),
-      std::string::npos);
-  EXPECT_NE(unknown_command({"up", "x.yaml"}, commands).find("holdfast apply"), std::string::npos);
-  EXPECT_NE(unknown_command({"ps"}, commands).find("holdfast status"), std::string::npos);
-  EXPECT_NE(unknown_command({"hsitory"}, commands).find("holdfast history"), std::string::npos);
-  EXPECT_EQ(unknown_command({"xyzzy"}, commands).find("did you mean"), std::string::npos);
+  EXPECT_EQ(unknown_command("holdfast", {"status"}, commands), "");
+  EXPECT_EQ(unknown_command("holdfast", {"--help"}, commands), "");
+  EXPECT_NE(unknown_command("holdfast", {"-o", "json", "undo"}, commands)
+                .find("did you mean: holdfast rollback"),
+            std::string::npos);
+  EXPECT_NE(unknown_command("holdfast", {"up", "x.yaml"}, commands).find("holdfast apply"),
+            std::string::npos);
+  EXPECT_NE(unknown_command("holdfast", {"ps"}, commands).find("holdfast status"),
+            std::string::npos);
+  EXPECT_NE(unknown_command("holdfast", {"hsitory"}, commands).find("holdfast history"),
+            std::string::npos);
+  EXPECT_EQ(unknown_command("holdfast", {"xyzzy"}, commands).find("did you mean"),
+            std::string::npos);
+  EXPECT_EQ(unknown_command("holdfast ledger", {"verfy"}, {"head", "verify"}),
+            "error: there is no command \"ledger verfy\"\n  did you mean: holdfast ledger verify\n"
+            "  next: holdfast ledger --help\n");
+  EXPECT_EQ(unknown_command("holdfast standby", {"undo"}, {"list", "drop"}).find("did you mean"),
+            std::string::npos)
+      << "an alias for a command of the first level only";
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ TEST(StatusView, SaysWhyAHostIsDegradedAndWhatToDo) {
   now.drift = {{"db", "limits", "2026-11-23T11:59:00Z", "memory.max is 64 MiB, declared 256 MiB",
                 "repair", "the declared limits are written again"},
                {"db", "secret", "2026-11-23T11:58:00Z", "password changed", "report",
-                "reported only; with drift.secret: repair its process is restarted"}};
+                "with \"drift.secret: repair\", its process is restarted"}};
   now.rollback = {41, false, "layer of api is missing"};
   EXPECT_EQ(status_view(now, {}, kNow),
             "Deployment  shop, generation 42 (444444444444)\n"
@@ -80,7 +80,7 @@ TEST(StatusView, SaysWhyAHostIsDegradedAndWhatToDo) {
             "SERVICE  DRIFT   SINCE  ACTION  EVIDENCE\n"
             "db       limits     1m  repair  memory.max is 64 MiB, declared 256 MiB\n"
             "db       secret     2m  report  password changed\n"
-            "  db secret: reported only; with drift.secret: repair its process is restarted\n");
+            "  db secret: with \"drift.secret: repair\", its process is restarted\n");
   EXPECT_EQ(exit_code_of_status(now), ExitCode::degraded);
   now.state = "held";
   EXPECT_EQ(exit_code_of_status(now), ExitCode::held);
