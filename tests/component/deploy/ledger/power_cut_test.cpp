@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -101,6 +102,12 @@ std::string heard_so_far(int fd) {
   return heard;
 }
 
+void wait_to_hear(int fd) {
+  pollfd hearing{.fd = fd, .events = POLLIN, .revents = 0};
+  constexpr int kLongestMs = 30'000;
+  ASSERT_EQ(::poll(&hearing, 1, kLongestMs), 1) << "the writer acknowledged nothing";
+}
+
 TEST_F(PowerCut, WhatWasAcknowledgedIsThereAndTheChainIsWhole) {
   std::mt19937 random{std::random_device{}()};
   const auto state = disk_ / "state";
@@ -111,6 +118,9 @@ TEST_F(PowerCut, WhatWasAcknowledgedIsThereAndTheChainIsWhole) {
     const pid_t child = fork();
     if (child == 0) commit_until_the_end(state, pipe->second.get());
     pipe->second.reset();
+    // Every second cut is in the commits for certain, however slow the machine; the others may be
+    // before the first.
+    if (round % 2 == 0) wait_to_hear(pipe->first.get());
     std::this_thread::sleep_for(std::chrono::microseconds{random() % 60'000});
     // What is told after the cut does not count: a flush that the cut meets half-way may still
     // return, which nothing does when the power goes.
@@ -128,7 +138,7 @@ TEST_F(PowerCut, WhatWasAcknowledgedIsThereAndTheChainIsWhole) {
     EXPECT_TRUE((*ledger)->verify()->intact) << "round " << round;
     acknowledged = (*ledger)->head()->number;
   }
-  EXPECT_GT(acknowledged, static_cast<std::uint64_t>(cuts()));
+  EXPECT_GE(acknowledged, static_cast<std::uint64_t>(cuts() / 2));
 }
 
 }  // namespace
