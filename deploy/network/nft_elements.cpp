@@ -43,7 +43,7 @@ struct Width {
   std::size_t key;
   std::size_t data;
 };
-constexpr std::array<Width, kNftSetCount> kWidths{{{12, 8}, {8, 8}, {4, 4}, {8, 4}, {8, 0}}};
+constexpr std::array<Width, kNftSetCount> kWidths{{{12, 8}, {8, 8}, {4, 4}, {8, 4}}};
 
 Status check_widths(const NftSets& sets) {
   for (std::size_t i = 0; i < kNftSetCount; ++i) {
@@ -68,9 +68,6 @@ Result<PortKey> port_key(Address host_ip, std::string_view bytes) {
 
 NftSets to_sets(const RoutingTable& table) {
   NftSets sets;
-  const auto itself = [&](Address instance) {
-    at(sets, NftSet::hairpin)[bytes_of(instance) + bytes_of(instance)] = {};
-  };
   for (const auto& [key, endpoint] : table.ports) {
     const std::string port = bytes_of(key.transport) + bytes_of(key.port);
     if (key.host_ip == 0) {
@@ -78,16 +75,11 @@ NftSets to_sets(const RoutingTable& table) {
     } else {
       at(sets, NftSet::ports)[bytes_of(key.host_ip) + port] = bytes_of(endpoint);
     }
-    itself(endpoint.address);
   }
-  for (const auto& [address, instance] : table.services) {
+  for (const auto& [address, instance] : table.services)
     at(sets, NftSet::services)[bytes_of(address)] = bytes_of(instance);
-    itself(instance);
-  }
-  for (const auto& [key, instance] : table.staged) {
+  for (const auto& [key, instance] : table.staged)
     at(sets, NftSet::staged)[bytes_of(key.first) + bytes_of(key.second)] = bytes_of(instance);
-    itself(instance);
-  }
   return sets;
 }
 
@@ -106,8 +98,6 @@ Result<RoutingTable> from_sets(const NftSets& sets) {
     table.services[address_at(key, 0)] = address_at(data, 0);
   for (const auto& [key, data] : at(sets, NftSet::staged))
     table.staged[{address_at(key, 0), address_at(key, 4)}] = address_at(data, 0);
-  if (at(to_sets(table), NftSet::hairpin) != at(sets, NftSet::hairpin))
-    return Error{Errc::not_found, "set hairpin does not agree with the other sets"};
   return table;
 }
 

@@ -18,21 +18,18 @@ enum class NftSet : std::size_t {
   any_ports,  ///< protocol . port → instance . port
   services,   ///< virtual address → instance
   staged,     ///< source instance . virtual address → instance
-  hairpin,  ///< instance . instance, for every instance above: what needs masquerade when it calls
-            ///< itself
 };
-inline constexpr std::size_t kNftSetCount = 5;
-inline constexpr std::array<std::string_view, kNftSetCount> kNftSetNames{
-    "ports", "any_ports", "services", "staged", "hairpin"};
+inline constexpr std::size_t kNftSetCount = 4;
+inline constexpr std::array<std::string_view, kNftSetCount> kNftSetNames{"ports", "any_ports",
+                                                                         "services", "staged"};
 
-/// Key bytes → data bytes (none for a plain set), as netlink carries them: network byte order, each
+/// Key bytes → data bytes, as netlink carries them: network byte order, each
 /// part of a concatenation padded to four bytes.
 using NftElements = std::map<std::string, std::string>;
 using NftSets = std::array<NftElements, kNftSetCount>;
 
 [[nodiscard]] NftSets to_sets(const RoutingTable& table);
-/// Errors: not_found, when an element is malformed or `hairpin` does not agree with the rest:
-/// somebody else changed them.
+/// Errors: not_found, when an element is malformed: somebody else made it.
 [[nodiscard]] Result<RoutingTable> from_sets(const NftSets& sets);
 
 }  // namespace holdfast::deploy::network

@@ -62,13 +62,31 @@ Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options)
   return self;
 }
 
-Status NftPublisher::load_rules(const RoutingTable& routing) {
+Status NftPublisher::load_rules(const RoutingTable& wanted) {
+  known_.reset();
+  auto last_loaded = rules_digest_;
+  const auto renewed = renew_rules(wanted);
+  if (renewed) return ok();
+  rules_digest_ = std::move(last_loaded);
+  log::debug("event=network_rules_replaced table={} reason={}", table_name(options_),
+             log::field(renewed.error().what()));
+  return load_certainly(render_ruleset(options_, wanted));
+}
+
+Status NftPublisher::renew_rules(const RoutingTable& wanted) {
+  HF_ASSIGN(const auto sets, undisturbed([&] { return nft_.elements(); }));
+  HF_TRY(load_certainly(render_rules(options_)));
+  HF_ASSIGN(const auto chains, undisturbed([&] { return nft_.chains(); }));
+  if (chains != ruleset_chains()) return Error{Errc::conflict, "it has chains that are not ours"};
+  return nft_.change(sets, to_sets(wanted));
+}
+
+Status NftPublisher::load_certainly(const std::string& text) {
   // What is read back is what was loaded only if nobody changed the ruleset in between: else an
   // alteration would become what later ones are compared with.
-  known_.reset();
   for (int left = kLoads;; --left) {
     HF_ASSIGN(const auto before, nft_.generation());
-    HF_TRY(run_nft(render_ruleset(options_, routing)));
+    HF_TRY(run_nft(text));
     HF_ASSIGN(auto digest, undisturbed([&] { return nft_.rules_digest(); }));
     HF_ASSIGN(const auto after, nft_.generation());
     const bool certain = after == before + 1 || digest == rules_digest_;

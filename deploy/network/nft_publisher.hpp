@@ -21,9 +21,10 @@ namespace holdfast::deploy::network {
 /// UDP flows to a thread of its own, which has forgotten them some 20 ms later.
 class NftPublisher final : public Publisher {
  public:
-  /// Loads the rules anew, in one transaction, with the elements that an earlier life of the agent
-  /// left; turns forwarding on, routes the service addresses here, and lets the host's FORWARD
-  /// chain pass our traffic. Runs `nft` once (10 ms). Errors: cni, with the next step; perm.
+  /// Loads the rules anew, in one transaction, and leaves the elements of an earlier life of the
+  /// agent where they are; turns forwarding on, routes the service addresses here, and lets the
+  /// host's FORWARD chain pass our traffic. Runs `nft` once (10 ms). Errors: cni, with the next
+  /// step; perm.
   [[nodiscard]] static Result<std::unique_ptr<NftPublisher>> open(RulesetOptions options);
 
   /// Costs one netlink exchange and three small reads while nothing in the host's nft ruleset has
@@ -46,7 +47,11 @@ class NftPublisher final : public Publisher {
   [[nodiscard]] ForwardOptions forward_options() const {
     return {options_.instance, options_.subnet};
   }
-  [[nodiscard]] Status load_rules(const RoutingTable& routing);
+  /// Makes the table what it should be, in place where there is one that can be read.
+  [[nodiscard]] Status load_rules(const RoutingTable& wanted);
+  /// In place. Errors: not_found without a table, conflict; then the rules may be anything.
+  [[nodiscard]] Status renew_rules(const RoutingTable& wanted);
+  [[nodiscard]] Status load_certainly(const std::string& text);
   [[nodiscard]] Status ensure_host();
   [[nodiscard]] Status check_host();
   [[nodiscard]] Result<RoutingTable> read();

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <vector>
 
 namespace holdfast::deploy::network {
@@ -15,6 +14,11 @@ using plan::address_text;
 // the rules as the kernel lists them are compared with what was loaded, so they must not change by
 // themselves.
 constexpr std::string_view kRules = R"(
+  set hairpin {{
+    type ipv4_addr . ipv4_addr
+    size 1048575
+    flags dynamic
+  }}
   chain guard {{
     type filter hook prerouting priority -310; policy accept;
     iifname "lo" accept
@@ -30,6 +34,7 @@ constexpr std::string_view kRules = R"(
   }}
   chain prerouting {{
     type nat hook prerouting priority -105; policy accept;
+    ip saddr {subnet} add @hairpin {{ ip saddr . ip saddr }}
     jump route
   }}
   chain output {{
@@ -58,46 +63,48 @@ std::string endpoint_text(const Endpoint& endpoint) {
   return fmt::format("{} . {}", address_text(endpoint.address), endpoint.port);
 }
 
-void append_set(std::string& text, std::string_view kind, std::string_view name,
-                std::string_view type, const std::vector<std::string>& elements) {
-  text += fmt::format("  {} {} {{\n    type {};\n", kind, name, type);
+void append_map(std::string& text, std::string_view name, std::string_view type,
+                const std::vector<std::string>& elements) {
+  text += fmt::format("  map {} {{\n    type {};\n", name, type);
   if (!elements.empty())
     text += fmt::format("    elements = {{ {} }}\n", fmt::join(elements, ", "));
   text += "  }\n";
 }
 
-void append_sets(std::string& text, const RoutingTable& routing) {
+void append_maps(std::string& text, const RoutingTable& routing) {
   std::vector<std::string> ports;
   std::vector<std::string> any_ports;
   std::vector<std::string> services;
   std::vector<std::string> staged;
-  std::set<Address> instances;
   for (const auto& [key, endpoint] : routing.ports) {
     const auto rest =
         fmt::format("{} . {} : {}", name_of(key.transport), key.port, endpoint_text(endpoint));
     if (key.host_ip == 0) any_ports.push_back(rest);
     if (key.host_ip != 0) ports.push_back(fmt::format("{} . {}", address_text(key.host_ip), rest));
-    instances.insert(endpoint.address);
   }
-  for (const auto& [address, instance] : routing.services) {
+  for (const auto& [address, instance] : routing.services)
     services.push_back(fmt::format("{} : {}", address_text(address), address_text(instance)));
-    instances.insert(instance);
-  }
-  for (const auto& [key, instance] : routing.staged) {
+  for (const auto& [key, instance] : routing.staged)
     staged.push_back(fmt::format("{} . {} : {}", address_text(key.first), address_text(key.second),
                                  address_text(instance)));
-    instances.insert(instance);
-  }
-  std::vector<std::string> hairpin;
-  for (const auto instance : instances)
-    hairpin.push_back(fmt::format("{0} . {0}", address_text(instance)));
-  append_set(text, "map", "ports",
-             "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service", ports);
-  append_set(text, "map", "any_ports", "inet_proto . inet_service : ipv4_addr . inet_service",
-             any_ports);
-  append_set(text, "map", "services", "ipv4_addr : ipv4_addr", services);
-  append_set(text, "map", "staged", "ipv4_addr . ipv4_addr : ipv4_addr", staged);
-  append_set(text, "set", "hairpin", "ipv4_addr . ipv4_addr", hairpin);
+  append_map(text, "ports", "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
+             ports);
+  append_map(text, "any_ports", "inet_proto . inet_service : ipv4_addr . inet_service", any_ports);
+  append_map(text, "services", "ipv4_addr : ipv4_addr", services);
+  append_map(text, "staged", "ipv4_addr . ipv4_addr : ipv4_addr", staged);
+}
+
+std::string render(const RulesetOptions& options, std::string_view prepare,
+                   const RoutingTable& routing) {
+  // `add` first, so that preparing a table that is not there does not fail.
+  auto text = fmt::format("add table ip {0}\n{1} table ip {0}\ntable ip {0} {{\n",
+                          table_name(options), prepare);
+  text +=
+      fmt::format("  comment \"holdfast agent {}: changed by the agent only\"\n", options.instance);
+  append_maps(text, routing);
+  text += fmt::format(fmt::runtime(kRules), fmt::arg("services", options.service_subnet.str()),
+                      fmt::arg("subnet", options.subnet.str()));
+  return text;
 }
 
 }  // namespace
@@ -109,15 +116,16 @@ std::string table_name(const RulesetOptions& options) {
 }
 
 std::string render_ruleset(const RulesetOptions& options, const RoutingTable& routing) {
-  const auto table = table_name(options);
-  // `add` first, so that the delete of a table that is not there does not fail.
-  std::string text = fmt::format("add table ip {0}\ndelete table ip {0}\ntable ip {0} {{\n", table);
-  text +=
-      fmt::format("  comment \"holdfast agent {}: changed by the agent only\"\n", options.instance);
-  append_sets(text, routing);
-  text += fmt::format(fmt::runtime(kRules), fmt::arg("services", options.service_subnet.str()),
-                      fmt::arg("subnet", options.subnet.str()));
-  return text;
+  return render(options, "delete", routing);
+}
+
+std::string render_rules(const RulesetOptions& options) { return render(options, "flush", {}); }
+
+const std::map<std::string, bool>& ruleset_chains() {
+  static const std::map<std::string, bool> chains{{"guard", true},  {"route", false},
+                                                  {"input", true},  {"prerouting", true},
+                                                  {"output", true}, {"postrouting", true}};
+  return chains;
 }
 
 }  // namespace holdfast::deploy::network

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <string>
 
 #include "deploy/network/publisher.hpp"
@@ -16,8 +17,16 @@ struct RulesetOptions {
 [[nodiscard]] std::string table_name(const RulesetOptions& options);
 
 /// The whole table as text for `nft -f`, replacing any of that name in one transaction, with
-/// `routing` as its content. Pure.
+/// `routing` as its content. Pure. A connection that opens in the instant of the replacement can
+/// meet neither table and be refused: for a table that may carry traffic see `render_rules`.
 [[nodiscard]] std::string render_ruleset(const RulesetOptions& options,
                                          const RoutingTable& routing);
+
+/// The rules alone: the table and its sets stay, or come into being, with the elements they have.
+/// `nft -f` refuses it where a chain of that name is of another kind. Pure.
+[[nodiscard]] std::string render_rules(const RulesetOptions& options);
+
+/// Name of every chain of the table, and whether it is a base chain.
+[[nodiscard]] const std::map<std::string, bool>& ruleset_chains();
 
 }  // namespace holdfast::deploy::network

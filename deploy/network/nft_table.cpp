@@ -150,30 +150,45 @@ Result<std::uint32_t> NftTable::generation() {
   return generation;
 }
 
+Status NftTable::for_each_chain(std::uint8_t family,
+                                const std::function<void(const nftnl_chain*)>& see) {
+  const auto sequence = netlink_.next_sequence();
+  return netlink_.exchange(
+      simple_request(family, NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence), sequence,
+      "read the nft chains", [&](const nlmsghdr& header) -> Status {
+        const ChainPtr chain{nftnl_chain_alloc()};
+        if (is_kind(header, NFT_MSG_NEWCHAIN) && nftnl_chain_nlmsg_parse(&header, chain.get()) >= 0)
+          see(chain.get());
+        return ok();
+      });
+}
+
+Result<std::map<std::string, bool>> NftTable::chains() {
+  std::map<std::string, bool> chains;
+  HF_TRY(for_each_chain(NFPROTO_IPV4, [&](const nftnl_chain* chain) {
+    if (table_ == text_or_empty(nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE)))
+      chains[text_or_empty(nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME))] =
+          nftnl_chain_is_set(chain, NFTNL_CHAIN_HOOKNUM);
+  }));
+  return chains;
+}
+
 Result<std::string> NftTable::rules_digest() {
   crypto::Sha256 hash;
   std::size_t chains = 0;
-  auto sequence = netlink_.next_sequence();
-  HF_TRY(netlink_.exchange(
-      simple_request(NFPROTO_IPV4, NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence), sequence,
-      "read the nft chains", [&](const nlmsghdr& header) -> Status {
-        const ChainPtr chain{nftnl_chain_alloc()};
-        if (!is_kind(header, NFT_MSG_NEWCHAIN) || nftnl_chain_nlmsg_parse(&header, chain.get()) < 0)
-          return ok();
-        if (table_ != text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE)))
-          return ok();
-        ++chains;
-        hash.update(fmt::format("chain {} {} {} {} {} {}\n",
-                                nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME),
-                                text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TYPE)),
-                                nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM),
-                                nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM),
-                                nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
-                                nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY)));
-        return ok();
-      }));
+  HF_TRY(for_each_chain(NFPROTO_IPV4, [&](const nftnl_chain* chain) {
+    if (table_ != text_or_empty(nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE))) return;
+    ++chains;
+    hash.update(fmt::format("chain {} {} {} {} {} {}\n",
+                            nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME),
+                            text_or_empty(nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE)),
+                            nftnl_chain_is_set(chain, NFTNL_CHAIN_HOOKNUM),
+                            nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM),
+                            nftnl_chain_get_s32(chain, NFTNL_CHAIN_PRIO),
+                            nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY)));
+  }));
   if (chains == 0) return Error{Errc::not_found, fmt::format("there is no nft table {}", table_)};
-  sequence = netlink_.next_sequence();
+  const auto sequence = netlink_.next_sequence();
   HF_TRY(netlink_.exchange(simple_request(NFPROTO_IPV4, NFT_MSG_GETRULE, NLM_F_DUMP, sequence,
                                           {{NFTA_RULE_TABLE, table_}}),
                            sequence, "read the nft rules", [&](const nlmsghdr& header) -> Status {
@@ -255,23 +270,16 @@ Result<std::vector<BaseChain>> NftTable::base_chains() {
   std::vector<BaseChain> chains;
   for (const auto& [family, name] :
        {std::pair{NFPROTO_IPV4, "ip"}, std::pair{NFPROTO_INET, "inet"}}) {
-    const auto sequence = netlink_.next_sequence();
-    HF_TRY(netlink_.exchange(
-        simple_request(static_cast<std::uint8_t>(family), NFT_MSG_GETCHAIN, NLM_F_DUMP, sequence),
-        sequence, "read the nft chains", [&, family_name = name](const nlmsghdr& header) -> Status {
-          const ChainPtr chain{nftnl_chain_alloc()};
-          if (!is_kind(header, NFT_MSG_NEWCHAIN) ||
-              nftnl_chain_nlmsg_parse(&header, chain.get()) < 0)
-            return ok();
-          if (!nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM)) return ok();
+    HF_TRY(for_each_chain(
+        static_cast<std::uint8_t>(family), [&, family_name = name](const nftnl_chain* chain) {
+          if (!nftnl_chain_is_set(chain, NFTNL_CHAIN_HOOKNUM)) return;
           chains.push_back(
               {.family = family_name,
-               .table = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE)),
-               .name = text_or_empty(nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME)),
-               .forwards = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) == NF_INET_FORWARD,
-               .priority = nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
-               .drops = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP});
-          return ok();
+               .table = text_or_empty(nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE)),
+               .name = text_or_empty(nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME)),
+               .forwards = nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM) == NF_INET_FORWARD,
+               .priority = nftnl_chain_get_s32(chain, NFTNL_CHAIN_PRIO),
+               .drops = nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY) == NF_DROP});
         }));
   }
   return chains;

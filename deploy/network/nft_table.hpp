@@ -1,11 +1,15 @@
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "common/base/result.hpp"
 #include "deploy/network/netlink.hpp"
 #include "deploy/network/nft_elements.hpp"
+
+struct nftnl_chain;
 
 namespace holdfast::deploy::network {
 
@@ -34,6 +38,9 @@ class NftTable {
   /// not_found when there is no table.
   [[nodiscard]] Result<std::string> rules_digest();
 
+  /// Name of every chain of the table, and whether it is a base chain. Empty without a table.
+  [[nodiscard]] Result<std::map<std::string, bool>> chains();
+
   /// Errors: not_found when a set is missing.
   [[nodiscard]] Result<NftSets> elements();
 
@@ -52,6 +59,8 @@ class NftTable {
   NftTable(Netlink netlink, std::string table)
       : netlink_(std::move(netlink)), table_(std::move(table)) {}
   [[nodiscard]] Result<NftElements> elements_of(std::size_t set);
+  [[nodiscard]] Status for_each_chain(std::uint8_t family,
+                                      const std::function<void(const nftnl_chain*)>& see);
 
   Netlink netlink_;
   std::string table_;

@@ -1,5 +1,6 @@
 #include "deploy/network/nft_elements.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 
@@ -32,14 +33,10 @@ TEST(NftElements, BytesAreInNetworkOrderAndPaddedToFour) {
   using namespace std::string_literals;
   EXPECT_EQ(sets[static_cast<std::size_t>(NftSet::any_ports)].at("\x06\0\0\0\0\x50\0\0"s),
             "\x0A\x59\0\x02\x1F\x90\0\0"s);
-  EXPECT_EQ(sets[static_cast<std::size_t>(NftSet::hairpin)].size(), 2U);
 }
 
 TEST(NftElements, WhatSomebodyElseWroteIsNotTakenForOurs) {
   auto sets = to_sets(kTable);
-  sets[static_cast<std::size_t>(NftSet::hairpin)].clear();
-  EXPECT_EQ(from_sets(sets).error().code(), Errc::not_found);
-  sets = to_sets(kTable);
   sets[static_cast<std::size_t>(NftSet::services)]["short"] = "x";
   EXPECT_EQ(from_sets(sets).error().code(), Errc::not_found);
   sets = to_sets(kTable);
@@ -59,7 +56,18 @@ TEST(NftRuleset, TheTextReplacesTheTableAndHoldsEveryElement) {
   EXPECT_THAT(text, HasSubstr("elements = { 192.0.2.1 . udp . 53 : 10.89.0.3 . 5353 }"));
   EXPECT_THAT(text, HasSubstr("elements = { 10.90.0.5 : 10.89.0.2 }"));
   EXPECT_THAT(text, HasSubstr("elements = { 10.89.0.3 . 10.90.0.5 : 10.89.0.3 }"));
-  EXPECT_THAT(text, HasSubstr("elements = { 10.89.0.2 . 10.89.0.2, 10.89.0.3 . 10.89.0.3 }"));
+}
+
+TEST(NftRuleset, TheRulesAloneTouchNoElement) {
+  const auto text = render_rules(
+      {.instance = "a-b", .subnet = {0x0A590000, 16}, .service_subnet = {0x0A5A0000, 16}});
+  EXPECT_THAT(text,
+              testing::StartsWith("add table ip holdfast_a_b\nflush table ip holdfast_a_b\n"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("elements")));
+  EXPECT_THAT(text, testing::Not(HasSubstr("delete")));
+  for (const auto& [chain, is_base] : ruleset_chains())
+    EXPECT_THAT(text,
+                HasSubstr(fmt::format("  chain {} {{\n{}", chain, is_base ? "    type" : "    ")));
 }
 
 Flow udp(Address to, std::uint16_t port, Address answered_by, Address from = 0xC0000264) {
