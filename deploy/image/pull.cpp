@@ -48,7 +48,8 @@ Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progres
       from_(std::move(from)),
       lease_(store.leases),
       fetcher_(from_.archive >= 0 ? Fetcher{store.worker_path, FromArchive{from_.archive}}
-                                  : Fetcher{store.worker_path, store.pace.get()}) {}
+                                  : Fetcher{store.worker_path, store.pace.get()}),
+      slots_(store.parallel_downloads) {}
 
 void Pull::report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
                   std::uint64_t total, std::uint64_t rate) const {
@@ -195,9 +196,10 @@ Status Pull::pull_layers() {
     }
   };
   {
+    // More than may unpack: who waits for the disk holds nobody up.
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < std::min<std::size_t>(store_.parallel_downloads, todo.size()); ++i)
-      threads.emplace_back(work);
+    const std::size_t most = 2 * std::size_t{store_.parallel_downloads};
+    for (std::size_t i = 0; i < std::min(most, todo.size()); ++i) threads.emplace_back(work);
   }
   stop_ = original;
   if (stop_.stop_requested()) return Error{Errc::cancelled, "pull " + ref_.str()};
@@ -221,6 +223,7 @@ Status Pull::pull_one(Layer& layer, std::vector<std::filesystem::path> lowers) {
 
 Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& lowers) {
   const auto& descriptor = documents_->manifest.layers[layer.index];
+  HF_ASSIGN(auto slot, slots_.take(stop_));
   HF_ASSIGN(const std::uint64_t available, store_.available_bytes());
   const LayerJob job{.layer = descriptor,
                      .diff_id = documents_->config.diff_ids[layer.index],
@@ -246,6 +249,7 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
     layer.needs_lower = true;
     return ok();
   }
+  slot.give_back();
   HF_TRY(store_.sync->sync());
   HF_TRY(keep_blob(staged, descriptor.blob.digest));
   HF_TRY(store_.publish_layer(staged, layer.key));

@@ -14,6 +14,7 @@
 #include "deploy/image/images.hpp"
 #include "deploy/image/layer_pull.hpp"
 #include "deploy/image/merged_view.hpp"
+#include "deploy/image/slots.hpp"
 #include "deploy/image/store.hpp"
 #include "proto/image_ref.hpp"
 
@@ -74,6 +75,7 @@ class Pull {
   std::optional<os::FileLock> staging_lock_;
   std::optional<Documents> documents_;
   std::vector<Layer> layers_;
+  Slots slots_;                           ///< for fetching and unpacking, not for flushing
   bool synced_ = false;                   ///< the record too, which is written last
   std::unique_ptr<ReadyUnpacker> ready_;  ///< for the first layer
   std::mutex stats_mutex_;                ///< of the two around it
