@@ -7,6 +7,7 @@
 #include "common/log/log.hpp"
 #include "deploy/image/image_store.hpp"
 #include "deploy/ledger/backup.hpp"
+#include "deploy/ledger/patient.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/network/cni_attachments.hpp"
 #include "deploy/network/nft_publisher.hpp"
@@ -54,6 +55,10 @@ class RealAgent final : public Agent {
     return [dir = state_dir] { return ledger::open_reader(dir); };
   }
 };
+
+/// A flush takes milliseconds, and seconds only where something is wrong: then rollbacks and
+/// restarts go on without.
+constexpr std::chrono::milliseconds kLedgerPatience{1000};
 
 Result<std::unique_ptr<ledger::Ledger>> open_history(const std::filesystem::path& state_dir) {
   auto opened = ledger::open_ledger(state_dir);
@@ -147,7 +152,9 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .allowed_host_paths = config.allowed_host_paths},
                                             clock, *agent->attachments));
   recover_if_wished(config.state_dir, *agent->containers, clock);
-  HF_ASSIGN(agent->history, open_history(config.state_dir));
+  HF_ASSIGN(auto history, open_history(config.state_dir));
+  agent->history = std::make_unique<ledger::PatientLedger>(std::move(history), config.state_dir,
+                                                           kLedgerPatience);
   HF_TRY(sweep_attachments(*agent->containers, *agent->attachments));
   HF_ASSIGN(agent->publisher,
             network::NftPublisher::open({.instance = config.instance,

@@ -188,14 +188,19 @@ Result<proto::api::Accepted> Core::apply(const proto::api::ApplyRequest& request
   batch.progress = plan::encode_progress(next);
   HF_TRY(commit(std::move(batch)));
   documents_[id] = std::make_shared<const proto::Deployment>(std::move(wanted));
+  begin_change(std::move(next));
+  accepted.generation = id.value();
+  return accepted;
+}
+
+/// What failed before says nothing of what is asked for now.
+void Core::begin_change(plan::Progress next) {
   observed_.job_failures.clear();
   std::erase_if(observed_.images, [](const auto& row) {
     return row.second.state != plan::ImageView::State::pulling;
   });
-  progress_ = next;
+  progress_ = std::move(next);
   changed_ = true;
-  accepted.generation = id.value();
-  return accepted;
 }
 
 Result<plan::GenerationId> Core::rollback_target(std::uint64_t wanted) {

@@ -81,6 +81,7 @@ BootTime Core::turn(bool fresh) {
       });
     }
   }
+  settle_doubt();
   begin_due_rehearsal();
   fresh = fresh || changed_;
   changed_ = false;
@@ -99,6 +100,8 @@ BootTime Core::turn(bool fresh) {
   }
   if (put_off_ && !unrecorded_ && put_off_->until <= ports_.clock.boot()) (void)commit({});
   if (put_off_ && !unrecorded_) wake = std::min(wake, put_off_->until);
+  constexpr Milliseconds kDoubtLook{200};
+  if (doubt_) wake = std::min(wake, ports_.clock.boot() + kDoubtLook);
   ready_ = true;
   if (acted) {
     ++figures_.reconciles;
@@ -215,26 +218,41 @@ Status Core::commit(ledger::Batch batch) {
   }
   auto head = ports_.ledger.commit(batch);
   if (!head) {
-    count(head.error());
-    ledger_ok_ = false;
-    changed_ = true;  // whoever asks next is told
-    ledger_code_ = head.error().code();
-    const bool damaged =
-        ledger_code_ == Errc::ledger_corrupt || ledger_code_ == Errc::ledger_truncated;
-    ledger_fault_ = (damaged ? "the ledger is damaged, changes are refused: "
-                             : "the ledger cannot be written: ") +
-                    head.error().what();
-    ledger_next_ =
-        damaged ? "holdfast ledger recover; what runs keeps running"
-        : ledger_code_ == Errc::nospace
-            ? "free space on the file system of the state directory; the agent goes on by itself"
-            : "mend the storage, then restart holdfastd; what runs keeps running";
-    log::error("event=ledger_failed error={} next={}", log::field(head.error().to_string()),
-               log::field(ledger_next_));
-    return std::move(head).error().hint(ledger_next_);
+    auto error = refused_by_ledger(head.error());
+    if (ports_.ledger.in_doubt()) doubt_ = std::move(batch);
+    return error;
   }
   put_off_.reset();
-  head_ = *head;
+  taken_by_ledger(batch, *head, published);
+  return ok();
+}
+
+Error Core::refused_by_ledger(const Error& error) {
+  count(error);
+  ledger_ok_ = false;
+  changed_ = true;  // whoever asks next is told
+  ledger_code_ = error.code();
+  const bool damaged =
+      ledger_code_ == Errc::ledger_corrupt || ledger_code_ == Errc::ledger_truncated;
+  ledger_fault_ = (damaged ? "the ledger is damaged, changes are refused: "
+                           : "the ledger cannot be written: ") +
+                  error.what();
+  ledger_next_ =
+      damaged ? "holdfast ledger recover; what runs keeps running"
+      : ports_.ledger.in_doubt()
+          ? "see what the disk of the state directory is busy with; the agent goes on by itself, "
+            "and may then find this change recorded (holdfast history)"
+      : ledger_code_ == Errc::nospace
+          ? "free space on the file system of the state directory; the agent goes on by itself"
+          : "mend the storage, then restart holdfastd; what runs keeps running";
+  log::error("event=ledger_failed error={} next={}", log::field(error.to_string()),
+             log::field(ledger_next_));
+  return Error{error}.hint(ledger_next_);
+}
+
+void Core::taken_by_ledger(const ledger::Batch& batch, const ledger::Head& head,
+                           std::size_t published) {
+  head_ = head;
   if (batch.progress) recorded_progress_ = *batch.progress;
   for (std::size_t i = published; i < batch.entries.size(); ++i) publish(batch.entries[i]);
   if (const auto& made = batch.generation) {
@@ -247,7 +265,6 @@ Status Core::commit(ledger::Batch batch) {
     forget_old_generations();
   }
   set_results(batch.results);
-  return ok();
 }
 
 void Core::publish(const proto::Entry& entry) {

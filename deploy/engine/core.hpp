@@ -95,6 +95,8 @@ class Core {
   void collect_garbage();
   void count(const Error& error);
   [[nodiscard]] Status commit(ledger::Batch batch);
+  Error refused_by_ledger(const Error& error);
+  void taken_by_ledger(const ledger::Batch& batch, const ledger::Head& head, std::size_t published);
   [[nodiscard]] bool put_off(const plan::Decision& decision, ledger::Batch& batch);
   void publish(const proto::Entry& entry);
   [[nodiscard]] plan::Settings settings() const {
@@ -144,9 +146,12 @@ class Core {
   void keep_for_later(ledger::Batch batch);
   void take_up_intent();
   void try_ledger();
+  void settle_doubt();
+  [[nodiscard]] std::size_t drop_put_off(const ledger::Batch& taken);
   void forget_intent() const;
 
   // commands.cpp
+  void begin_change(plan::Progress next);
   [[nodiscard]] Result<proto::Deployment> admit(const proto::api::ApplyRequest& request);
   [[nodiscard]] Result<GenerationId> rollback_target(std::uint64_t wanted);
   [[nodiscard]] Status check_local(GenerationId id);
@@ -171,6 +176,8 @@ class Core {
   [[nodiscard]] proto::api::QuarantineItem item(const ledger::Quarantine& row) const;
   [[nodiscard]] Status withdraw_rollout(const Actor& actor, const std::string& reason);
   void withdraw_into(ledger::Batch& batch, const Actor& actor, const std::string& reason);
+  void supersede_into(ledger::Batch& batch, GenerationId id, const Actor& actor,
+                      const std::string& reason);
   void offer(const proto::Digest& digest, const std::string& source);
   BootTime expire_quarantine(BootTime wake);
   void warn_of_waits(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,
@@ -223,6 +230,7 @@ class Core {
 
   plan::Progress progress_;
   std::optional<PutOff> put_off_;
+  std::optional<ledger::Batch> doubt_;  ///< refused, as the disk took too long; may yet be taken
   std::string recorded_progress_;
   plan::Observed observed_;
   std::map<GenerationId, Document> documents_;

@@ -225,10 +225,14 @@ BootTime Core::expire_quarantine(BootTime wake) {
 /// Adds to `batch` that the waiting roll-out is taken back, and its progress.
 void Core::withdraw_into(ledger::Batch& batch, const Actor& actor, const std::string& reason) {
   if (!plan::is_waiting(progress_)) return;
-  const auto id = progress_.rollout->target;
+  supersede_into(batch, progress_.rollout->target, actor, reason);
+  batch.progress = plan::encode_progress(plan::withdraw(progress_));
+}
+
+void Core::supersede_into(ledger::Batch& batch, GenerationId id, const Actor& actor,
+                          const std::string& reason) {
   batch.entries.push_back(entry(proto::EntryKind::superseded, actor, reason, id));
   batch.results.push_back({id, ledger::GenerationResult::superseded, reason});
-  batch.progress = plan::encode_progress(plan::withdraw(progress_));
   ++figures_.rollouts["superseded"];
 }
 

@@ -15,6 +15,8 @@ namespace {
 
 namespace bj = boost::json;
 
+constexpr std::string_view kTooLate = "a rollback came before it was recorded";
+
 struct Intent {
   std::uint64_t from = 0;
   std::uint64_t target = 0;
@@ -110,17 +112,25 @@ void Core::take_up_intent() {
     forget_intent();
     return;
   }
-  const auto next = [&] {
-    const auto& rollout = progress_.rollout;
-    const auto now = ports_.clock.boot();
-    if (rollout && rollout->from == target && rollout->trigger != plan::Trigger::rollback)
-      return plan::abandon_rollout(progress_, intent->actor, intent->reason, now);
-    if (plan::in_force(progress_) == target || (rollout && !plan::is_waiting(progress_)))
-      return progress_;
-    return plan::begin_rollout(plan::withdraw(progress_), target, plan::Trigger::rollback,
-                               intent->actor, intent->reason, now);
-  }();
+  const auto& rollout = progress_.rollout;
+  const bool goes_back = rollout && rollout->trigger == plan::Trigger::rollback;
+  // A commit whose flush failed may be in the ledger all the same: this rollback's own,
+  if (goes_back && rollout->target == target) return forget_intent();
   ledger::Batch batch;
+  auto before = progress_;
+  // or that of an earlier apply, which was refused, so nothing was done for it.
+  if (rollout && (goes_back || rollout->from != target)) {
+    if (!goes_back) supersede_into(batch, rollout->target, "agent", std::string{kTooLate});
+    before.current = rollout->from;
+    before.rollout.reset();
+  }
+  const auto next = [&] {
+    const auto now = ports_.clock.boot();
+    if (before.rollout) return plan::abandon_rollout(before, intent->actor, intent->reason, now);
+    if (before.current == target) return before;
+    return plan::begin_rollout(before, target, plan::Trigger::rollback, intent->actor,
+                               intent->reason, now);
+  }();
   rollback_into(batch, GenerationId{intent->from}, target, intent->actor, intent->reason);
   for (auto& each : batch.entries) each.time = intent->time;
   batch.progress = plan::encode_progress(next);
@@ -137,7 +147,7 @@ void Core::take_up_intent() {
 /// Whether the ledger takes entries again: a full disk heals, a fault of the disk waits for a
 /// restart. What happened meanwhile is recorded then.
 void Core::try_ledger() {
-  if (ledger_ok_) return;
+  if (ledger_ok_ || doubt_) return;
   auto note = entry(proto::EntryKind::agent_started, "agent", "the ledger takes entries again", {});
   note.detail["fault"] = ledger_fault_;
   ledger_ok_ = true;
@@ -146,6 +156,45 @@ void Core::try_ledger() {
   ledger_fault_.clear();
   unrecorded_ = false;
   forget_intent();
+}
+
+/// What became of the commit that the disk took too long for. Whoever asked for it was told that it
+/// is not recorded, or went on without: so what it says takes effect now, if it still can.
+void Core::settle_doubt() {
+  if (!doubt_) return;
+  const auto outcome = ports_.ledger.outcome();
+  if (!outcome) return;
+  const auto batch = *std::exchange(doubt_, std::nullopt);
+  changed_ = true;
+  if (!*outcome) {
+    (void)refused_by_ledger(outcome->error());
+    return;
+  }
+  taken_by_ledger(batch, **outcome, drop_put_off(batch));
+  for (const auto& row : batch.quarantine) put_quarantine(row);
+  for (const auto& digest : batch.release) lift_quarantine(digest);
+  if (unrecorded_ && batch.generation) {
+    supersede_into(put_off_->batch, batch.generation->id, "agent", std::string{kTooLate});
+  } else if (batch.progress && !unrecorded_) {
+    auto recorded = plan::decode_progress(*batch.progress, ports_.clock.boot());
+    if (recorded) begin_change(std::move(recorded).value());
+  }
+  try_ledger();
+}
+
+/// Takes out of what waits for the ledger the entries that it holds by now. How many of those are
+/// published already.
+std::size_t Core::drop_put_off(const ledger::Batch& taken) {
+  if (!put_off_) return 0;
+  auto& waiting = put_off_->batch.entries;
+  const auto end =
+      std::mismatch(waiting.begin(), waiting.end(), taken.entries.begin(), taken.entries.end())
+          .first;
+  const auto count = static_cast<std::size_t>(end - waiting.begin());
+  waiting.erase(waiting.begin(), end);
+  const bool published = put_off_->published;
+  if (!unrecorded_) put_off_.reset();
+  return published ? count : 0;
 }
 
 void Core::forget_intent() const {

@@ -117,6 +117,11 @@ class Ledger : public Reader {
   /// the document. Errors: those, conflict (generation out of order), not_found (result of an
   /// unknown generation).
   virtual Result<Head> commit(const Batch& batch) = 0;
+  /// A commit ended with Errc::busy because the disk takes long, and may still be done. Until
+  /// `outcome` has told, every other one ends so too.
+  [[nodiscard]] virtual bool in_doubt() const { return false; }
+  /// What became of that commit, once; nothing while nobody knows.
+  virtual std::optional<Result<Head>> outcome() { return std::nullopt; }
   virtual Result<std::optional<std::string>> progress() = 0;
   /// What is recorded may be older than what runs: the ledger is damaged, and nothing proves that
   /// its last commit is there.

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What the host can do to an agent: a disk that errs, can only be read or has no inodes, no descriptors, no memory, a clock that jumps, a
 supervisor or namespace that goes, a flood of log lines, SIGTERM at any time. What runs goes on, and all is well again afterwards."""
+import json
 import os
 import re
 import resource
@@ -57,11 +58,41 @@ class FailingDisk(Watched):
             done = self.agent.cli("rollback", "--reason", "the disk errs")
             self.assertEqual(done.code, 0, done)
             self.assertEqual(fixture.get(self.port), "v1")
-            self.agent.stop()
+            self.agent.stop(signal.SIGKILL)
             self.agent.start()
             fixture.wait_until("it took the rollback up", lambda: self.agent.status()["generation"] == 1, 10)
             self.applied({"web": self.web("WEB_V3", update=update)})
         self.assert_no_request_failed(load)
+        self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
+
+
+class SlowDisk(Watched):
+    SECONDS = 6
+    rules = (f"sync@/state/:1+=delay-{SECONDS * 1000}",)
+
+    def test_a_flush_that_takes_seconds_delays_no_restart_and_no_rollback(self):
+        update = {"soak": "500ms", "drain": "500ms", "standby": "5m", "deadline": "20s"}
+        for version in ("WEB_V1", "WEB_V2"):
+            self.applied({"web": self.web(version, update=update), "small": self.small()})
+        self.faults.arm()
+        service = self.agent.service("small")
+        begin = time.monotonic()
+        os.kill(service["pid"], signal.SIGKILL)
+        fixture.wait_until("the process runs again", lambda: self.agent.service("small")["restarts"] == service["restarts"] + 1, 30)
+        self.assertLess(time.monotonic() - begin, self.SECONDS / 2)
+        with fixture.Load(self.port) as load:
+            begin = time.monotonic()
+            done = self.agent.cli("rollback", "--no-wait", "--reason", "the disk is slow")
+            self.assertEqual(done.code, 0, done)
+            fixture.wait_until("the rollback switched", lambda: fixture.get(self.port) == "v1", 30)
+            self.assertLess(time.monotonic() - begin, self.SECONDS / 2)
+            refused = self.agent.apply({"web": self.web("WEB_V3", update=update), "small": self.small()})
+            self.assertIn("has not taken an entry", refused.text)
+            self.faults.disarm()
+            fixture.wait_until("it is recorded", lambda: self.agent.status()["state"] == "converged", 30)
+        self.assert_no_request_failed(load)
+        entries = [json.loads(line) for line in self.agent.cli("ledger", "export").out.splitlines()]
+        self.assertEqual([each["kind"] for each in entries].count("rollback_started"), 1)
         self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
 
 

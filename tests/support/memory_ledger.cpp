@@ -1,6 +1,7 @@
 #include "tests/support/memory_ledger.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace holdfast::test {
 
@@ -46,7 +47,16 @@ Result<Verification> MemoryLedger::verify() {
   return report;
 }
 
+std::optional<Result<Head>> MemoryLedger::outcome() {
+  if (!pending_ || slow) return std::nullopt;
+  return commit(*std::exchange(pending_, std::nullopt));
+}
+
 Result<Head> MemoryLedger::commit(const Batch& batch) {
+  if (slow || pending_) {
+    if (!pending_) pending_ = batch;
+    return Error{Errc::busy, "the disk has not taken an entry for 1000 ms"};
+  }
   if (fault) return *fault;
   if (batch.generation) {
     const auto& made = *batch.generation;

@@ -26,9 +26,12 @@ class MemoryLedger final : public deploy::ledger::Ledger {
   Result<std::optional<std::string>> progress() override { return progress_; }
 
   [[nodiscard]] bool stale() const override { return behind; }
+  [[nodiscard]] bool in_doubt() const override { return pending_.has_value(); }
+  std::optional<Result<deploy::ledger::Head>> outcome() override;
 
   std::optional<Error> fault;  ///< while set, nothing is taken
   bool behind = false;         ///< it may be older than what runs
+  bool slow = false;           ///< while set, a commit is left in doubt
 
  private:
   std::vector<deploy::ledger::Generation> generations_;  ///< oldest first
@@ -36,6 +39,7 @@ class MemoryLedger final : public deploy::ledger::Ledger {
   std::map<proto::Digest, deploy::ledger::Quarantine> quarantine_;
   std::vector<deploy::ledger::NumberedEntry> entries_;
   std::optional<std::string> progress_;
+  std::optional<deploy::ledger::Batch> pending_;
   deploy::ledger::Head head_{0, std::string(64, '0')};
 };
 

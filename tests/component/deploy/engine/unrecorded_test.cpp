@@ -163,6 +163,114 @@ TEST_F(UnrecordedTest, ARollbackIsNotLostWhenTheAgentDiesBeforeItCouldRecordIt) 
   EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
 }
 
+TEST_F(UnrecordedTest, ADiskThatTakesTooLongHoldsUpNoRollbackAndNothingIsRecordedTwice) {
+  ledger_.slow = true;
+  const auto back = agent_->rollback();
+  ASSERT_TRUE(back) << back.error().to_string();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(status().state, "degraded");
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 0);
+  ledger_.slow = false;
+  agent_->run(1s);
+  EXPECT_EQ(status().state, "converged") << status().message << ": before the next resync";
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
+  EXPECT_EQ(recorded(EntryKind::quarantined), 1);
+  EXPECT_EQ(recorded(EntryKind::switched), 3);
+  EXPECT_TRUE(ledger_.verify()->intact);
+  EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
+}
+
+TEST_F(UnrecordedTest, AProcessThatEndsIsStartedAgainWhileTheDiskTakesTooLong) {
+  ledger_.slow = true;
+  auto& instance = std::find_if(host_.instances.begin(), host_.instances.end(), [](auto& row) {
+                     return row.second.state == deploy::plan::InstanceState::running;
+                   })->second;
+  const auto starts = instance.starts;
+  instance.state = deploy::plan::InstanceState::exited;
+  instance.exit = deploy::plan::ExitInfo{.code = 137};
+  agent_->core().mark_changed();
+  agent_->run(3s);
+  EXPECT_EQ(instance.state, deploy::plan::InstanceState::running);
+  EXPECT_GT(instance.starts, starts);
+}
+
+TEST_F(UnrecordedTest, AnApplyThatTheDiskTookTooLongForBeginsOnceItIsRecorded) {
+  ledger_.slow = true;
+  const auto late = agent_->apply(storable("3.0.0"));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code(), Errc::busy);
+  EXPECT_THAT(late.error().next_step(), HasSubstr("holdfast history"));
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 2U);
+  ledger_.slow = false;
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 3U);
+  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(agent_->snapshot()->records->history.front().result, "good");
+}
+
+TEST_F(UnrecordedTest, AnApplyThatTheDiskRefusedInTheEndDoesNotBegin) {
+  ledger_.slow = true;
+  ASSERT_FALSE(agent_->apply(storable("3.0.0")));
+  break_ledger();
+  ledger_.slow = false;
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 2U);
+  EXPECT_THAT(status().message, HasSubstr("Input/output error"));
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+}
+
+TEST_F(UnrecordedTest, ARollbackGoesBeforeAnApplyThatIsRecordedTooLate) {
+  ledger_.slow = true;
+  ASSERT_FALSE(agent_->apply(storable("3.0.0")));
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+  ledger_.slow = false;
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(ledger_.generations()->front().result, deploy::ledger::GenerationResult::superseded);
+  begin();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+}
+
+// A flush that fails may have written all the same: the next life finds what was refused.
+TEST_F(UnrecordedTest, ARollbackIsNotUndoneByAnEarlierApplyThatIsFoundRecordedAfterADeath) {
+  ledger_.slow = true;
+  ASSERT_FALSE(agent_->apply(storable("3.0.0")));
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  agent_.reset();
+  ledger_.slow = false;
+  ASSERT_TRUE(ledger_.outcome());
+  ASSERT_EQ(ledger_.generations()->size(), 3U);
+  begin();
+  agent_->run(60s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(ledger_.generations()->front().result, deploy::ledger::GenerationResult::superseded);
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
+}
+
+TEST_F(UnrecordedTest, ARollbackFoundRecordedAfterADeathIsNotRecordedTwice) {
+  ledger_.slow = true;
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  agent_.reset();
+  ledger_.slow = false;
+  ASSERT_TRUE(ledger_.outcome());
+  begin();
+  agent_->run(60s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
+  EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
+}
+
 TEST_F(UnrecordedTest, ARollbackOfARollOutUnderWayWorksToo) {
   ASSERT_TRUE(agent_->apply(storable("3.0.0")));
   agent_->run(500ms);
