@@ -98,7 +98,8 @@ BootTime Core::turn(bool fresh) {
     if (!again && wake > ports_.clock.boot()) break;
     acted = true;
   }
-  if (put_off_ && !unrecorded_ && put_off_->until <= ports_.clock.boot()) (void)commit({});
+  if (put_off_ && !unrecorded_ && put_off_->until <= ports_.clock.boot() && !commit({}))
+    unrecorded_ = true;  // it is on its way to the switch of a rollback
   if (put_off_ && !unrecorded_) wake = std::min(wake, put_off_->until);
   constexpr Milliseconds kDoubtLook{200};
   if (doubt_) wake = std::min(wake, ports_.clock.boot() + kDoubtLook);

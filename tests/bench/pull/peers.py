@@ -40,7 +40,7 @@ class Puller:
         done = subprocess.run(self.command(name, digest), capture_output=True, text=True, env=ENVIRONMENT)
         seconds = time.monotonic() - begin
         if done.returncode:
-            raise SystemExit('%s: %s %s' % (type(self).__name__, done.stdout[-500:], done.stderr[-500:]))
+            raise RuntimeError('%s: %s %s' % (type(self).__name__, done.stdout[-500:], done.stderr[-500:]))
         return seconds, done.stdout
 
     def spawn(self, argv, ready):

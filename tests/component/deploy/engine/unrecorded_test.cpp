@@ -181,6 +181,21 @@ TEST_F(UnrecordedTest, ADiskThatTakesTooLongHoldsUpNoRollbackAndNothingIsRecorde
   EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
 }
 
+TEST_F(UnrecordedTest, ADiskThatBeginsToTakeTooLongOnTheWayToTheSwitchHoldsUpNothing) {
+  ASSERT_TRUE(agent_->rollback());
+  ledger_.slow = true;
+  agent_->run(200ms);
+  EXPECT_GE(agent_->core().turn(false), host_.clock.boot() + 100ms) << "it does not spin";
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(status().state, "degraded");
+  ledger_.slow = false;
+  agent_->run(1s);
+  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
+  EXPECT_EQ(recorded(EntryKind::switched), 3);
+}
+
 TEST_F(UnrecordedTest, AProcessThatEndsIsStartedAgainWhileTheDiskTakesTooLong) {
   ledger_.slow = true;
   auto& instance = std::find_if(host_.instances.begin(), host_.instances.end(), [](auto& row) {
