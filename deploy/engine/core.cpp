@@ -102,7 +102,7 @@ BootTime Core::turn(bool fresh) {
     unrecorded_ = true;  // it is on its way to the switch of a rollback
   if (put_off_ && !unrecorded_) wake = std::min(wake, put_off_->until);
   constexpr Milliseconds kDoubtLook{200};
-  if (doubt_) wake = std::min(wake, ports_.clock.boot() + kDoubtLook);
+  if (ports_.ledger.in_doubt()) wake = std::min(wake, ports_.clock.boot() + kDoubtLook);
   ready_ = true;
   if (acted) {
     ++figures_.reconciles;
@@ -220,8 +220,9 @@ Status Core::commit(ledger::Batch batch) {
   auto head = ports_.ledger.commit(batch);
   if (!head) {
     auto error = refused_by_ledger(head.error());
-    if (ports_.ledger.in_doubt()) doubt_ = std::move(batch);
-    return error;
+    if (!ports_.ledger.in_doubt()) return std::move(error).hint(ledger_next_);
+    return std::move(error).hint(ledger_next_ +
+                                 ", and may then find this change recorded (holdfast history)");
   }
   put_off_.reset();
   taken_by_ledger(batch, *head, published);
@@ -241,14 +242,13 @@ Error Core::refused_by_ledger(const Error& error) {
   ledger_next_ =
       damaged ? "holdfast ledger recover; what runs keeps running"
       : ports_.ledger.in_doubt()
-          ? "see what the disk of the state directory is busy with; the agent goes on by itself, "
-            "and may then find this change recorded (holdfast history)"
+          ? "see what the disk of the state directory is busy with; the agent goes on by itself"
       : ledger_code_ == Errc::nospace
           ? "free space on the file system of the state directory; the agent goes on by itself"
           : "mend the storage, then restart holdfastd; what runs keeps running";
   log::error("event=ledger_failed error={} next={}", log::field(error.to_string()),
              log::field(ledger_next_));
-  return Error{error}.hint(ledger_next_);
+  return error;
 }
 
 void Core::taken_by_ledger(const ledger::Batch& batch, const ledger::Head& head,

@@ -230,7 +230,6 @@ class Core {
 
   plan::Progress progress_;
   std::optional<PutOff> put_off_;
-  std::optional<ledger::Batch> doubt_;  ///< refused, as the disk took too long; may yet be taken
   std::string recorded_progress_;
   plan::Observed observed_;
   std::map<GenerationId, Document> documents_;

@@ -9,6 +9,7 @@
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "deploy/engine/core.hpp"
+#include "deploy/plan/recovery.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
@@ -112,42 +113,28 @@ void Core::take_up_intent() {
     forget_intent();
     return;
   }
-  const auto& rollout = progress_.rollout;
-  const bool goes_back = rollout && rollout->trigger == plan::Trigger::rollback;
-  // A commit whose flush failed may be in the ledger all the same: this rollback's own,
-  if (goes_back && rollout->target == target) return forget_intent();
+  auto taken =
+      plan::take_up_rollback(progress_, target, intent->actor, intent->reason, ports_.clock.boot());
+  if (!taken) return forget_intent();
   ledger::Batch batch;
-  auto before = progress_;
-  // or that of an earlier apply, which was refused, so nothing was done for it.
-  if (rollout && (goes_back || rollout->from != target)) {
-    if (!goes_back) supersede_into(batch, rollout->target, "agent", std::string{kTooLate});
-    before.current = rollout->from;
-    before.rollout.reset();
-  }
-  const auto next = [&] {
-    const auto now = ports_.clock.boot();
-    if (before.rollout) return plan::abandon_rollout(before, intent->actor, intent->reason, now);
-    if (before.current == target) return before;
-    return plan::begin_rollout(before, target, plan::Trigger::rollback, intent->actor,
-                               intent->reason, now);
-  }();
+  if (taken->superseded) supersede_into(batch, *taken->superseded, "agent", std::string{kTooLate});
   rollback_into(batch, GenerationId{intent->from}, target, intent->actor, intent->reason);
   for (auto& each : batch.entries) each.time = intent->time;
-  batch.progress = plan::encode_progress(next);
+  batch.progress = plan::encode_progress(taken->progress);
   if (commit(batch)) {
     forget_intent();
   } else {
     unrecorded_ = true;
     keep_for_later(std::move(batch));
   }
-  progress_ = next;
+  progress_ = std::move(taken->progress);
   changed_ = true;
 }
 
 /// Whether the ledger takes entries again: a full disk heals, a fault of the disk waits for a
 /// restart. What happened meanwhile is recorded then.
 void Core::try_ledger() {
-  if (ledger_ok_ || doubt_) return;
+  if (ledger_ok_ || ports_.ledger.in_doubt()) return;
   auto note = entry(proto::EntryKind::agent_started, "agent", "the ledger takes entries again", {});
   note.detail["fault"] = ledger_fault_;
   ledger_ok_ = true;
@@ -161,16 +148,15 @@ void Core::try_ledger() {
 /// What became of the commit that the disk took too long for. Whoever asked for it was told that it
 /// is not recorded, or went on without: so what it says takes effect now, if it still can.
 void Core::settle_doubt() {
-  if (!doubt_) return;
   const auto outcome = ports_.ledger.outcome();
   if (!outcome) return;
-  const auto batch = *std::exchange(doubt_, std::nullopt);
   changed_ = true;
-  if (!*outcome) {
-    (void)refused_by_ledger(outcome->error());
+  if (!outcome->head) {
+    (void)refused_by_ledger(outcome->head.error());
     return;
   }
-  taken_by_ledger(batch, **outcome, drop_put_off(batch));
+  const auto& batch = outcome->batch;
+  taken_by_ledger(batch, *outcome->head, drop_put_off(batch));
   for (const auto& row : batch.quarantine) put_quarantine(row);
   for (const auto& digest : batch.release) lift_quarantine(digest);
   if (unrecorded_ && batch.generation) {

@@ -106,6 +106,12 @@ class Reader {
   virtual Result<Verification> verify() = 0;
 };
 
+/// What became of a commit that was in doubt.
+struct Outcome {
+  Batch batch;
+  Result<Head> head;
+};
+
 /// Write side: one per state directory, owned by the engine thread.
 class Ledger : public Reader {
  public:
@@ -121,7 +127,7 @@ class Ledger : public Reader {
   /// `outcome` has told, every other one ends so too.
   [[nodiscard]] virtual bool in_doubt() const { return false; }
   /// What became of that commit, once; nothing while nobody knows.
-  virtual std::optional<Result<Head>> outcome() { return std::nullopt; }
+  virtual std::optional<Outcome> outcome() { return std::nullopt; }
   virtual Result<std::optional<std::string>> progress() = 0;
   /// What is recorded may be older than what runs: the ledger is damaged, and nothing proves that
   /// its last commit is there.

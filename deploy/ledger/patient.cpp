@@ -11,23 +11,12 @@ PatientLedger::PatientLedger(std::unique_ptr<Ledger> inner, std::filesystem::pat
     : inner_(std::move(inner)),
       state_dir_(std::move(state_dir)),
       patience_(patience),
-      thread_([this] { work(); }) {}
+      thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
-PatientLedger::~PatientLedger() {
-  {
-    const std::lock_guard lock{mutex_};
-    ending_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
-
-void PatientLedger::work() {
+void PatientLedger::work(const std::stop_token& stop) {
   os::name_this_thread("ledger");
   std::unique_lock lock{mutex_};
-  for (;;) {
-    changed_.wait(lock, [&] { return ending_ || (job_ && !outcome_); });
-    if (!job_ || outcome_) return;
+  while (changed_.wait(lock, stop, [&] { return job_ && !outcome_; })) {
     lock.unlock();
     auto done = inner_->commit(*job_);
     lock.lock();
@@ -42,71 +31,61 @@ Error PatientLedger::too_slow() const {
 }
 
 Result<Head> PatientLedger::commit(const Batch& batch) {
-  if (doubted_) return too_slow();
+  if (in_doubt()) return too_slow();
   std::unique_lock lock{mutex_};
   job_ = batch;
   changed_.notify_all();
-  if (!changed_.wait_for(lock, patience_, [&] { return outcome_.has_value(); })) {
-    doubted_ = true;
-    return too_slow();
-  }
+  if (!changed_.wait_for(lock, patience_, [&] { return outcome_.has_value(); })) return too_slow();
   job_.reset();
   return *std::exchange(outcome_, std::nullopt);
 }
 
-std::optional<Result<Head>> PatientLedger::outcome() {
+std::optional<Outcome> PatientLedger::outcome() {
   const std::lock_guard lock{mutex_};
-  if (!doubted_ || !outcome_) return std::nullopt;
-  doubted_ = false;
-  job_.reset();
-  return std::exchange(outcome_, std::nullopt);
+  if (!outcome_) return std::nullopt;
+  beside_.reset();
+  return Outcome{*std::exchange(job_, std::nullopt), *std::exchange(outcome_, std::nullopt)};
 }
 
-Result<Reader*> PatientLedger::reader() {
-  if (!doubted_) return inner_.get();
+template <class Read>
+auto PatientLedger::read(Read from) -> decltype(from(std::declval<Reader&>())) {
+  if (!in_doubt()) return from(*inner_);
   if (!beside_) {
     HF_ASSIGN(beside_, open_reader(state_dir_));
   }
-  return beside_.get();
+  return from(*beside_);
 }
 
 Result<std::vector<Generation>> PatientLedger::generations() {
-  HF_ASSIGN(auto* from, reader());
-  return from->generations();
+  return read([](Reader& from) { return from.generations(); });
 }
 
 Result<std::string> PatientLedger::document(const proto::Digest& spec_digest) {
-  HF_ASSIGN(auto* from, reader());
-  return from->document(spec_digest);
+  return read([&](Reader& from) { return from.document(spec_digest); });
 }
 
 Result<std::vector<NumberedEntry>> PatientLedger::entries(std::uint64_t after, std::size_t limit) {
-  HF_ASSIGN(auto* from, reader());
-  return from->entries(after, limit);
+  return read([&](Reader& from) { return from.entries(after, limit); });
 }
 
 Result<std::vector<NumberedEntry>> PatientLedger::entries_of(GenerationId id) {
-  HF_ASSIGN(auto* from, reader());
-  return from->entries_of(id);
+  return read([&](Reader& from) { return from.entries_of(id); });
 }
 
 Result<std::vector<Quarantine>> PatientLedger::quarantine() {
-  HF_ASSIGN(auto* from, reader());
-  return from->quarantine();
+  return read([](Reader& from) { return from.quarantine(); });
 }
 
 Result<Head> PatientLedger::head() {
-  HF_ASSIGN(auto* from, reader());
-  return from->head();
+  return read([](Reader& from) { return from.head(); });
 }
 
 Result<Verification> PatientLedger::verify() {
-  HF_ASSIGN(auto* from, reader());
-  return from->verify();
+  return read([](Reader& from) { return from.verify(); });
 }
 
 Result<std::optional<std::string>> PatientLedger::progress() {
-  if (doubted_) return too_slow();
+  if (in_doubt()) return too_slow();
   return inner_->progress();
 }
 

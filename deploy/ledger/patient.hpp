@@ -5,7 +5,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <thread>
+#include <utility>
 
 #include "deploy/ledger/ledger.hpp"
 
@@ -19,14 +21,11 @@ class PatientLedger final : public Ledger {
   /// `state_dir`: where `inner` is, for reading beside a commit.
   PatientLedger(std::unique_ptr<Ledger> inner, std::filesystem::path state_dir,
                 std::chrono::milliseconds patience);
-  ~PatientLedger() override;
-  PatientLedger(const PatientLedger&) = delete;
-  PatientLedger& operator=(const PatientLedger&) = delete;
 
   /// As `inner` does. Errors: busy too, when it is not done in time; then `in_doubt` is true.
   Result<Head> commit(const Batch& batch) override;
-  [[nodiscard]] bool in_doubt() const override { return doubted_; }
-  std::optional<Result<Head>> outcome() override;
+  [[nodiscard]] bool in_doubt() const override { return job_.has_value(); }
+  std::optional<Outcome> outcome() override;
 
   Result<std::vector<Generation>> generations() override;
   Result<std::string> document(const proto::Digest& spec_digest) override;
@@ -39,22 +38,21 @@ class PatientLedger final : public Ledger {
   [[nodiscard]] bool stale() const override { return inner_->stale(); }
 
  private:
-  void work();
+  void work(const std::stop_token& stop);
   [[nodiscard]] Error too_slow() const;
-  [[nodiscard]] Result<Reader*> reader();
+  template <class Read>
+  [[nodiscard]] auto read(Read from) -> decltype(from(std::declval<Reader&>()));
 
   std::unique_ptr<Ledger> inner_;  ///< the thread's while `job_` is set and has no outcome
   std::filesystem::path state_dir_;
   std::chrono::milliseconds patience_;
-  std::unique_ptr<Reader> beside_;
-  bool doubted_ = false;
+  std::unique_ptr<Reader> beside_;  ///< for reading while a commit is in doubt
 
   std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<Batch> job_;
+  std::condition_variable_any changed_;
+  std::optional<Batch> job_;  ///< set and cleared by the caller's thread only
   std::optional<Result<Head>> outcome_;
-  bool ending_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace holdfast::deploy::ledger

@@ -48,37 +48,33 @@ Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options)
   HF_ASSIGN(auto nft, NftTable::open(table));
   std::unique_ptr<NftPublisher> self{new NftPublisher{std::move(options), std::move(nft)}};
   const auto opened = [&]() -> Status {
-    RoutingTable left;
-    // Only a table that is not there is empty: loading one that was not read would end its traffic.
-    auto sets = self->undisturbed([&] { return self->nft_.elements(); });
-    if (!sets && sets.error().code() != Errc::not_found) return std::move(sets).error();
-    if (sets) {
-      if (auto routing = from_sets(*sets)) left = std::move(*routing);
-    }
-    HF_TRY(self->load_rules(left));
+    HF_TRY(self->load_rules({}));
     return self->ensure_host();
   }();
   if (!opened) return Error{opened.error()}.in(fmt::format("set up nft table {}", table));
   return self;
 }
 
-Status NftPublisher::load_rules(const RoutingTable& wanted) {
+Status NftPublisher::load_rules(std::optional<RoutingTable> wanted) {
   known_.reset();
-  auto last_loaded = rules_digest_;
-  const auto renewed = renew_rules(wanted);
-  if (renewed) return ok();
-  rules_digest_ = std::move(last_loaded);
-  log::debug("event=network_rules_replaced table={} reason={}", table_name(options_),
-             log::field(renewed.error().what()));
-  return load_certainly(render_ruleset(options_, wanted));
+  const auto sets = undisturbed([&] { return nft_.elements(); });
+  if (!wanted) {
+    // Only a table that is not there is empty: loading one that was not read would end its traffic.
+    if (!sets && sets.error().code() != Errc::not_found) return Error{sets.error()};
+    if (auto left = sets ? from_sets(*sets) : RoutingTable{}) wanted = std::move(left).value();
+  }
+  const auto routing = wanted.value_or(RoutingTable{});
+  const auto last_loaded = rules_digest_;
+  if (sets && renew_rules(*sets, routing)) return ok();
+  rules_digest_ = last_loaded;
+  return load_certainly(render_ruleset(options_, routing));
 }
 
-Status NftPublisher::renew_rules(const RoutingTable& wanted) {
-  HF_ASSIGN(const auto sets, undisturbed([&] { return nft_.elements(); }));
+Status NftPublisher::renew_rules(const NftSets& held, const RoutingTable& wanted) {
   HF_TRY(load_certainly(render_rules(options_)));
   HF_ASSIGN(const auto chains, undisturbed([&] { return nft_.chains(); }));
   if (chains != ruleset_chains()) return Error{Errc::conflict, "it has chains that are not ours"};
-  return nft_.change(sets, to_sets(wanted));
+  return nft_.change(held, to_sets(wanted));
 }
 
 Status NftPublisher::load_certainly(const std::string& text) {

@@ -47,10 +47,11 @@ class NftPublisher final : public Publisher {
   [[nodiscard]] ForwardOptions forward_options() const {
     return {options_.instance, options_.subnet};
   }
-  /// Makes the table what it should be, in place where there is one that can be read.
-  [[nodiscard]] Status load_rules(const RoutingTable& wanted);
-  /// In place. Errors: not_found without a table, conflict; then the rules may be anything.
-  [[nodiscard]] Status renew_rules(const RoutingTable& wanted);
+  /// Makes the table what it should be, in place where there is one of ours. Without `wanted` it
+  /// goes on leading traffic as it does.
+  [[nodiscard]] Status load_rules(std::optional<RoutingTable> wanted);
+  /// In place. Errors: conflict, cni; then the rules may be anything.
+  [[nodiscard]] Status renew_rules(const NftSets& held, const RoutingTable& wanted);
   [[nodiscard]] Status load_certainly(const std::string& text);
   [[nodiscard]] Status ensure_host();
   [[nodiscard]] Status check_host();

@@ -28,7 +28,10 @@ bool is_waiting(const Progress& progress) {
 }
 
 Progress withdraw(const Progress& progress) {
-  if (!is_waiting(progress)) return progress;
+  return is_waiting(progress) ? without_rollout(progress) : progress;
+}
+
+Progress without_rollout(const Progress& progress) {
   Progress next = progress;
   next.current = progress.rollout->from;
   next.rollout.reset();

@@ -41,7 +41,9 @@ struct Wait {
 [[nodiscard]] GenerationId in_force(const Progress& progress);
 /// A roll-out is under way and has gone beyond fetching and waiting.
 [[nodiscard]] bool has_begun(const Progress& progress);
-/// Takes a waiting roll-out back as if it had not been asked for.
+/// As if the roll-out under way had not been asked for. Precondition: there is one.
+[[nodiscard]] Progress without_rollout(const Progress& progress);
+/// The same of one that waits; any other stays.
 [[nodiscard]] Progress withdraw(const Progress& progress);
 
 /// Asks for a rehearsal of `target`; it begins when no roll-out is under way. Precondition: none is

@@ -76,4 +76,23 @@ Progress keep_unknown(const Progress& recorded, const std::vector<ObservedInstan
   return next;
 }
 
+std::optional<TakenUp> take_up_rollback(const Progress& recorded, GenerationId target,
+                                        std::string actor, std::string reason, BootTime now) {
+  TakenUp taken{.progress = recorded, .superseded = {}};
+  if (const auto& rollout = recorded.rollout) {
+    const bool goes_back = rollout->trigger == Trigger::rollback;
+    if (goes_back && rollout->target == target) return std::nullopt;
+    if (!goes_back && rollout->from == target) {
+      taken.progress = abandon_rollout(recorded, std::move(actor), std::move(reason), now);
+      return taken;
+    }
+    if (!goes_back) taken.superseded = rollout->target;
+    taken.progress = without_rollout(recorded);
+  }
+  if (taken.progress.current != target)
+    taken.progress = begin_rollout(taken.progress, target, Trigger::rollback, std::move(actor),
+                                   std::move(reason), now);
+  return taken;
+}
+
 }  // namespace holdfast::deploy::plan

@@ -21,4 +21,15 @@ namespace holdfast::deploy::plan {
 [[nodiscard]] Progress keep_unknown(const Progress& recorded,
                                     const std::vector<ObservedInstance>& running);
 
+/// A rollback that the ledger did not take, carried out by a later life of the agent.
+struct TakenUp {
+  Progress progress;
+  /// An apply that was refused and is recorded all the same: a flush that failed may have written.
+  std::optional<GenerationId> superseded;
+};
+/// Everything recorded is older than the rollback. None: what is recorded is that rollback itself.
+[[nodiscard]] std::optional<TakenUp> take_up_rollback(const Progress& recorded, GenerationId target,
+                                                      std::string actor, std::string reason,
+                                                      BootTime now);
+
 }  // namespace holdfast::deploy::plan

@@ -47,9 +47,11 @@ Result<Verification> MemoryLedger::verify() {
   return report;
 }
 
-std::optional<Result<Head>> MemoryLedger::outcome() {
+std::optional<Outcome> MemoryLedger::outcome() {
   if (!pending_ || slow) return std::nullopt;
-  return commit(*std::exchange(pending_, std::nullopt));
+  auto batch = *std::exchange(pending_, std::nullopt);
+  auto head = commit(batch);
+  return Outcome{std::move(batch), std::move(head)};
 }
 
 Result<Head> MemoryLedger::commit(const Batch& batch) {

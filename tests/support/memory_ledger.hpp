@@ -27,7 +27,7 @@ class MemoryLedger final : public deploy::ledger::Ledger {
 
   [[nodiscard]] bool stale() const override { return behind; }
   [[nodiscard]] bool in_doubt() const override { return pending_.has_value(); }
-  std::optional<Result<deploy::ledger::Head>> outcome() override;
+  std::optional<deploy::ledger::Outcome> outcome() override;
 
   std::optional<Error> fault;  ///< while set, nothing is taken
   bool behind = false;         ///< it may be older than what runs

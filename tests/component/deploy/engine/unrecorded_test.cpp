@@ -216,6 +216,10 @@ TEST_F(UnrecordedTest, AnApplyThatTheDiskTookTooLongForBeginsOnceItIsRecorded) {
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code(), Errc::busy);
   EXPECT_THAT(late.error().next_step(), HasSubstr("holdfast history"));
+  const auto next = agent_->apply(storable("4.0.0"));
+  ASSERT_FALSE(next);
+  EXPECT_THAT(next.error().next_step(), ::testing::Not(HasSubstr("holdfast history")))
+      << "this one was not even tried";
   agent_->run(20s);
   EXPECT_EQ(status().generation, 2U);
   ledger_.slow = false;

@@ -28,7 +28,7 @@ class PatientLedgerTest : public test::LedgerTest {
   void let_go() { ASSERT_TRUE(other_->exec("ROLLBACK")); }
   Result<Head> outcome() {
     for (int i = 0; i < 1'000; ++i) {
-      if (auto known = ledger_->outcome()) return *std::move(known);
+      if (auto known = ledger_->outcome()) return std::move(known->head);
       std::this_thread::sleep_for(10ms);
     }
     return Error{Errc::timed_out, "no outcome"};

@@ -8,19 +8,6 @@
 namespace holdfast::deploy::network {
 namespace {
 
-using namespace std::chrono_literals;
-using proto::Transport;
-using test::ask;
-using test::ask_once;
-using test::dial;
-using test::inside;
-using test::kServiceSubnet;
-using test::kSubnet;
-using test::sh;
-using test::TinyServer;
-using testing::HasSubstr;
-using testing::Not;
-
 class NftPublisherTest : public PublisherHost {};
 
 double ms_since(BootTime start) {

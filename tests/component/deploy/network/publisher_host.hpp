@@ -11,6 +11,20 @@
 
 namespace holdfast::deploy::network {
 
+// What the tests beside it are written in.
+using namespace std::chrono_literals;
+using proto::Transport;
+using test::ask;
+using test::ask_once;
+using test::dial;
+using test::inside;
+using test::kServiceSubnet;
+using test::kSubnet;
+using test::sh;
+using test::TinyServer;
+using testing::HasSubstr;
+using testing::Not;
+
 inline constexpr Address kLoopback = 0x7F000001;
 inline constexpr Address kOutsideHost = 0x0ABF0001;  // 10.191.0.1, the host as the outside sees it
 inline constexpr Address kOutsideClient = 0x0ABF0002;  // 10.191.0.2
@@ -19,16 +33,16 @@ inline constexpr Address kDb = 0x0ABE0006;
 inline constexpr std::uint16_t kPort = 8080;
 
 inline const RulesetOptions kOptions{
-    .instance = "test", .subnet = test::kSubnet, .service_subnet = test::kServiceSubnet};
+    .instance = "test", .subnet = kSubnet, .service_subnet = kServiceSubnet};
 
 /// Asks again and again: UDP flows are moved by a thread, and a datagram on the way then may get
 /// lost.
 template <class Question>
 bool soon(Question question) {
-  const auto deadline = SystemClock{}.boot() + std::chrono::seconds{4};
+  const auto deadline = SystemClock{}.boot() + 4s;
   while (SystemClock{}.boot() < deadline) {
     if (question()) return true;
-    os::sleep_until(SystemClock{}.boot() + std::chrono::milliseconds{5}, {});
+    os::sleep_until(SystemClock{}.boot() + 5ms, {});
   }
   return false;
 }
@@ -38,21 +52,20 @@ struct Outside {
   std::filesystem::path netns;
   explicit Outside(const std::filesystem::path& directory) : netns(directory / "outside") {
     EXPECT_TRUE(pin_new_netns(netns));
-    test::sh({"ip", "link", "add", "hf-out", "type", "veth", "peer", "name", "hf-in"});
-    test::sh({"ip", "addr", "add", "10.191.0.1/24", "dev", "hf-out"});
-    test::sh({"ip", "link", "set", "hf-out", "up"});
+    sh({"ip", "link", "add", "hf-out", "type", "veth", "peer", "name", "hf-in"});
+    sh({"ip", "addr", "add", "10.191.0.1/24", "dev", "hf-out"});
+    sh({"ip", "link", "set", "hf-out", "up"});
     const os::UniqueFd fd{::open(netns.c_str(), O_RDONLY | O_CLOEXEC)};
-    test::sh(
-        {"ip", "link", "set", "hf-in", "netns", fmt::format("/proc/{}/fd/{}", getpid(), fd.get())});
-    test::inside(netns, [] {
-      test::sh({"ip", "addr", "add", "10.191.0.2/24", "dev", "hf-in"});
-      test::sh({"ip", "link", "set", "hf-in", "up"});
-      test::sh({"ip", "route", "add", "default", "via", "10.191.0.1"});
+    sh({"ip", "link", "set", "hf-in", "netns", fmt::format("/proc/{}/fd/{}", getpid(), fd.get())});
+    inside(netns, [] {
+      sh({"ip", "addr", "add", "10.191.0.2/24", "dev", "hf-in"});
+      sh({"ip", "link", "set", "hf-in", "up"});
+      sh({"ip", "route", "add", "default", "via", "10.191.0.1"});
       return true;
     });
   }
   ~Outside() {
-    test::sh({"ip", "link", "del", "hf-out"});
+    sh({"ip", "link", "del", "hf-out"});
     EXPECT_TRUE(unpin_netns(netns));
   }
 };
@@ -64,8 +77,8 @@ class PublisherHost : public testing::Test {
   Outside outside{network.dir.path()};
   Attachment a = network.attach("web-a");
   Attachment b = network.attach("web-b");
-  test::TinyServer server_a{a.netns, "A", kPort};
-  test::TinyServer server_b{b.netns, "B", kPort};
+  TinyServer server_a{a.netns, "A", kPort};
+  TinyServer server_b{b.netns, "B", kPort};
   std::unique_ptr<NftPublisher> publisher = open();
 
   static std::unique_ptr<NftPublisher> open() {
@@ -80,9 +93,8 @@ class PublisherHost : public testing::Test {
   void TearDown() override {
     const auto removed = publisher->remove_all();
     EXPECT_TRUE(removed) << removed.error().to_string();
-    EXPECT_THAT(test::sh({"nft", "list", "tables"}), testing::Not(testing::HasSubstr("holdfast")));
-    EXPECT_THAT(test::sh({"ip", "route", "show", "table", "local"}),
-                testing::Not(testing::HasSubstr("10.190")));
+    EXPECT_THAT(sh({"nft", "list", "tables"}), Not(HasSubstr("holdfast")));
+    EXPECT_THAT(sh({"ip", "route", "show", "table", "local"}), Not(HasSubstr("10.190")));
   }
   void apply(const RoutingTable& wanted) {
     const auto applied = publisher->apply(wanted);
@@ -93,9 +105,9 @@ class PublisherHost : public testing::Test {
   }
   /// Port 80 of the host, the service address and UDP, all to one instance.
   static RoutingTable to(const Attachment& target) {
-    return {.ports = {{PortKey{0, proto::Transport::tcp, 80}, {target.address, kPort}},
-                      {PortKey{0, proto::Transport::udp, 80}, {target.address, kPort}},
-                      {PortKey{kLoopback, proto::Transport::tcp, 9000}, {target.address, kPort}}},
+    return {.ports = {{PortKey{0, Transport::tcp, 80}, {target.address, kPort}},
+                      {PortKey{0, Transport::udp, 80}, {target.address, kPort}},
+                      {PortKey{kLoopback, Transport::tcp, 9000}, {target.address, kPort}}},
             .services = {{kWeb, target.address}},
             .staged = {}};
   }

@@ -124,6 +124,42 @@ TEST(Recovery, ADocumentThatFailsBeforeItsSwitchChangesNothing) {
   EXPECT_THAT(world.observed.instances, SizeIs(2));
 }
 
+TEST(Recovery, ARollbackThatIsTakenUpIsYoungerThanAllThatIsRecorded) {
+  const GenerationId first{1};
+  const GenerationId second{2};
+  const GenerationId third{3};
+  const auto recorded = [&](GenerationId from, GenerationId target, Trigger trigger) {
+    Progress before;
+    before.current = from;
+    return begin_rollout(before, target, trigger, "root", "test", BootTime{});
+  };
+  const auto take_up = [&](const Progress& progress) {
+    return take_up_rollback(progress, first, "root", "back", BootTime{});
+  };
+  EXPECT_FALSE(take_up(recorded(second, first, Trigger::rollback))) << "it is recorded";
+
+  const auto late = take_up(recorded(second, third, Trigger::apply));
+  ASSERT_TRUE(late);
+  EXPECT_EQ(late->superseded, third);
+  EXPECT_EQ(late->progress.rollout->from, second);
+  EXPECT_EQ(late->progress.rollout->target, first);
+  EXPECT_EQ(late->progress.rollout->trigger, Trigger::rollback);
+
+  const auto turned = take_up(recorded(first, second, Trigger::apply));
+  ASSERT_TRUE(turned);
+  EXPECT_FALSE(turned->superseded);
+  EXPECT_EQ(turned->progress.rollout->phase, Phase::reverting);
+
+  const auto other = take_up(recorded(third, second, Trigger::rollback));
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(other->superseded) << "it was good";
+  EXPECT_EQ(other->progress.rollout->target, first);
+
+  Progress there;
+  there.current = first;
+  EXPECT_EQ(take_up(there)->progress, there);
+}
+
 TEST(Recovery, WhatIsKeptIsDurable) {
   auto world = one_generation();
   const auto kept = keep_unknown(world.progress, seen_in(world));
