@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// The stable exit codes of `holdfast` (design.md 9). Scripts rely on them.
+/// The stable exit codes of `holdfast` (packaging/doc/design.md 9). Scripts rely on them.
 
 #include <string_view>
 

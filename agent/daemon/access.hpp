@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// Who may do what (design.md 9): roles by group, root has all.
+/// Who may do what (packaging/doc/design.md 9): roles by group, root has all.
 
 #include <map>
 #include <string>

@@ -164,7 +164,7 @@ class Daemon {
     return source_->tick();
   }
 
-  /// The socket was removed or replaced behind our back (security.md F-78).
+  /// The socket was removed or replaced behind our back (packaging/doc/security.md F-78).
   void keep_socket() {
     if (socket_ && socket_->in_place()) return;
     auto fresh = SocketFile::listen(config_.socket, groups_);

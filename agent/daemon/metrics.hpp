@@ -31,9 +31,9 @@ struct DaemonFigures {
 };
 
 /// Everything in the Prometheus text format, made from the snapshot when somebody asks: nothing is
-/// kept between scrapes, and series go with what they describe. Names: design.md 9, ecosystem.md 2.
-/// Also reads /proc/self. Never a full digest, no label value from outside but names of services
-/// and of the deployment.
+/// kept between scrapes, and series go with what they describe. Names: packaging/doc/design.md 9.
+/// Also reads /proc/self. Never a full digest, no label value from outside but
+/// names of services and of the deployment.
 [[nodiscard]] std::string metrics_text(const deploy::engine::Snapshot& snapshot,
                                        const DaemonFigures& figures);
 

@@ -11,9 +11,9 @@ class io_context;
 namespace holdfast::agent::daemon {
 
 /// One connection: one request, one answer, then closed. Lives on the io thread; only the calls of
-/// Exchange may come from others. Limits (security.md T-50, T-51): header 16 KiB, body 2 MiB, 10 s
-/// for the whole request, 60 s for the engine to answer, 30 s for each write; bytes after the
-/// request are refused, and the request with them.
+/// Exchange may come from others. Limits (packaging/doc/security.md T-50, T-51): header 16 KiB,
+/// body 2 MiB, 10 s for the whole request, 60 s for the engine to answer, 30 s for each write;
+/// bytes after the request are refused, and the request with them.
 class Session : public Exchange {
  public:
   struct Options {

@@ -10,10 +10,10 @@
 
 namespace holdfast::agent::daemon {
 
-/// A listening unix socket in the file system (security.md T-48, T-49): mode 0660 and never wider,
-/// in a directory of ours that nobody else can write; `groups` may open it (the first as its group,
-/// more by an access list). A dead socket of ours is replaced; anything else in its place is
-/// refused. Removed on destruction, if it is still this one.
+/// A listening unix socket in the file system (packaging/doc/security.md T-48, T-49): mode 0660 and
+/// never wider, in a directory of ours that nobody else can write; `groups` may open it (the first
+/// as its group, more by an access list). A dead socket of ours is replaced; anything else in its
+/// place is refused. Removed on destruction, if it is still this one.
 class SocketFile {
  public:
   /// Errors: busy (another agent answers there), conflict (a symlink, a file, somebody else's

@@ -1,8 +1,8 @@
 #pragma once
 /// \file
-/// How the children of holdfast-worker give up what they do not need (design.md 4, Children;
-/// security.md 2.5). Each step lasts for the life of the process. Single-threaded: called before
-/// any thread is made.
+/// How the children of holdfast-worker give up what they do not need (packaging/doc/design.md 4,
+/// Children; packaging/doc/security.md 2.5). Each step lasts for the life of the process.
+/// Single-threaded: called before any thread is made.
 
 #include <sys/types.h>
 

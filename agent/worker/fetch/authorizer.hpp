@@ -31,8 +31,8 @@ struct Realm {
 };
 
 /// Answers challenges for one registry: Basic, or a Bearer token from the realm it names
-/// (security.md 1.4). Thread safe; one token serves all threads and is renewed at four fifths of
-/// its life or when it is refused.
+/// (packaging/doc/security.md 1.4). Thread safe; one token serves all threads and is renewed at
+/// four fifths of its life or when it is refused.
 class Authorizer {
  public:
   Authorizer(Realm realm, Credentials credentials, const Clock& clock);

@@ -1,8 +1,8 @@
 #pragma once
 /// \file
 /// Fetches one object of a registry by digest: mirrors in order, redirects in our own loop, login,
-/// retries, and going on by Range where a connection broke (security.md 1.2-1.10). Digests are not
-/// checked here but where the bytes are used.
+/// retries, and going on by Range where a connection broke (packaging/doc/security.md 1.2 to 1.10).
+/// Digests are not checked here but where the bytes are used.
 
 #include <functional>
 #include <map>

@@ -8,9 +8,9 @@
 
 namespace holdfast::agent::worker::unpack {
 
-/// What becomes of the xattrs of an image (security.md 2.3, R-2.1): `trusted.overlay.X` is escaped
-/// to `trusted.overlay.overlay.X` where the kernel knows that (6.7 and later), else dropped;
-/// `security.selinux` and `system.nfs4_acl` are dropped.
+/// What becomes of the xattrs of an image (packaging/doc/security.md 2.3, R-2.1):
+/// `trusted.overlay.X` is escaped to `trusted.overlay.overlay.X` where the kernel knows that (6.7
+/// and later), else dropped; `security.selinux` and `system.nfs4_acl` are dropped.
 class XattrPolicy {
  public:
   explicit XattrPolicy(bool kernel_escapes) : kernel_escapes_(kernel_escapes) {}

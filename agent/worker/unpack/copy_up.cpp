@@ -1,5 +1,5 @@
-// A hard link to a file of a lower layer needs that file in this layer first (security.md 2.3, Hard
-// links).
+// A hard link to a file of a lower layer needs that file in this layer first
+// (packaging/doc/security.md 2.3, Hard links).
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>

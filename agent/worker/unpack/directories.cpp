@@ -238,7 +238,8 @@ Status Directories::make_whiteout(const std::string& parent, const std::string& 
     return ok();
   }
   if (record->second.opaque)
-    return ok();  // security.md 2.4: a whiteout in an opaque directory shows as a ghost
+    return ok();  // packaging/doc/security.md 2.4: a whiteout in an opaque directory shows as a
+                  // ghost
   HF_ASSIGN(const int fd, open(parent));
   if (mknodat(fd, name.c_str(), S_IFCHR | 0, makedev(0, 0)) != 0) {
     if (errno == EEXIST) return ok();  // an entry of this layer hides the lower one by itself

@@ -80,7 +80,7 @@ class Gzip final : public Inflater {
 class Zstd final : public Inflater {
  public:
   Zstd() : context_(ZSTD_createDCtx()) {
-    constexpr int kWindowLog = 27;  // 128 MiB, explicitly: security.md 2.2
+    constexpr int kWindowLog = 27;  // 128 MiB, explicitly: packaging/doc/security.md 2.2
     ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kWindowLog);
   }
 

@@ -15,7 +15,7 @@ struct Step {
 };
 
 /// A streaming decoder: gzip by ISA-L (any number of members), zstd (any number of frames, window ≤
-/// 128 MiB), or none. Not thread safe. Rules: security.md 2.2.
+/// 128 MiB), or none. Not thread safe. Rules: packaging/doc/security.md 2.2.
 class Inflater {
  public:
   virtual ~Inflater() = default;

@@ -37,8 +37,8 @@ Status write_at(int fd, std::span<const std::byte> data, std::uint64_t offset) {
   return ok();
 }
 
-/// Removes what is in the way and tries again: the last entry of a name wins (security.md 2.3,
-/// Duplicates).
+/// Removes what is in the way and tries again: the last entry of a name wins
+/// (packaging/doc/security.md 2.3, Existing path).
 template <class Make>
 Status make_or_replace(Directories& directories, const std::string& parent, const std::string& name,
                        const Make& make) {

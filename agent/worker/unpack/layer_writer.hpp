@@ -24,8 +24,8 @@ struct LayerSummary {
 
 /// Applies a layer's archive to an empty directory as an overlay lower: whiteouts become character
 /// devices 0:0, opaque directories carry `trusted.overlay.opaque` (image-spec layer.md;
-/// security.md 2.3, 2.4). Writes through descriptors below `root` only. Not thread safe; expects
-/// umask 0.
+/// packaging/doc/security.md 2.3, 2.4). Writes through descriptors below `root` only. Not thread
+/// safe; expects umask 0.
 class LayerWriter {
  public:
   /// `lowers`: the merged view of the layers below, or -1 to unpack the layer by itself. Both are

@@ -9,9 +9,9 @@
 namespace holdfast::agent::worker::unpack {
 
 /// A name of an archive as the path components below the layer's root: leading '/' stripped, "."
-/// and empty components dropped, ".." resolved (security.md 2.3, Normalise). Empty for the root
-/// itself. Errors: layer_unsafe (".." leaves the root), layer_limit (component over 255 bytes, more
-/// than 256 components).
+/// and empty components dropped, ".." resolved (packaging/doc/security.md 2.3, Normalise). Empty
+/// for the root itself. Errors: layer_unsafe (".." leaves the root), layer_limit (component over
+/// 255 bytes, more than 256 components).
 [[nodiscard]] Result<std::vector<std::string>> components(std::string_view name);
 
 /// "a/b" + "c" → "a/b/c"; "" + "c" → "c".

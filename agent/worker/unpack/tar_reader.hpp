@@ -2,7 +2,7 @@
 /// \file
 /// Reads tar archives as layers use them: ustar, PAX (with SCHILY and LIBARCHIVE xattrs), GNU long
 /// names, and the four sparse formats. POSIX pax(1); GNU tar manual, "Tar Internals";
-/// security.md 2.3, 2.5.
+/// packaging/doc/security.md 2.3, 2.5.
 
 #include <array>
 #include <cstddef>
@@ -45,7 +45,7 @@ class TarReader {
   void consume(std::size_t count);
 
   /// Reads to the end of the stream: what follows the archive belongs to the diff_id
-  /// (security.md 2.1).
+  /// (packaging/doc/security.md 2.1).
   [[nodiscard]] Status drain();
 
   [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
