@@ -8,8 +8,8 @@
 namespace holdfast::proto {
 
 /// A content address: `sha256:` and 64 lower-case hex digits (image-spec descriptor.md, Digests).
-/// Always valid, so it may be used in paths, URLs and SQL (security.md ). Other registered
-/// algorithms are refused by name.
+/// Always valid, so it may be used in paths, URLs and SQL (packaging/doc/security.md ). Other
+/// registered algorithms are refused by name.
 class Digest {
  public:
   /// Errors: digest_unsupported (algorithm), ref_invalid (form).

@@ -10,8 +10,8 @@
 namespace holdfast::proto {
 namespace {
 
-// One forward pass over each part, no regular expressions (security.md ): the cost is linear
-// in the text.
+// One forward pass over each part, no regular expressions (packaging/doc/security.md ): the
+// cost is linear in the text.
 
 constexpr std::size_t kMaxText = 1024;
 constexpr std::size_t kMaxName = 255;  ///< of "host/repository"
@@ -115,7 +115,7 @@ Fault check_tag(std::string_view text) {
                      kMaxTag);
 }
 
-/// security.md 1.1, domain detection.
+/// packaging/doc/security.md 1.1, domain detection.
 bool is_host(std::string_view first) {
   return first == "localhost" || first.find_first_of(".:") != std::string_view::npos ||
          std::any_of(first.begin(), first.end(), is_upper);

@@ -7,8 +7,8 @@
 
 namespace holdfast::proto {
 
-/// A pinned image: `host/name[:tag]@sha256:…`. Grammar and limits: security.md 1.1. The digest
-/// decides, the tag is for people.
+/// A pinned image: `host/name[:tag]@sha256:…`. Grammar and limits: packaging/doc/security.md 1.1.
+/// The digest decides, the tag is for people.
 struct ImageRef {
   std::string host;  ///< registry as written: "registry.example.com:5000"; "docker.io" when none
                      ///< was written

@@ -17,7 +17,8 @@ namespace holdfast {
 
 /// Makes text from images, documents and registries safe to print: C0, DEL, C1, bidi controls and
 /// invalid UTF-8 become
-/// `\xNN` / `\u{NNNN}`. `\n` and `\t` too, so a value stays on one line (security.md T-44, T-45).
+/// `\xNN` / `\u{NNNN}`. `\n` and `\t` too, so a value stays on one line (packaging/doc/security.md
+/// T-44, T-45).
 [[nodiscard]] std::string printable(std::string_view text);
 
 /// `text` with every byte that is not part of well-formed UTF-8 replaced by U+FFFD, for JSON and

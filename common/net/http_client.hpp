@@ -17,8 +17,8 @@
 
 namespace holdfast::net {
 
-/// Where an address lies, for the checks against being sent to somebody else's inside (security.md
-///
+/// Where an address lies, for the checks against being sent to somebody else's inside
+/// (packaging/doc/security.md ).
 enum class Reach : std::uint8_t { public_, private_, loopback, link_local };
 
 struct HttpRequest {
@@ -52,7 +52,7 @@ struct HttpHead {
 using BodySink = std::function<Status(const HttpHead&, std::span<const char>)>;
 
 /// A connection cache of one thread. Time-outs: connect 10 s, first byte and every 30 s at least 1
-/// KiB/s (security.md 1.9).
+/// KiB/s (packaging/doc/security.md 1.9).
 class HttpClient {
  public:
   HttpClient();

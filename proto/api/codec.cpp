@@ -86,7 +86,8 @@ class Writer {
   std::string take() && { return std::move(out_); }
 
  private:
-  /// RFC 8259, 7; DEL and C1 too, so that no terminal ever gets them raw (security.md T-44).
+  /// RFC 8259, 7; DEL and C1 too, so that no terminal ever gets them raw (packaging/doc/security.md
+  /// T-44).
   void quote(std::string_view raw) {
     out_ += '"';
     const auto text = well_formed(raw);

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
-/// The deployment document: what a host runs (design.md 7). A `Deployment` exists only if the
-/// document was valid.
+/// The deployment document: what a host runs (packaging/doc/design.md 7). A `Deployment` exists
+/// only if the document was valid.
 
 #include <chrono>
 #include <cstdint>
@@ -109,8 +109,8 @@ struct UpdateWindow {
 };
 
 struct UpdateRule {
-  Strategy strategy =
-      Strategy::cutover;  ///< resolved: what the document says, else by the rule of design.md 4
+  Strategy strategy = Strategy::cutover;  ///< resolved: what the document says, else by the rule of
+                                          ///< packaging/doc/design.md 4
   std::string
       strategy_reason;  ///< why `replace`: "writable volume uploads", "host network", or "written"
   Milliseconds deadline{60'000};  ///< for the new instance to become healthy

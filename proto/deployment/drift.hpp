@@ -1,7 +1,7 @@
 #pragma once
 /// \file
-/// Kinds of differences between declared and real, and what is done about each (design.md 4). The
-/// key `drift` of a deployment and of agent.yaml.
+/// Kinds of differences between declared and real, and what is done about each
+/// (packaging/doc/design.md 4). The key `drift` of a deployment and of agent.yaml.
 
 #include <cstdint>
 #include <map>

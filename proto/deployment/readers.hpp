@@ -56,7 +56,7 @@ void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraf
 void read_mounts(yaml::Fields& service, ServiceDraft& draft);
 void read_health(yaml::Fields& service, ServiceDraft& draft);
 void read_security(yaml::Fields& service, ServiceDraft& draft);
-/// After volumes and network are known: resolves the strategy (design.md 4).
+/// After volumes and network are known: resolves the strategy (packaging/doc/design.md 4).
 void read_update(yaml::Fields& service, ServiceDraft& draft);
 /// `window` of the mapping `update`.
 void read_window(yaml::Fields& update, UpdateRule& rule, json::Object& canon);

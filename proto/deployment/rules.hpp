@@ -33,12 +33,12 @@ using Verdict = std::optional<Fault>;
 [[nodiscard]] Verdict check_path(std::string_view text);
 /// A path in the container that something may be mounted on.
 [[nodiscard]] Verdict check_target(std::string_view text);
-/// A path of the host that a container may see (security.md 3.1).
+/// A path of the host that a container may see (packaging/doc/security.md 3.1).
 [[nodiscard]] Verdict check_host_source(std::string_view text);
 /// True when `path` is `prefix` or below it.
 [[nodiscard]] bool is_at_or_below(std::string_view path, std::string_view prefix);
 
-/// "uid", "uid:gid", "name", "name:group" (security.md 3.3).
+/// "uid", "uid:gid", "name", "name:group" (packaging/doc/security.md 3.3).
 [[nodiscard]] Verdict check_user(std::string_view text);
 /// uid 0 or root, by any spelling.
 [[nodiscard]] bool is_root_user(std::string_view text);

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// Strict JSON for everything under proto/: Boost.JSON with what it leaves open decided
-/// (security.md ). For .cpp files, which include <boost/json.hpp> themselves.
+/// (packaging/doc/security.md ). For .cpp files, which include <boost/json.hpp> themselves.
 
 #include <cstddef>
 #include <string>

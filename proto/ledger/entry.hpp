@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// An entry of the ledger: what happened, who wanted it, why, and what proves it (design.md 8).
+/// An entry of the ledger: what happened, who wanted it, why, and what proves it
+/// (packaging/doc/design.md 8).
 
 #include <cstdint>
 #include <map>

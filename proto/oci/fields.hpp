@@ -39,7 +39,7 @@ namespace holdfast::proto::oci {
 [[nodiscard]] Result<const boost::json::object*> object_member(const boost::json::object& object,
                                                                std::string_view key);
 
-/// `os`, `architecture` and `variant`, normalised (security.md 1.3).
+/// `os`, `architecture` and `variant`, normalised (packaging/doc/security.md 1.3).
 [[nodiscard]] Result<Platform> platform(const boost::json::object& object);
 /// Also: digest_unsupported, ref_invalid.
 [[nodiscard]] Result<Descriptor> descriptor(const boost::json::value& value);

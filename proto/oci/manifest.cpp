@@ -13,7 +13,7 @@ namespace {
 
 namespace bj = boost::json;
 
-constexpr std::size_t kMaxManifests = 1000;  ///< security.md 1.3
+constexpr std::size_t kMaxManifests = 1000;  ///< packaging/doc/security.md 1.3
 constexpr std::size_t kShown = 120;          ///< characters of foreign text that a message repeats
 
 constexpr std::string_view kOciIndex = "application/vnd.oci.image.index.v1+json";
@@ -34,7 +34,7 @@ struct LayerType {
   Compression compression;
 };
 
-// security.md 2.2.
+// packaging/doc/security.md 2.2.
 constexpr LayerType kLayerTypes[] = {
     {"application/vnd.oci.image.layer.v1.tar", Compression::none},
     {"application/vnd.oci.image.layer.v1.tar+gzip", Compression::gzip},

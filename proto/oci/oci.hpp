@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// OCI and Docker image documents, parsed strictly enough to be acted on
-/// (security.md 1.2, 1.3, 2.1, 2.2).
+/// (packaging/doc/security.md 1.2, 1.3, 2.1, 2.2).
 
 #include <cstdint>
 #include <map>
@@ -17,7 +17,7 @@
 namespace holdfast::proto::oci {
 
 inline constexpr std::size_t kMaxDocumentBytes =
-    4U << 20;  ///< manifest, index, config (security.md 1.12)
+    4U << 20;  ///< manifest, index, config (packaging/doc/security.md 1.12)
 inline constexpr std::size_t kMaxLayers = 128;
 
 /// The value of the Accept header for a manifest request.
@@ -63,7 +63,7 @@ struct ImageConfig {
   Platform platform;
   std::vector<Digest> diff_ids;  ///< lowest first, one per layer
   std::string user;
-  std::vector<std::string> env;  ///< each exactly NAME=value (security.md R-3.2)
+  std::vector<std::string> env;  ///< each exactly NAME=value (packaging/doc/security.md R-3.2)
   std::vector<std::string> entrypoint;
   std::vector<std::string> command;
   std::string working_dir;

@@ -44,7 +44,8 @@ int level(std::string_view variant) {
   return static_cast<int>(*major * 100 + *minor);
 }
 
-/// How well an entry suits the host: higher is better, 0 is not at all (security.md 1.3).
+/// How well an entry suits the host: higher is better, 0 is not at all
+/// (packaging/doc/security.md 1.3).
 int suitability(const Platform& offer, const Platform& host) {
   if (offer.os != host.os || offer.architecture != host.architecture) return 0;
   if (offer.variant == host.variant) return 100'000;

@@ -38,9 +38,9 @@ struct Member {
 
 /// Reads one document. Refused with their place: anchors, aliases, tags, merge keys, duplicate
 /// keys, keys that are not scalars, a second document, nesting beyond 32, more than 1 MiB, invalid
-/// UTF-8, byte order marks, control characters (security.md T-40 to T-42). All but a syntax error
-/// and excessive nesting let reading go on, so that they are reported together. Returns nothing
-/// when there is no tree to speak of; every fault is in `findings`. Never throws.
+/// UTF-8, byte order marks, control characters (packaging/doc/security.md T-40 to T-42). All but a
+/// syntax error and excessive nesting let reading go on, so that they are reported together.
+/// Returns nothing when there is no tree to speak of; every fault is in `findings`. Never throws.
 [[nodiscard]] std::optional<Node> read(std::string_view text, Findings& findings);
 
 }  // namespace holdfast::proto::yaml
