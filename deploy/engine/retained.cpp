@@ -1,6 +1,6 @@
 // Images beyond what the roll-out under way asks for: when one is fetched, and which must stay, and
-// why (invariant I-8 of design.md 5). The store is told before any decision counts on an image that
-// is there.
+// why (invariant I-8 of packaging/doc/design.md 5). The store is told before any decision counts on
+// an image that is there.
 #include <fmt/format.h>
 
 #include "deploy/engine/core.hpp"

@@ -1,6 +1,6 @@
-// A rollback when the ledger takes nothing (design.md 4, `stop`): its intent goes to the run
-// directory, which a full or broken disk does not touch, the rest lives in memory, and the ledger
-// hears of it when it can be written again.
+// A rollback when the ledger takes nothing (packaging/doc/design.md 4, `stop`): its intent goes to
+// the run directory, which a full or broken disk does not touch, the rest lives in memory, and the
+// ledger hears of it when it can be written again.
 #include <fmt/format.h>
 
 #include <algorithm>

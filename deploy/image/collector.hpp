@@ -10,7 +10,7 @@
 
 namespace holdfast::deploy::image {
 
-/// Finds and removes what nobody needs (design.md 5, Collection). Used once.
+/// Finds and removes what nobody needs (packaging/doc/design.md 5, Collection). Used once.
 class Collector {
  public:
   /// `keep` besides what is retained and leased.

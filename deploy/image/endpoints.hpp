@@ -11,8 +11,8 @@
 
 namespace holdfast::deploy::image {
 
-/// Where other tools keep logins and certificates on this host (security.md 1.5, 1.6). The first
-/// place that knows the registry counts.
+/// Where other tools keep logins and certificates on this host
+/// (packaging/doc/security.md 1.5, 1.6). The first place that knows the registry counts.
 struct HostFiles {
   std::vector<std::filesystem::path> logins{
       "/etc/holdfast/auth.json", "/run/containers/0/auth.json",
@@ -23,8 +23,8 @@ struct HostFiles {
 };
 
 /// Where the image may be fetched, mirrors in order and the registry itself last, each with its own
-/// login and certificates: never those of another host (security.md ). Errors: auth, perm,
-/// tls (a certificate without its key), by errno.
+/// login and certificates: never those of another host (packaging/doc/security.md ). Errors:
+/// auth, perm, tls (a certificate without its key), by errno.
 [[nodiscard]] Result<std::vector<worker::FetchEndpoint>> endpoints_for(
     const std::map<std::string, proto::RegistryConfig>& registries, const proto::ProxyConfig& proxy,
     const HostFiles& files, const proto::ImageRef& ref);

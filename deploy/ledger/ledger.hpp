@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// The append-only, hash-chained history, and the small durable state beside it (design.md 8).
+/// The append-only, hash-chained history, and the small durable state beside it
+/// (packaging/doc/design.md 8).
 
 #include <cstdint>
 #include <filesystem>

@@ -193,7 +193,7 @@ Status CniAttachments::take_down(const AttachmentRecord& record) {
     if (!done && !first) first = std::move(done).error();
   }
   // The namespace and the record stay until every plugin has cleaned up: DEL after the namespace is
-  // gone leaves rules behind although it reports success (security.md 3.7).
+  // gone leaves rules behind although it reports success (packaging/doc/security.md 3.7).
   if (first) return std::move(*first);
   HF_TRY(unpin_netns(record.netns));
   if (::unlink(record_path(record.id).c_str()) != 0 && errno != ENOENT)

@@ -2,7 +2,7 @@
 /// \file
 /// The texts of CNI: configuration lists, plugin input, results, errors, and the record of an
 /// attachment. Pure. Source: containernetworking/cni SPEC.md; version 1.0.0, at which Debian 12's
-/// plugins stop (security.md 3.7).
+/// plugins stop (packaging/doc/security.md 3.7).
 
 #include <cstdint>
 #include <string>

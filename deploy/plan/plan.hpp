@@ -4,8 +4,8 @@
 
 namespace holdfast::deploy::plan {
 
-/// Computes the next steps towards the current generation, or of the roll-out under way (design.md
-/// 4).
+/// Computes the next steps towards the current generation, or of the roll-out under way
+/// (packaging/doc/design.md 4).
 ///
 /// Pure: no I/O, no clock, no logging; equal input gives equal output. Cannot fail. Converged input
 /// gives no action (probes that are due aside). A cutover service's old instance keeps its traffic

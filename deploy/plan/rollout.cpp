@@ -1,5 +1,5 @@
-// The roll-out state machine of design.md 4: staging → starting → checking → switching → soaking →
-// good, and the way back.
+// The roll-out state machine of packaging/doc/design.md 4: staging → starting → checking →
+// switching → soaking → good, and the way back.
 #include <fmt/format.h>
 
 #include <algorithm>

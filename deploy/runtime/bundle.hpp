@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// config.json of the OCI runtime (runtime-spec 1.0.2) with the hardened defaults of
-/// security.md 3.1. Pure.
+/// packaging/doc/security.md 3.1. Pure.
 
 #include <cstdint>
 #include <filesystem>
@@ -68,7 +68,7 @@ struct BundleSpec {
 /// What such a config.json asks for, to be compared with /proc. Errors: io.
 [[nodiscard]] Result<Confinement> confinement_of(const std::string& config);
 
-/// /proc, /dev and the rest that every container has (security.md 3.1).
+/// /proc, /dev and the rest that every container has (packaging/doc/security.md 3.1).
 [[nodiscard]] std::vector<BundleMount> standard_mounts();
 
 /// cgroup v1 and v2 both take a quota for a period of 100 ms.

@@ -54,7 +54,7 @@ constexpr std::array<std::string_view, 41> kNames{"CHOWN",
                                                   "BPF",
                                                   "CHECKPOINT_RESTORE"};
 
-/// The default set of Podman 4 (security.md 3.1).
+/// The default set of Podman 4 (packaging/doc/security.md 3.1).
 constexpr std::array<std::string_view, 11> kCompatible{
     "CHOWN",   "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL",      "NET_BIND_SERVICE",
     "SETFCAP", "SETGID",       "SETPCAP", "SETUID", "SYS_CHROOT"};

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// What is executed and with which environment: the image's configuration merged with the
-/// document's (security.md 3.3).
+/// document's (packaging/doc/security.md 3.3).
 
 #include <string>
 #include <string_view>

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// conmon: the small process that outlives the agent, holds the service's output and writes down
-/// how it ended (security.md 3.6; conmon 2.1.6).
+/// how it ended (packaging/doc/security.md 3.6; conmon 2.1.6).
 
 #include <filesystem>
 #include <functional>

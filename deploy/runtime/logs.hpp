@@ -22,8 +22,8 @@ namespace holdfast::deploy::runtime {
 
 /// Where the log of `id` is too large: the file becomes <id>.log.1, and conmon opens a new one.
 /// conmon goes on writing to the renamed file until it has done so, so nothing is lost (its own
-/// --log-size-max truncates, security.md 3.6). Without conmon nothing grows and nothing is done.
-/// Errors: io, nospace.
+/// --log-size-max truncates, packaging/doc/security.md 3.6). Without conmon nothing grows and
+/// nothing is done. Errors: io, nospace.
 [[nodiscard]] Status rotate_log(const Paths& paths, const proto::ServiceName& service,
                                 const InstanceId& id, Bytes max_size);
 

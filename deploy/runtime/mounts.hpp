@@ -24,9 +24,9 @@ struct Overlay {
 };
 
 /// Mounts `overlay` on `target` with redirect_dir=nofollow, metacopy=off, index=off, nodev, and
-/// checks in mountinfo that the kernel took it so (security.md ). Directories are named
-/// through /proc/self/fd, so that 128 layers fit into the one page of options. Errors: runtime,
-/// layer_corrupt (a lower is missing), io.
+/// checks in mountinfo that the kernel took it so (packaging/doc/security.md ). Directories
+/// are named through /proc/self/fd, so that 128 layers fit into the one page of options. Errors:
+/// runtime, layer_corrupt (a lower is missing), io.
 [[nodiscard]] Status mount_overlay(const Overlay& overlay, const std::filesystem::path& target);
 
 /// A tmpfs for the agent's own use (secrets): never swapped out where the kernel can promise it.

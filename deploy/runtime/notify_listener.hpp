@@ -2,7 +2,7 @@
 /// \file
 /// The notify sockets of instances: datagram sockets of the agent, bound in the instance's run
 /// directory, which the container sees read-only as /run/notify. conmon's own forwarding passes
-/// READY=1 on and drops the rest (security.md 3.3).
+/// READY=1 on and drops the rest (packaging/doc/security.md 3.6).
 
 #include <map>
 #include <mutex>

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
-/// runc or crun by its command line (security.md 3.5). State is decided by `state`, never by
-/// reading English.
+/// runc or crun by its command line (packaging/doc/security.md 3.5). State is decided by `state`,
+/// never by reading English.
 
 #include <filesystem>
 #include <optional>

@@ -18,7 +18,8 @@
 
 namespace holdfast::deploy::runtime {
 
-/// What the kernel is asked to enforce. pids: 2048 where the document is silent (security.md 3.1).
+/// What the kernel is asked to enforce. pids: 2048 where the document is silent
+/// (packaging/doc/security.md 3.1).
 struct Limits {
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint32_t> millicpus;

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// The seccomp profile of a service: an allow-list, ENOSYS for the rest, masked comparison of every
-/// int argument (security.md 3.2, R-3.5).
+/// int argument (packaging/doc/security.md 3.2, R-3.5).
 
 #include <cstdint>
 #include <optional>

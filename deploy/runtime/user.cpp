@@ -16,7 +16,7 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
-constexpr std::size_t kMaxFile = 10U << 20;  // security.md 3.3: containerd's cap
+constexpr std::size_t kMaxFile = 10U << 20;  // packaging/doc/security.md 3.3: containerd's cap
 constexpr std::size_t kMaxLine = 64U << 10;
 constexpr std::uint64_t kMaxId = 0x7FFFFFFF;
 

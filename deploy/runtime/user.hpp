@@ -1,6 +1,7 @@
 #pragma once
 /// \file
-/// Who the service runs as, by the image's own passwd and group files (security.md 3.3).
+/// Who the service runs as, by the image's own passwd and group files
+/// (packaging/doc/security.md 3.3).
 
 #include <cstdint>
 #include <string>
