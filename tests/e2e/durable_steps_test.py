@@ -61,7 +61,7 @@ class DurableSteps(fixture.AgentCase):
             time.sleep(0.05)
 
     def look(self, promised):
-        """What holds after every fault: security.md 7.2, I-1 to I-5; that rollbacks work, I-8, is asked of each."""
+        """What holds after every fault: packaging/doc/security.md 7.2, I-1 to I-5; that rollbacks work, I-8, is asked of each."""
         self.agent.start()
         fixture.wait_until("it has converged", lambda: self.agent.status()["state"] == "converged", 30)
         history = self.agent.history()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The program is exchanged under running containers: an upgrade migrates the ledger forward, a downgrade takes it back by the
-scripts that the newer program stored in it, and where there is no way back nothing is written (security.md F-81, F-82)."""
+scripts that the newer program stored in it, and where there is no way back nothing is written (packaging/doc/security.md F-81, F-82)."""
 import os
 import shutil
 import signal

@@ -1,4 +1,5 @@
-// Who may do what (design.md 9, security.md T-48): as other users, so these tests need root.
+// Who may do what (packaging/doc/design.md 9, packaging/doc/security.md T-48): as other users, so
+// these tests need root.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <grp.h>

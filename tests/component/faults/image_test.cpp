@@ -1,6 +1,6 @@
 // The image store at every durable step of a pull, a collection, a lease: killed, an error of the
-// disk, a full disk, and the same in the child that unpacks (security.md 7, F-02 to F-05, F-12,
-// F-29, F-31, F-37).
+// disk, a full disk, and the same in the child that unpacks (packaging/doc/security.md 7, F-02 to
+// F-05, F-12, F-29, F-31, F-37).
 #include <gmock/gmock.h>
 
 #include "tests/component/deploy/image/lab.hpp"

@@ -1,5 +1,5 @@
 // The ledger at every durable step: killed before and after it, with a torn write, an error of the
-// disk, a full disk, no descriptors (security.md 7, F-24, F-25, F-28, F-32, F-35).
+// disk, a full disk, no descriptors (packaging/doc/security.md 7, F-24, F-25, F-28, F-32, F-35).
 #include <gmock/gmock.h>
 
 #include "tests/component/faults/sweep.hpp"

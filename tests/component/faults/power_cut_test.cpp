@@ -1,6 +1,6 @@
 // The power goes at durable steps of pulls, collections, leases and of the making of instances:
 // what was not flushed is gone, every later write fails, and after the next mount the store is true
-// (security.md 7, F-22, F-26, I-6). HOLDFAST_FAULT_POINTS=all: at every step.
+// (packaging/doc/security.md 7, F-22, F-26, I-6). HOLDFAST_FAULT_POINTS=all: at every step.
 #include <gmock/gmock.h>
 #include <sched.h>
 

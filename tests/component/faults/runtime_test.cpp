@@ -1,5 +1,5 @@
 // What an instance leaves on disk at every durable step of its making and its end, and a runtime
-// that hangs (security.md 7, F-07, F-08, F-10, F-68).
+// that hangs (packaging/doc/security.md 7, F-07, F-08, F-10, F-68).
 #include <gmock/gmock.h>
 
 #include "tests/component/deploy/runtime/fixture.hpp"

@@ -1,7 +1,7 @@
-// Random lives of a host against a simple model of what an operator may rely on (security.md 7.2).
-// Invariants that fake ports cannot break are looked at where they can be: I-6 (blobs match their
-// names) by the killed pulls, I-9 (no secret in a log) end to end. I-7 needs signed documents,
-// which are what has a serial floor.
+// Random lives of a host against a simple model of what an operator may rely on
+// (packaging/doc/security.md 7.2). Invariants that fake ports cannot break are looked at where they
+// can be: I-6 (blobs match their names) by the killed pulls, I-9 (no secret in a log) end to end.
+// I-7 needs signed documents, which are what has a serial floor.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The power goes while a ledger is written: FS_IOC_SHUTDOWN on a loop-mounted ext4 drops everything
-// that was not flushed (security.md 7.2, F-23 to F-25). HOLDFAST_POWER_CUTS sets how often, 200
-// once were all well.
+// that was not flushed (packaging/doc/security.md 7.2, F-23 to F-25). HOLDFAST_POWER_CUTS sets how
+// often, 200 once were all well.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// security.md T-54 and F-73: what somebody did to the files behind the ledger's back is noticed,
-// each in words of its own.
+// packaging/doc/security.md T-54 and F-73: what somebody did to the files behind the ledger's back
+// is noticed, each in words of its own.
 #include <gmock/gmock.h>
 
 #include <functional>
