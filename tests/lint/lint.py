@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Keeps the house as design.md 3 and style.md draw it.
+"""Keeps the house as packaging/doc/design.md 3 draws it.
 
 usage: lint.py CHECK… [--root DIR] [--build DIR]      CHECK is one of the functions in CHECKS, or `all`
 
@@ -17,6 +17,8 @@ SKIPPED = {".git", "__pycache__", ".cache", ".vscode", ".idea"}
 TOP_LEVEL = {"CMakeLists.txt", "README.md", "LICENSE", "agent", "common", "proto", "deploy", "tests", "packaging"}
 ROOMS = ("common", "proto", "deploy", "agent")
 LAST_FAULT = 82  # of the fault matrix
+RULES = Path("packaging/doc/security.md")  # defines what R-, T-, F- and I- ids mean
+FOREIGN_PAPERS = {"SPEC.md", "config.md", "considerations.md", "descriptor.md", "image-layout.md", "layer.md"}  # of CNI and OCI
 
 # What each room may include of the house (longest prefix wins); None: no limit.
 MAY_INCLUDE = {
@@ -156,7 +158,7 @@ def closure(rooms):
 
 
 def layers(root, _):
-    """Includes point one way: by the table of style.md, and by the DEPS of each room."""
+    """Includes point one way: by the table above, and by the DEPS of each room."""
     rooms = targets(root)
     reach = closure(rooms)
     for relative in files(root, under=ROOMS + ("tests",), suffixes=CODE):
@@ -315,6 +317,46 @@ def matrix(root, _):
         if f"F-{row:02}" not in seen:
             yield f"{table}: F-{row:02} is missing: name its test, or why there is none"
 
+CITED = re.compile(r"(?<![\w./-])((?:[\w.-]+/)*[\w.-]+\.md)\b((?:`?\s+\d+(?:\.\d+)*(?:(?:,| and| to)\s+\d+(?:\.\d+)*)*(?![\w-]))?)")
+CITED_ID = re.compile(r"(?<![\w.-])[RTFI]-\d+(?:\.\d+)?(?![\w-])")
+LINKED = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
+DEFINED_ID = re.compile(r"^(?:\| |- |  )?(?:\*\*)?([RTFI]-\d+(?:\.\d+)?)\b|\*\*([RTFI]-\d+(?:\.\d+)?)\*\*", re.M)
+NEXT_LINE = re.compile(r"\n[ \t]*(?:///?|#|--|\*)?[ \t]*(?![ \t]*(?:[-*|#]|\d+\. ))")
+
+
+def sections(text):
+    """Numbers of the headings of a document: "## 4. The engine" is 4, "### 2.3 Layers" is 2.3."""
+    return set(re.findall(r"^#{2,3} (\d+(?:\.\d+)*)\b", text, re.M))
+
+
+def citations(root, _):
+    """Cited .md files are there, with the sections cited of them; ids of rules, attacks and faults are defined; links lead somewhere."""
+    defined = set()
+    if (root / RULES).is_file():
+        defined = {a or b for a, b in DEFINED_ID.findall(read(root, RULES))}
+    for relative in files(root, suffixes=CODE | {".md", ".py", ".sql", ".cmake", ".txt", ".sh", ".yaml", ".service"}):
+        if relative == Path("tests/lint/selftest.py") or relative.parts[:3] == ("tests", "fuzz", "corpus"):
+            continue
+        text = read(root, relative)
+        flat = NEXT_LINE.sub(lambda m: " " * len(m.group()), text)  # a citation may go over the end of a line of a comment
+        for found in CITED.finditer(flat):
+            number = text.count("\n", 0, found.start()) + 1
+            name, numbers = found.group(1), re.findall(r"\d+(?:\.\d+)*", found.group(2))
+            if not numbers and name in FOREIGN_PAPERS:
+                continue
+            paper = next((place for place in (root / name, root / relative.parent / name) if place.is_file()), None)
+            if paper is None:
+                yield f"{relative}:{number}: cites {name}, which is not in the repository: write its path from the top, or cite what is"
+                continue
+            for missing in sorted(set(numbers) - sections(paper.read_text(encoding="utf-8"))):
+                yield f"{relative}:{number}: {name} has no section {missing}"
+        for found in CITED_ID.finditer(text):
+            if found.group() not in defined:
+                yield f"{relative}:{text.count(chr(10), 0, found.start()) + 1}: {RULES} does not define {found.group()}"
+        for found in LINKED.finditer(text) if relative.suffix == ".md" else ():
+            if not (root / relative.parent / found.group(1)).exists():
+                yield f"{relative}:{text.count(chr(10), 0, found.start()) + 1}: a link to {found.group(1)}, which is not there"
+
 
 def shell(root, _):
     """shellcheck of every script with a shell's first line; each must be executable or a library."""
@@ -331,7 +373,7 @@ def shell(root, _):
 
 
 CHECKS = {check.__name__: check for check in
-          (layers, calls, headers, spaces, registered, readmes, house, skips, matrix, shell)}
+          (layers, calls, headers, spaces, registered, readmes, house, skips, matrix, citations, shell)}
 
 
 def main():

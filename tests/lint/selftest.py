@@ -28,6 +28,9 @@ CLEAN = {
     "agent/daemon/main.cpp": '#include <boost/asio.hpp>\n#include "deploy/plan/plan.hpp"\nauto s = "std::system(";\n',
     "tests/unit/plan_test.cpp": '#include "deploy/plan/plan.hpp"\n#include <gtest/gtest.h>\nTEST(Plan, Plan)\n',
     "tests/FAULTS.md": "".join(f"| F-{row:02} | x | `unit/plan: Plan` |\n" for row in range(1, 83)),
+    "packaging/doc/README.md": "[rules](security.md)\n",
+    "packaging/doc/security.md": "## 2. Images\n### 2.3 Layers\n**R-1.2** x\n" + "".join(f"| F-{row:02} | x |\n" for row in range(1, 83)),
+    "proto/oci.hpp": HEADER % "holdfast::proto" + "/// R-1.2, F-07 (packaging/doc/security.md\n/// 2.3; image-spec layer.md).\n",
     "packaging/start": '#!/bin/bash\necho "$1"\n',
 }
 
@@ -65,6 +68,14 @@ MUTANTS = [
     ("matrix", "tests/FAULTS.md", "| F-01 | x | `unit/lost: Plan` |\n", "no tests/unit/lost_test"),
     ("matrix", "tests/FAULTS.md", "| F-01 | x | `unit/plan: Gone` |\n", "has no Gone"),
     ("matrix", "tests/FAULTS.md", "| F-01 | x | somewhere |\n", "names no test"),
+    ("citations", "deploy/image/bad.cpp", "// as design.md 4 says", "not in the repository"),
+    ("citations", "deploy/image/bad.cpp", "// as papers/lost.md says", "not in the repository"),
+    ("citations", "deploy/image/bad.cpp", "/// By the rules (packaging/doc/security.md\n/// 2.3 to 2.5).", "no section 2.5"),
+    ("citations", "tests/unit/bad_test.py", "# packaging/doc/security.md 2, 9", "no section 9"),
+    ("citations", "deploy/image/bad.cpp", "// T-99", "does not define T-99"),
+    ("citations", "deploy/image/bad.cpp", "// R-1.3", "does not define R-1.3"),
+    ("citations", "packaging/doc/security.md", None, "does not define F-07"),
+    ("citations", "packaging/README.md", "[x](doc/lost)", "a link to doc/lost"),
     ("shell", "packaging/start", "#!/bin/bash\necho $1\n", "SC2086"),
 ]
 
