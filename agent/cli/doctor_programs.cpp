@@ -8,8 +8,8 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "deploy/runtime/conmon.hpp"
-#include "deploy/runtime/oci_runtime.hpp"
+#include "deploy/runtime/host/conmon.hpp"
+#include "deploy/runtime/host/oci_runtime.hpp"
 
 namespace holdfast::agent::cli {
 namespace {

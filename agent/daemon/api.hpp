@@ -9,7 +9,7 @@
 #include "agent/daemon/jobs.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/ledger/recover.hpp"
-#include "deploy/runtime/log_reader.hpp"
+#include "deploy/runtime/logs/log_reader.hpp"
 
 namespace holdfast::agent::daemon {
 

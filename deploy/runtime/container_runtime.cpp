@@ -11,13 +11,13 @@
 #include "common/os/file.hpp"
 #include "deploy/network/netns.hpp"
 #include "deploy/network/tcp_sockets.hpp"
-#include "deploy/runtime/conmon.hpp"
-#include "deploy/runtime/etc_files.hpp"
-#include "deploy/runtime/inspection.hpp"
+#include "deploy/runtime/host/conmon.hpp"
 #include "deploy/runtime/lifecycle.hpp"
-#include "deploy/runtime/log_stream.hpp"
-#include "deploy/runtime/logs.hpp"
-#include "deploy/runtime/mounts.hpp"
+#include "deploy/runtime/logs/log_stream.hpp"
+#include "deploy/runtime/logs/logs.hpp"
+#include "deploy/runtime/observe/inspection.hpp"
+#include "deploy/runtime/spec/etc_files.hpp"
+#include "deploy/runtime/storage/mounts.hpp"
 
 namespace holdfast::deploy::runtime {
 

@@ -15,11 +15,11 @@
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
 #include "deploy/network/attachments.hpp"
-#include "deploy/runtime/change_watcher.hpp"
-#include "deploy/runtime/exit_watcher.hpp"
-#include "deploy/runtime/host.hpp"
+#include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/instances.hpp"
-#include "deploy/runtime/observer.hpp"
+#include "deploy/runtime/observe/change_watcher.hpp"
+#include "deploy/runtime/observe/exit_watcher.hpp"
+#include "deploy/runtime/observe/observer.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::runtime {

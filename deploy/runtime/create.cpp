@@ -2,13 +2,13 @@
 #include <fmt/format.h>
 
 #include "common/os/file.hpp"
-#include "deploy/runtime/capabilities.hpp"
-#include "deploy/runtime/command.hpp"
-#include "deploy/runtime/etc_files.hpp"
 #include "deploy/runtime/lifecycle.hpp"
-#include "deploy/runtime/mounts.hpp"
-#include "deploy/runtime/rootfs.hpp"
-#include "deploy/runtime/user.hpp"
+#include "deploy/runtime/spec/capabilities.hpp"
+#include "deploy/runtime/spec/command.hpp"
+#include "deploy/runtime/spec/etc_files.hpp"
+#include "deploy/runtime/spec/user.hpp"
+#include "deploy/runtime/storage/mounts.hpp"
+#include "deploy/runtime/storage/rootfs.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {

@@ -17,19 +17,13 @@
 #include "common/base/strong.hpp"
 #include "deploy/image/images.hpp"
 #include "deploy/plan/model.hpp"
-#include "deploy/runtime/notified.hpp"
+#include "deploy/runtime/observe/look.hpp"
+#include "deploy/runtime/record/notified.hpp"
+#include "deploy/runtime/record/record.hpp"
+#include "deploy/runtime/spec/etc_files.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
-
-using plan::Address;
-using plan::ExitInfo;
-using plan::InstanceId;
-using plan::InstanceState;
-using plan::ObservedInstance;
-
-/// Names that containers can resolve: service → its stable virtual address.
-using HostsTable = std::map<std::string, Address>;
 
 /// Everything needed to create an instance. It is stored with the instance
 /// (instances/<id>/instance.json), so that an observation after a restart of the agent knows what
@@ -41,23 +35,6 @@ struct InstanceSpec {
   proto::Service wanted;
   image::StoredImage image;
   HostsTable hosts;
-};
-
-/// How closely an observation looks at what runs. A closer look at an instance compares its limits,
-/// network, mounts, secrets and writes with what was declared; what it found is remembered. It is
-/// due for an instance that was just started and for one of which a watcher reported a change.
-enum class Look : std::uint8_t {
-  glance,    ///< records and processes only; takes no closer look off whom it is due to
-  quick,     ///< also the closer looks that are due
-  thorough,  ///< also some instances more, by turns, and foreign processes
-  complete,  ///< a closer look at every instance
-};
-
-/// What a watcher saw of an instance.
-enum class Change : std::uint8_t {
-  exit,    ///< its process or its conmon ended
-  limits,  ///< somebody wrote to its control group, or the kernel killed for memory
-  inside,  ///< its mounts or the files of its secrets changed
 };
 
 /// Life and death of instances. Thread safe; calls for one instance are serialised inside. All
@@ -120,15 +97,6 @@ class InstanceControl {
   /// Calls `on_change` from threads of its own soon (≤ 20 ms) after something changed that others
   /// may have done. Set once.
   virtual void watch(std::function<void(const InstanceId&, Change)> on_change) = 0;
-};
-
-/// Where the output of a service is kept.
-struct LogLine {
-  InstanceId instance;
-  WallTime time{};
-  bool is_stderr = false;
-  bool partial = false;
-  std::string text;
 };
 
 }  // namespace holdfast::deploy::runtime

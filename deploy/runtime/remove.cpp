@@ -6,7 +6,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "deploy/runtime/lifecycle.hpp"
-#include "deploy/runtime/mounts.hpp"
+#include "deploy/runtime/storage/mounts.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {

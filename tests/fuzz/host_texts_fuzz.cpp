@@ -2,9 +2,9 @@
 #include <string_view>
 
 #include "deploy/network/cni_config.hpp"
-#include "deploy/runtime/logs.hpp"
-#include "deploy/runtime/mounts.hpp"
-#include "deploy/runtime/record.hpp"
+#include "deploy/runtime/logs/logs.hpp"
+#include "deploy/runtime/record/record.hpp"
+#include "deploy/runtime/storage/mounts.hpp"
 
 /// What other programs of the host print or write: CNI plugins, runc, conmon's log with the lines
 /// of a container in it, the kernel's list of mounts.

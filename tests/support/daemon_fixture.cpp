@@ -17,7 +17,7 @@
 #include "common/log/log.hpp"
 #include "common/os/environment.hpp"
 #include "deploy/ledger/recover.hpp"
-#include "deploy/runtime/log_reader.hpp"
+#include "deploy/runtime/logs/log_reader.hpp"
 #include "proto/api/codec.hpp"
 
 namespace holdfast::test {

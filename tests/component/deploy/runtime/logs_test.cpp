@@ -1,6 +1,6 @@
-#include "deploy/runtime/logs.hpp"
+#include "deploy/runtime/logs/logs.hpp"
 
-#include "deploy/runtime/log_reader.hpp"
+#include "deploy/runtime/logs/log_reader.hpp"
 #include "tests/component/deploy/runtime/fixture.hpp"
 
 namespace holdfast::test {

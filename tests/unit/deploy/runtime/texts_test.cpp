@@ -1,15 +1,15 @@
 #include <gmock/gmock.h>
 
 #include "deploy/runtime/advice.hpp"
-#include "deploy/runtime/cgroup.hpp"
-#include "deploy/runtime/confinement.hpp"
-#include "deploy/runtime/etc_files.hpp"
-#include "deploy/runtime/logs.hpp"
-#include "deploy/runtime/mounts.hpp"
-#include "deploy/runtime/oci_runtime.hpp"
-#include "deploy/runtime/record.hpp"
-#include "deploy/runtime/root_path.hpp"
-#include "deploy/runtime/service_mounts.hpp"
+#include "deploy/runtime/host/cgroup.hpp"
+#include "deploy/runtime/host/oci_runtime.hpp"
+#include "deploy/runtime/logs/logs.hpp"
+#include "deploy/runtime/record/record.hpp"
+#include "deploy/runtime/spec/confinement.hpp"
+#include "deploy/runtime/spec/etc_files.hpp"
+#include "deploy/runtime/spec/root_path.hpp"
+#include "deploy/runtime/storage/mounts.hpp"
+#include "deploy/runtime/storage/service_mounts.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {

@@ -1,0 +1,38 @@
+#pragma once
+/// \file
+/// What every step in the life of an instance works with.
+
+#include <memory>
+#include <string>
+
+#include "common/base/clock.hpp"
+#include "deploy/network/attachments.hpp"
+#include "deploy/runtime/host/cgroup.hpp"
+#include "deploy/runtime/host/notify_listener.hpp"
+#include "deploy/runtime/host/oci_runtime.hpp"
+#include "deploy/runtime/record/paths.hpp"
+#include "deploy/runtime/spec/bundle.hpp"
+#include "deploy/runtime/storage/service_mounts.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// Immutable after opening; shared by all threads.
+struct Host {
+  Paths paths;
+  std::string group_parent;  ///< "/holdfast-<instance>"
+  OciRuntime runtime;
+  Cgroups cgroups;
+  HostFacts facts;
+  HostPathRule host_paths;
+  const Clock& clock;
+  network::Attachments& attachments;
+  std::shared_ptr<NotifyListener> notify;
+
+  [[nodiscard]] std::string group(const plan::InstanceId& id) const {
+    return group_parent + "/" + id.str();
+  }
+  /// One for all conmons, so that they are not accounted to the agent and do not end with it.
+  [[nodiscard]] std::string supervisors() const { return group_parent + "/conmon"; }
+};
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,89 @@
+#pragma once
+/// \file
+/// One thread that sees what others do to running instances, where the kernel tells: writes to
+/// their control groups, kills for memory, mounts inside, and files of their secrets.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/os/unique_fd.hpp"
+#include "deploy/runtime/host/cgroup.hpp"
+#include "deploy/runtime/observe/look.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// What to watch of one instance.
+struct WatchedPlaces {
+  pid_t init = 0;
+  std::string group;                  ///< control group
+  std::set<std::string> directories;  ///< that hold its secrets
+  std::string netns;                  ///< where its namespace is pinned; empty: nowhere
+};
+
+/// Reports soon (≤ 5 ms) after each change; several at once may be one report. Thread safe. The
+/// destructor joins. A file system that tells nothing (a network one) is looked at by the resync.
+class ChangeWatcher {
+ public:
+  using Callback = std::function<void(const plan::InstanceId&, Change)>;
+
+  [[nodiscard]] static Result<std::unique_ptr<ChangeWatcher>> start(const Cgroups& cgroups,
+                                                                    const Clock& clock,
+                                                                    Callback on_change);
+  ~ChangeWatcher();
+  ChangeWatcher(const ChangeWatcher&) = delete;
+  ChangeWatcher& operator=(const ChangeWatcher&) = delete;
+
+  /// Replaces what was watched for this instance. What cannot be watched is left to the resync.
+  void watch(const plan::InstanceId& id, const WatchedPlaces& places);
+  void forget(const plan::InstanceId& id);
+  /// The agent itself freezes or thaws it now: that is no news.
+  void expect_freezer(const plan::InstanceId& id);
+
+ private:
+  struct Watched {
+    os::UniqueFd mounts;  ///< /proc/PID/mountinfo
+    os::UniqueFd oom;     ///< eventfd of cgroup v1
+    std::string netns;
+    std::uint64_t netns_inode = 0;
+    BootTime quiet_until{};  ///< for the freezer
+    BootTime last_memory{};  ///< report of memory.events, which may come in floods
+  };
+  /// Who hears of a directory. A group belongs to one instance, secrets may be shared.
+  struct Directory {
+    bool is_group = false;
+    std::set<plan::InstanceId> instances;
+  };
+  ChangeWatcher(const Cgroups& cgroups, const Clock& clock, Callback on_change)
+      : cgroups_(cgroups), clock_(clock), on_change_(std::move(on_change)) {}
+
+  [[nodiscard]] Status open();
+  void add_directory(const std::string& path, bool is_group, const plan::InstanceId& id);
+  void forget_locked(const plan::InstanceId& id);
+  void loop(const std::stop_token& stop);
+  using Reports = std::set<std::pair<plan::InstanceId, Change>>;
+  void read_inotify(Reports& reports);
+  void group_changed(const plan::InstanceId& id, std::string_view file, Reports& reports);
+  void fd_ready(int fd, Reports& reports);
+
+  const Cgroups& cgroups_;
+  const Clock& clock_;
+  const Callback on_change_;
+  os::UniqueFd epoll_;
+  os::UniqueFd inotify_;
+  os::UniqueFd own_mounts_;  ///< of the agent: where namespaces are pinned
+  os::UniqueFd wake_;
+  std::mutex mutex_;
+  std::map<plan::InstanceId, Watched> watched_;
+  std::map<int, Directory> directories_;  ///< by inotify's watch descriptor
+  std::jthread thread_;
+};
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,51 @@
+#pragma once
+/// \file
+/// The closer look at running instances: what others did to them from outside or inside. Reads
+/// files and /proc only; what it finds is put into words that name no content of a secret.
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "deploy/runtime/host/host.hpp"
+#include "deploy/runtime/record/record.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// Writes down, before the program of an instance first runs, what its mounts are, and what lies in
+/// its upper directory by our own doing. Errors: io.
+[[nodiscard]] Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init);
+
+/// Limits, network, mounts, secrets and writes of one running instance against what it was started
+/// with.
+/// About 0.2 ms.
+[[nodiscard]] std::vector<plan::Deviation> inspect(const Host& host, const InstanceRecord& record,
+                                                   const RunState& run);
+
+/// Up to `count` of the sorted ids, those after `last` first, then around from the beginning. Pure.
+[[nodiscard]] std::vector<plan::InstanceId> next_turns(const std::vector<plan::InstanceId>& sorted,
+                                                       const plan::InstanceId& last,
+                                                       std::size_t count);
+
+/// Lines of mountinfo(5) without what differs between two looks at the same mounts: ids and peer
+/// groups.
+[[nodiscard]] std::vector<std::string> mount_lines(std::string_view mountinfo);
+/// "mounted /x (tmpfs)", "unmounted /y", "changed /z", for people; empty when there is none. Pure.
+[[nodiscard]] std::string mount_changes(const std::vector<std::string>& before,
+                                        const std::vector<std::string>& after);
+/// Whether a text of /proc/net/fib_trie has this address as a local one. Pure.
+[[nodiscard]] bool has_local_address(std::string_view fib_trie, plan::Address address);
+
+/// A process inside the namespaces of an instance that is no descendant of its first process.
+struct ForeignProcess {
+  ProcessId process;
+  std::string name;  ///< printable
+  std::uint32_t uid = 0;
+};
+/// One walk over all processes of the host but those of `supervisors`: 10 µs each. What this agent
+/// runs inside (probes) is not foreign.
+[[nodiscard]] std::map<plan::InstanceId, std::vector<ForeignProcess>> foreign_processes(
+    const std::map<plan::InstanceId, ProcessId>& inits, const std::set<pid_t>& supervisors = {});
+
+}  // namespace holdfast::deploy::runtime

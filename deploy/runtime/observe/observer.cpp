@@ -1,0 +1,240 @@
+#include "deploy/runtime/observe/observer.hpp"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <memory>
+
+#include "common/os/file.hpp"
+#include "deploy/runtime/host/instance_files.hpp"
+#include "deploy/runtime/observe/inspection.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+Result<std::vector<plan::InstanceId>> list_ids(const std::filesystem::path& directory) {
+  struct Closer {
+    void operator()(DIR* dir) const { closedir(dir); }
+  };
+  std::vector<plan::InstanceId> ids;
+  const std::unique_ptr<DIR, Closer> dir{opendir(directory.c_str())};
+  if (!dir) {
+    if (errno == ENOENT) return ids;
+    return errno_error(errno, "list " + directory.string());
+  }
+  while (const dirent* entry = readdir(dir.get())) {
+    plan::InstanceId id{entry->d_name};
+    if (check_id(id)) ids.push_back(std::move(id));
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+/// The part of an id before "-<hash>-<sequence>".
+proto::ServiceName service_of(const plan::InstanceId& id) {
+  auto name = id.str();
+  for (int i = 0; i < 2; ++i)
+    if (const auto dash = name.rfind('-'); dash != std::string::npos) name.resize(dash);
+  return proto::ServiceName{name};
+}
+
+}  // namespace
+
+template <class Value, class Read>
+Result<Value> Observer::cached(Cache<Value>& cache, const plan::InstanceId& id,
+                               const std::string& path, Read read) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return errno_error(errno, "stat " + path);
+  const Version version{
+      .inode = info.st_ino,
+      .time_ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+  const std::lock_guard lock{mutex_};
+  const auto found = cache.find(id);
+  if (found != cache.end() && found->second.first == version) return found->second.second;
+  HF_ASSIGN(Value fresh, read());
+  cache.insert_or_assign(id, std::pair{version, fresh});
+  return fresh;
+}
+
+Result<InstanceRecord> Observer::record(const plan::InstanceId& id) {
+  return cached(records_, id, host_.paths.record(id), [&] { return read_record(host_, id); });
+}
+
+Result<RunState> Observer::run_state(const plan::InstanceId& id) {
+  return cached(run_states_, id, host_.paths.run_state(id),
+                [&] { return read_run_state(host_, id); });
+}
+
+Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy,
+                                                        Look look, const KnownToRun& known_to_run) {
+  HF_ASSIGN(const auto ids, list_ids(host_.paths.instances()));
+  std::vector<ObservedInstance> out;
+  out.reserve(ids.size());
+  for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id), known_to_run));
+  look_closely(out, look);
+  const std::lock_guard lock{mutex_};
+  const auto gone = [&](const auto& entry) {
+    return !std::binary_search(ids.begin(), ids.end(), entry.first);
+  };
+  std::erase_if(records_, gone);
+  std::erase_if(run_states_, gone);
+  std::erase_if(found_, gone);
+  std::erase_if(suspects_,
+                [&](const auto& id) { return !std::binary_search(ids.begin(), ids.end(), id); });
+  return out;
+}
+
+ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progress,
+                                       const KnownToRun& known_to_run) {
+  const auto known = record(id);
+  if (!known) {
+    const auto unknown = proto::Digest::of({});
+    ObservedInstance seen{.id = id,
+                          .service = service_of(id),
+                          .generation = 0,
+                          .run_hash = unknown,
+                          .image = unknown,
+                          .manifest = unknown,
+                          .exit = {},
+                          .deviations = {}};
+    seen.state = in_progress ? InstanceState::creating : InstanceState::broken;
+    return seen;
+  }
+  ObservedInstance seen{.id = id,
+                        .service = known->service,
+                        .generation = known->generation,
+                        .run_hash = known->run_hash,
+                        .image = known->image,
+                        .manifest = known->manifest,
+                        .exit = {},
+                        .deviations = {}};
+  seen.earlier_boot = known->boot_id != boot_id();
+  add_state(seen, in_progress, known_to_run);
+  return seen;
+}
+
+void Observer::add_state(ObservedInstance& seen, bool in_progress, const KnownToRun& known_to_run) {
+  const auto run = run_state(seen.id);
+  if (!run || (run->starts == 0 && run->phase != Phase::started)) {
+    seen.state = in_progress ? InstanceState::creating : InstanceState::broken;
+    return;
+  }
+  seen.address = run->address;
+  seen.starts = run->starts;
+  seen.started = WallTime{Milliseconds{run->started_wall_ms}};
+  seen.started_boot = BootTime{std::chrono::nanoseconds{run->started_boot_ns}};
+  if (run->phase != Phase::started) {
+    seen.state = InstanceState::exited;
+    seen.exit = run->last_exit;
+    return;
+  }
+  const bool runs = known_to_run(seen.id, *run);
+  if (!runs && !alive(run->init)) {
+    seen.state = InstanceState::exited;
+    seen.exit = read_exit(host_, seen.id);
+    return;
+  }
+  seen.pid = run->init.pid;
+  const bool frozen = host_.cgroups.frozen(host_.group(seen.id));
+  seen.state = !runs && !alive(run->conmon) ? InstanceState::unsupervised
+               : frozen                     ? InstanceState::frozen
+                                            : InstanceState::running;
+}
+
+void Observer::suspect(const plan::InstanceId& id) {
+  const std::lock_guard lock{mutex_};
+  suspects_.insert(id);
+}
+
+Observer::Choice Observer::choose(const std::vector<ObservedInstance>& running, Look look) {
+  // Watchers tell of most changes at once; this finds the rest, at a cost that does not grow.
+  constexpr std::size_t kByTurns = 16;
+  const std::lock_guard lock{mutex_};
+  Choice chosen;
+  if (look == Look::glance) return chosen;
+  for (const auto& seen : running) {
+    const auto known = found_.find(seen.id);
+    const bool suspected = suspects_.contains(seen.id);
+    if (look == Look::complete || suspected || known == found_.end() ||
+        known->second.starts != seen.starts)
+      chosen.closer.insert(seen.id);
+    if (look != Look::quick || suspected) chosen.entered.insert(seen.id);
+    if (suspected) suspects_.erase(seen.id);  // one that does not run stays suspected
+  }
+  if (look != Look::thorough) return chosen;
+  std::vector<plan::InstanceId> ids;
+  for (const auto& seen : running) ids.push_back(seen.id);
+  for (auto& id : next_turns(ids, looked_at_, kByTurns)) {
+    looked_at_ = id;
+    chosen.closer.insert(std::move(id));
+  }
+  return chosen;
+}
+
+void Observer::inspect_closely(const ObservedInstance& seen) {
+  const auto known = record(seen.id);
+  const auto run = run_state(seen.id);
+  if (!known || !run || run->starts != seen.starts) return;
+  Found found{.starts = seen.starts, .deviations = {}, .foreign = {}, .oom_kills = 0};
+  found.oom_kills = host_.cgroups.oom_kills(host_.group(seen.id));
+  found.deviations = inspect(host_, *known, *run);
+  // Asked last: what a process lacks that is just ending is no difference.
+  if (!alive(run->init)) found.deviations.clear();
+  const std::lock_guard lock{mutex_};
+  auto& kept = found_[seen.id];
+  if (kept.starts == seen.starts) found.foreign = std::move(kept.foreign);
+  kept = std::move(found);
+}
+
+void Observer::find_foreign(const std::vector<ObservedInstance>& running,
+                            const std::set<plan::InstanceId>& among) {
+  std::map<plan::InstanceId, ProcessId> inits;
+  std::set<pid_t> supervisors;
+  for (const auto& seen : running) {
+    if (!among.contains(seen.id)) continue;
+    const auto run = run_state(seen.id);
+    if (!run || run->starts != seen.starts) continue;
+    inits.emplace(seen.id, run->init);
+    supervisors.insert(run->conmon.pid);
+  }
+  auto foreign = foreign_processes(inits, supervisors);
+  const std::lock_guard lock{mutex_};
+  for (const auto& [id, init] : inits) {
+    const auto kept = found_.find(id);
+    if (kept == found_.end()) continue;
+    kept->second.foreign.clear();
+    if (!foreign.contains(id) || !alive(init)) continue;
+    for (const auto& each : foreign.at(id))
+      kept->second.foreign.push_back(
+          {proto::DriftKind::foreign_process,
+           fmt::format("pid {} ({}), uid {}", each.process.pid, each.name, each.uid)});
+  }
+}
+
+void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
+  const auto runs = [](const ObservedInstance& seen) {
+    return seen.state == InstanceState::running || seen.state == InstanceState::unsupervised;
+  };
+  std::vector<ObservedInstance> running;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(running), runs);
+  const auto chosen = choose(running, look);
+  for (const auto& seen : running) {
+    if (chosen.closer.contains(seen.id)) inspect_closely(seen);
+  }
+  if (!chosen.entered.empty()) find_foreign(running, chosen.entered);
+  const std::lock_guard lock{mutex_};
+  for (auto& seen : all) {
+    const auto known = found_.find(seen.id);
+    if (!runs(seen) || known == found_.end() || known->second.starts != seen.starts) continue;
+    seen.oom_kills = known->second.oom_kills;
+    seen.deviations = known->second.deviations;
+    seen.deviations.insert(seen.deviations.end(), known->second.foreign.begin(),
+                           known->second.foreign.end());
+  }
+}
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,92 @@
+#pragma once
+/// \file
+/// What is written down about an instance: `instance.json`, durable, before its first effect;
+/// `run.json`, in the run directory, after each step of its life. Together with /proc they are all
+/// that an observation needs.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "deploy/plan/model.hpp"
+#include "proto/deployment/deployment.hpp"
+
+namespace holdfast::deploy::runtime {
+
+using plan::Address;
+using plan::ExitInfo;
+using plan::InstanceId;
+using plan::InstanceState;
+using plan::ObservedInstance;
+
+/// What the kernel is asked to enforce. pids: 2048 where the document is silent
+/// (packaging/doc/security.md 3.1).
+struct Limits {
+  std::optional<std::uint64_t> memory_bytes;
+  std::optional<std::uint32_t> millicpus;
+  std::uint32_t pids = 2048;
+  bool operator==(const Limits&) const = default;
+};
+
+struct InstanceRecord {
+  plan::InstanceId id;
+  std::string boot_id;  ///< when it was created
+  proto::ServiceName service;
+  std::uint64_t generation = 0;
+  proto::Digest run_hash;
+  proto::Digest image;
+  proto::Digest manifest;
+  proto::NetworkMode network = proto::NetworkMode::isolated;
+  Limits limits;
+  int stop_signal = 15;
+  std::vector<proto::SecretRef> secrets;
+};
+
+enum class Phase : std::uint8_t {
+  preparing,  ///< no process yet, or a restart has begun
+  created,    ///< the runtime's init waits; nothing of the service has run in this start
+  started,
+};
+
+/// Names one process for ever (within one boot).
+struct ProcessId {
+  pid_t pid = 0;
+  std::uint64_t start_ticks = 0;
+  bool operator==(const ProcessId&) const = default;
+};
+
+struct RunState {
+  std::string boot_id;
+  Phase phase = Phase::preparing;
+  plan::Address address = 0;
+  std::string netns;  ///< empty: the host's, or one of the runtime's own
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  ProcessId init;
+  ProcessId conmon;
+  std::uint32_t starts = 0;
+  std::int64_t started_wall_ms = 0;
+  std::int64_t started_boot_ns = 0;
+  std::optional<plan::ExitInfo> last_exit;  ///< of the process before a restart that has begun
+};
+
+[[nodiscard]] std::string to_json(const InstanceRecord& record);
+/// Errors: io, when the text is not a record of this or an earlier version.
+[[nodiscard]] Result<InstanceRecord> parse_record(const std::string& json);
+[[nodiscard]] std::string to_json(const RunState& state);
+[[nodiscard]] Result<RunState> parse_run_state(const std::string& json);
+
+/// The current boot's id, from /proc. Read once.
+[[nodiscard]] const std::string& boot_id();
+
+/// True while exactly this process exists and has not become a zombie.
+[[nodiscard]] bool alive(const ProcessId& process);
+/// Pid and start time of a living process. Errors: not_found.
+[[nodiscard]] Result<ProcessId> identify(pid_t pid);
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,218 @@
+#include "deploy/runtime/spec/bundle.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+
+#include "common/base/text.hpp"
+#include "common/os/file.hpp"
+#include "deploy/runtime/spec/capabilities.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+namespace json = boost::json;
+
+/// The union of Docker's, containerd's and Podman's lists; the runtime passes over what does not
+/// exist.
+constexpr std::array<std::string_view, 14> kMasked{"/proc/acpi",
+                                                   "/proc/asound",
+                                                   "/proc/interrupts",
+                                                   "/proc/kcore",
+                                                   "/proc/keys",
+                                                   "/proc/latency_stats",
+                                                   "/proc/sched_debug",
+                                                   "/proc/scsi",
+                                                   "/proc/timer_list",
+                                                   "/proc/timer_stats",
+                                                   "/sys/devices/virtual/powercap",
+                                                   "/sys/firmware",
+                                                   "/sys/fs/selinux",
+                                                   "/sys/dev/block"};
+constexpr std::array<std::string_view, 5> kReadOnly{"/proc/bus", "/proc/fs", "/proc/irq",
+                                                    "/proc/sys", "/proc/sysrq-trigger"};
+
+template <class Range>
+json::array strings(const Range& range) {
+  json::array out;
+  for (const auto& item : range) out.emplace_back(json::string_view{item.data(), item.size()});
+  return out;
+}
+
+json::object capability_sets(const std::vector<std::string>& names) {
+  // inheritable and ambient stay empty: CVE-2022-24769, CVE-2022-29162.
+  return {{"bounding", strings(names)},
+          {"effective", strings(names)},
+          {"permitted", strings(names)},
+          {"inheritable", json::array{}},
+          {"ambient", json::array{}}};
+}
+
+json::object user_object(const User& user) {
+  return {{"uid", user.uid},
+          {"gid", user.gid},
+          {"additionalGids", json::array(user.groups.begin(), user.groups.end())}};
+}
+
+json::object process_object(const ProcessSpec& process, const HostFacts& host) {
+  constexpr std::uint64_t kSoftFiles = 1024;
+  const json::array limits{json::object{{"type", "RLIMIT_NOFILE"},
+                                        {"soft", std::min(kSoftFiles, host.nofile_hard)},
+                                        {"hard", host.nofile_hard}},
+                           json::object{{"type", "RLIMIT_CORE"}, {"soft", 0}, {"hard", 0}}};
+  return {{"terminal", false},
+          {"user", user_object(process.user)},
+          {"args", strings(process.args)},
+          {"env", strings(process.env)},
+          {"cwd", process.cwd},
+          {"capabilities", capability_sets(process.capabilities)},
+          {"rlimits", limits},
+          {"noNewPrivileges", process.no_new_privileges},
+          {"oomScoreAdj", host.oom_score_adj}};
+}
+
+json::array mount_array(const std::vector<BundleMount>& extra) {
+  json::array out;
+  auto add = [&](const BundleMount& mount) {
+    out.push_back(json::object{{"destination", mount.destination},
+                               {"type", mount.type},
+                               {"source", mount.source},
+                               {"options", strings(mount.options)}});
+  };
+  for (const auto& mount : standard_mounts()) add(mount);
+  for (const auto& mount : extra) add(mount);
+  return out;
+}
+
+json::array namespaces(const BundleSpec& spec) {
+  json::array out;
+  for (const auto* type : {"mount", "pid", "ipc", "uts"})
+    out.push_back(json::object{{"type", type}});
+  if (spec.host.cgroup_namespace) out.push_back(json::object{{"type", "cgroup"}});
+  if (spec.network == proto::NetworkMode::isolated)
+    out.push_back(json::object{{"type", "network"}, {"path", spec.netns}});
+  if (spec.network == proto::NetworkMode::none) out.push_back(json::object{{"type", "network"}});
+  return out;
+}
+
+json::object resources(const Limits& limits) {
+  json::object out{{"devices", json::array{json::object{{"allow", false}, {"access", "rwm"}}}},
+                   {"pids", json::object{{"limit", limits.pids}}}};
+  if (limits.memory_bytes) out["memory"] = json::object{{"limit", *limits.memory_bytes}};
+  if (limits.millicpus)
+    out["cpu"] = json::object{{"quota", std::uint64_t{*limits.millicpus} * (kCpuPeriodUs / 1000)},
+                              {"period", kCpuPeriodUs}};
+  return out;
+}
+
+json::object seccomp_object(const SeccompProfile& profile) {
+  json::array calls;
+  for (const auto& rule : profile.rules) {
+    json::object call{{"names", strings(rule.names)},
+                      {"action", rule.error ? "SCMP_ACT_ERRNO" : "SCMP_ACT_ALLOW"}};
+    if (rule.error) call["errnoRet"] = *rule.error;
+    if (rule.arg)
+      call["args"] = json::array{json::object{{"index", rule.arg->index},
+                                              {"value", rule.arg->mask},
+                                              {"valueTwo", rule.arg->value},
+                                              {"op", "SCMP_CMP_MASKED_EQ"}}};
+    calls.push_back(std::move(call));
+  }
+  return {{"defaultAction", "SCMP_ACT_ERRNO"},
+          {"defaultErrnoRet", profile.default_error},
+          {"architectures", json::array{json::string{profile.architecture}}},
+          {"syscalls", std::move(calls)}};
+}
+
+json::object linux_object(const BundleSpec& spec) {
+  json::object out{{"namespaces", namespaces(spec)},      {"cgroupsPath", spec.cgroup},
+                   {"resources", resources(spec.limits)}, {"maskedPaths", strings(kMasked)},
+                   {"readonlyPaths", strings(kReadOnly)}, {"rootfsPropagation", "private"}};
+  if (spec.network != proto::NetworkMode::host) {
+    // In a network namespace of its own a low port or an echo request is no privilege.
+    out["sysctl"] = json::object{{"net.ipv4.ip_unprivileged_port_start", "0"},
+                                 {"net.ipv4.ping_group_range", "0 2147483647"}};
+  }
+  if (spec.seccomp) out["seccomp"] = seccomp_object(*spec.seccomp);
+  return out;
+}
+
+}  // namespace
+
+HostFacts probe_host() {
+  constexpr std::uint64_t kWantedFiles = 524'288;
+  constexpr std::uint64_t kSysResource = std::uint64_t{1} << 24;
+  HostFacts facts;
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  std::uint64_t most = files.rlim_max;
+  const auto status = os::read_file("/proc/self/status", 64U << 10);
+  const auto at = status ? status->find("CapEff:") : std::string::npos;
+  const std::uint64_t effective =
+      at == std::string::npos ? 0 : std::strtoull(status->c_str() + at + 7, nullptr, 16);
+  if ((effective & kSysResource) != 0) {
+    const auto open = os::read_file("/proc/sys/fs/nr_open", 64);
+    const auto number =
+        open ? parse_number(trim(*open)) : Result<std::uint64_t>{Error{Errc::io, ""}};
+    if (number) most = std::max(most, *number);
+  }
+  facts.nofile_hard = std::min(kWantedFiles, most);
+  if (const auto score = os::read_file("/proc/self/oom_score_adj", 64))
+    facts.oom_score_adj = std::max(0, std::atoi(score->c_str()));
+  return facts;
+}
+
+std::vector<BundleMount> standard_mounts() {
+  return {{"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}},
+          {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}},
+          {"/dev/pts",
+           "devpts",
+           "devpts",
+           {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+          {"/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}},
+          {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
+          {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}},
+          {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}}};
+}
+
+std::string config_json(const BundleSpec& spec) {
+  return json::serialize(json::object{
+      {"ociVersion", "1.0.2"},
+      {"process", process_object(spec.process, spec.host)},
+      {"root", json::object{{"path", spec.rootfs.string()}, {"readonly", spec.read_only}}},
+      {"hostname", spec.hostname},
+      {"mounts", mount_array(spec.mounts)},
+      {"linux", linux_object(spec)}});
+}
+
+Result<std::string> exec_process_json(const std::string& config,
+                                      const std::vector<std::string>& args) {
+  try {
+    auto process = json::parse(config).as_object().at("process").as_object();
+    process["args"] = strings(args);
+    return json::serialize(process);
+  } catch (const std::exception& e) {
+    return Error{Errc::io, fmt::format("malformed config.json: {}", e.what())};
+  }
+}
+
+Result<Confinement> confinement_of(const std::string& config) {
+  try {
+    const auto root = json::parse(config).as_object();
+    const auto& process = root.at("process").as_object();
+    std::vector<std::string> names;
+    for (const auto& name : process.at("capabilities").as_object().at("bounding").as_array())
+      names.emplace_back(name.as_string());
+    return Confinement{.capabilities = capability_mask(names),
+                       .no_new_privileges = process.at("noNewPrivileges").as_bool(),
+                       .seccomp = root.at("linux").as_object().contains("seccomp"),
+                       .uid = process.at("user").as_object().at("uid").to_number<std::uint32_t>()};
+  } catch (const std::exception& e) {
+    return Error{Errc::io, fmt::format("malformed config.json: {}", e.what())};
+  }
+}
+
+}  // namespace holdfast::deploy::runtime

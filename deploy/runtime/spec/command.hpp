@@ -1,0 +1,38 @@
+#pragma once
+/// \file
+/// What is executed and with which environment: the image's configuration merged with the
+/// document's (packaging/doc/security.md 3.3).
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "deploy/runtime/spec/user.hpp"
+#include "proto/deployment/deployment.hpp"
+#include "proto/oci/oci.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// entrypoint + command; the document's `entrypoint` replaces both of the image, its `command` the
+/// image's command. Errors: runtime (nothing to run, NUL in an argument).
+[[nodiscard]] Result<std::vector<std::string>> merged_args(const proto::Service& service,
+                                                           const proto::oci::ImageConfig& image);
+
+/// Image, then document by name; PATH and HOME filled in where absent. "NAME=value", in the image's
+/// order, then by name. Errors: runtime for an image entry that is not NAME=value (R-3.2, T-13).
+[[nodiscard]] Result<std::vector<std::string>> merged_env(const proto::Service& service,
+                                                          const proto::oci::ImageConfig& image,
+                                                          const User& user);
+
+/// Absolute and clean; "/" by default. Errors: runtime (relative; below /proc: CVE-2024-21626).
+[[nodiscard]] Result<std::string> working_directory(const proto::Service& service,
+                                                    const proto::oci::ImageConfig& image);
+
+/// The document's, else the image's, else SIGTERM. Names with or without SIG, SIGRTMIN+n,
+/// SIGRTMAX-n, numbers 1 to 64. Errors: runtime.
+[[nodiscard]] Result<int> stop_signal(const proto::Service& service,
+                                      const proto::oci::ImageConfig& image);
+[[nodiscard]] Result<int> parse_signal(std::string_view text);
+
+}  // namespace holdfast::deploy::runtime

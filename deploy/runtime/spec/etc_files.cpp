@@ -1,0 +1,69 @@
+#include "deploy/runtime/spec/etc_files.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/base/text.hpp"
+#include "common/log/log.hpp"
+#include "common/os/file.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+constexpr std::size_t kMaxResolv = 64U << 10;
+
+bool is_loopback(std::string_view server) { return server.starts_with("127.") || server == "::1"; }
+
+}  // namespace
+
+std::string hosts_text(std::string_view hostname, Address own, const HostsTable& services) {
+  std::string out = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
+  out += fmt::format("{} {}\n", own == 0 ? "127.0.0.1" : plan::address_text(own), hostname);
+  for (const auto& [name, address] : services)
+    if (name != hostname) out += fmt::format("{} {}\n", plan::address_text(address), name);
+  return out;
+}
+
+ResolvText resolv_text(std::string_view host_file) {
+  ResolvText out;
+  for (const auto line : split(host_file, '\n')) {
+    const auto text = trim(line);
+    if (text.empty() || text.front() == '#' || text.front() == ';') continue;
+    if (text.starts_with("nameserver")) {
+      if (is_loopback(trim(text.substr(10)))) continue;
+      out.has_server = true;
+    }
+    out.text += fmt::format("{}\n", text);
+  }
+  return out;
+}
+
+std::string resolv_for(proto::NetworkMode mode) {
+  if (mode == proto::NetworkMode::none) return {};
+  const auto host = os::read_file("/etc/resolv.conf", kMaxResolv);
+  if (mode == proto::NetworkMode::host) return host ? *host : std::string{};
+  auto filtered = resolv_text(host ? *host : std::string{});
+  if (!filtered.has_server) {
+    const auto upstream = os::read_file("/run/systemd/resolve/resolv.conf", kMaxResolv);
+    if (upstream) filtered = resolv_text(*upstream);
+  }
+  if (!filtered.has_server)
+    log::warn(
+        "event=no_name_server hint=\"/etc/resolv.conf names none that a container can reach\"");
+  return filtered.text;
+}
+
+Status rewrite_in_place(const std::filesystem::path& path, std::string_view content) {
+  HF_ASSIGN(const auto fd, os::open_file(path, O_WRONLY | O_NOFOLLOW));
+  const ssize_t wrote = ::pwrite(fd.get(), content.data(), content.size(), 0);
+  if (wrote < 0) return errno_error(errno, "write " + path.string());
+  if (static_cast<std::size_t>(wrote) != content.size())
+    return Error{Errc::nospace, "short write to " + path.string()};
+  if (::ftruncate(fd.get(), wrote) != 0) return errno_error(errno, "truncate " + path.string());
+  return ok();
+}
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,41 @@
+#pragma once
+/// \file
+/// /etc/hosts, /etc/hostname and /etc/resolv.conf of an instance: regular files in its bundle,
+/// bound read-only.
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "deploy/runtime/record/record.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// Names that containers can resolve: service → its stable virtual address.
+using HostsTable = std::map<std::string, Address>;
+
+/// Loopback, the instance itself, then every service by name. `own` 0: no address of its own. Pure.
+[[nodiscard]] std::string hosts_text(std::string_view hostname, Address own,
+                                     const HostsTable& services);
+
+/// The host's resolv.conf for a container: loopback name servers, which it cannot reach, are left
+/// out. Pure.
+struct ResolvText {
+  std::string text;
+  bool has_server = false;
+};
+[[nodiscard]] ResolvText resolv_text(std::string_view host_file);
+
+/// Chooses by network mode: host: as it is; none: empty; isolated: filtered, systemd-resolved's
+/// upstream file where the stub is listed. Nothing left: no server, and a warning in the log (a
+/// public default would leak names; see README).
+[[nodiscard]] std::string resolv_for(proto::NetworkMode mode);
+
+/// Replaces the content of an existing file without changing its inode, so that bind mounts of it
+/// see the change.
+[[nodiscard]] Status rewrite_in_place(const std::filesystem::path& path, std::string_view content);
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,224 @@
+#include "deploy/runtime/storage/service_mounts.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <set>
+
+#include "common/base/text.hpp"
+#include "common/os/file.hpp"
+#include "deploy/runtime/record/notified.hpp"
+#include "deploy/runtime/spec/root_path.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+constexpr std::size_t kMaxSecret = 1U << 20;
+constexpr std::uint64_t kDefaultTmpfs = 64U << 20;
+
+/// Nothing at or below these; nothing above any refused place either, since it would contain it.
+constexpr std::array<std::string_view, 9> kRefused{
+    "/proc",       "/sys",     "/dev",
+    "/run",        "/var/run", "/boot",
+    "/etc/shadow", "/etc/ssh", "/var/lib/containers"};
+
+Error refused(const std::string& path, std::string_view why) {
+  return Error{Errc::runtime, fmt::format("volume source {} is refused: {}", printable(path), why)}
+      .hint("use a named volume, or a directory made for the service");
+}
+
+Result<os::UniqueFd> open_without_links(const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  const long fd = syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
+  if (fd >= 0) return os::UniqueFd{static_cast<int>(fd)};
+  if (errno == ELOOP) return refused(path, "a part of it is a symlink");
+  if (errno == ENOENT)
+    return Error{Errc::runtime, fmt::format("volume source {} does not exist", printable(path))}
+        .hint("mkdir -p " + printable(path));
+  return errno_error(errno, "open volume source " + printable(path));
+}
+
+/// The directory or file behind `fd`, bound at `at`.
+Status bind_fd(int fd, const std::filesystem::path& at) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return errno_error(errno, "stat volume source");
+  if (S_ISDIR(info.st_mode)) {
+    HF_TRY(os::make_directories(at));
+  } else if (S_ISREG(info.st_mode) || S_ISSOCK(info.st_mode)) {
+    HF_ASSIGN(const auto file, os::open_file(at, O_WRONLY | O_CREAT, 0600));
+  } else {
+    return Error{Errc::runtime, "a volume source must be a directory, a file or a socket"};
+  }
+  const auto source = fmt::format("/proc/self/fd/{}", fd);
+  if (::mount(source.c_str(), at.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
+    return errno_error(errno, "bind volume source");
+  return ok();
+}
+
+Result<std::string> host_path(const ServiceMountsInput& input, const std::string& path,
+                              std::size_t number) {
+  HF_TRY(check_host_path(path, input.rule));
+  HF_ASSIGN(const auto fd, open_without_links(path));
+  const auto at = input.paths.mount(input.id) / "vol" / std::to_string(number);
+  HF_TRY(os::make_directories(at.parent_path()));
+  auto bound = bind_fd(fd.get(), at);
+  if (!bound) return std::move(bound).error().in("mount volume " + printable(path));
+  return at.string();
+}
+
+/// Names become file names; the document's rules are stricter, so this is the second line.
+bool is_file_name(const std::string& name) {
+  return !name.empty() && name.size() <= 255 && name.front() != '.' &&
+         name.find_first_of(std::string_view{"/\0", 2}) == std::string::npos;
+}
+
+Result<std::string> named_volume(const ServiceMountsInput& input, const std::string& name) {
+  if (!is_file_name(name))
+    return Error{Errc::runtime, fmt::format("{} is not a name for a volume", printable(name))};
+  const auto path = input.paths.volume(name);
+  HF_TRY(os::make_directories(path.parent_path(), 0711));
+  if (::mkdir(path.c_str(), 0755) == 0) {
+    if (::chown(path.c_str(), input.user.uid, input.user.gid) != 0)
+      return errno_error(errno, "chown volume " + name);
+    HF_TRY(os::sync_directory(path.parent_path()));
+  } else if (errno != EEXIST) {
+    return errno_error(errno, "create volume " + name);
+  }
+  return path.string();
+}
+
+/// Owned by the service's user: the runtime gives the new root the mode of the directory it covers,
+/// which is often 0755.
+BundleMount tmpfs(const ServiceMountsInput& input, const std::string& target, std::uint64_t size) {
+  std::vector<std::string> options{"nosuid",
+                                   "nodev",
+                                   fmt::format("size={}", size),
+                                   target == "/run" ? "mode=755" : "mode=1777",
+                                   fmt::format("uid={}", input.user.uid),
+                                   fmt::format("gid={}", input.user.gid)};
+  if (input.service.security.profile == proto::Profile::hardened) options.emplace_back("noexec");
+  return {target, "tmpfs", "tmpfs", std::move(options)};
+}
+
+Result<std::string> source_of(const ServiceMountsInput& input, const proto::VolumeMount& volume,
+                              std::size_t number) {
+  if (volume.is_host_path()) return host_path(input, volume.source, number);
+  return named_volume(input, volume.source);
+}
+
+/// Volumes and tmpfs by destination, parents before children.
+Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
+  std::vector<BundleMount> mounts;
+  std::set<std::string> taken;
+  std::size_t number = 0;
+  for (const auto& volume : input.service.volumes) {
+    const bool on_host = volume.is_host_path();
+    HF_ASSIGN(auto source, source_of(input, volume, number++));
+    std::vector<std::string> options{on_host ? "rbind" : "bind", "rprivate", "nosuid", "nodev"};
+    if (volume.read_only) options.emplace_back("ro");
+    mounts.push_back({clean_path(volume.target), "bind", std::move(source), std::move(options)});
+    taken.insert(mounts.back().destination);
+  }
+  for (const auto& wanted : input.service.tmpfs) {
+    const auto target = clean_path(wanted.target);
+    mounts.push_back(tmpfs(input, target, wanted.size ? wanted.size->value() : kDefaultTmpfs));
+    taken.insert(target);
+  }
+  if (input.service.security.read_only)
+    for (const auto* usual : {"/run", "/tmp"})
+      if (!taken.contains(usual)) mounts.push_back(tmpfs(input, usual, kDefaultTmpfs));
+  std::sort(mounts.begin(), mounts.end(),
+            [](const auto& a, const auto& b) { return a.destination < b.destination; });
+  return mounts;
+}
+
+Status write_secret(const std::filesystem::path& directory, const proto::SecretRef& secret,
+                    std::uint32_t uid, std::uint32_t gid) {
+  if (!is_file_name(secret.name)) return Error{Errc::runtime, "not a name for a secret"};
+  const auto at = directory / secret.name;
+  const auto fresh = directory / ("." + secret.name + ".new");
+  HF_ASSIGN(const auto content, os::read_file(secret.file, kMaxSecret));
+  ::unlink(fresh.c_str());
+  HF_ASSIGN(const auto fd, os::open_file(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0400));
+  HF_TRY(os::write_all(fd.get(), content));
+  if (::fchown(fd.get(), uid, gid) != 0) return errno_error(errno, "chown");
+  if (::rename(fresh.c_str(), at.c_str()) != 0) return errno_error(errno, "rename");
+  return ok();
+}
+
+}  // namespace
+
+Status check_host_path(const std::string& path, const HostPathRule& rule) {
+  if (path.empty() || path.front() != '/' || clean_path(path) != path)
+    return refused(path, "it is not absolute and clean");
+  if (path == "/") return refused(path, "it is the whole host");
+  const auto clashes = [&](std::string_view place) {
+    return is_within(path, place) || is_within(place, path);
+  };
+  for (const auto place : kRefused)
+    if (clashes(place)) return refused(path, fmt::format("{} is not for services", place));
+  for (const auto& place : rule.refused)
+    if (clashes(place)) return refused(path, fmt::format("{} belongs to the agent", place));
+  if (rule.allowed.empty()) return ok();
+  const bool allowed =
+      std::any_of(rule.allowed.begin(), rule.allowed.end(),
+                  [&](const auto& prefix) { return is_within(path, clean_path(prefix)); });
+  if (allowed) return ok();
+  return Error{Errc::runtime,
+               fmt::format("volume source {} is not below an allowed host path", printable(path))}
+      .hint("add it to allowed_host_paths in agent.yaml");
+}
+
+Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input) {
+  HF_ASSIGN(auto mounts, storage(input));
+  const std::set<std::string> taken = [&] {
+    std::set<std::string> out;
+    for (const auto& mount : mounts) out.insert(mount.destination);
+    return out;
+  }();
+  for (const auto* name : {"hosts", "hostname", "resolv.conf"}) {
+    const auto target = fmt::format("/etc/{}", name);
+    if (taken.contains(target)) continue;
+    const auto source = (input.paths.bundle(input.id) / "etc" / name).string();
+    mounts.push_back(
+        {target, "bind", source, {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
+  }
+  if (!input.service.secrets.empty())
+    mounts.push_back({"/run/secrets",
+                      "bind",
+                      input.paths.secrets(input.id).string(),
+                      {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
+  // The directory, not the socket: an agent that comes back binds a new one in it.
+  if (is_notified(input.service))
+    mounts.push_back({"/run/notify",
+                      "bind",
+                      input.paths.notify(input.id).string(),
+                      {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
+  return mounts;
+}
+
+Status write_secrets(const std::filesystem::path& directory,
+                     const std::vector<proto::SecretRef>& secrets, std::uint32_t uid,
+                     std::uint32_t gid) {
+  for (const auto& secret : secrets) {
+    auto done = write_secret(directory, secret, uid, gid);
+    if (!done)
+      return Error{
+          Errc::runtime,
+          std::move(done).error().in(fmt::format("read secret {}", printable(secret.name))).what()}
+          .hint(fmt::format("create {} or change secrets[].file", printable(secret.file)));
+  }
+  return ok();
+}
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,48 @@
+#pragma once
+/// \file
+/// Volumes, tmpfs, generated files and secrets of a service as mounts of its bundle.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "deploy/runtime/record/paths.hpp"
+#include "deploy/runtime/spec/bundle.hpp"
+#include "deploy/runtime/spec/user.hpp"
+#include "proto/deployment/deployment.hpp"
+
+namespace holdfast::deploy::runtime {
+
+/// What the operator lets services mount.
+struct HostPathRule {
+  std::vector<std::string> allowed;  ///< prefixes; empty: everything but the built-in refusals
+  std::vector<std::string> refused;  ///< the agent's own directories, besides the built-in ones
+};
+
+/// Checks a host path by name only: absolute, clean, not in or above a refused place, within an
+/// allowed one. Errors: runtime, naming the rule.
+[[nodiscard]] Status check_host_path(const std::string& path, const HostPathRule& rule);
+
+struct ServiceMountsInput {
+  const Paths& paths;
+  plan::InstanceId id;
+  const proto::Service& service;
+  const User& user;
+  const HostPathRule& rule;
+};
+
+/// All mounts besides the standard ones, in mount order: tmpfs and volumes by destination, then
+/// /etc files, then secrets. Named volumes are created, owned by the user, at first use. Host paths
+/// are opened without following any symlink and bound at run_dir/mnt/<id>/vol/<n>, so that nobody
+/// can swap them before the runtime mounts them. Blocks. Errors: runtime, io, nospace.
+[[nodiscard]] Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input);
+
+/// Reads every secret anew into the instance's tmpfs, mode 0400 of `uid`:`gid`; files no longer
+/// named go. Each at most 1 MiB. Errors: runtime, naming the secret and its file, never its
+/// content.
+[[nodiscard]] Status write_secrets(const std::filesystem::path& directory,
+                                   const std::vector<proto::SecretRef>& secrets, std::uint32_t uid,
+                                   std::uint32_t gid);
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,91 @@
+#include "deploy/runtime/spec/command.hpp"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include "deploy/runtime/spec/capabilities.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+proto::Service service() {
+  const auto digest = proto::Digest::of("x");
+  return {.image = {.host = {}, .repository = {}, .tag = {}, .digest = digest},
+          .run_hash = digest,
+          .policy_hash = digest};
+}
+
+TEST(Args, TheDocumentReplacesEntrypointAndCommandByTheRulesOfImages) {
+  proto::oci::ImageConfig image;
+  image.entrypoint = {"/entry"};
+  image.command = {"cmd"};
+  auto wanted = service();
+  EXPECT_THAT(*merged_args(wanted, image), ElementsAre("/entry", "cmd"));
+  wanted.command = {"mine"};
+  EXPECT_THAT(*merged_args(wanted, image), ElementsAre("/entry", "mine"));
+  wanted.command.reset();
+  wanted.entrypoint = {"/other"};
+  EXPECT_THAT(*merged_args(wanted, image), ElementsAre("/other"));
+  wanted.command = {"mine"};
+  EXPECT_THAT(*merged_args(wanted, image), ElementsAre("/other", "mine"));
+  wanted.command = std::vector<std::string>{};
+  wanted.entrypoint = std::vector<std::string>{};
+  const auto nothing = merged_args(wanted, image);
+  ASSERT_FALSE(nothing);
+  EXPECT_THAT(nothing.error().next_step(), HasSubstr("command"));
+}
+
+TEST(Env, TheLaterValueOfANameWinsInThePlaceOfTheFirst) {
+  proto::oci::ImageConfig image;
+  image.env = {"A=1", "B=2", "A=3", "EMPTY="};
+  auto wanted = service();
+  wanted.env = {{"B", "x"}, {"HOME", "/h"}};
+  EXPECT_THAT(*merged_env(wanted, image, {}),
+              ElementsAre("A=3", "B=x", "EMPTY=", "HOME=/h", ::testing::StartsWith("PATH=")));
+}
+
+TEST(Env, HomeIsThatOfThePasswdEntryOnlyWhenUnset) {
+  EXPECT_THAT(*merged_env(service(), {}, {.home = "/home/app"}), Contains("HOME=/home/app"));
+  EXPECT_THAT(*merged_env(service(), {}, {}), Contains("HOME=/"));
+}
+
+TEST(Signals, AreNamesNumbersAndOffsetsOfTheRealTimeOnes) {
+  EXPECT_EQ(*parse_signal("SIGTERM"), SIGTERM);
+  EXPECT_EQ(*parse_signal("QUIT"), SIGQUIT);
+  EXPECT_EQ(*parse_signal("9"), 9);
+  EXPECT_EQ(*parse_signal("SIGRTMIN"), 34);
+  EXPECT_EQ(*parse_signal("SIGRTMIN+3"), 37);
+  EXPECT_EQ(*parse_signal("RTMAX-1"), 63);
+  for (const char* bad :
+       {"", "SIGNOPE", "0", "65", "SIGRTMIN+31", "SIGRTMAX+1", "SIGRTMIN-1", "-15"})
+    EXPECT_FALSE(parse_signal(bad)) << bad;
+}
+
+TEST(Signals, TheDocumentsComeBeforeTheImages) {
+  proto::oci::ImageConfig image;
+  auto wanted = service();
+  EXPECT_EQ(*stop_signal(wanted, image), SIGTERM);
+  image.stop_signal = "SIGQUIT";
+  EXPECT_EQ(*stop_signal(wanted, image), SIGQUIT);
+  wanted.stop.signal = "SIGINT";
+  EXPECT_EQ(*stop_signal(wanted, image), SIGINT);
+}
+
+TEST(Capabilities, AreNoneOrPodmansElevenAndAnUnknownNameGetsASuggestion) {
+  EXPECT_TRUE(capabilities({})->empty());
+  EXPECT_THAT(*capabilities({.cap_add = {"NET_RAW", "CHOWN"}}),
+              ElementsAre("CAP_CHOWN", "CAP_NET_RAW"));
+  EXPECT_EQ(capabilities({.profile = proto::Profile::compatible})->size(), 11U);
+  const auto unknown = capabilities({.cap_add = {"NET_ADMINN"}});
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(unknown.error().next_step(), HasSubstr("NET_ADMIN"));
+  EXPECT_EQ(capability_mask({"CAP_CHOWN", "CAP_NET_RAW", "CAP_CHECKPOINT_RESTORE"}),
+            0x10000002001U);
+}
+
+}  // namespace
+}  // namespace holdfast::deploy::runtime
