@@ -38,7 +38,7 @@ std::string words(std::string kind) {
 Tone tone_of_kind(std::string_view kind) {
   if (kind == "good") return Tone::good;
   if (kind == "failed" || kind == "rolled_back" || kind == "refused" || kind == "quarantined" ||
-      kind == "instance_exited" || kind == "drift_detected")
+      kind == "instance_exited" || kind == "drift_detected" || kind == "stop_killed")
     return Tone::act;
   return Tone::plain;
 }

@@ -271,6 +271,10 @@ std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures)
   add_readiness(page, snapshot);
   add_workload_states(page, snapshot.status.services);
   add_workload_figures(page, snapshot.figures.workloads);
+  page.counter("holdfast_workload_stop_kills_total",
+               "Instances of a workload killed because they outlived their stop timeout.");
+  for (const auto& [name, kills] : snapshot.figures.stop_kills)
+    page.sample(number(kills), {{"workload", name}});
   add_drift(page, snapshot);
   add_images(page, snapshot.figures);
   add_image_care(page, figures.images);

@@ -41,21 +41,17 @@ bool Core::start(const plan::Action& action) {
             return false;
           },
           [&](const plan::RestartProcess& a) {
-            run_change(a.service, "restart", [this, id = a.id](const std::stop_token& stop) {
+            run_change(a.service, a.id, "restart", [this, id = a.id](const std::stop_token& stop) {
               return ports_.instances.restart(id, stop);
             });
             return false;
           },
           [&](const plan::Stop& a) {
-            run_change(a.service, "stop", [this, a](const std::stop_token& stop) {
-              return ports_.instances.stop(a.id, a.timeout, stop);
-            });
+            start_stop(a);
             return false;
           },
           [&](const plan::Remove& a) {
-            run_change(a.service, "remove", [this, id = a.id](const std::stop_token& stop) {
-              return ports_.instances.remove(id, stop);
-            });
+            start_remove(a);
             return false;
           },
           [&](const plan::Freeze& a) {
@@ -69,7 +65,7 @@ bool Core::start(const plan::Action& action) {
           },
           [&](const plan::Enforce& a) { return warn("enforce", ports_.control.enforce(a.id)); },
           [&](const plan::Expel& a) {
-            run_change(a.service, "expel", [this, id = a.id](const std::stop_token&) {
+            run_change(a.service, a.id, "expel", [this, id = a.id](const std::stop_token&) {
               return ports_.control.expel(id);
             });
             return false;
@@ -82,9 +78,9 @@ bool Core::start(const plan::Action& action) {
       action);
 }
 
-void Core::run_change(const plan::ServiceName& service, const std::string& what,
-                      std::function<Status(const std::stop_token&)> work) {
-  if (!observed_.busy.insert(service).second) return;
+void Core::run_change(const plan::ServiceName& service, const plan::InstanceId& id,
+                      const std::string& what, std::function<Status(const std::stop_token&)> work) {
+  if (!observed_.busy.emplace(service, id).second) return;
   jobs_.run(Jobs::Pool::change,
             [this, service, what,
              work = std::move(work)](const std::stop_token& stop) -> std::function<void()> {
@@ -176,7 +172,7 @@ void Core::start_create(const plan::Create& create) {
                                        .lowers = {},
                                        .unpacked_size = Bytes{0}},
                              .hosts = hosts()};
-  run_change(create.service, "create",
+  run_change(create.service, create.id, "create",
              [this, spec = std::move(spec)](const std::stop_token& stop) mutable -> Status {
                auto image = ports_.images.find(spec.image.pinned);
                if (!image) return std::move(image).error().in("create " + spec.id.str());

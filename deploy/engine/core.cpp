@@ -167,7 +167,9 @@ void Core::observe_instances() {
     const auto id = instance.id;
     observed_.instances.emplace(id, plan::InstanceView{std::move(instance), health});
   }
-  std::erase_if(health_, [&](const auto& row) { return !observed_.instances.contains(row.first); });
+  const auto gone = [&](const auto& row) { return !observed_.instances.contains(row.first); };
+  std::erase_if(health_, gone);
+  std::erase_if(observed_.end_failures, gone);
 }
 
 /// Its control group counts those of processes that the service outlived; of one that ended with

@@ -21,7 +21,9 @@ namespace holdfast::deploy::engine {
 /// How slow work leaves the engine thread. `done` handed to a job posts back to the engine thread.
 class Jobs {
  public:
-  enum class Pool { change, pull, probe };
+  /// change: creation, restart; stop: what a restart or a replacement waits for; retire: the end of
+  /// what is needed no more; drain: counting and cutting connections.
+  enum class Pool { change, pull, probe, stop, retire, drain };
   using Work = std::function<std::function<void()>(
       const std::stop_token&)>;  ///< returns what to do back on the engine thread
   virtual ~Jobs() = default;
@@ -109,11 +111,26 @@ class Core {
   void start_create(const plan::Create& create);
   void start_probe(const plan::ProbeNow& probe);
   void probe_thawed(const plan::Thaw& thaw, const plan::Progress& next);
-  void run_change(const plan::ServiceName& service, const std::string& what,
-                  std::function<Status(const std::stop_token&)> work);
+  void run_change(const plan::ServiceName& service, const plan::InstanceId& id,
+                  const std::string& what, std::function<Status(const std::stop_token&)> work);
   void probed(const plan::InstanceId& id, const proto::HealthRule& rule, bool success, bool timeout,
               std::string detail);
   [[nodiscard]] runtime::HostsTable hosts() const;
+
+  // endings.cpp
+  struct EndJob {
+    plan::InstanceId id;
+    plan::ServiceName service;
+    const char* what;
+    Jobs::Pool pool;
+  };
+  void start_stop(const plan::Stop& stop);
+  void start_remove(const plan::Remove& remove);
+  void run_end(EndJob job,
+               std::function<Result<std::function<void()>>(const std::stop_token&)> work);
+  void end_failed(const EndJob& job, const Error& error);
+  void record_kill(const plan::Stop& stop);
+  void list_stop_kills(const proto::Deployment& current);
 
   // retained.cpp
   void retain_images(const proto::Deployment* next = nullptr);

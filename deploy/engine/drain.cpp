@@ -49,7 +49,7 @@ void Core::count_connections() {
   if (draining.empty()) return;
   counting_ = true;
   next_count_ = now + kPace;
-  jobs_.run(Jobs::Pool::change, [this, draining, addresses](const std::stop_token&) {
+  jobs_.run(Jobs::Pool::drain, [this, draining, addresses](const std::stop_token&) {
     auto counted = ports_.publisher.connections(addresses);
     return [this, draining, counted] {
       counting_ = false;
@@ -70,7 +70,7 @@ void Core::start_freeze(const plan::Freeze& freeze) {
   const auto [running, added] =
       freezing_.try_emplace(freeze.id, freeze.address, std::stop_source{});
   if (!added) return;
-  jobs_.run(Jobs::Pool::change,
+  jobs_.run(Jobs::Pool::drain,
             [this, freeze, spare = running->second.second.get_token()](const std::stop_token&) {
               // Peers hear of it while their packets still find the way; then the way is forgotten.
               auto reset = freeze.address == 0 ? Result<std::uint32_t>{0U}

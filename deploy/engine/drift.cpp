@@ -49,7 +49,7 @@ void Core::note_drift() {
   }
   for (const auto& [key, row] : drift_) {
     const auto& [since, drift] = row;
-    if (observed_.busy.contains(plan::ServiceName{drift.service})) now.insert({key, row});
+    if (observed_.is_changing(plan::ServiceName{drift.service}, progress_)) now.insert({key, row});
     if (!now.contains(key) && drift.kind != DriftKind::publish)
       tell(proto::EntryKind::drift_repaired, drift,
            drift.action == DriftAction::repair ? "put right: " + drift.evidence

@@ -25,7 +25,8 @@ class ThreadedEngine final : public Engine, private Jobs {
       : clock_(ports.clock),
         control_(ports.control),
         publisher_(ports.publisher),
-        pools_{JobPool{"job", 4}, JobPool{"pull", 2}, JobPool{"probe", 4}},
+        pools_{JobPool{"job", 4},  JobPool{"pull", 2},   JobPool{"probe", 4},
+               JobPool{"stop", 4}, JobPool{"retire", 8}, JobPool{"drain", 2}},
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
 
@@ -168,7 +169,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   runtime::InstanceControl& control_;
   network::Publisher& publisher_;
   Mailbox mailbox_;
-  std::array<JobPool, 3> pools_;
+  std::array<JobPool, 6> pools_;
   Core core_;
   std::atomic<BootTime> turn_began_{};
   std::jthread thread_;

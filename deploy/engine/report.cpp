@@ -285,6 +285,7 @@ void Core::build_snapshot() {
     std::erase_if(figures_.workloads, [&](const auto& row) {
       return !current->services.contains(plan::ServiceName{row.first});
     });
+    list_stop_kills(*current);
   }
   next->figures = figures_;
   next->head = head_;

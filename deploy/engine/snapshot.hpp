@@ -43,6 +43,8 @@ struct WorkloadFigures {
 /// Counters and instants for the metrics; every known label value is present from the start.
 struct Figures {
   std::map<std::string, WorkloadFigures> workloads;
+  /// By workload, also of ones that left: they outlived the timeout of their stop rule.
+  std::map<std::string, std::uint64_t> stop_kills;
   std::map<std::string, std::uint64_t>
       rollouts;  ///< by result: good, failed, rolled_back, superseded
   std::map<std::string, std::uint64_t> rollbacks;       ///< by trigger: operator, automatic

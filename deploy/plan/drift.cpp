@@ -67,7 +67,7 @@ class Classifier {
 
   std::vector<Drift> run() {
     for (const auto& [name, wanted] : current_.services) {
-      if (!observed_.busy.contains(name)) service(name, wanted);
+      if (!observed_.is_changing(name, progress_)) service(name, wanted);
     }
     routes();
     orphans();
@@ -156,8 +156,9 @@ class Classifier {
   void orphans() {
     const auto needed = instances_in_use(progress_);
     for (const auto& [id, view] : observed_.instances) {
-      if (!needed.contains(id) && !progress_.given_up.contains(id) &&
-          !observed_.busy.contains(view.seen.service))
+      const auto changing = observed_.busy.find(view.seen.service);
+      const bool being_made = changing != observed_.busy.end() && changing->second == id;
+      if (!needed.contains(id) && !progress_.given_up.contains(id) && !being_made)
         add(view.seen.service.str(), DriftKind::orphan,
             "instance " + id.str() + " belongs to nothing");
     }

@@ -76,6 +76,8 @@ struct ObservedInstance {
   std::optional<ExitInfo> exit;
   std::vector<Deviation> deviations;
   std::uint64_t oom_kills = 0;  ///< in its control group, since it was made
+  /// Declared when it was made: for one of which no document is known any more.
+  Milliseconds stop_timeout{10'000};
 };
 
 /// A port of the host that is published. `host_ip` 0: on every address.

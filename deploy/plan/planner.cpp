@@ -69,6 +69,7 @@ void Planner::retire(const InstanceId& id, const proto::Service* service) {
   if (service != nullptr) {
     retired.drain = service->update.drain;
     retired.keep = service->update.standby;
+    retired.stop = service->stop;
   }
   state().retired.try_emplace(id, retired);
 }
@@ -127,10 +128,25 @@ void Planner::drop_standby_when_short() {
 std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progress) {
   std::pair<Progress, std::vector<InstanceId>> result{progress, {}};
   std::erase_if(result.first.retired, [&](const auto& row) {
-    if (row.second.standby) result.second.push_back(row.first);
-    return row.second.standby;
+    if (!row.second.standby) return false;
+    result.second.push_back(row.first);
+    result.first.given_up.emplace(row.first, row.second.stop);
+    return true;
   });
   return result;
+}
+
+GenerationId serving_generation(const Progress& progress) {
+  if (!progress.rollout) return progress.current;
+  const auto phase = progress.rollout->phase;
+  const bool switched = phase == Phase::switching || phase == Phase::soaking;
+  return switched ? progress.current : progress.rollout->from;
+}
+
+bool Observed::is_changing(const ServiceName& service, const Progress& progress) const {
+  const auto serving = progress.serving.find(service);
+  return busy.contains(service) ||
+         (serving != progress.serving.end() && ending.contains(serving->second));
 }
 
 std::set<InstanceId> instances_in_use(const Progress& progress) {
@@ -156,15 +172,53 @@ void Planner::give_up_unneeded(const Progress& before) {
     return observed_.busy.empty() && !observed_.instances.contains(id);
   };
   const auto now = instances_in_use(state());
-  std::set<InstanceId> dropped;
-  for (const auto& id : instances_in_use(before)) {
-    if (!now.contains(id) && !gone(id)) dropped.insert(id);
-  }
   auto& known = state().given_up;
-  if (!std::includes(known.begin(), known.end(), dropped.begin(), dropped.end())) {
-    std::erase_if(known, gone);
-    known.merge(dropped);
+  std::map<InstanceId, proto::StopRule> dropped;
+  for (const auto& id : instances_in_use(before)) {
+    if (!now.contains(id) && !gone(id) && !known.contains(id))
+      dropped.emplace(id, stop_rule(before, id));
   }
+  if (dropped.empty()) return;
+  std::erase_if(known, [&](const auto& row) { return gone(row.first); });
+  known.merge(dropped);
+}
+
+/// What the document says that the instance belongs to or belonged to, whatever came since.
+proto::StopRule Planner::stop_rule(const Progress& under, const InstanceId& id) const {
+  if (const auto given_up = under.given_up.find(id); given_up != under.given_up.end())
+    return given_up->second;
+  if (const auto retired = under.retired.find(id); retired != under.retired.end())
+    return retired->second.stop;
+  const auto* view = find(id);
+  if (view == nullptr) return {};
+  const auto& name = view->seen.service;
+  const auto is = [&](const std::map<ServiceName, InstanceId>& role) {
+    const auto found = role.find(name);
+    return found != role.end() && found->second == id;
+  };
+  GenerationId last{view->seen.generation};
+  if (is(under.serving)) last = serving_generation(under);
+  if (under.rollout && is(under.rollout->before)) last = under.rollout->from;
+  if (under.rollout && is(under.rollout->fresh)) last = under.rollout->target;
+  for (const auto generation : {last, GenerationId{view->seen.generation}}) {
+    const auto* known = document(generation);
+    const auto* wanted = known == nullptr ? nullptr : proto::container(*known, name);
+    if (wanted != nullptr) return wanted->stop;
+  }
+  return {.signal = {}, .timeout = view->seen.stop_timeout};
+}
+
+bool Planner::may_end(const InstanceId& id) {
+  if (ending(id)) return false;
+  const auto failed = observed_.end_failures.find(id);
+  if (failed == observed_.end_failures.end() || failed->second.retry_at <= now_) return true;
+  wake(failed->second.retry_at);
+  return false;
+}
+
+void Planner::stop(const InstanceView& view, bool awaited) {
+  const auto& id = view.seen.id;
+  if (may_end(id)) act(Stop{id, view.seen.service, stop_rule(state(), id), awaited});
 }
 
 /// The table may be ahead of what is recorded, when an agent was killed between the two: first the
@@ -183,29 +237,26 @@ void Planner::remove_orphans() {
   const auto needed = instances_in_use(state());
   const bool strangers = repairs(proto::DriftKind::orphan);
   for (const auto& [id, view] : observed_.instances) {
-    if (needed.contains(id) || busy(view.seen.service) || is_routed_to(view)) continue;
+    if (needed.contains(id) || is_routed_to(view)) continue;
+    const auto changing = observed_.busy.find(view.seen.service);
+    if (changing != observed_.busy.end() && changing->second == id) continue;
     if (!strangers && !state().given_up.contains(id)) continue;
     // What rehearsed holds nothing that a clean end would save, and a rollback may be waiting.
     const bool lives =
         !is_rehearsal(view.seen.service) &&
         (view.seen.state == InstanceState::running || view.seen.state == InstanceState::frozen ||
          view.seen.state == InstanceState::unsupervised);
-    if (!lives) {
+    if (lives) {
+      stop(view, false);
+    } else if (may_end(id)) {
       act(Remove{id, view.seen.service});
-      continue;
     }
-    const auto* known = document(GenerationId{view.seen.generation});
-    const auto* service = known == nullptr ? nullptr : proto::container(*known, view.seen.service);
-    act(Stop{id, view.seen.service,
-             service == nullptr ? Milliseconds{10'000} : service->stop.timeout});
   }
 }
 
 void Planner::schedule_probes() {
   // Before the switch what serves is judged by the rules of its own document.
-  const bool before_switch =
-      state().rollout && rollout().phase != Phase::switching && rollout().phase != Phase::soaking;
-  const auto rules = before_switch ? rollout().from : state().current;
+  const auto rules = serving_generation(state());
   if (const auto* known = document(rules)) {
     for (const auto& [service, wanted] : known->services) {
       if (const auto found = state().serving.find(service); found != state().serving.end())

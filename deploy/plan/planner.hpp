@@ -42,6 +42,11 @@ class Planner {
   void step_retired();
   void retire(const InstanceId& id, const proto::Service* service);
   void give_up_unneeded(const Progress& before);
+  [[nodiscard]] bool ending(const InstanceId& id) const { return observed_.ending.contains(id); }
+  [[nodiscard]] proto::StopRule stop_rule(const Progress& under, const InstanceId& id) const;
+  /// Ends the process unless that is under way, or failed a moment ago.
+  void stop(const InstanceView& view, bool awaited);
+  [[nodiscard]] bool may_end(const InstanceId& id);
   void drop_standby_when_short();
   void schedule_probes();
   void probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation);
@@ -73,6 +78,8 @@ class Planner {
   void soak();
   void fail(Failure failure);
   void revert();
+  [[nodiscard]] bool put_back(const ServiceName& name, const InstanceView& old);
+  [[nodiscard]] bool make_room(const ServiceName& name);
   void finish_good();
   void finish_failed();
   void drain_fresh();
@@ -121,6 +128,10 @@ class Planner {
   Decision out_;
   std::optional<Failure> hook_failure_;
 };
+
+/// The generation whose document rules over what serves: before the switch of a roll-out, and while
+/// it reverts, the former.
+[[nodiscard]] GenerationId serving_generation(const Progress& progress);
 
 /// Every instance that is there for a reason.
 [[nodiscard]] std::set<InstanceId> instances_in_use(const Progress& progress);

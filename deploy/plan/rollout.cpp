@@ -183,21 +183,32 @@ bool Planner::advance_replace(const proto::Deployment& target) {
   for (const auto& name : proto::dependency_order(target)) {
     const auto& wanted = target.services.at(name);
     if (!changed(name, wanted) || !replaces(name, wanted)) continue;
-    const auto& old = rollout().before.at(name);
     if (!rollout().fresh.contains(name)) {
       rollout().replaced.insert(name);
-      const auto* view = find(old);
-      if (view != nullptr && (view->seen.state == InstanceState::running ||
-                              view->seen.state == InstanceState::frozen)) {
-        if (!busy(name)) act(Stop{old, name, wanted.stop.timeout});
-        return false;
-      }
+      if (!make_room(name)) return false;
       start_fresh(name, wanted);
-      return false;
     }
     if (!gate(name, wanted)) return false;
   }
   return true;
+}
+
+/// Ends what serves, and waits for what is being stopped already: two processes must not share what
+/// only one may use. True when none is left.
+bool Planner::make_room(const ServiceName& name) {
+  const auto used = instances_in_use(state());
+  const auto& old = rollout().before.at(name);
+  bool room = true;
+  for (const auto& [id, view] : observed_.instances) {
+    if (view.seen.service != name || (id != old && used.contains(id))) continue;
+    const bool lives = view.seen.state == InstanceState::running ||
+                       view.seen.state == InstanceState::frozen ||
+                       view.seen.state == InstanceState::unsupervised;
+    if (!lives && !ending(id)) continue;
+    room = false;
+    if (lives) stop(view, true);
+  }
+  return room;
 }
 
 bool Planner::dependencies_ready(const proto::Service& wanted) {
@@ -396,17 +407,29 @@ void Planner::revert() {
     const auto* view = find(id);
     if (view == nullptr || from == nullptr || !from->services.contains(name)) continue;
     if (view->seen.state == InstanceState::frozen) act(Thaw{id});
-    if (view->seen.state == InstanceState::exited && rollout().replaced.contains(name)) {
-      if (!busy(name) && !observed_.job_failures.contains(name)) {
-        act(RestartProcess{id, name});
-        back = false;
-      } else if (busy(name)) {
-        back = false;
-      }
-    }
+    if (rollout().replaced.contains(name) && !put_back(name, *view)) back = false;
   }
   const bool routed = observed_.routing && *observed_.routing == wanted_routes(state(), observed_);
   if (back && routed) finish_failed();
+}
+
+/// The way back of a service that was stopped to be replaced. True when nothing of it is left to
+/// do.
+bool Planner::put_back(const ServiceName& name, const InstanceView& old) {
+  if (ending(old.seen.id) || busy(name)) return false;
+  if (old.seen.state != InstanceState::exited || observed_.job_failures.contains(name)) return true;
+  // First what took its place ends.
+  if (const auto fresh = rollout().fresh.find(name); fresh != rollout().fresh.end()) {
+    const auto* view = find(fresh->second);
+    if (view != nullptr && ending(fresh->second)) return false;
+    if (view != nullptr &&
+        (view->seen.state == InstanceState::running || view->seen.state == InstanceState::frozen)) {
+      stop(*view, true);
+      return false;
+    }
+  }
+  act(RestartProcess{old.seen.id, name});
+  return false;
 }
 
 void Planner::finish_good() {

@@ -98,6 +98,20 @@ Rollout rollout_from(const json::object& in, BootTime now) {
   return r;
 }
 
+json::object stop_json(const proto::StopRule& rule) {
+  json::object out{{"timeout", rule.timeout.count()}};
+  if (!rule.signal.empty()) out["signal"] = rule.signal;
+  return out;
+}
+
+proto::StopRule stop_from(const json::value* in) {
+  proto::StopRule rule;
+  if (in == nullptr) return rule;
+  rule.timeout = Milliseconds{in->at("timeout").to_number<std::int64_t>()};
+  if (const auto* signal = in->as_object().if_contains("signal")) rule.signal = signal->as_string();
+  return rule;
+}
+
 json::object hold_json(const Hold& hold) {
   json::object out{
       {"actor", hold.actor}, {"reason", hold.reason}, {"since", to_rfc3339(hold.since)}};
@@ -176,14 +190,25 @@ void add_readiness(const Progress& progress, json::object& out) {
   json::object times;
   for (const auto& [name, took] : progress.start_times) times[name.str()] = took.count();
   if (!times.empty()) out["start_times"] = std::move(times);
-  json::array given_up;
-  for (const auto& id : progress.given_up) given_up.emplace_back(id.str());
+  json::object given_up;
+  for (const auto& [id, rule] : progress.given_up) given_up[id.str()] = stop_json(rule);
   if (!given_up.empty()) out["given_up"] = std::move(given_up);
   json::array held_for(progress.held_for.begin(), progress.held_for.end());
   if (!held_for.empty()) out["held_for"] = std::move(held_for);
   json::array kept;
   for (const auto& id : progress.kept) kept.emplace_back(id.str());
   if (!kept.empty()) out["kept"] = std::move(kept);
+}
+
+/// Before 2026-11-29 an array of ids, without their rules.
+void read_given_up(const json::value& in, Progress& progress) {
+  if (const auto* ids = in.if_array()) {
+    for (const auto& id : *ids)
+      progress.given_up.try_emplace(InstanceId{std::string_view{id.as_string()}});
+    return;
+  }
+  for (const auto& [id, rule] : in.as_object())
+    progress.given_up.emplace(InstanceId{std::string_view{id}}, stop_from(&rule));
 }
 
 void read_readiness(const json::object& in, BootTime now, Progress& progress) {
@@ -205,10 +230,7 @@ void read_readiness(const json::object& in, BootTime now, Progress& progress) {
       progress.start_times.emplace(ServiceName{std::string_view{name}},
                                    Milliseconds{took.to_number<std::int64_t>()});
   }
-  if (const auto* ids = in.if_contains("given_up")) {
-    for (const auto& id : ids->as_array())
-      progress.given_up.insert(InstanceId{std::string_view{id.as_string()}});
-  }
+  if (const auto* ids = in.if_contains("given_up")) read_given_up(*ids, progress);
   if (const auto* keys = in.if_contains("held_for")) {
     for (const auto& key : keys->as_array()) progress.held_for.emplace(key.as_string());
   }
@@ -279,8 +301,10 @@ std::string encode_progress(const Progress& progress) {
   for (const auto& [name, address] : progress.addresses) addresses[name.str()] = address;
   json::object retired;
   for (const auto& [id, r] : progress.retired)
-    retired[id.str()] =
-        json::object{{"standby", r.standby}, {"drain", r.drain.count()}, {"keep", r.keep.count()}};
+    retired[id.str()] = json::object{{"standby", r.standby},
+                                     {"drain", r.drain.count()},
+                                     {"keep", r.keep.count()},
+                                     {"stop", stop_json(r.stop)}};
   json::object out{
       {"current", progress.current.value()},         {"good", progress.good.value()},
       {"serving", instances_json(progress.serving)}, {"retired", std::move(retired)},
@@ -308,7 +332,8 @@ Result<Progress> decode_progress(std::string_view text, BootTime now) try {
     progress.retired.emplace(InstanceId{std::string_view{id}},
                              Retired{now, r.at("standby").as_bool(),
                                      Milliseconds{r.at("drain").to_number<std::int64_t>()},
-                                     Milliseconds{r.at("keep").to_number<std::int64_t>()}});
+                                     Milliseconds{r.at("keep").to_number<std::int64_t>()},
+                                     stop_from(r.as_object().if_contains("stop"))});
   }
   if (const auto* hold = in.if_contains("hold")) progress.hold = hold_from(hold->as_object());
   if (const auto* source = in.if_contains("source")) {

@@ -136,6 +136,7 @@ struct Retired {
   bool standby = false;  ///< drained and frozen
   Milliseconds drain{0};
   Milliseconds keep{0};  ///< as standby
+  proto::StopRule stop;  ///< of the document that it served under last
   bool operator==(const Retired&) const = default;
 };
 
@@ -158,7 +159,8 @@ struct Progress {
   std::vector<Aftermath> aftermath;  ///< in order; no roll-out begins before it is over
   std::optional<Rehearsal> rehearsal;
   std::optional<RehearsalVerdict> rehearsed;  ///< the last one
-  std::set<InstanceId> given_up;   ///< of ours and needed no more: their end is no repair
+  /// Of ours and needed no more, with the rule that ends them: their end is no repair.
+  std::map<InstanceId, proto::StopRule> given_up;
   std::set<std::string> held_for;  ///< drift ("web/limits") that put a hold in place
   std::map<ServiceName, Milliseconds> start_times;  ///< measured at the last start of each
   /// After a recovery of the ledger: instances of generations that nobody knows any more. They stay
@@ -215,13 +217,19 @@ struct Observed {
   std::optional<RoutingTable> routing;  ///< none: the table is missing or altered
   std::optional<RoutingTable> applied;  ///< what it was when we changed it last; none: not yet
   std::map<GenerationId, std::shared_ptr<const proto::Deployment>>
-      documents;                                    ///< of current, from and target
-  std::set<ServiceName> busy;                       ///< a changing job runs for it
+      documents;  ///< of current, from and target
+  /// A job that creates or changes an instance of it runs, and on which instance.
+  std::map<ServiceName, InstanceId> busy;
+  std::set<InstanceId> ending;  ///< a job stops or removes it: that holds up nothing else
   std::map<ServiceName, JobFailure> job_failures;   ///< of the last create or restart
+  std::map<InstanceId, JobFailure> end_failures;    ///< of the last stop or removal
   std::map<InstanceId, std::uint32_t> connections;  ///< open ones, of draining instances
   std::string memory_short;  ///< why frozen instances must go; empty: they need not
   WallTime wall{};           ///< for holds and windows
   Zones zones;               ///< that windows name
+
+  /// A job works on what serves it, or makes what will: what is seen of it is half of the truth.
+  [[nodiscard]] bool is_changing(const ServiceName& service, const Progress& progress) const;
 };
 
 struct Settings {
@@ -247,7 +255,8 @@ struct RestartProcess {
 struct Stop {
   InstanceId id;
   ServiceName service;
-  Milliseconds timeout{10'000};
+  proto::StopRule rule;
+  bool awaited = false;  ///< a new process or instance of the service waits for the end of it
   bool operator==(const Stop&) const = default;
 };
 struct Remove {

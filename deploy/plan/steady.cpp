@@ -38,11 +38,10 @@ void Planner::keep_running() {
 
 void Planner::keep_service(const ServiceName& name, const proto::Service& wanted) {
   if (busy(name)) return;
-  const bool before_switch =
-      state().rollout && rollout().phase != Phase::switching && rollout().phase != Phase::soaking;
-  const auto generation = before_switch ? rollout().from : state().current;
+  const auto generation = serving_generation(state());
   const auto serving = state().serving.find(name);
   const auto* view = serving == state().serving.end() ? nullptr : find(serving->second);
+  if (view != nullptr && ending(view->seen.id)) return;  // it is started again when it has ended
   if (view == nullptr || !is_usable(*view, wanted))
     return create_anew(name, wanted, generation, view);
   switch (view->seen.state) {
@@ -63,7 +62,7 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
     state().mending.insert(name);
     note(proto::EntryKind::restarted, generation, "unhealthy: " + view->health.detail,
          {{"instance", view->seen.id.str()}}, name.str());
-    act(Stop{view->seen.id, name, wanted.stop.timeout});
+    stop(*view, true);
   }
 }
 
@@ -147,7 +146,7 @@ bool Planner::mend_running(const ServiceName& name, const proto::Service& wanted
         if (!may_restart(name)) break;
         record();
         state().mending.insert(name);
-        act(Stop{seen.id, name, wanted.stop.timeout});
+        stop(view, true);
         return true;
       case DriftKind::writes:
         if (!may_restart(name)) break;

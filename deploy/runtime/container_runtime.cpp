@@ -117,10 +117,10 @@ Status ContainerRuntime::restart(const InstanceId& id, const std::stop_token& st
   return restarted;
 }
 
-Status ContainerRuntime::stop(const InstanceId& id, Milliseconds timeout,
-                              const std::stop_token& stop) {
+Result<StopOutcome> ContainerRuntime::stop(const InstanceId& id, const proto::StopRule& rule,
+                                           const std::stop_token& stop) {
   const Turn turn{*this, id};
-  auto stopped = stop_instance(host_, id, timeout, stop);
+  auto stopped = stop_instance(host_, id, rule, stop);
   if (!stopped) return std::move(stopped).error().in("stop instance " + printable(id.str()));
   return stopped;
 }

@@ -46,7 +46,8 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   Result<std::vector<ObservedInstance>> observe(Look look) override;
   Status create(const InstanceSpec& spec, const std::stop_token& stop) override;
   Status restart(const InstanceId& id, const std::stop_token& stop) override;
-  Status stop(const InstanceId& id, Milliseconds timeout, const std::stop_token& stop) override;
+  Result<StopOutcome> stop(const InstanceId& id, const proto::StopRule& rule,
+                           const std::stop_token& stop) override;
   Status remove(const InstanceId& id, const std::stop_token& stop) override;
 
   Status freeze(const InstanceId& id) override;

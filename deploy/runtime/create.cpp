@@ -33,6 +33,7 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
                         .network = spec.wanted.network,
                         .limits = limits_of(spec.wanted.resources),
                         .stop_signal = signal,
+                        .stop_timeout = spec.wanted.stop.timeout,
                         .secrets = spec.wanted.secrets};
 }
 

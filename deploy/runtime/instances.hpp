@@ -37,6 +37,11 @@ struct InstanceSpec {
   HostsTable hosts;
 };
 
+enum class StopOutcome : std::uint8_t {
+  ended,   ///< of itself, or at the signal
+  killed,  ///< it had to be
+};
+
 /// Life and death of instances. Thread safe; calls for one instance are serialised inside. All
 /// block, honour `stop` within a second, and are safe to repeat. None runs on the engine thread
 /// except `observe`.
@@ -56,9 +61,11 @@ class Instances {
   /// secrets are read anew.
   virtual Status restart(const InstanceId& id, const std::stop_token& stop) = 0;
 
-  /// Stop signal, then SIGKILL after `timeout`. Thaws first. An instance without a process is
-  /// success.
-  virtual Status stop(const InstanceId& id, Milliseconds timeout, const std::stop_token& stop) = 0;
+  /// The signal of `rule`, or without one that of its record, then SIGKILL after the timeout of the
+  /// rule. Thaws first. An instance without a process has ended. Errors: timed_out (it outlives
+  /// SIGKILL), cancelled, usage, io.
+  virtual Result<StopOutcome> stop(const InstanceId& id, const proto::StopRule& rule,
+                                   const std::stop_token& stop) = 0;
 
   /// Kills what runs and removes every trace: CNI DEL, then namespace, mounts, cgroup, bundle.
   /// Unknown id is success.

@@ -24,8 +24,9 @@ namespace holdfast::deploy::runtime {
                                       const std::stop_token& stop);
 
 /// Signal, wait, SIGKILL, wait for the exit file.
-[[nodiscard]] Status stop_instance(const Host& host, const plan::InstanceId& id,
-                                   Milliseconds timeout, const std::stop_token& stop);
+[[nodiscard]] Result<StopOutcome> stop_instance(const Host& host, const plan::InstanceId& id,
+                                                const proto::StopRule& rule,
+                                                const std::stop_token& stop);
 
 /// From any half state; goes on after a failed step and returns the first error. Unknown id is
 /// success.

@@ -14,6 +14,7 @@
 #include "deploy/runtime/host/conmon.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 #include "deploy/runtime/observe/inspection.hpp"
+#include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/confinement.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -157,19 +158,26 @@ Status restart_instance(const Host& host, const plan::InstanceId& id, const std:
   return started;
 }
 
-Status stop_instance(const Host& host, const plan::InstanceId& id, Milliseconds timeout,
-                     const std::stop_token& stop) {
+Result<StopOutcome> stop_instance(const Host& host, const plan::InstanceId& id,
+                                  const proto::StopRule& rule, const std::stop_token& stop) {
   HF_TRY(check_id(id));
   const auto run = read_run_state(host, id);
   const auto record = read_record(host, id);
-  if (!run || !record || !alive(run->init)) return ok();
+  if (!run || !record || !alive(run->init)) return StopOutcome::ended;
   const auto group = host.group(id);
+  // The rule may be younger than the record: it changes without a new instance.
+  int signal = record->stop_signal;
+  if (!rule.signal.empty()) {
+    HF_ASSIGN(signal, parse_signal(rule.signal));
+  }
   // Signalled first: what was frozen sees the signal before it does anything else.
-  send_signal(run->init, record->stop_signal);
+  send_signal(run->init, signal);
   if (host.cgroups.frozen(group)) HF_TRY(host.cgroups.thaw(group));
-  if (!wait_gone(host, run->init, timeout, stop)) {
+  auto outcome = StopOutcome::ended;
+  if (!wait_gone(host, run->init, rule.timeout, stop)) {
     if (stop.stop_requested()) return Error{Errc::cancelled, "stop instance"};
     send_signal(run->init, SIGKILL);
+    outcome = StopOutcome::killed;
     constexpr Milliseconds kKillWait{5'000};
     if (!wait_gone(host, run->init, kKillWait, {}))
       return Error{Errc::timed_out,
@@ -178,7 +186,7 @@ Status stop_instance(const Host& host, const plan::InstanceId& id, Milliseconds 
   }
   constexpr Milliseconds kExitFileWait{2'000};
   wait_exit_file(host, id, *run, kExitFileWait);
-  return ok();
+  return outcome;
 }
 
 }  // namespace holdfast::deploy::runtime

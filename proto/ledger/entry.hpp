@@ -46,6 +46,7 @@ enum class EntryKind : std::uint8_t {
   standby_dropped,    ///< frozen instances given up before their time
   drained,            ///< connections outlasted a drain and were reset; detail: reset_connections
   recovered,          ///< a damaged ledger was rebuilt; detail: what was kept, lost, moved away
+  stop_killed,        ///< it outlived the timeout of its stop rule; detail: instance, timeout
 };
 [[nodiscard]] std::string_view to_string(EntryKind kind);
 [[nodiscard]] std::optional<EntryKind> entry_kind_from(std::string_view text);

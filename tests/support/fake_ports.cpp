@@ -86,11 +86,15 @@ Status FakeRuntime::restart(const plan::InstanceId& id, const std::stop_token&) 
   return ok();
 }
 
-Status FakeRuntime::stop(const plan::InstanceId& id, Milliseconds, const std::stop_token&) {
+Result<runtime::StopOutcome> FakeRuntime::stop(const plan::InstanceId& id,
+                                               const proto::StopRule& rule,
+                                               const std::stop_token&) {
   auto& instance = host_.instances.at(id);
+  const bool stubborn = host_.stubborn.contains(instance.service.str());
+  host_.stops.emplace_back(id, rule);
   instance.state = InstanceState::exited;
-  instance.exit = plan::ExitInfo{143, false, host_.clock.wall()};
-  return ok();
+  instance.exit = plan::ExitInfo{stubborn ? 137 : 143, false, host_.clock.wall()};
+  return stubborn ? runtime::StopOutcome::killed : runtime::StopOutcome::ended;
 }
 
 Status FakeRuntime::remove(const plan::InstanceId& id, const std::stop_token&) {

@@ -56,9 +56,12 @@ struct FakeHost {
   std::set<deploy::plan::PortKey> taken_ports;
   deploy::plan::Address next_address = 0x0A590002;
   std::uint32_t open_connections = 0;  ///< of every instance, until they are cut
-  int spared = 0;                      ///< cuts that were called off
-  std::function<void()> on_route;      ///< called when new connections are sent elsewhere
-  std::function<void()> during_cut;    ///< called between the look at the connections and their end
+  /// What was asked to stop, with which rule, in order.
+  std::vector<std::pair<deploy::plan::InstanceId, proto::StopRule>> stops;
+  std::set<std::string> stubborn;    ///< services that end only when they are killed
+  int spared = 0;                    ///< cuts that were called off
+  std::function<void()> on_route;    ///< called when new connections are sent elsewhere
+  std::function<void()> during_cut;  ///< called between the look at the connections and their end
 };
 
 class FakeImages final : public deploy::image::Images {
@@ -83,7 +86,8 @@ class FakeRuntime final : public deploy::runtime::Instances,
   Result<std::vector<deploy::plan::ObservedInstance>> observe(deploy::runtime::Look) override;
   Status create(const deploy::runtime::InstanceSpec&, const std::stop_token&) override;
   Status restart(const deploy::plan::InstanceId&, const std::stop_token&) override;
-  Status stop(const deploy::plan::InstanceId&, Milliseconds, const std::stop_token&) override;
+  Result<deploy::runtime::StopOutcome> stop(const deploy::plan::InstanceId&, const proto::StopRule&,
+                                            const std::stop_token&) override;
   Status remove(const deploy::plan::InstanceId&, const std::stop_token&) override;
   Status freeze(const deploy::plan::InstanceId&) override;
   Status thaw(const deploy::plan::InstanceId&) override;
@@ -124,11 +128,22 @@ class FakePublisher final : public deploy::network::Publisher {
   FakeHost& host_;
 };
 
-/// Runs each job at once; its results wait until `deliver`.
+/// Runs each job at once; its results wait until `deliver`. Jobs of `delayed` pools wait for
+/// `release`.
 class InlineJobs final : public deploy::engine::Jobs {
  public:
-  void run(Pool, Work work) override {
+  std::set<Pool> delayed;
+  void run(Pool pool, Work work) override {
+    if (delayed.contains(pool)) return waiting_.push_back(std::move(work));
     if (auto back = work({})) results_.push_back(std::move(back));
+  }
+  /// Runs what was delayed; how many.
+  std::size_t release() {
+    auto waiting = std::exchange(waiting_, {});
+    for (const auto& work : waiting) {
+      if (auto back = work({})) results_.push_back(std::move(back));
+    }
+    return waiting.size();
   }
   bool deliver() {
     if (results_.empty()) return false;
@@ -138,6 +153,7 @@ class InlineJobs final : public deploy::engine::Jobs {
   }
 
  private:
+  std::deque<Work> waiting_;
   std::deque<std::function<void()>> results_;
 };
 
@@ -158,6 +174,7 @@ class Agent {
     return core_->snapshot();
   }
   deploy::engine::Core& core() { return *core_; }
+  InlineJobs& jobs() { return jobs_; }
   deploy::ledger::Ledger& ledger() { return *in_use_; }
 
  private:

@@ -67,6 +67,7 @@ void PlanWorld::restart_agent() {
   }
   jobs_.clear();
   observed.busy.clear();
+  observed.ending.clear();
   for (auto& [id, view] : observed.instances) view.health.in_flight = false;
   for (auto& [digest, image] : observed.images) {
     if (image.state == ImageView::State::pulling) image.state = ImageView::State::missing;
@@ -115,8 +116,13 @@ void PlanWorld::kill(const std::string& service, int code) {
 void PlanWorld::start(const Action& action) {
   const auto job = [&](const ServiceName& service, const InstanceId& id) {
     ++touched[id];
-    if (!observed.busy.insert(service).second) return;
+    if (!observed.busy.emplace(service, id).second) return;
     jobs_.push_back({now + Milliseconds{20 + random_() % 400}, service, action});
+  };
+  const auto end = [&](const InstanceId& id, Milliseconds takes) {
+    ++touched[id];
+    if (!observed.ending.insert(id).second) return;
+    jobs_.push_back({now + takes + Milliseconds{20 + random_() % 400}, {}, action});
   };
   std::visit(Overloaded{
                  [&](const Pull& a) {
@@ -126,8 +132,11 @@ void PlanWorld::start(const Action& action) {
                  },
                  [&](const Create& a) { job(a.service, a.id); },
                  [&](const RestartProcess& a) { job(a.service, a.id); },
-                 [&](const Stop& a) { job(a.service, a.id); },
-                 [&](const Remove& a) { job(a.service, a.id); },
+                 [&](const Stop& a) {
+                   stops.push_back(a);
+                   end(a.id, stop_takes);
+                 },
+                 [&](const Remove& a) { end(a.id, Milliseconds{0}); },
                  [&](const Freeze& a) {
                    ++touched[a.id];
                    observed.instances.at(a.id).seen.state = InstanceState::frozen;
@@ -186,12 +195,16 @@ void PlanWorld::complete(const Action& action) {
             observed.instances.at(a.id).health.starts = seen.starts;
           },
           [&](const Stop& a) {
+            observed.ending.erase(a.id);
             if (!observed.instances.contains(a.id)) return;
             auto& seen = observed.instances.at(a.id).seen;
             seen.state = InstanceState::exited;
             seen.exit = ExitInfo{143, false, {}};
           },
-          [&](const Remove& a) { observed.instances.erase(a.id); },
+          [&](const Remove& a) {
+            observed.ending.erase(a.id);
+            observed.instances.erase(a.id);
+          },
           [&](const ProbeNow& a) {
             const auto found = observed.instances.find(a.id);
             if (found == observed.instances.end()) return;
@@ -304,7 +317,7 @@ bool PlanWorld::settle(int limit) {
                     [](const Action& a) { return std::holds_alternative<ProbeNow>(a); });
     const bool quiet = only_probes && !progress.rollout && !progress.rehearsal &&
                        progress.aftermath.empty() && observed.busy.empty() &&
-                       progress.retired.empty();
+                       observed.ending.empty() && progress.retired.empty();
     const bool healthy =
         std::all_of(observed.instances.begin(), observed.instances.end(), [](const auto& row) {
           return row.second.health.state == HealthState::healthy ||

@@ -48,6 +48,10 @@ class PlanWorld {
   /// Versions whose instances never answer probes / exit soon after their start.
   std::set<std::string> sick;
   std::set<std::string> crashing;
+  /// How long a stop takes.
+  Milliseconds stop_takes{0};
+  /// Every stop that was begun.
+  std::vector<deploy::plan::Stop> stops;
   /// How hooks end, by name; kNeverEnds: not at all.
   std::map<std::string, int> hook_codes;
   static constexpr int kNeverEnds = -1;
@@ -73,7 +77,7 @@ class PlanWorld {
  private:
   struct Job {
     BootTime done;
-    deploy::plan::ServiceName service;
+    deploy::plan::ServiceName service;  ///< that it keeps busy
     deploy::plan::Action action;
   };
   void start(const deploy::plan::Action& action);

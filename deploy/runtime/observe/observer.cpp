@@ -113,6 +113,7 @@ ObservedInstance Observer::observe_one(const plan::InstanceId& id, bool in_progr
                         .exit = {},
                         .deviations = {}};
   seen.earlier_boot = known->boot_id != boot_id();
+  seen.stop_timeout = known->stop_timeout;
   add_state(seen, in_progress, known_to_run);
   return seen;
 }

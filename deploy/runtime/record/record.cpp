@@ -60,6 +60,8 @@ Result<InstanceRecord> record_from(const json::object& from) {
                         .limits = limits_from(from.at("limits").as_object()),
                         .stop_signal = number<int>(from, "stop_signal"),
                         .secrets = {}};
+  if (from.contains("stop_timeout_ms"))  // not before 2026-11-29
+    record.stop_timeout = Milliseconds{number<std::int64_t>(from, "stop_timeout_ms")};
   for (const auto& entry : from.at("secrets").as_array()) {
     const auto& secret = entry.as_object();
     record.secrets.push_back({.name = text(secret, "name"), .file = text(secret, "file")});
@@ -121,6 +123,7 @@ std::string to_json(const InstanceRecord& record) {
                                       {"network", static_cast<int>(record.network)},
                                       {"limits", to_object(record.limits)},
                                       {"stop_signal", record.stop_signal},
+                                      {"stop_timeout_ms", record.stop_timeout.count()},
                                       {"secrets", secrets}});
 }
 

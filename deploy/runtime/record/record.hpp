@@ -44,6 +44,7 @@ struct InstanceRecord {
   proto::NetworkMode network = proto::NetworkMode::isolated;
   Limits limits;
   int stop_signal = 15;
+  Milliseconds stop_timeout{10'000};
   std::vector<proto::SecretRef> secrets;
 };
 

@@ -129,7 +129,7 @@ TEST_F(Interruption, HostAndNoNetworkWorkToo) {
   EXPECT_EQ(see("web-2").address, 0U);
   EXPECT_EQ(network_->count(), 0U);
   EXPECT_TRUE(eventually([&] { return log_of("web-2").starts_with("lo\n"); }));
-  EXPECT_TRUE(runtime_->stop(InstanceId{"web-2"}, Milliseconds{5000}, {}));
+  EXPECT_TRUE(runtime_->stop(InstanceId{"web-2"}, {{}, Milliseconds{5000}}, {}));
   EXPECT_TRUE(runtime_->restart(InstanceId{"web-2"}, {}));
 }
 
@@ -139,7 +139,7 @@ TEST_F(Interruption, AVanishedNamespaceIsADeviationAndARestartIsRefused) {
   EXPECT_THAT(
       see("web-1", rt::Look::complete).deviations,
       Contains(::testing::Field(&deploy::plan::Deviation::kind, proto::DriftKind::network)));
-  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{5000}, {}));
+  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{5000}}, {}));
   const auto restarted = runtime_->restart(InstanceId{"web-1"}, {});
   ASSERT_FALSE(restarted);
   EXPECT_THAT(restarted.error().what(), HasSubstr("namespace is gone"));

@@ -31,7 +31,7 @@ TEST_F(Lifecycle, ACreatedInstanceRunsAndIsObservedWithWhatItWasCreatedFrom) {
 TEST_F(Lifecycle, StoppingLetsTheProgramEndInItsOwnWay) {
   create(spec("web-1", a_service(idle())));
   ASSERT_TRUE(eventually([&] { return log_of("web-1") == "ready\n"; }));
-  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{5000}, {}));
+  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{5000}}, {}));
   const auto seen = see("web-1");
   EXPECT_EQ(seen.state, InstanceState::exited);
   ASSERT_TRUE(seen.exit);
@@ -44,10 +44,24 @@ TEST_F(Lifecycle, AProgramThatIgnoresItsSignalIsKilledAfterTheTimeout) {
                          "trap '' TERM; echo ready; while :; do sleep 1000 & wait $!; done"})));
   ASSERT_TRUE(eventually([&] { return log_of("web-1") == "ready\n"; }));
   const auto before = clock_.boot();
-  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{300}, {}));
+  const auto stopped = runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{300}}, {});
+  ASSERT_TRUE(stopped);
+  EXPECT_EQ(*stopped, rt::StopOutcome::killed);
   EXPECT_GE(clock_.boot() - before, Milliseconds{300});
   ASSERT_TRUE(see("web-1").exit);
   EXPECT_EQ(see("web-1").exit->code, 137);
+}
+
+TEST_F(Lifecycle, TheSignalOfTheRuleIsSentAndItsTimeoutCounts) {
+  create(spec("web-1", a_service({"/bin/sh", "-c",
+                                  "trap '' TERM; trap 'sleep 0.3; exit 7' INT; echo ready; "
+                                  "while :; do sleep 1000 & wait $!; done"})));
+  ASSERT_TRUE(eventually([&] { return log_of("web-1") == "ready\n"; }));
+  EXPECT_EQ(see("web-1").stop_timeout, Milliseconds{10'000}) << "from its record";
+  const auto stopped = runtime_->stop(InstanceId{"web-1"}, {"SIGINT", Milliseconds{20'000}}, {});
+  ASSERT_TRUE(stopped);
+  EXPECT_EQ(*stopped, rt::StopOutcome::ended);
+  EXPECT_EQ(see("web-1").exit->code, 7);
 }
 
 TEST_F(Lifecycle, ARestartKeepsNamespaceAndAddressAndCountsStarts) {
@@ -124,7 +138,7 @@ TEST_F(Lifecycle, FreezingStopsItThawingGoesOnAndStoppingAFrozenOneWorks) {
   ASSERT_TRUE(runtime_->thaw(InstanceId{"web-1"}));
   EXPECT_EQ(see("web-1").state, InstanceState::running);
   ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}));
-  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{5000}, {}));
+  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{5000}}, {}));
   EXPECT_EQ(see("web-1").exit.value_or(rt::ExitInfo{.code = -1}).code, 0);
 }
 
@@ -178,7 +192,7 @@ TEST_F(Lifecycle, AnotherLifeOfTheAgentAdoptsTheSameProcesses) {
   EXPECT_EQ(see("web-1").started, one.started);
   EXPECT_EQ(see("web-2").pid, two.pid);
   EXPECT_EQ(see("web-2").state, InstanceState::frozen);
-  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{5000}, {}));
+  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{5000}}, {}));
   ASSERT_TRUE(see("web-1").exit);
 }
 

@@ -168,7 +168,7 @@ TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
   EXPECT_EQ(host.drift().front().kind, DriftKind::orphan);
   host.settings.drift.kinds[DriftKind::orphan] = DriftAction::report;
   EXPECT_THAT(host.decide().actions, IsEmpty());
-  host.world.progress.given_up.insert(stranger.seen.id);
+  host.world.progress.given_up.try_emplace(stranger.seen.id);
   EXPECT_THAT(host.drift(), IsEmpty());
   EXPECT_THAT(host.decide().actions, Contains(VariantWith<Stop>(::testing::_)));
 }
@@ -180,7 +180,7 @@ TEST(Drift, WhatWasGivenUpWhileItWasBeingMadeIsNoStrangerEither) {
   const auto late = host.another();
   host.world.observed.instances.erase(late.seen.id);
   host.world.progress.retired[late.seen.id] = {};
-  host.world.observed.busy.insert(late.seen.service);
+  host.world.observed.busy.emplace(late.seen.service, late.seen.id);
   (void)host.decide();
   ASSERT_FALSE(host.world.progress.retired.contains(late.seen.id));
   host.world.observed.busy.clear();
@@ -196,7 +196,7 @@ TEST(Drift, NothingIsStoppedOrFrozenWhileTrafficIsStillRoutedToIt) {
   const auto ahead = host.another();
   const auto ours = *host.world.observed.routing;
   for (const bool drained : {false, true}) {
-    host.world.progress.given_up.insert(ahead.seen.id);
+    host.world.progress.given_up.try_emplace(ahead.seen.id);
     host.world.progress.retired.clear();
     if (drained) host.world.progress.retired[ahead.seen.id] = {.keep = std::chrono::hours{1}};
     for (auto& [key, endpoint] : host.world.observed.routing->ports)
