@@ -9,9 +9,9 @@ namespace holdfast::agent::daemon {
 namespace {
 
 namespace api = proto::api;
-using deploy::engine::Figures;
+using deploy::engine::Counters;
 using deploy::engine::Snapshot;
-using deploy::engine::WorkloadFigures;
+using deploy::engine::WorkloadCounters;
 
 double seconds_of(const std::string& rfc3339) {
   const auto time = parse_rfc3339(rfc3339);
@@ -27,14 +27,14 @@ std::string short_digest(const std::string& digest) {
 
 void add_generations(MetricsPage& page, const Snapshot& snapshot) {
   const auto& status = snapshot.status;
-  const auto& figures = snapshot.figures;
+  const auto& gauges = snapshot.gauges;
   page.gauge("holdfast_build_info", "Version of the agent, always 1.")
       .sample(1, {{"version", HOLDFAST_VERSION}});
   page.gauge("holdfast_ready", "Whether what runs has been adopted and the first pass is done.")
       .sample(snapshot.ready);
   page.gauge("holdfast_boot_to_healthy_seconds",
              "From the start of the agent until all that is declared was healthy; 0: not yet.")
-      .sample(snapshot.figures.boot_to_healthy_seconds);
+      .sample(snapshot.gauges.boot_to_healthy_seconds);
   page.gauge("holdfast_deployment_info",
              "What the host converges to, always 1; the digest is shortened.");
   if (!status.deployment.empty())
@@ -48,10 +48,10 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
       .sample(number(status.generation));
   page.gauge("holdfast_generation_good",
              "Newest generation that passed its health gate and soak; 0 before the first.")
-      .sample(number(figures.good_generation));
+      .sample(number(gauges.good_generation));
   page.gauge("holdfast_rollback_ready_generations",
              "Generations that can be made current again at once, without the network.")
-      .sample(number(figures.rollback_ready_generations));
+      .sample(number(gauges.rollback_ready_generations));
   page.gauge("holdfast_held", "Whether an operator's stop is in force.")
       .sample(status.hold.has_value());
   page.gauge("holdfast_hold_since_timestamp_seconds",
@@ -65,46 +65,48 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
       .sample(status.quarantined.has_value());
   page.gauge("holdfast_quarantined_documents",
              "Documents that were rolled back from and are not applied again.")
-      .sample(number(figures.quarantined));
+      .sample(number(gauges.quarantined));
   page.gauge("holdfast_last_change_timestamp_seconds",
              "Time of the last change of what runs; 0: never.")
-      .sample(figures.last_change_timestamp);
+      .sample(gauges.last_change_timestamp);
 }
 
 void add_rollouts(MetricsPage& page, const Snapshot& snapshot) {
-  const auto& figures = snapshot.figures;
+  const auto& counters = snapshot.counters;
+  const auto& gauges = snapshot.gauges;
   page.gauge("holdfast_rollout_in_progress", "Whether a roll-out is under way.")
       .sample(snapshot.status.rollout.has_value());
   page.gauge("holdfast_rollout_waiting", "What an accepted roll-out waits for.")
-      .samples("for", figures.waiting);
+      .samples("for", gauges.waiting);
   page.counter("holdfast_rollouts_total", "Roll-outs by result.")
-      .samples("result", figures.rollouts);
+      .samples("result", counters.rollouts);
   page.histogram("holdfast_rollout_phase_duration_seconds", "Time of one phase of a roll-out.");
-  for (const auto& [phase, histogram] : figures.phase_seconds)
+  for (const auto& [phase, histogram] : counters.phase_seconds)
     page.sample(histogram, {{"phase", phase}});
   page.counter("holdfast_rollbacks_total",
                "Returns to an earlier generation by what asked for them.")
-      .samples("trigger", figures.rollbacks);
+      .samples("trigger", counters.rollbacks);
   page.counter("holdfast_connections_reset_total",
                "Connections to an old version that outlasted its drain and were reset.")
-      .sample(number(figures.reset_connections));
+      .sample(number(counters.reset_connections));
 }
 
 void add_readiness(MetricsPage& page, const Snapshot& snapshot) {
-  const auto& figures = snapshot.figures;
+  const auto& counters = snapshot.counters;
+  const auto& gauges = snapshot.gauges;
   page.counter("holdfast_hooks_total", "Hooks of roll-outs that ended, by stage and result.");
-  for (const auto& [key, count] : figures.hooks)
+  for (const auto& [key, count] : counters.hooks)
     page.sample(number(count), {{"stage", key.first}, {"result", key.second}});
   page.gauge("holdfast_rollback_rehearsal_timestamp_seconds",
              "When a rollback was last rehearsed to a verdict; 0: never.")
-      .sample(figures.rehearsal_timestamp);
+      .sample(gauges.rehearsal_timestamp);
   page.gauge("holdfast_rollback_rehearsal_result", "Verdict of the last rehearsal of a rollback.")
-      .one_of("verdict", {"passed", "failed", "cut_off"}, figures.rehearsal_verdict);
+      .one_of("verdict", {"passed", "failed", "cut_off"}, gauges.rehearsal_verdict);
   page.gauge("holdfast_standby_instances", "Frozen instances that a rollback would thaw.")
       .sample(static_cast<double>(snapshot.status.standby.size()));
   page.counter("holdfast_standby_dropped_total",
                "Frozen instances that were given up before their time, by cause.")
-      .samples("cause", figures.standby_dropped);
+      .samples("cause", counters.standby_dropped);
 }
 
 double start_seconds(const api::ServiceStatus& service) { return seconds_of(service.since); }
@@ -137,38 +139,42 @@ void add_workload_states(MetricsPage& page, const std::vector<api::ServiceStatus
   for (const auto& s : services) page.sample(start_seconds(s), {{"workload", s.name}});
 }
 
-void add_workload_figures(MetricsPage& page,
-                          const std::map<std::string, WorkloadFigures>& workloads) {
+void add_workload_counters(MetricsPage& page, const Snapshot& snapshot) {
+  const auto& workloads = snapshot.counters.workloads;
   const auto each = [&](auto value) {
-    for (const auto& [name, figures] : workloads) page.sample(value(figures), {{"workload", name}});
+    for (const auto& [name, counters] : workloads)
+      page.sample(static_cast<double>(value(counters)), {{"workload", name}});
   };
   page.counter("holdfast_workload_restarts_total",
                "Restarts of a workload's process, without those of a deployment.");
-  each([](const WorkloadFigures& f) { return number(f.restarts); });
+  each([](const WorkloadCounters& c) { return c.restarts; });
   page.counter("holdfast_workload_oom_kills_total", "Processes of a workload killed for memory.");
-  each([](const WorkloadFigures& f) { return number(f.oom_kills); });
-  page.gauge("holdfast_workload_crash_looping",
-             "Whether the workload ended three times or more since it last ran for ten minutes.");
-  each([](const WorkloadFigures& f) { return f.crash_looping ? 1.0 : 0.0; });
+  each([](const WorkloadCounters& c) { return c.oom_kills; });
   page.gauge("holdfast_workload_last_exit_code",
              "Exit code of the last end of a workload's process; 128 + n for signal n.");
-  each([](const WorkloadFigures& f) { return static_cast<double>(f.last_exit_code); });
+  each([](const WorkloadCounters& c) { return c.last_exit_code; });
+  page.gauge("holdfast_workload_crash_looping",
+             "Whether the workload ended three times or more since it last ran for ten minutes.");
+  for (const auto& [name, looping] : snapshot.gauges.crash_looping)
+    page.sample(looping ? 1 : 0, {{"workload", name}});
   page.gauge("holdfast_workload_relaxations",
              "Hardening rules that the deployment relaxes for a workload.");
-  each([](const WorkloadFigures& f) { return number(f.relaxations); });
+  for (const auto& [name, count] : snapshot.gauges.relaxations)
+    page.sample(count, {{"workload", name}});
   page.counter("holdfast_workload_health_checks_total", "Health checks by result.");
-  for (const auto& [name, f] : workloads) {
-    page.sample(number(f.probes_success), {{"workload", name}, {"result", "success"}});
-    page.sample(number(f.probes_failure), {{"workload", name}, {"result", "failure"}});
-    page.sample(number(f.probes_timeout), {{"workload", name}, {"result", "timeout"}});
+  for (const auto& [name, c] : workloads) {
+    page.sample(number(c.probes_success), {{"workload", name}, {"result", "success"}});
+    page.sample(number(c.probes_failure), {{"workload", name}, {"result", "failure"}});
+    page.sample(number(c.probes_timeout), {{"workload", name}, {"result", "timeout"}});
   }
 }
 
 void add_drift(MetricsPage& page, const Snapshot& snapshot) {
-  const auto& figures = snapshot.figures;
+  const auto& counters = snapshot.counters;
+  const auto& gauges = snapshot.gauges;
   double oldest = 0;
   std::map<std::string, double> since;
-  for (const auto& [kind, count] : figures.drift_now) since.emplace(kind, 0);
+  for (const auto& [kind, count] : gauges.drift_now) since.emplace(kind, 0);
   for (const auto& item : snapshot.status.drift) {
     const auto found = seconds_of(item.since);
     if (oldest == 0 || found < oldest) oldest = found;
@@ -177,11 +183,10 @@ void add_drift(MetricsPage& page, const Snapshot& snapshot) {
   }
   page.counter("holdfast_drift_detected_total",
                "Differences found that no deployment made, by kind.")
-      .samples("kind", figures.drift_detected);
+      .samples("kind", counters.drift_detected);
   page.counter("holdfast_drift_repaired_total", "Differences repaired, by kind.")
-      .samples("kind", figures.drift_repaired);
-  page.gauge("holdfast_drift_items", "Differences now, by kind.")
-      .samples("kind", figures.drift_now);
+      .samples("kind", counters.drift_repaired);
+  page.gauge("holdfast_drift_items", "Differences now, by kind.").samples("kind", gauges.drift_now);
   page.gauge("holdfast_drift_oldest_timestamp_seconds",
              "Since when the oldest difference is known; 0 without one.")
       .sample(oldest);
@@ -211,24 +216,25 @@ void add_image_care(MetricsPage& page, const ImageFigures& images) {
       .sample(images.scrub_completed);
 }
 
-void add_images(MetricsPage& page, const Figures& figures) {
+void add_images(MetricsPage& page, const Counters& counters) {
   page.counter("holdfast_image_pulls_total", "Image pulls by result.")
-      .samples("result", figures.pulls);
+      .samples("result", counters.pulls);
   page.counter("holdfast_image_pull_bytes_total", "Compressed bytes received from registries.")
-      .sample(number(figures.pull_bytes));
+      .sample(number(counters.pull_bytes));
   page.histogram("holdfast_image_pull_duration_seconds", "Time of one image pull.")
-      .sample(figures.pull_seconds);
+      .sample(counters.pull_seconds);
   page.counter("holdfast_verification_failures_total",
                "Images and documents refused because a digest or signature did not fit.")
-      .sample(number(figures.verification_failures));
+      .sample(number(counters.verification_failures));
 }
 
 void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures& daemon) {
-  const auto& figures = snapshot.figures;
+  const auto& counters = snapshot.counters;
+  const auto& gauges = snapshot.gauges;
   page.counter("holdfast_reconcile_total", "Turns of the engine.")
-      .sample(number(figures.reconciles));
+      .sample(number(counters.reconciles));
   page.histogram("holdfast_reconcile_duration_seconds", "Time of one turn of the engine.")
-      .sample(figures.reconcile_seconds);
+      .sample(counters.reconcile_seconds);
   page.gauge("holdfast_engine_alive", "Whether the engine moves; the watchdog is fed only then.")
       .sample(daemon.engine_alive);
   page.gauge("holdfast_ledger_head",
@@ -239,14 +245,14 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures&
   page.gauge("holdfast_ledger_backup_timestamp_seconds",
              "When the ledger was last copied to ledger.backup, in this life of the agent; 0: not "
              "yet.")
-      .sample(snapshot.figures.backup_timestamp);
+      .sample(snapshot.gauges.backup_timestamp);
   page.gauge("holdfast_ledger_backup_head", "Number of the last entry in that copy.")
-      .sample(number(snapshot.figures.backup_head));
+      .sample(number(snapshot.gauges.backup_head));
   page.counter("holdfast_ledger_backup_failures_total", "Copies of the ledger that failed.")
-      .sample(number(snapshot.figures.backup_failures));
+      .sample(number(snapshot.counters.backup_failures));
   page.gauge("holdfast_source_last_success_timestamp_seconds",
              "When a document was last taken from the source; 0: never.")
-      .sample(figures.source_last_success_timestamp);
+      .sample(gauges.source_last_success_timestamp);
   page.counter("holdfast_source_reads_total", "Reads of the source by result.")
       .sample(number(daemon.source_reads_updated), {{"result", "updated"}})
       .sample(number(daemon.source_reads_unchanged), {{"result", "unchanged"}})
@@ -259,7 +265,8 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures&
       .sample(daemon.last_reload_timestamp);
   page.gauge("holdfast_api_connections", "Open connections to the agent.")
       .sample(number(daemon.api_connections));
-  page.counter("holdfast_errors_total", "Errors handled, by code.").samples("code", figures.errors);
+  page.counter("holdfast_errors_total", "Errors handled, by code.")
+      .samples("code", counters.errors);
 }
 
 }  // namespace
@@ -270,13 +277,13 @@ std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures)
   add_rollouts(page, snapshot);
   add_readiness(page, snapshot);
   add_workload_states(page, snapshot.status.services);
-  add_workload_figures(page, snapshot.figures.workloads);
+  add_workload_counters(page, snapshot);
   page.counter("holdfast_workload_stop_kills_total",
                "Instances of a workload killed because they outlived their stop timeout.");
-  for (const auto& [name, kills] : snapshot.figures.stop_kills)
+  for (const auto& [name, kills] : snapshot.counters.stop_kills)
     page.sample(number(kills), {{"workload", name}});
   add_drift(page, snapshot);
-  add_images(page, snapshot.figures);
+  add_images(page, snapshot.counters);
   add_image_care(page, figures.images);
   add_agent(page, snapshot, figures);
   add_process_metrics(page);

@@ -11,8 +11,8 @@
 namespace holdfast::deploy::engine {
 namespace {
 
-/// A turn longer than this means that the engine hangs: the watchdog is not fed any more.
-constexpr auto kLongestTurn = std::chrono::seconds{20};
+/// A pass longer than this means that the engine hangs: the watchdog is not fed any more.
+constexpr auto kLongestPass = std::chrono::seconds{20};
 
 /// Who wakes later than this did not run in between: SIGSTOP, a suspended host, one that starves.
 constexpr auto kLate = std::chrono::seconds{2};
@@ -34,11 +34,12 @@ class ThreadedEngine final : public Engine, private Jobs {
 
   void start() override {
     control_.watch([this](const runtime::InstanceId&, runtime::Change) {
-      mailbox_.post([this] { core_.mark_changed(); });
+      mailbox_.post([this] { core_.attention().mark_changed(); });
     });
     // Which instance lost its link, nobody says.
-    publisher_.watch(
-        [this] { mailbox_.post([this] { core_.mark_changed(runtime::Look::complete); }); });
+    publisher_.watch([this] {
+      mailbox_.post([this] { core_.attention().mark_changed(runtime::Look::complete); });
+    });
     thread_ = std::jthread{[this](const std::stop_token& stop) {
       os::name_this_thread("engine");
       loop(stop);
@@ -55,52 +56,60 @@ class ThreadedEngine final : public Engine, private Jobs {
              Reply<proto::api::Accepted> reply) override {
     mailbox_.post(
         [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
-          reply(core_.apply(request, actor, plan::Trigger::apply));
+          reply(core_.commands().applies.apply(request, actor, plan::Trigger::apply));
         });
   }
   void rollback(proto::api::RollbackRequest request, Actor actor,
                 Reply<proto::api::Accepted> reply) override {
-    mailbox_.post([this, request = std::move(request), actor = std::move(actor),
-                   reply = std::move(reply)] { reply(core_.rollback(request, actor)); });
+    mailbox_.post(
+        [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+          reply(core_.commands().rollbacks.rollback(request, actor));
+        });
   }
   void plan_apply(proto::api::ApplyRequest request, Reply<proto::api::PlanReport> reply) override {
     mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
-      reply(core_.plan_apply(request));
+      reply(core_.commands().applies.plan(request));
     });
   }
   void plan_rollback(proto::api::RollbackRequest request,
                      Reply<proto::api::PlanReport> reply) override {
     mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
-      reply(core_.plan_rollback(request));
+      reply(core_.commands().rollbacks.plan(request));
     });
   }
   void hold(proto::api::HoldRequest request, Actor actor,
             Reply<proto::api::HoldStatus> reply) override {
-    ask(&Core::hold, std::move(request), std::move(actor), std::move(reply));
+    ask(core_.commands().holds, &HoldsAndQuarantine::hold, std::move(request), std::move(actor),
+        std::move(reply));
   }
   void resume(proto::api::ResumeRequest request, Actor actor,
               Reply<proto::api::Resumed> reply) override {
-    ask(&Core::resume, std::move(request), std::move(actor), std::move(reply));
+    ask(core_.commands().holds, &HoldsAndQuarantine::resume, std::move(request), std::move(actor),
+        std::move(reply));
   }
   void quarantine(proto::api::QuarantineRequest request, Actor actor,
                   Reply<proto::api::QuarantineItem> reply) override {
-    ask(&Core::quarantine, std::move(request), std::move(actor), std::move(reply));
+    ask(core_.commands().holds, &HoldsAndQuarantine::quarantine, std::move(request),
+        std::move(actor), std::move(reply));
   }
   void release(proto::api::ReleaseRequest request, Actor actor,
                Reply<proto::api::QuarantineItem> reply) override {
-    ask(&Core::release, std::move(request), std::move(actor), std::move(reply));
+    ask(core_.commands().holds, &HoldsAndQuarantine::release, std::move(request), std::move(actor),
+        std::move(reply));
   }
   void rehearse(proto::api::RehearseRequest request, Actor actor,
                 Reply<proto::api::Accepted> reply) override {
-    ask(&Core::rehearse, std::move(request), std::move(actor), std::move(reply));
+    ask(core_.commands().rehearsals, &Rehearsals::rehearse, std::move(request), std::move(actor),
+        std::move(reply));
   }
   void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
                     Reply<proto::api::StandbyDropped> reply) override {
-    ask(&Core::drop_standby, std::move(request), std::move(actor), std::move(reply));
+    ask(core_.commands().standby, &Standby::drop, std::move(request), std::move(actor),
+        std::move(reply));
   }
   void source_changed(std::string document, std::string source) override {
     mailbox_.post([this, document = std::move(document), source = std::move(source)] {
-      core_.source_changed(document, source);
+      core_.commands().applies.source_changed(document, source);
     });
   }
   void reconfigure(proto::AgentConfig config) override {
@@ -112,41 +121,41 @@ class ThreadedEngine final : public Engine, private Jobs {
     });
   }
   [[nodiscard]] bool alive() const override {
-    const auto began = turn_began_.load();
-    return began == BootTime{} || clock_.boot() - began < kLongestTurn;
+    const auto began = pass_began_.load();
+    return began == BootTime{} || clock_.boot() - began < kLongestPass;
   }
 
  private:
   void loop(const std::stop_token& stop) {
     BootTime due{};
-    bool stirred = true;
+    bool wake = true;
     while (!stop.stop_requested()) {
-      if (stirred || core_.changed() || clock_.boot() >= due) {
-        turn_began_ = clock_.boot();
-        due = core_.turn(core_.changed());
-        turn_began_ = BootTime{};
+      if (wake || core_.attention().changed() || clock_.boot() >= due) {
+        pass_began_ = clock_.boot();
+        due = core_.reconcile(Freshness::remembered);
+        pass_began_ = BootTime{};
       }
       const auto slept = clock_.boot();
-      const auto letters =
+      const auto messages =
           mailbox_.take(clock_, due, stop, core_.at_rest() ? kGather : Milliseconds{0});
       if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
         core_.suspended(late);
-      stirred = false;
-      for (const auto& letter : letters) {
+      wake = false;
+      for (const auto& message : messages) {
         if (stop.stop_requested()) return;
-        letter.read();
-        stirred = stirred || letter.stirs;
+        message.read();
+        wake = wake || message.wakes;
       }
-      stirred = core_.take_stirred() || stirred;
+      wake = core_.take_wake() || wake;
     }
   }
 
   /// A command that is one call on the engine thread.
-  template <class Request, class Answer>
-  void ask(Result<Answer> (Core::*call)(const Request&, const Actor&), Request request, Actor actor,
-           Reply<Answer> reply) {
-    mailbox_.post([this, call, request = std::move(request), actor = std::move(actor),
-                   reply = std::move(reply)] { reply((core_.*call)(request, actor)); });
+  template <class Owner, class Request, class Answer>
+  void ask(Owner& owner, Result<Answer> (Owner::*call)(const Request&, const Actor&),
+           Request request, Actor actor, Reply<Answer> reply) {
+    mailbox_.post([&owner, call, request = std::move(request), actor = std::move(actor),
+                   reply = std::move(reply)] { reply((owner.*call)(request, actor)); });
   }
 
   void run(Pool pool, Work work) override {
@@ -171,7 +180,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   Mailbox mailbox_;
   std::array<JobPool, 6> pools_;
   Core core_;
-  std::atomic<BootTime> turn_began_{};
+  std::atomic<BootTime> pass_began_{};
   std::jthread thread_;
 };
 

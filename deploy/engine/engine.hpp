@@ -8,30 +8,12 @@
 #include <stop_token>
 #include <string>
 
-#include "common/base/clock.hpp"
 #include "common/base/result.hpp"
-#include "common/os/memory_signs.hpp"
+#include "deploy/engine/events.hpp"
+#include "deploy/engine/ports.hpp"
 #include "deploy/engine/snapshot.hpp"
-#include "deploy/image/images.hpp"
-#include "deploy/ledger/ledger.hpp"
-#include "deploy/network/publisher.hpp"
-#include "deploy/runtime/instances.hpp"
-#include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::engine {
-
-/// What the engine works with. All outlive it.
-struct Ports {
-  const Clock& clock;
-  image::Images& images;
-  runtime::Instances& instances;
-  runtime::InstanceControl& control;
-  network::Publisher& publisher;
-  ledger::Ledger& ledger;
-};
-
-/// Who asks: "root (uid 0)", "source /etc/holdfast/deployment.yaml".
-using Actor = std::string;
 
 template <class T>
 using Reply = std::function<void(Result<T>)>;  ///< called once, on the engine thread; must be quick
@@ -39,18 +21,7 @@ using Reply = std::function<void(Result<T>)>;  ///< called once, on the engine t
 /// Thread safe but for `start`, `stop` and `step`.
 class Engine {
  public:
-  struct Options {
-    proto::AgentConfig config;
-    /// Called at each resync (log rotation and the like), on a job thread.
-    std::function<void()> housekeeping;
-    /// Last lines of an instance's output, as evidence. May be empty.
-    std::function<std::vector<std::string>(const plan::InstanceId&, std::size_t lines)> log_tail;
-    /// How short memory is; asked while something is frozen. May be empty.
-    std::function<os::MemorySigns()> memory_signs;
-    /// Copies the ledger, on a job thread: after each roll-out, and when an hour brought entries.
-    /// May be empty.
-    std::function<Result<ledger::Head>()> back_up;
-  };
+  using Options = engine::Options;
 
   /// Loads state from the ledger; adopts what runs. No thread runs yet.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(Ports ports, Options options);
@@ -99,8 +70,7 @@ class Engine {
   /// Images came, went, or were found damaged by hand or by the scrub. `collected` says what was
   /// collected, for the ledger; empty: nothing.
   virtual void images_changed(std::string collected, Actor actor) = 0;
-  /// Monotonic count of engine loop turns, and whether the engine is inside a turn for longer than
-  /// allowed: for the watchdog.
+  /// False: the engine is inside a pass for longer than allowed. For the watchdog.
   [[nodiscard]] virtual bool alive() const = 0;
 };
 

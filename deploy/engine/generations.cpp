@@ -1,19 +1,48 @@
-// Generations and their documents, as the engine holds them in memory.
+#include "deploy/engine/generations.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "common/log/log.hpp"
-#include "deploy/engine/core.hpp"
+#include "common/os/time_zone.hpp"
 
 namespace holdfast::deploy::engine {
 
-Core::Document Core::document(GenerationId id) {
+Status Generations::load() {
+  HF_ASSIGN(rows_, ledger_.generations());
+  ++revision_;
+  return ok();
+}
+
+GenerationId Generations::next() const {
+  return GenerationId{rows_.empty() ? 1 : rows_.front().id.value() + 1};
+}
+
+const ledger::Generation* Generations::find(GenerationId id) const {
+  const auto found =
+      std::find_if(rows_.begin(), rows_.end(), [&](const auto& row) { return row.id == id; });
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+const ledger::Generation* Generations::newest_of(const Actor& actor) const {
+  const auto found =
+      std::find_if(rows_.begin(), rows_.end(), [&](const auto& row) { return row.actor == actor; });
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+const ledger::Generation* Generations::newest_of(const proto::Digest& spec_digest) const {
+  const auto found = std::find_if(rows_.begin(), rows_.end(),
+                                  [&](const auto& row) { return row.spec_digest == spec_digest; });
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+Generations::Document Generations::document(GenerationId id) {
   if (id.value() == 0) return nullptr;
   if (const auto known = documents_.find(id); known != documents_.end()) return known->second;
-  const auto* row = generation(id);
+  const auto* row = find(id);
   if (row == nullptr) return nullptr;
-  const auto text = ports_.ledger.document(row->spec_digest);
+  const auto text = ledger_.document(row->spec_digest);
   if (!text) {
     log::error("event=document_missing generation={} error={}", id.value(),
                log::field(text.error().to_string()));
@@ -32,50 +61,58 @@ Core::Document Core::document(GenerationId id) {
   return documents_[id] = std::make_shared<const proto::Deployment>(std::move(parsed).value());
 }
 
-const ledger::Generation* Core::generation(GenerationId id) const {
-  const auto found = std::find_if(generations_.begin(), generations_.end(),
-                                  [&](const auto& row) { return row.id == id; });
-  return found == generations_.end() ? nullptr : &*found;
+void Generations::remember(GenerationId id, proto::Deployment document) {
+  documents_[id] = std::make_shared<const proto::Deployment>(std::move(document));
 }
 
-void Core::set_results(const std::vector<ledger::ResultChange>& changes) {
-  if (!changes.empty()) records_.reset();
+void Generations::add(const ledger::NewGeneration& made) {
+  rows_.insert(rows_.begin(), {.id = made.id,
+                               .spec_digest = made.spec_digest,
+                               .accepted = made.accepted,
+                               .actor = made.actor,
+                               .reason = made.reason});
+  ++revision_;
+}
+
+void Generations::set_results(const std::vector<ledger::ResultChange>& changes) {
+  if (!changes.empty()) ++revision_;
   for (const auto& change : changes) {
-    const auto row = std::find_if(generations_.begin(), generations_.end(),
+    const auto row = std::find_if(rows_.begin(), rows_.end(),
                                   [&](const auto& known) { return known.id == change.id; });
-    if (row == generations_.end()) continue;
+    if (row == rows_.end()) continue;
     row->result = change.result;
     row->reason = change.reason;
     row->ever_good = row->ever_good || change.result == ledger::GenerationResult::good;
   }
 }
 
-/// The newest ones stay in memory, and those that are in use or may be gone back to; the ledger has
-/// the others. Else an agent would grow for as long as its host is changed.
-void Core::forget_old_generations() {
+void Generations::forget_old(const std::set<GenerationId>& in_use,
+                             const std::function<bool(const proto::Digest&)>& quarantined,
+                             std::uint32_t retain) {
   constexpr std::size_t kNewest = 64;
-  if (generations_.size() <= kNewest) return;
-  const auto used = generations_in_use();
+  if (rows_.size() <= kNewest) return;
   std::size_t at = 0;
-  std::map<bool, std::size_t> good;  // those that were rolled back from apart, as in retain_images
-  const auto before = generations_.size();
-  std::erase_if(generations_, [&](const auto& row) {
-    const bool target =
-        row.ever_good && good[quarantine_.contains(row.spec_digest)]++ <= options_.config.retain;
-    return at++ >= kNewest && !target && !used.contains(row.id) && row.id != progress_.good;
+  std::map<bool, std::size_t> good;  // those that were rolled back from apart, as in `holders`
+  const auto before = rows_.size();
+  std::erase_if(rows_, [&](const auto& row) {
+    const bool target = row.ever_good && good[quarantined(row.spec_digest)]++ <= retain;
+    return at++ >= kNewest && !target && !in_use.contains(row.id);
   });
-  history_complete_ = history_complete_ && generations_.size() == before;
+  if (rows_.size() == before) return;
+  complete_ = false;
+  ++revision_;
 }
 
-void Core::put_quarantine(ledger::Quarantine row) {
-  const auto digest = row.spec_digest;
-  quarantine_.insert_or_assign(digest, std::move(row));
-  records_.reset();
-}
-
-void Core::lift_quarantine(const proto::Digest& digest) {
-  quarantine_.erase(digest);
-  records_.reset();
+Status Generations::learn_zones(const proto::Deployment& document) {
+  for (const auto& [name, service] : document.services) {
+    const auto& window = service.update.window;
+    if (!window || zones_.contains(window->zone)) continue;
+    auto zone = os::load_time_zone(window->zone);
+    if (!zone)
+      return std::move(zone).error().in(fmt::format("services.{}.update.window", name.str()));
+    zones_.emplace(window->zone, std::move(zone).value());
+  }
+  return ok();
 }
 
 }  // namespace holdfast::deploy::engine

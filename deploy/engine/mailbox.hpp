@@ -14,45 +14,45 @@ namespace holdfast::deploy::engine {
 /// The only way into the engine thread: closures, in order. Thread safe.
 class Mailbox {
  public:
-  struct Letter {
+  struct Message {
     std::function<void()> read;
-    bool stirs = true;  ///< false: only what it says may ask for a turn
+    bool wakes = true;  ///< false: only what it says may ask for a pass
   };
 
-  void post(std::function<void()> read, bool stirs = true) {
+  void post(std::function<void()> read, bool wakes = true) {
     bool first = false;
     {
       const std::lock_guard lock{mutex_};
-      first = letters_.empty();
-      letters_.push_back({std::move(read), stirs});
+      first = messages_.empty();
+      messages_.push_back({std::move(read), wakes});
     }
-    if (first || stirs) arrived_.notify_one();
+    if (first || wakes) arrived_.notify_one();
   }
 
-  /// All letters; waits for the first until `deadline` or stop, and where that does not stir, for
-  /// `gather` more, until one does: fifty probes that answer together wake an idle agent once.
+  /// All messages; waits for the first until `deadline` or stop, and where that does not wake it,
+  /// for `gather` more, until one does: fifty probes that answer together wake an idle agent once.
   /// Empty: the time has come, or a stop was requested.
-  [[nodiscard]] std::deque<Letter> take(const Clock& clock, BootTime deadline,
-                                        const std::stop_token& stop, Milliseconds gather) {
+  [[nodiscard]] std::deque<Message> take(const Clock& clock, BootTime deadline,
+                                         const std::stop_token& stop, Milliseconds gather) {
     std::unique_lock lock{mutex_};
-    while (letters_.empty() && !stop.stop_requested()) {
+    while (messages_.empty() && !stop.stop_requested()) {
       const auto left = deadline - clock.boot();
       if (left <= BootClock::duration::zero()) break;
-      arrived_.wait_for(lock, stop, left, [&] { return !letters_.empty(); });
+      arrived_.wait_for(lock, stop, left, [&] { return !messages_.empty(); });
     }
-    const auto stirring = [&] {
-      return std::any_of(letters_.begin(), letters_.end(),
-                         [](const Letter& each) { return each.stirs; });
+    const auto waking = [&] {
+      return std::any_of(messages_.begin(), messages_.end(),
+                         [](const Message& each) { return each.wakes; });
     };
-    if (!letters_.empty() && gather.count() > 0 && !stirring())
-      arrived_.wait_for(lock, stop, gather, stirring);
-    return std::exchange(letters_, {});
+    if (!messages_.empty() && gather.count() > 0 && !waking())
+      arrived_.wait_for(lock, stop, gather, waking);
+    return std::exchange(messages_, {});
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable_any arrived_;
-  std::deque<Letter> letters_;
+  std::deque<Message> messages_;
 };
 
 }  // namespace holdfast::deploy::engine

@@ -42,7 +42,7 @@ const InstanceView* Planner::find(const InstanceId& id) const {
 void Planner::note(proto::EntryKind kind, GenerationId generation, std::string reason,
                    std::map<std::string, std::string> detail, std::string service) {
   out_.notes.push_back(
-      {kind, generation, std::move(service), std::move(reason), std::move(detail)});
+      {kind, generation, std::move(service), std::move(reason), std::move(detail), {}});
 }
 
 void Planner::wake(BootTime at) {

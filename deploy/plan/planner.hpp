@@ -62,6 +62,7 @@ class Planner {
 
   // rollout.cpp
   void step_rollout();
+  void note_phase(std::string_view next);
   void enter(Phase phase);
   void stage();
   void start_and_check();

@@ -48,10 +48,18 @@ Progress abandon_rollout(const Progress& progress, std::string actor, std::strin
   return next;
 }
 
+/// Notes the end of the phase under way, and what comes then.
+void Planner::note_phase(std::string_view next) {
+  const auto& r = rollout();
+  const auto took = now_ - r.since;
+  note(proto::EntryKind::phase, r.target, std::string{next},
+       {{"from", std::string{to_string(r.phase)}}, {"seconds", seconds_text(took)}});
+  out_.notes.back().ended_phase = {r.phase, std::chrono::duration_cast<Milliseconds>(took)};
+}
+
 void Planner::enter(Phase phase) {
   auto& r = rollout();
-  note(proto::EntryKind::phase, r.target, std::string{to_string(phase)},
-       {{"from", std::string{to_string(r.phase)}}, {"seconds", seconds_text(now_ - r.since)}});
+  note_phase(to_string(phase));
   r.phase = phase;
   r.since = now_;
   wake(now_);
@@ -434,8 +442,7 @@ bool Planner::put_back(const ServiceName& name, const InstanceView& old) {
 
 void Planner::finish_good() {
   auto& r = rollout();
-  note(proto::EntryKind::phase, r.target, "good",
-       {{"from", std::string{to_string(r.phase)}}, {"seconds", seconds_text(now_ - r.since)}});
+  note_phase("good");
   const bool back = r.trigger == Trigger::rollback;
   note(back ? proto::EntryKind::rolled_back : proto::EntryKind::good, r.target, r.reason,
        {{"seconds", seconds_text(now_ - r.started)}});

@@ -3,6 +3,7 @@
 /// What plan is told and what it answers. Progress is the engine's durable state; everything else
 /// is observed anew.
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,6 +34,9 @@ enum class Phase : std::uint8_t {
   reverting,
   waiting,
 };
+inline constexpr std::array kPhases{Phase::staging,   Phase::starting, Phase::checking,
+                                    Phase::switching, Phase::soaking,  Phase::reverting,
+                                    Phase::waiting};
 [[nodiscard]] std::string_view to_string(Phase phase);
 
 enum class Trigger : std::uint8_t { apply, source, rollback };
@@ -305,6 +309,8 @@ struct Note {
   std::string service;
   std::string reason;
   std::map<std::string, std::string> detail;
+  /// The phase that this note ends, and how long it took.
+  std::optional<std::pair<Phase, Milliseconds>> ended_phase{};
 };
 
 enum class Verdict : std::uint8_t { good, failed, rolled_back, superseded };

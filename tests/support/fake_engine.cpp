@@ -18,19 +18,11 @@ FakeEngine::FakeEngine(deploy::ledger::Ledger& ledger, const Clock& clock, Optio
       options_(std::move(options)),
       snapshot_(std::make_shared<Snapshot>()) {
   renew([&](Snapshot& next) {
-    auto& figures = next.figures;
     next.status.state = "empty";
     next.status.agent_version = HOLDFAST_VERSION;
     next.status.agent_since = to_rfc3339(clock_.wall());
-    for (const auto* result : {"good", "failed", "rolled_back", "superseded"})
-      figures.rollouts[result] = 0;
-    for (const auto* trigger : {"operator", "automatic"}) figures.rollbacks[trigger] = 0;
-    for (const auto* kind : {"missing", "limits"})
-      figures.drift_detected[kind] = figures.drift_repaired[kind] = figures.drift_now[kind] = 0;
-    for (const auto* result : {"success", "error"}) figures.pulls[result] = 0;
-    figures.phase_seconds.emplace("staging", deploy::engine::Histogram{{1, 10}});
-    for (std::size_t i = 0; i < kErrcCount; ++i)
-      figures.errors[std::string{code(static_cast<Errc>(i))}] = 0;
+    next.gauges.waiting = {{"hold", 0}, {"window", 0}};
+    for (const auto kind : proto::drift_kind_names()) next.gauges.drift_now[std::string{kind}] = 0;
   });
 }
 
@@ -124,7 +116,7 @@ Result<api::Accepted> FakeEngine::accept(const api::ApplyRequest& request,
       row.state = "running";
       row.health = "healthy";
       row.since = to_rfc3339(clock_.wall());
-      next.figures.workloads[row.name].restarts = 0;
+      next.counters.workloads[row.name].restarts = 0;
     }
     next.status.rollout.reset();
     if (request.reason == "start a roll-out")

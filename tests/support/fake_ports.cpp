@@ -199,21 +199,21 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
 void Agent::run(BootClock::duration span) {
   const auto end = host_.clock.boot() + span;
   while (host_.clock.boot() < end) {
-    const auto due = core_->turn(core_->changed());
+    const auto due = core_->reconcile(engine::Freshness::remembered);
     if (jobs_.deliver()) continue;
     const auto now = host_.clock.boot();
     host_.clock.advance(std::max<BootClock::duration>(std::min(due, end) - now, Milliseconds{1}));
   }
-  core_->turn(true);
+  core_->reconcile(engine::Freshness::fresh);
 }
 
 Result<proto::api::Accepted> Agent::apply(const std::string& document, bool now) {
-  return core_->apply({document, "deployment.yaml", "test", false, now}, "root (uid 0)",
-                      plan::Trigger::apply);
+  return core_->commands().applies.apply({document, "deployment.yaml", "test", false, now},
+                                         "root (uid 0)", plan::Trigger::apply);
 }
 
 Result<proto::api::Accepted> Agent::rollback(std::uint64_t to) {
-  return core_->rollback({to, "test", false}, "root (uid 0)");
+  return core_->commands().rollbacks.rollback({to, "test", false}, "root (uid 0)");
 }
 
 }  // namespace holdfast::test

@@ -103,9 +103,9 @@ TEST_F(CoreTest, ConnectionsThatOutlastTheDrainAreCutAndCounted) {
   host_.open_connections = 3;
   ASSERT_TRUE(agent.apply(document("2.0.0")));
   agent.run(8s);
-  EXPECT_EQ(agent.snapshot()->figures.reset_connections, 0U) << "they may drain";
+  EXPECT_EQ(agent.snapshot()->counters.reset_connections, 0U) << "they may drain";
   agent.run(20s);
-  EXPECT_EQ(agent.snapshot()->figures.reset_connections, 3U);
+  EXPECT_EQ(agent.snapshot()->counters.reset_connections, 3U);
   EXPECT_THAT(host_.frozen(), SizeIs(1));
 }
 
@@ -119,7 +119,7 @@ TEST_F(CoreTest, ARollbackDuringTheCutSparesTheInstanceItGoesBackTo) {
   host_.during_cut = [&] {
     if (std::exchange(asked, true)) return;
     ASSERT_TRUE(agent.rollback());
-    for (int i = 0; i < 50; ++i) agent.core().turn(true);
+    for (int i = 0; i < 50; ++i) agent.core().reconcile(deploy::engine::Freshness::fresh);
   };
   agent.run(30s);
   ASSERT_TRUE(asked);
@@ -173,7 +173,7 @@ TEST_F(CoreTest, AVersionThatCannotStartIsRolledBackWithItsReason) {
   EXPECT_EQ(now->records->history[0].result, "failed");
   EXPECT_THAT(now->records->history[0].reason, HasSubstr("no such file"));
   EXPECT_TRUE(now->records->history[0].quarantined);
-  EXPECT_EQ(now->figures.rollbacks.at("automatic"), 1U);
+  EXPECT_EQ(now->counters.rollbacks.at("automatic"), 1U);
 }
 
 TEST_F(CoreTest, ARegistryThatIsAwayFailsTheApplyWithoutQuarantine) {
@@ -337,7 +337,7 @@ TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
   agent.core().images_changed("1 images, 2 layers", "root (uid 0)");
   agent.run(1s);
   EXPECT_TRUE(agent.snapshot()->status.drift.empty());
-  EXPECT_EQ(agent.snapshot()->figures.drift_repaired.at("layer_damaged"), 1U);
+  EXPECT_EQ(agent.snapshot()->counters.drift_repaired.at("layer_damaged"), 1U);
   EXPECT_TRUE(agent.rollback());
 }
 
@@ -347,7 +347,7 @@ TEST_F(CoreTest, PullsThatASourceAsksForAreSpreadOverTheJitterAndThoseOfPeopleAr
   config.resync = 2s;
   config.pull_jitter = std::chrono::hours{1};
   agent.core().reconfigure(config);
-  agent.core().source_changed(document("1.0.0"), "shop.yaml");
+  agent.core().commands().applies.source_changed(document("1.0.0"), "shop.yaml");
   agent.run(30s);
   EXPECT_EQ(host_.pulls, 0) << "resyncs draw no new lot";
   EXPECT_EQ(agent.snapshot()->status.rollout->phase, "staging");

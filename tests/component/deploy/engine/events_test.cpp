@@ -1,7 +1,7 @@
+#include "deploy/engine/events.hpp"
+
 #include <gtest/gtest.h>
 #include <malloc.h>
-
-#include "deploy/engine/snapshot.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {

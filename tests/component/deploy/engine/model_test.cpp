@@ -248,7 +248,7 @@ class Life {
     // One that has begun goes on; what the model calls pending from here on waits.
     if (under_way() && !waits()) return settle();
     tell("hold");
-    ASSERT_TRUE(agent_->core().hold({"busy", ""}, kRoot));
+    ASSERT_TRUE(agent_->core().commands().holds.hold({"busy", ""}, kRoot));
     model_.held = true;
     agent_->run(1ms);
   }
@@ -256,7 +256,8 @@ class Life {
   void resume() {
     tell("resume");
     (void)under_way();
-    EXPECT_EQ(agent_->core().resume({""}, kRoot).value().hold.has_value(), model_.held);
+    EXPECT_EQ(agent_->core().commands().holds.resume({""}, kRoot).value().hold.has_value(),
+              model_.held);
     model_.held = false;
     agent_->run(1ms);
   }
@@ -264,7 +265,7 @@ class Life {
   /// Changes nothing that the model knows, whatever it meets.
   void rehearse() {
     const bool rolling = under_way() && !waits();
-    const auto answer = agent_->core().rehearse({0, "just to see"}, kRoot);
+    const auto answer = agent_->core().commands().rehearsals.rehearse({0, "just to see"}, kRoot);
     tell("rehearse → {}", answer.has_value());
     if (answer && !rolling) {
       EXPECT_EQ(answer->generation, model_.rollback_target());
@@ -276,7 +277,8 @@ class Life {
     const bool rolling = under_way();
     if (rolling && !waits()) return;
     const bool runs = model_.in_force != 0 && model_.version(model_.in_force) == version;
-    const auto done = agent_->core().quarantine({digest_of(version), "no", ""}, kRoot);
+    const auto done =
+        agent_->core().commands().holds.quarantine({digest_of(version), "no", ""}, kRoot);
     tell("quarantine {} → {}", version, done.has_value());
     EXPECT_EQ(done.has_value(), !runs);
     if (!done) return;
@@ -288,7 +290,7 @@ class Life {
   void release(int version) {
     (void)under_way();
     if (status().rollout && !waits()) return;
-    const auto done = agent_->core().release({digest_of(version), ""}, kRoot);
+    const auto done = agent_->core().commands().holds.release({digest_of(version), ""}, kRoot);
     tell("release {} → {}", version, done.has_value());
     EXPECT_EQ(done.has_value(), model_.quarantined.erase(version) == 1);
     agent_->run(1ms);
@@ -327,7 +329,7 @@ class Life {
       instance.state = InstanceState::exited;
       instance.exit = deploy::plan::ExitInfo{137, false, host_.clock.wall()};
     }
-    agent_->core().mark_changed();
+    agent_->core().attention().mark_changed();
     agent_->run(20s);
   }
 

@@ -79,7 +79,7 @@ TEST_F(Readiness, HooksArePulledRunRecordedCountedAndTakenAway) {
   EXPECT_THAT(host_.instances, SizeIs(1));
   EXPECT_THAT(entries(proto::EntryKind::hook_started), SizeIs(2));
   EXPECT_THAT(entries(proto::EntryKind::hook_finished), SizeIs(2));
-  EXPECT_EQ((agent().snapshot()->figures.hooks.at({"before", "success"})), 1U);
+  EXPECT_EQ((agent().snapshot()->counters.hooks.at({"before", "success"})), 1U);
   EXPECT_THAT(status().drift, IsEmpty());
 }
 
@@ -127,14 +127,14 @@ TEST_F(Readiness, ARollbackHookOutlivesTheAgentThatBeganIt) {
 
 TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
   apply(document("v1"));
-  const auto plan = agent().core().plan_apply(
+  const auto plan = agent().core().commands().applies.plan(
       {document("v2", "hooks:\n" + hook("before", "migrate")), "x", "", true, false});
   ASSERT_TRUE(plan);
   ASSERT_THAT(plan->hooks, SizeIs(1));
   EXPECT_EQ(plan->hooks.front().name, "migrate");
   EXPECT_THAT(plan->images_to_pull, SizeIs(2));
   apply(document("v3", "hooks:\n" + hook("on_rollback", "undo")));
-  const auto back = agent().core().plan_rollback({0, "", true});
+  const auto back = agent().core().commands().rollbacks.plan({0, "", true});
   ASSERT_TRUE(back);
   ASSERT_THAT(back->hooks, SizeIs(1));
   EXPECT_EQ(back->hooks.front().stage, "on_rollback");
@@ -143,10 +143,11 @@ TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
 TEST_F(Readiness, ARehearsalEndsWithAVerdictInTheLedgerTheStatusAndAnEvent) {
   apply(document("v1"));
   apply(document("v2"));
-  const auto asked = agent().core().rehearse({0, "before the weekend"}, kRoot);
+  const auto asked =
+      agent().core().commands().rehearsals.rehearse({0, "before the weekend"}, kRoot);
   ASSERT_TRUE(asked) << asked.error().to_string();
   EXPECT_EQ(asked->generation, 1U);
-  EXPECT_FALSE(agent().core().rehearse({0, ""}, kRoot));
+  EXPECT_FALSE(agent().core().commands().rehearsals.rehearse({0, ""}, kRoot));
   agent().run(10s);
   ASSERT_TRUE(status().rehearsal);
   EXPECT_EQ(status().rehearsal->verdict, "passed");
@@ -157,7 +158,7 @@ TEST_F(Readiness, ARehearsalEndsWithAVerdictInTheLedgerTheStatusAndAnEvent) {
   const auto events = agent().core().events().after(asked->since_event, 100);
   EXPECT_TRUE(std::any_of(events.begin(), events.end(),
                           [](const auto& each) { return each.kind == "rehearsal_result"; }));
-  EXPECT_GT(agent().snapshot()->figures.rehearsal_timestamp, 0);
+  EXPECT_GT(agent().snapshot()->gauges.rehearsal_timestamp, 0);
   EXPECT_EQ(status().generation, 2U);
 }
 
@@ -165,12 +166,12 @@ TEST_F(Readiness, ATargetThatCannotStartAnyMoreIsFoundBeforeItIsNeeded) {
   apply(document("v1"));
   apply(document("v2"));
   host_.create_errors.emplace("web.rehearsal", Error{Errc::user, "secret db: no such file"});
-  ASSERT_TRUE(agent().core().rehearse({0, ""}, kRoot));
+  ASSERT_TRUE(agent().core().commands().rehearsals.rehearse({0, ""}, kRoot));
   agent().run(10s);
   EXPECT_EQ(status().rehearsal->verdict, "failed");
   EXPECT_THAT(status().rehearsal->reason, HasSubstr("secret db: no such file"));
   EXPECT_EQ(status().state, "converged");
-  EXPECT_EQ(agent().snapshot()->figures.rehearsal_verdict, "failed");
+  EXPECT_EQ(agent().snapshot()->gauges.rehearsal_verdict, "failed");
 }
 
 TEST_F(Readiness, TheScheduleOfAgentYamlAsksForRehearsals) {
@@ -201,7 +202,7 @@ TEST_F(Readiness, FrozenInstancesGoWhenMemoryIsShort) {
   ASSERT_THAT(entries(proto::EntryKind::standby_dropped), SizeIs(1));
   EXPECT_THAT(entries(proto::EntryKind::standby_dropped).front().reason,
               HasSubstr("20.0 % of the last 10 s (limit 20 %)"));
-  EXPECT_EQ(agent().snapshot()->figures.standby_dropped.at("memory"), 1U);
+  EXPECT_EQ(agent().snapshot()->counters.standby_dropped.at("memory"), 1U);
 }
 
 TEST_F(Readiness, ConnectionsThatOutlastTheirDrainAreRecordedAndCounted) {
@@ -213,7 +214,7 @@ TEST_F(Readiness, ConnectionsThatOutlastTheirDrainAreRecordedAndCounted) {
   EXPECT_EQ(drained.detail.at("reset_connections"), "2");
   EXPECT_EQ(drained.service, "web");
   EXPECT_EQ(drained.generation, 1U);
-  EXPECT_EQ(agent().snapshot()->figures.reset_connections, 2U);
+  EXPECT_EQ(agent().snapshot()->counters.reset_connections, 2U);
 }
 
 TEST_F(Readiness, WithoutPressureFiguresTheAvailableMemoryCounts) {
@@ -254,14 +255,14 @@ TEST_F(Readiness, TheWayBackIsKeptHoweverManyGenerationsWereRolledBackFrom) {
 TEST_F(Readiness, AnOperatorCanGiveUpFrozenInstancesAndTheRollbackIsColdThen) {
   apply(document("v1"));
   apply(document("v2"));
-  const auto dropped = agent().core().drop_standby({"memory is needed"}, kRoot);
+  const auto dropped = agent().core().commands().standby.drop({"memory is needed"}, kRoot);
   ASSERT_TRUE(dropped);
   ASSERT_THAT(dropped->dropped, SizeIs(1));
   EXPECT_EQ(dropped->dropped.front().service, "web");
   agent().run(5s);
   EXPECT_THAT(host_.instances, SizeIs(1));
   EXPECT_EQ(entries(proto::EntryKind::standby_dropped).front().actor, kRoot);
-  const auto again = agent().core().drop_standby({""}, kRoot);
+  const auto again = agent().core().commands().standby.drop({""}, kRoot);
   ASSERT_TRUE(again);
   EXPECT_THAT(again->dropped, IsEmpty());
   ASSERT_TRUE(agent().rollback());

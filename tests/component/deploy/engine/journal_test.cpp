@@ -131,7 +131,7 @@ TEST_F(UnrecordedTest, ARollbackWorksAndIsRecordedWhenTheLedgerTakesEntriesAgain
   EXPECT_EQ(back->generation, 1U);
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(agent_->snapshot()->figures.rollbacks.at("operator"), 1U);
+  EXPECT_EQ(agent_->snapshot()->counters.rollbacks.at("operator"), 1U);
   EXPECT_EQ(recorded(EntryKind::rollback_started), 0);
 
   ledger_.fault.reset();
@@ -185,7 +185,9 @@ TEST_F(UnrecordedTest, ADiskThatBeginsToTakeTooLongOnTheWayToTheSwitchHoldsUpNot
   ASSERT_TRUE(agent_->rollback());
   ledger_.slow = true;
   agent_->run(200ms);
-  EXPECT_GE(agent_->core().turn(false), host_.clock.boot() + 100ms) << "it does not spin";
+  EXPECT_GE(agent_->core().reconcile(deploy::engine::Freshness::remembered),
+            host_.clock.boot() + 100ms)
+      << "it does not spin";
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
   EXPECT_EQ(status().state, "degraded");
@@ -204,7 +206,7 @@ TEST_F(UnrecordedTest, AProcessThatEndsIsStartedAgainWhileTheDiskTakesTooLong) {
   const auto starts = instance.starts;
   instance.state = deploy::plan::InstanceState::exited;
   instance.exit = deploy::plan::ExitInfo{.code = 137};
-  agent_->core().mark_changed();
+  agent_->core().attention().mark_changed();
   agent_->run(3s);
   EXPECT_EQ(instance.state, deploy::plan::InstanceState::running);
   EXPECT_GT(instance.starts, starts);
@@ -316,7 +318,7 @@ TEST_F(UnrecordedTest, AnUpdateThatFailsInItsSoakIsRevertedWithoutTheLedger) {
     instance.state = deploy::plan::InstanceState::exited;
     instance.exit = deploy::plan::ExitInfo{1, false, host_.clock.wall()};
   }
-  agent_->core().mark_changed();
+  agent_->core().attention().mark_changed();
   agent_->run(20s);
   EXPECT_EQ(status().generation, 2U);
 }

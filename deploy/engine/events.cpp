@@ -1,4 +1,4 @@
-#include "deploy/engine/snapshot.hpp"
+#include "deploy/engine/events.hpp"
 
 #include <algorithm>
 
@@ -13,12 +13,6 @@ std::size_t size_of(const proto::api::Event& event) {
 }
 
 }  // namespace
-
-void Histogram::observe(double value) {
-  const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), value) - bounds.begin();
-  ++counts[static_cast<std::size_t>(bucket)];
-  sum += value;
-}
 
 void EventLog::publish(proto::api::Event event) {
   std::vector<std::function<void()>> wakers;

@@ -92,7 +92,7 @@ TEST_F(RestraintsTest, AFailedUpdateIsListedWithItsEvidenceAfterARestartToo) {
 TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   good("1.0.0");
   good("2.0.0");
-  const auto added = core().quarantine({"1", "loses orders", ""}, kRoot);
+  const auto added = core().commands().holds.quarantine({"1", "loses orders", ""}, kRoot);
   ASSERT_TRUE(added) << added.error().to_string();
   agent_->run(1s);
   const auto refused = agent_->apply(shop("1.0.0"));
@@ -101,7 +101,7 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   EXPECT_THAT(refused.error().to_string(), HasSubstr("loses orders"));
   EXPECT_THAT(refused.error().next_step(), HasSubstr("holdfast quarantine release"));
   EXPECT_FALSE(agent_->rollback()) << "rollback does not choose it by itself";
-  ASSERT_TRUE(core().release({added->spec_digest.substr(7, 12), "mended"}, kRoot));
+  ASSERT_TRUE(core().commands().holds.release({added->spec_digest.substr(7, 12), "mended"}, kRoot));
   agent_->run(1s);
   EXPECT_THAT(agent_->snapshot()->records->quarantine, IsEmpty());
   EXPECT_TRUE(agent_->apply(shop("1.0.0")));
@@ -110,7 +110,8 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
 TEST_F(RestraintsTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
   good("1.0.0");
   const auto digest = std::string(64, 'a');
-  ASSERT_TRUE(core().quarantine({digest, "bad elsewhere", "2026-11-23T14:00:00Z"}, kRoot));
+  ASSERT_TRUE(
+      core().commands().holds.quarantine({digest, "bad elsewhere", "2026-11-23T14:00:00Z"}, kRoot));
   agent_->run(1s);
   EXPECT_EQ(agent_->snapshot()->records->quarantine.at(0).until, "2026-11-23T14:00:00.000Z");
   agent_.reset();
@@ -123,29 +124,35 @@ TEST_F(RestraintsTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
 
 TEST_F(RestraintsTest, WhatRunsCannotBeQuarantined) {
   good("1.0.0");
-  const auto refused = core().quarantine({"1", "no", ""}, kRoot);
+  const auto refused = core().commands().holds.quarantine({"1", "no", ""}, kRoot);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().next_step(), HasSubstr("holdfast rollback"));
 }
 
 TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
   good("1.0.0");
-  EXPECT_EQ(core().quarantine({"7", "x", ""}, kRoot).error().code(), Errc::not_found);
-  EXPECT_EQ(core().quarantine({"zzzzzzzz", "x", ""}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().quarantine({"abc", "x", ""}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().quarantine({"deadbeef", "x", ""}, kRoot).error().code(), Errc::not_found);
-  EXPECT_EQ(core().quarantine({"1", "", ""}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().quarantine({"1", "x", "soon"}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().quarantine({"1", "x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"7", "x", ""}, kRoot).error().code(),
+            Errc::not_found);
+  EXPECT_EQ(core().commands().holds.quarantine({"zzzzzzzz", "x", ""}, kRoot).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().release({"1", ""}, kRoot).error().code(), Errc::not_found);
+  EXPECT_EQ(core().commands().holds.quarantine({"abc", "x", ""}, kRoot).error().code(),
+            Errc::usage);
+  EXPECT_EQ(core().commands().holds.quarantine({"deadbeef", "x", ""}, kRoot).error().code(),
+            Errc::not_found);
+  EXPECT_EQ(core().commands().holds.quarantine({"1", "", ""}, kRoot).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.quarantine({"1", "x", "soon"}, kRoot).error().code(),
+            Errc::usage);
+  EXPECT_EQ(
+      core().commands().holds.quarantine({"1", "x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
+      Errc::usage);
+  EXPECT_EQ(core().commands().holds.release({"1", ""}, kRoot).error().code(), Errc::not_found);
 }
 
 TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
-  core().source_changed(shop("1.0.0"), kFile);
+  core().commands().applies.source_changed(shop("1.0.0"), kFile);
   agent_->run(15s);
   host_.failing_creates.insert("web");
-  core().source_changed(shop("2.0.0"), kFile);
+  core().commands().applies.source_changed(shop("2.0.0"), kFile);
   agent_->run(20s);
   host_.failing_creates.clear();
   for (int life = 0; life < 2; ++life) {
@@ -158,10 +165,10 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
     begin();
     agent_->run(5s);
   }
-  core().source_changed(shop("2.0.0"), kFile);
+  core().commands().applies.source_changed(shop("2.0.0"), kFile);
   agent_->run(10s);
   EXPECT_EQ(status().generation, 1U) << "the same file again is not applied again";
-  core().source_changed(shop("2.0.1"), kFile);
+  core().commands().applies.source_changed(shop("2.0.1"), kFile);
   agent_->run(15s);
   EXPECT_EQ(status().state, "converged") << "a newer one is applied as usual";
   EXPECT_FALSE(status().quarantined);
@@ -169,7 +176,7 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
 
 TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
   good("1.0.0");
-  ASSERT_TRUE(core().hold({"the shop is busy", ""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.hold({"the shop is busy", ""}, kRoot));
   const auto accepted = agent_->apply(shop("2.0.0"));
   ASSERT_TRUE(accepted) << accepted.error().to_string();
   agent_->run(60s);
@@ -180,7 +187,7 @@ TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
   EXPECT_EQ(result_of(2), "pending");
   EXPECT_TRUE(host_.local_images.contains(proto::Digest::of("2.0.0"))) << "pulls do not wait";
   EXPECT_EQ(host_.creates, 1);
-  EXPECT_EQ(agent_->snapshot()->figures.waiting.at("hold"), 1U);
+  EXPECT_EQ(agent_->snapshot()->gauges.waiting.at("hold"), 1U);
   ASSERT_THAT(outcomes(), SizeIs(2));
   EXPECT_EQ(outcomes().back().result, "waiting");
   EXPECT_EQ(outcomes().back().error->code, "E_HELD");
@@ -188,19 +195,19 @@ TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
   begin();
   agent_->run(60s);
   EXPECT_EQ(status().state, "held") << "it survives the agent";
-  ASSERT_TRUE(core().resume({"over"}, kRoot)->hold);
+  ASSERT_TRUE(core().commands().holds.resume({"over"}, kRoot)->hold);
   agent_->run(20s);
   EXPECT_EQ(status().state, "converged");
   EXPECT_EQ(status().generation, 2U);
   EXPECT_EQ(result_of(2), "good");
   EXPECT_EQ(entries(proto::EntryKind::held), 1U);
   EXPECT_EQ(entries(proto::EntryKind::resumed), 1U);
-  EXPECT_FALSE(core().resume({""}, kRoot)->hold) << "a second resume is nothing";
+  EXPECT_FALSE(core().commands().holds.resume({""}, kRoot)->hold) << "a second resume is nothing";
 }
 
 TEST_F(RestraintsTest, AHoldEndsByItself) {
   good("1.0.0");
-  ASSERT_TRUE(core().hold({"lunch", "2026-11-23T13:00:00Z"}, kRoot));
+  ASSERT_TRUE(core().commands().holds.hold({"lunch", "2026-11-23T13:00:00Z"}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10min);
   EXPECT_EQ(status().generation, 1U);
@@ -213,7 +220,7 @@ TEST_F(RestraintsTest, AHoldEndsByItself) {
 TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
   good("1.0.0");
   good("2.0.0");
-  ASSERT_TRUE(core().hold({"incident", ""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.hold({"incident", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("3.0.0")));
   agent_->run(10s);
   ASSERT_EQ(status().rollout->phase, "waiting");
@@ -235,16 +242,17 @@ TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
 }
 
 TEST_F(RestraintsTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
-  EXPECT_EQ(core().hold({" ", ""}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().hold({"x", "2020-01-01T00:00:00Z"}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().hold({"x", "tomorrow"}, kRoot).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({" ", ""}, kRoot).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({"x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
+            Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({"x", "tomorrow"}, kRoot).error().code(), Errc::usage);
   agent_->run(1s);
   EXPECT_FALSE(status().hold);
 }
 
 TEST_F(RestraintsTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
   good("1.0.0");
-  ASSERT_TRUE(core().hold({"busy", ""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10s);
   const auto third = agent_->apply(shop("3.0.0"));
@@ -252,7 +260,7 @@ TEST_F(RestraintsTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
   EXPECT_EQ(third->generation, 3U);
   agent_->run(10s);
   EXPECT_EQ(result_of(2), "superseded");
-  ASSERT_TRUE(core().resume({""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.resume({""}, kRoot));
   agent_->run(20s);
   EXPECT_EQ(status().generation, 3U);
   EXPECT_EQ(host_.creates, 2) << "the second was never started";
@@ -260,14 +268,14 @@ TEST_F(RestraintsTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
 
 TEST_F(RestraintsTest, ApplyingWhatRunsTakesBackWhatWaits) {
   good("1.0.0");
-  ASSERT_TRUE(core().hold({"busy", ""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10s);
   const auto same = agent_->apply(shop("1.0.0"));
   ASSERT_TRUE(same);
   EXPECT_FALSE(same->changed);
   EXPECT_EQ(same->generation, 1U);
-  ASSERT_TRUE(core().resume({""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.resume({""}, kRoot));
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
   EXPECT_EQ(status().state, "converged");
@@ -276,10 +284,10 @@ TEST_F(RestraintsTest, ApplyingWhatRunsTakesBackWhatWaits) {
 
 TEST_F(RestraintsTest, QuarantiningWhatWaitsTakesItBack) {
   good("1.0.0");
-  ASSERT_TRUE(core().hold({"busy", ""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
   agent_->run(10s);
-  ASSERT_TRUE(core().quarantine({"2", "never", ""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.quarantine({"2", "never", ""}, kRoot));
   agent_->run(1s);
   EXPECT_FALSE(status().rollout);
   EXPECT_EQ(result_of(2), "superseded");
@@ -289,7 +297,7 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   good("1.0.0");
   const auto windowed =
       shop("2.0.0", R"({days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})");
-  const auto plan = core().plan_apply({windowed, "x", "", true, false});
+  const auto plan = core().commands().applies.plan({windowed, "x", "", true, false});
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_THAT(plan->warnings, ::testing::Contains(HasSubstr("2026-11-23 22:00 Europe/Berlin")));
   ASSERT_TRUE(agent_->apply(windowed));
@@ -299,7 +307,7 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   EXPECT_EQ(status().rollout->begins, "2026-11-23T21:00:00.000Z");
   EXPECT_EQ(status().generation, 1U);
   EXPECT_TRUE(host_.local_images.contains(proto::Digest::of("2.0.0")));
-  EXPECT_EQ(agent_->snapshot()->figures.waiting.at("window"), 1U);
+  EXPECT_EQ(agent_->snapshot()->gauges.waiting.at("window"), 1U);
   begin();
   agent_->run(7h);
   EXPECT_EQ(status().generation, 1U);
@@ -314,11 +322,11 @@ TEST_F(RestraintsTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
   ASSERT_TRUE(agent_->apply(windowed));
   agent_->run(10s);
   ASSERT_EQ(status().state, "waiting");
-  ASSERT_TRUE(core().hold({"busy", ""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(windowed, true));
   agent_->run(10s);
   EXPECT_EQ(status().generation, 1U) << "a hold is waited for";
-  ASSERT_TRUE(core().resume({""}, kRoot));
+  ASSERT_TRUE(core().commands().holds.resume({""}, kRoot));
   agent_->run(20s);
   EXPECT_EQ(status().generation, 2U);
 }

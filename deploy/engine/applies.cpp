@@ -1,0 +1,274 @@
+#include "deploy/engine/applies.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/log/log.hpp"
+
+namespace holdfast::deploy::engine {
+namespace {
+
+bool is_semver(const std::string& tag) {
+  int dots = 0;
+  bool digit = false;
+  for (const char c : tag.substr(0, tag.find_first_of("-+"))) {
+    if (c == '.') {
+      if (!digit) return false;
+      ++dots;
+      digit = false;
+    } else if (c >= '0' && c <= '9') {
+      digit = true;
+    } else {
+      return false;
+    }
+  }
+  return dots == 2 && digit;
+}
+
+Error quarantined(const ledger::Quarantine& row) {
+  const auto name = row.spec_digest.short_hex();
+  return Error{Errc::quarantined,
+               fmt::format("this document ({}) is quarantined by {}{}{}", name, row.actor,
+                           row.until ? " until " + to_rfc3339(*row.until) : "",
+                           row.reason.empty() ? "" : ": " + row.reason)}
+      .hint(fmt::format(
+          "apply a changed document, or allow this one again: holdfast quarantine release {}",
+          name));
+}
+
+}  // namespace
+
+Result<proto::Deployment> Applies::admit(const proto::api::ApplyRequest& request) {
+  HF_ASSIGN(auto wanted, proto::load_deployment(
+                             request.document, request.file.empty() ? "deployment" : request.file));
+  if (const auto current = parts_.generations.document(parts_.journal.progress().current);
+      current && current->name != wanted.name) {
+    return Error{Errc::conflict, fmt::format("this agent runs deployment \"{}\", not \"{}\"",
+                                             current->name, wanted.name)}
+        .hint(
+            "one deployment per agent: keep the name, or give the other one an agent with its own "
+            "`instance`");
+  }
+  HF_TRY(check_host_policy(wanted));
+  HF_TRY(parts_.generations.learn_zones(wanted));
+  if (const auto* row = parts_.quarantine.find(wanted.spec_digest)) return quarantined(*row);
+  return wanted;
+}
+
+Status Applies::check_host_policy(const proto::Deployment& wanted) const {
+  const auto& config = parts_.options.config;
+  for (const auto& [key, value] : wanted.targets) {
+    const auto label = config.labels.find(key);
+    if (label == config.labels.end() || label->second != value)
+      return Error{Errc::spec_target,
+                   fmt::format("the document is for hosts with {}={}", key, value)}
+          .hint("set the label in agent.yaml, or apply it elsewhere");
+  }
+  if (wanted.expires && *wanted.expires <= parts_.ports.clock.wall())
+    return Error{Errc::spec_expired, "the document expired at " + to_rfc3339(*wanted.expires)}.hint(
+        "publish it again with a later `expires`");
+  if (!config.image_policy.require_semver_tag) return ok();
+  for (const auto& [name, service] : proto::containers(wanted)) {
+    if (!is_semver(service->image.tag))
+      return Error{Errc::policy, fmt::format("{}: tag \"{}\" is not a version like 1.8.2, which "
+                                             "this host's policy asks for",
+                                             name.str(), service->image.tag)}
+          .hint("name a version tag beside the digest");
+  }
+  return ok();
+}
+
+/// What an apply means while another rollout is under way; nothing when it is a change of its own.
+std::optional<Result<proto::api::Accepted>> Applies::join_rollout(
+    const proto::api::ApplyRequest& request, const proto::Deployment& wanted, const Actor& actor) {
+  const auto& progress = parts_.journal.progress();
+  if (!progress.rollout) return std::nullopt;
+  const auto& rollout = *progress.rollout;
+  const auto* target = parts_.generations.find(rollout.target);
+  if (target == nullptr || target->spec_digest != wanted.spec_digest) {
+    if (plan::is_waiting(progress)) return std::nullopt;
+    return Error{Errc::busy, fmt::format("generation {} is being rolled out ({})",
+                                         rollout.target.value(), plan::to_string(rollout.phase))}
+        .hint("wait for it (`holdfast status --watch`) or go back (`holdfast rollback`)");
+  }
+  const proto::api::Accepted accepted{rollout.target.value(), wanted.spec_digest.str(), true,
+                                      parts_.events.last()};
+  if (request.now && !rollout.now && !plan::has_begun(progress)) {
+    if (auto done = begin_now(request, actor); !done) return std::move(done).error();
+  }
+  if (plan::is_waiting(parts_.journal.progress())) announcer_.wait();
+  return accepted;
+}
+
+/// The rollout that waits for its window begins without it.
+Status Applies::begin_now(const proto::api::ApplyRequest& request, const Actor& actor) {
+  auto next = parts_.journal.progress();
+  next.rollout->now = true;
+  auto note =
+      parts_.journal.entry(proto::EntryKind::accepted, actor, request.reason, next.rollout->target);
+  note.detail["now"] = "yes";
+  return parts_.journal.advance(std::move(next), {.entries = {std::move(note)}});
+}
+
+Result<proto::api::Accepted> Applies::apply(const proto::api::ApplyRequest& request,
+                                            const Actor& actor, plan::Trigger trigger) {
+  auto admitted = admit(request);
+  if (!admitted) {
+    parts_.counters.count(admitted.error());
+    if (admitted.error().code() == Errc::quarantined)
+      (void)parts_.journal.commit(
+          {.entries = {parts_.journal.entry(proto::EntryKind::refused, actor,
+                                            admitted.error().what(), {})}});
+    return std::move(admitted).error();
+  }
+  if (auto answered = join_rollout(request, *admitted, actor)) return *std::move(answered);
+  const auto* current = parts_.generations.find(parts_.journal.effective());
+  if (current != nullptr && current->spec_digest == admitted->spec_digest)
+    return unchanged(request, *current, actor);
+  return accept(request, *std::move(admitted), actor, trigger);
+}
+
+/// What runs already: a rollout that waits gives way to it.
+Result<proto::api::Accepted> Applies::unchanged(const proto::api::ApplyRequest& request,
+                                                const ledger::Generation& current,
+                                                const Actor& actor) {
+  const proto::api::Accepted accepted{current.id.value(), current.spec_digest.str(), false,
+                                      parts_.events.last()};
+  auto& journal = parts_.journal;
+  auto note = journal.entry(proto::EntryKind::apply_unchanged, actor, request.reason, current.id);
+  if (plan::is_waiting(journal.progress())) {
+    ledger::Batch batch;
+    journal.withdraw_into(batch, actor, "what runs was applied again");
+    batch.entries.push_back(std::move(note));
+    HF_TRY(journal.advance(plan::withdraw(journal.progress()), std::move(batch)));
+  } else {
+    HF_TRY(journal.commit({.entries = {std::move(note)}}));
+  }
+  return accepted;
+}
+
+Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& request,
+                                             proto::Deployment wanted, const Actor& actor,
+                                             plan::Trigger trigger) {
+  auto& journal = parts_.journal;
+  const auto since = parts_.events.last();
+  if (auto reserved = reserve_ports(parts_, &wanted); !reserved) {
+    parts_.counters.count(reserved.error());
+    return std::move(reserved)
+        .error()
+        .in("publish the ports of " + wanted.name)
+        .hint("free the port or publish another one");
+  }
+  const auto way_back = rollbacks_.target(0);
+  parts_.ports.images.retain(
+      holders(parts_, way_back ? std::optional{*way_back} : std::nullopt, &wanted));
+  const auto id = parts_.generations.next();
+  auto next = plan::begin_rollout(plan::withdraw(journal.progress()), id, trigger, actor,
+                                  request.reason, parts_.ports.clock.boot());
+  next.rollout->now = request.now;
+  if (trigger != plan::Trigger::source) next.source.reset();
+  auto note = journal.entry(proto::EntryKind::accepted, actor, request.reason, {});
+  note.generation = id.value();
+  note.spec_digest = wanted.spec_digest;
+  if (request.now) note.detail["now"] = "yes";
+  ledger::Batch batch;
+  journal.withdraw_into(batch, actor, fmt::format("by generation {} before it began", id.value()));
+  batch.entries.push_back(std::move(note));
+  batch.generation = ledger::NewGeneration{id,    wanted.spec_digest, request.document,
+                                           actor, request.reason,     parts_.ports.clock.wall()};
+  HF_TRY(journal.advance(std::move(next), std::move(batch)));
+  const proto::api::Accepted accepted{id.value(), wanted.spec_digest.str(), true, since};
+  parts_.generations.remember(id, std::move(wanted));
+  forget_failures(parts_.observed);
+  return accepted;
+}
+
+Result<proto::api::PlanReport> Applies::plan(const proto::api::ApplyRequest& request) {
+  HF_ASSIGN(const auto wanted, admit(request));
+  const auto& progress = parts_.journal.progress();
+  const auto effective = parts_.journal.effective();
+  const auto current = parts_.generations.document(effective);
+  proto::api::PlanReport report;
+  report.from = effective.value();
+  report.spec_digest = wanted.spec_digest.str();
+  report.changes = !current || current->spec_digest != wanted.spec_digest;
+  report.to = report.changes ? parts_.generations.next().value() : report.from;
+  report.steps = plan::compare(current.get(), wanted, progress.start_times);
+  if (report.changes) {
+    plan::add_hooks(wanted, proto::HookStage::before, report.hooks);
+    plan::add_hooks(wanted, proto::HookStage::after, report.hooks);
+  }
+  add_images_to_pull(wanted, report);
+  add_warnings(request, wanted, report);
+  return report;
+}
+
+void Applies::add_images_to_pull(const proto::Deployment& wanted,
+                                 proto::api::PlanReport& report) const {
+  std::set<std::string> absent;
+  for (const auto& [name, service] : proto::containers(wanted)) {
+    if (!parts_.ports.images.find(service->image.digest)) absent.insert(service->image.str());
+  }
+  report.images_to_pull.assign(absent.begin(), absent.end());
+}
+
+void Applies::add_warnings(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,
+                           proto::api::PlanReport& report) {
+  const auto& progress = parts_.journal.progress();
+  auto& warnings = report.warnings;
+  if (progress.rollout) {
+    const auto under_way = progress.rollout->target.value();
+    warnings.push_back(plan::is_waiting(progress)
+                           ? fmt::format("takes the place of generation {}, which waits", under_way)
+                           : fmt::format("generation {} is being rolled out", under_way));
+  }
+  if (!report.changes) return;
+  if (const auto& hold = progress.hold)
+    warnings.push_back(fmt::format("changes are held by {}{}: {}", hold->actor,
+                                   hold->until ? " until " + to_rfc3339(*hold->until) : "",
+                                   hold->reason));
+  const auto before = parts_.generations.document(parts_.journal.effective());
+  const auto windows = plan::windows_between(before.get(), wanted);
+  const auto now = parts_.ports.clock.wall();
+  const auto& zones = parts_.generations.zones();
+  const auto opening = plan::next_common(windows, zones, now);
+  if (request.now || opening.at == now) return;
+  warnings.push_back(opening.at ? "will begin in its window, at " +
+                                      plan::local_text(*opening.at, windows, zones)
+                                : "will not begin: " + opening.why_not);
+}
+
+/// Remembers what a source declares, so that it is shown when that may not run.
+void Applies::remember_offer(const proto::Digest& digest, const std::string& source) {
+  auto next = parts_.journal.progress();
+  if (next.source && next.source->spec_digest == digest && next.source->source == source) return;
+  next.source = plan::SourceWord{source, digest};
+  if (auto kept = parts_.journal.advance(std::move(next), {}); !kept)
+    log::warn("event=offer_not_recorded source={} error={}", log::field(source),
+              log::field(kept.error().to_string()));
+}
+
+void Applies::source_changed(const std::string& document, const std::string& source) {
+  parts_.milestones.source_last_success = epoch_seconds(parts_.ports.clock.wall());
+  const Actor actor = "source " + source;
+  if (auto parsed = proto::load_deployment(document, source)) {
+    // Only a change of the source counts: what was last accepted from it is not applied again over
+    // an operator's `apply`.
+    const auto* last = parts_.generations.newest_of(actor);
+    remember_offer(parsed->spec_digest, source);
+    if (last != nullptr && last->spec_digest == parsed->spec_digest) return;
+  }
+  auto accepted =
+      apply({document, source, "changed source", false, false}, actor, plan::Trigger::source);
+  if (accepted) return;
+  log::error("event=source_refused source={} error={}", log::field(source),
+             log::field(accepted.error().to_string()));
+  proto::api::Event event;
+  event.time = to_rfc3339(parts_.ports.clock.wall());
+  event.kind = "refused";
+  event.message = accepted.error().to_string();
+  parts_.events.publish(std::move(event));
+}
+
+}  // namespace holdfast::deploy::engine

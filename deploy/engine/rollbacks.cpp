@@ -1,0 +1,191 @@
+#include "deploy/engine/rollbacks.hpp"
+
+#include <fmt/format.h>
+
+#include "common/log/log.hpp"
+#include "deploy/plan/recovery.hpp"
+
+namespace holdfast::deploy::engine {
+
+Result<GenerationId> Rollbacks::target(std::uint64_t wanted) const {
+  const auto effective = parts_.journal.effective();
+  for (const auto& row : parts_.generations.rows()) {
+    if (wanted != 0 && row.id.value() != wanted) continue;
+    if (wanted == 0 &&
+        (row.id >= effective || !row.ever_good || parts_.quarantine.contains(row.spec_digest)))
+      continue;
+    if (!row.ever_good)
+      return Error{Errc::not_found, fmt::format("generation {} was never good", wanted)}.hint(
+          "`holdfast history` lists the good ones");
+    if (row.id == effective)
+      return Error{Errc::conflict, fmt::format("generation {} is current already", wanted)};
+    return row.id;
+  }
+  if (wanted != 0)
+    return Error{Errc::not_found, fmt::format("there is no generation {}", wanted)}.hint(
+        "`holdfast history` lists them");
+  return Error{Errc::not_found, "there is no earlier good generation to go back to"}.hint(
+      "apply another document instead");
+}
+
+Status Rollbacks::check_local(GenerationId id) {
+  const auto known = parts_.generations.document(id);
+  if (!known)
+    return Error{Errc::not_found,
+                 fmt::format("the document of generation {} is not in the ledger", id.value())};
+  for (const auto& [name, service] : known->services) {
+    if (auto found = parts_.ports.images.find(service.image.digest); !found)
+      return std::move(found)
+          .error()
+          .in(fmt::format("generation {} is not ready: image of {}", id.value(), name.str()))
+          .hint("apply its document again while the registry can be reached");
+  }
+  return ok();
+}
+
+RollbackIntent Rollbacks::intent(GenerationId target, const Actor& actor,
+                                 const std::string& reason) const {
+  return {parts_.journal.effective().value(), target.value(), actor, reason,
+          parts_.ports.clock.wall()};
+}
+
+/// A rollback of the rollout under way: the next decisions turn it back.
+Result<proto::api::Accepted> Rollbacks::turn_back(const proto::api::RollbackRequest& request,
+                                                  const Actor& actor) {
+  const auto& progress = parts_.journal.progress();
+  const auto since = parts_.events.last();
+  const auto from = progress.rollout->from;
+  if (from.value() == 0)
+    return Error{Errc::not_found, "this is the first rollout: there is nothing to go back to"}.hint(
+        "wait for it to end");
+  if (progress.rollout->phase != plan::Phase::reverting) {
+    auto next = plan::abandon_rollout(progress, actor, request.reason, parts_.ports.clock.boot());
+    ledger::Batch batch;
+    batch.entries.push_back(
+        parts_.journal.entry(proto::EntryKind::rollback_started, actor, request.reason, from));
+    parts_.journal.advance_regardless(std::move(next), intent(from, actor, request.reason),
+                                      std::move(batch));
+  }
+  parts_.attention.mark_changed();
+  return proto::api::Accepted{from.value(), {}, true, since};
+}
+
+Result<proto::api::Accepted> Rollbacks::rollback(const proto::api::RollbackRequest& request,
+                                                 const Actor& actor) {
+  const auto& progress = parts_.journal.progress();
+  const auto since = parts_.events.last();
+  const bool waiting = plan::is_waiting(progress);
+  if (!waiting && progress.rollout && progress.rollout->trigger != plan::Trigger::rollback &&
+      (request.to == 0 || request.to == progress.rollout->from.value()))
+    return turn_back(request, actor);
+  if (progress.rollout && !waiting)
+    return Error{Errc::busy,
+                 fmt::format("generation {} is being rolled out", progress.rollout->target.value())}
+        .hint("wait for it (`holdfast status --watch`)");
+  HF_ASSIGN(const auto chosen, target(request.to));
+  HF_TRY(check_local(chosen));
+  HF_TRY(reserve_ports(parts_, parts_.generations.document(chosen).get()));
+  auto next = plan::begin_rollout(plan::withdraw(progress), chosen, plan::Trigger::rollback, actor,
+                                  request.reason, parts_.ports.clock.boot());
+  const auto digest = parts_.generations.find(chosen)->spec_digest;
+  ledger::Batch batch;
+  parts_.journal.withdraw_into(batch, actor, "a rollback came before it began");
+  rollback_into(batch, parts_.journal.effective(), chosen, actor, request.reason);
+  // What was seen last is good enough to begin with; the host is looked at again after the first
+  // step.
+  parts_.journal.advance_regardless(std::move(next), intent(chosen, actor, request.reason),
+                                    std::move(batch));
+  return proto::api::Accepted{chosen.value(), digest.str(), true, since};
+}
+
+/// What an operator's rollback records: the request, and that what runs until now is quarantined.
+void Rollbacks::rollback_into(ledger::Batch& batch, GenerationId from, GenerationId target,
+                              const Actor& actor, const std::string& reason) {
+  const auto& journal = parts_.journal;
+  batch.entries.push_back(journal.entry(proto::EntryKind::rollback_started, actor, reason, target));
+  const auto digest = parts_.generations.find(target)->spec_digest;
+  if (const auto* row = parts_.generations.find(from);
+      row != nullptr && row->spec_digest != digest) {
+    batch.quarantine.push_back({row->spec_digest,
+                                actor,
+                                reason,
+                                parts_.ports.clock.wall(),
+                                {{"rolled_back_to", std::to_string(target.value())}},
+                                {}});
+    batch.entries.push_back(journal.entry(proto::EntryKind::quarantined, actor, reason, row->id));
+  }
+  if (parts_.quarantine.contains(digest)) {
+    batch.release.push_back(digest);
+    batch.entries.push_back(
+        journal.entry(proto::EntryKind::released, actor, "chosen as rollback target", target));
+  }
+}
+
+Result<proto::api::PlanReport> Rollbacks::plan(const proto::api::RollbackRequest& request) {
+  HF_ASSIGN(const auto chosen, target(request.to));
+  HF_TRY(check_local(chosen));
+  const auto known = parts_.generations.document(chosen);
+  const auto effective = parts_.journal.effective();
+  const auto current = parts_.generations.document(effective);
+  proto::api::PlanReport report;
+  report.from = effective.value();
+  report.to = chosen.value();
+  report.spec_digest = known->spec_digest.str();
+  report.changes = true;
+  report.steps = plan::compare(current.get(), *known, parts_.journal.progress().start_times);
+  if (!current) return report;
+  plan::add_hooks(*current, proto::HookStage::on_rollback, report.hooks);
+  report.warnings.push_back(
+      fmt::format("the document of generation {} will be quarantined", report.from));
+  return report;
+}
+
+void Rollbacks::resume_intent() {
+  auto& journal = parts_.journal;
+  const auto left = journal.left_intent();
+  if (!left) return;
+  const GenerationId target{left->target};
+  if (parts_.generations.find(target) == nullptr) {
+    log::error("event=intent_unusable generation={}", left->target);
+    return journal.forget_intent();
+  }
+  auto resumed = plan::take_up_rollback(journal.progress(), target, left->actor, left->reason,
+                                        parts_.ports.clock.boot());
+  if (!resumed) return journal.forget_intent();
+  ledger::Batch batch;
+  if (resumed->superseded)
+    journal.supersede_into(batch, *resumed->superseded, "agent", std::string{kOvertaken});
+  rollback_into(batch, GenerationId{left->from}, target, left->actor, left->reason);
+  for (auto& each : batch.entries) each.time = left->time;
+  journal.advance_regardless(std::move(resumed->progress), *left, std::move(batch));
+  if (!journal.unjournaled()) journal.forget_intent();
+  parts_.attention.mark_changed();
+}
+
+void Rollbacks::refresh_if_changed() {
+  if (refreshed_at_ != std::pair{parts_.generations.revision(), parts_.quarantine.revision()})
+    refresh();
+}
+
+void Rollbacks::refresh() {
+  refreshed_at_ = {parts_.generations.revision(), parts_.quarantine.revision()};
+  readiness_ = {};
+  ready_generations_ = 0;
+  const auto effective = parts_.journal.effective();
+  for (const auto& row : parts_.generations.rows()) {
+    if (row.ever_good && row.id != effective && ready_generations_ < parts_.options.config.retain &&
+        check_local(row.id))
+      ++ready_generations_;
+  }
+  const auto chosen = target(0);
+  if (!chosen) {
+    readiness_.reason = chosen.error().what();
+    return;
+  }
+  readiness_.generation = chosen->value();
+  const auto local = check_local(*chosen);
+  readiness_.ready = local.has_value();
+  if (!local) readiness_.reason = local.error().to_string();
+}
+
+}  // namespace holdfast::deploy::engine

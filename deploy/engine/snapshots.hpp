@@ -1,0 +1,45 @@
+#pragma once
+#include <atomic>
+#include <memory>
+
+#include "deploy/engine/backups.hpp"
+#include "deploy/engine/drift_log.hpp"
+#include "deploy/engine/records.hpp"
+#include "deploy/engine/rollbacks.hpp"
+#include "deploy/engine/snapshot.hpp"
+#include "deploy/engine/status.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// Makes the pictures that the API and the metrics see. Engine thread only, but for `latest`.
+class Snapshots {
+ public:
+  struct Sources {
+    const DriftLog& drift;
+    const Rollbacks& rollbacks;
+    const Backups& backups;
+  };
+  Snapshots(Parts& parts, Sources sources);
+
+  [[nodiscard]] std::shared_ptr<const Snapshot> latest() const { return latest_.load(); }
+  /// `ready`: adoption is over.
+  void make(bool ready);
+  [[nodiscard]] std::vector<proto::api::ServiceStatus> services();
+
+ private:
+  [[nodiscard]] StatusInput input();
+  void keep_workload_counters();
+  [[nodiscard]] bool repairs_layers();
+  void note_health(const proto::api::Status& status);
+
+  Parts& parts_;
+  Sources sources_;
+  RecordsCache cache_;
+  std::shared_ptr<const Records> records_;
+  WallTime since_{};
+  BootTime began_{};
+  double boot_to_healthy_seconds_ = 0;
+  std::atomic<std::shared_ptr<const Snapshot>> latest_{std::make_shared<const Snapshot>()};
+};
+
+}  // namespace holdfast::deploy::engine

@@ -1,0 +1,309 @@
+#include "deploy/engine/status.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/text.hpp"
+#include "deploy/engine/holds_and_quarantine.hpp"
+#include "deploy/engine/rehearsals.hpp"
+#include "deploy/engine/standby.hpp"
+
+namespace holdfast::deploy::engine {
+namespace {
+
+using plan::InstanceState;
+
+const proto::Deployment* shown_document(const StatusInput& in) {
+  const auto effective = plan::in_force(in.progress);
+  const auto found =
+      in.observed.documents.find(effective.value() == 0 ? in.progress.current : effective);
+  return found == in.observed.documents.end() ? nullptr : found->second.get();
+}
+
+/// It ended again and again since it last ran for ten minutes.
+bool is_crash_looping(const StatusInput& in, const plan::ServiceName& service) {
+  constexpr std::uint32_t kLoop = 3;
+  const auto found = in.progress.restarts.find(service);
+  return found != in.progress.restarts.end() && found->second.attempts >= kLoop;
+}
+
+std::string crash_loop_text(const StatusInput& in, const plan::ServiceName& service) {
+  const auto& restarts = in.progress.restarts.at(service);
+  const auto counters = in.counters.workloads.find(service.str());
+  const auto left = restarts.last + plan::restart_delay(restarts.attempts) - in.boot;
+  return fmt::format(
+      "crash loop: started again {} times, last exit code {}{}", restarts.attempts,
+      counters == in.counters.workloads.end() ? 0 : counters->second.last_exit_code,
+      left > BootClock::duration::zero() ? ", next try in " + human_duration(left) : "");
+}
+
+std::string publish_text(const proto::PublishedPort& port) {
+  return fmt::format("{}{}:{}/{}", port.host_ip.empty() ? "" : port.host_ip + ":", port.host_port,
+                     port.container_port, port.transport == proto::Transport::tcp ? "tcp" : "udp");
+}
+
+void fill_absent(const StatusInput& in, const plan::ServiceName& name, const proto::Service& wanted,
+                 proto::api::ServiceStatus& status) {
+  const auto image = in.observed.images.find(wanted.image.digest);
+  const bool known = image != in.observed.images.end();
+  const bool pulling = known && image->second.state == plan::ImageView::State::pulling;
+  status.state = pulling                                   ? "pulling"
+                 : in.observed.busy.contains(name)         ? "starting"
+                 : in.observed.job_failures.contains(name) ? "backoff"
+                 : in.progress.rollout                     ? "pending"
+                                                           : "missing";
+  if (status.detail.empty() && known && image->second.error)
+    status.detail = image->second.error->to_string();
+}
+
+void fill_present(const StatusInput& in, const plan::ServiceName& name,
+                  const proto::Service& wanted, const plan::InstanceView& view,
+                  proto::api::ServiceStatus& status) {
+  const auto& [seen, health] = view;
+  status.instance = seen.id.str();
+  status.pid = seen.pid;
+  if (seen.address != 0) status.address = plan::address_text(seen.address);
+  if (seen.pid != 0) status.since = to_rfc3339(seen.started);
+  status.state = seen.state == InstanceState::running ? "running"
+                 : seen.state == InstanceState::exited
+                     ? (wanted.restart == proto::Restart::never ? "exited" : "backoff")
+                     : std::string{plan::to_string(seen.state)};
+  if (wanted.health)
+    status.health = health.state == plan::HealthState::none
+                        ? "starting"
+                        : std::string{plan::to_string(health.state)};
+  if (status.detail.empty() && is_crash_looping(in, name))
+    status.detail = crash_loop_text(in, name);
+  if (status.detail.empty() && seen.exit && seen.state == InstanceState::exited)
+    status.detail = seen.exit->oom ? "killed for using too much memory"
+                                   : fmt::format("exited with code {}", seen.exit->code);
+  if (status.detail.empty() && status.health != "healthy") status.detail = health.detail;
+}
+
+proto::api::ServiceStatus service_status(const StatusInput& in, const plan::ServiceName& name,
+                                         const proto::Service& wanted) {
+  proto::api::ServiceStatus status;
+  status.name = name.str();
+  status.image = wanted.image.str();
+  status.digest = wanted.image.digest.str();
+  status.health = "none";
+  const auto counters = in.counters.workloads.find(name.str());
+  if (counters != in.counters.workloads.end()) status.restarts = counters->second.restarts;
+  for (const auto& port : wanted.publish) status.publish.push_back(publish_text(port));
+  const auto image = in.observed.images.find(wanted.image.digest);
+  if (image != in.observed.images.end() && image->second.manifest)
+    status.manifest = image->second.manifest->str();
+  if (const auto failed = in.observed.job_failures.find(name);
+      failed != in.observed.job_failures.end())
+    status.detail = failed->second.error.to_string();
+  const auto serving = in.progress.serving.find(name);
+  const auto found = serving == in.progress.serving.end()
+                         ? in.observed.instances.end()
+                         : in.observed.instances.find(serving->second);
+  if (found == in.observed.instances.end()) {
+    fill_absent(in, name, wanted, status);
+  } else {
+    fill_present(in, name, wanted, found->second, status);
+  }
+  return status;
+}
+
+/// What the rollout waits for; the last that is found counts most.
+std::string waiting_for(const StatusInput& in, const plan::Rollout& rollout) {
+  std::string text;
+  for (const auto& [name, id] : rollout.fresh) {
+    const auto view = in.observed.instances.find(id);
+    if (view == in.observed.instances.end()) {
+      text = name.str() + ": being created";
+    } else if (view->second.health.state != plan::HealthState::healthy &&
+               !view->second.health.detail.empty()) {
+      text = name.str() + ": " + view->second.health.detail;
+    }
+  }
+  for (const auto& [digest, image] : in.observed.images) {
+    if (image.state == plan::ImageView::State::failed && image.error &&
+        rollout.phase == plan::Phase::staging)
+      text = image.error->to_string();
+  }
+  for (const auto& [name, hook] : plan::hooks_under_way(in.progress, in.observed)) text = hook;
+  return text;
+}
+
+std::optional<proto::api::RolloutStatus> rollout_status(const StatusInput& in) {
+  if (!in.progress.rollout) return std::nullopt;
+  const auto& r = *in.progress.rollout;
+  proto::api::RolloutStatus rollout;
+  rollout.generation = r.target.value();
+  rollout.phase = std::string{plan::to_string(r.phase)};
+  rollout.seconds = std::chrono::duration<double>(in.boot - r.started).count();
+  rollout.waiting_for = waiting_for(in, r);
+  if (r.phase != plan::Phase::waiting) return rollout;
+  if (const auto wait = plan::waits_for(in.progress, in.observed)) {
+    rollout.waiting_for = wait->text;
+    if (wait->until) rollout.begins = to_rfc3339(*wait->until);
+  }
+  return rollout;
+}
+
+/// One that starts, or has yet to answer its probe, gets no traffic so far.
+bool is_unwell(const proto::api::ServiceStatus& s) {
+  return s.state == "backoff" || s.state == "missing" || s.state == "pulling" ||
+         s.state == "starting" || s.health == "unhealthy" || s.health == "starting";
+}
+
+/// The first drift that somebody or the agent should act on. A root that may be written to is
+/// written to: that alone is told, and nothing to act on.
+const proto::api::DriftItem* first_unsettling(const proto::api::Status& status) {
+  const auto found = std::find_if(status.drift.begin(), status.drift.end(), [](const auto& item) {
+    return item.kind != "writes" || item.action != "report";
+  });
+  return found == status.drift.end() ? nullptr : &*found;
+}
+
+std::string why_degraded(const proto::api::Status& status) {
+  for (const auto& s : status.services) {
+    if (!s.detail.empty()) return s.name + ": " + s.detail;
+  }
+  for (const auto& s : status.services) {
+    if (s.state == "starting" || s.health == "starting")
+      return s.name + ": has yet to answer its probe";
+  }
+  const auto* unsettling = first_unsettling(status);
+  return unsettling == nullptr ? std::string{} : unsettling->evidence;
+}
+
+bool is_degraded(const StatusInput& in, const proto::api::Status& status) {
+  const auto& services = status.services;
+  return std::any_of(services.begin(), services.end(),
+                     [&](const auto& s) {
+                       return is_unwell(s) || is_crash_looping(in, plan::ServiceName{s.name});
+                     }) ||
+         first_unsettling(status) != nullptr || !in.observed.job_failures.empty();
+}
+
+struct State {
+  const char* word;
+  std::string message;
+};
+
+/// Before anything is declared, or where what is declared was lost.
+std::optional<State> state_without_document(const StatusInput& in,
+                                            const proto::api::Status& status) {
+  if (in.progress.current.value() != 0) return std::nullopt;
+  if (!in.progress.kept.empty())
+    return State{
+        "degraded",
+        fmt::format("{} instances run as they are, but the ledger lost what declares them; "
+                    "next: apply their document again, which takes them over",
+                    in.progress.kept.size())};
+  if (in.progress.hold || status.quarantined) return std::nullopt;
+  return State{"empty", in.records.history.empty()
+                            ? "nothing has been applied yet"
+                            : "nothing runs: " + in.records.history.front().reason};
+}
+
+/// What keeps changes from happening.
+std::optional<State> state_held(const proto::api::Status& status) {
+  if (status.hold)
+    return State{"held",
+                 fmt::format("changes wait{}, by {}: {}",
+                             status.hold->until.empty() ? "" : " until " + status.hold->until,
+                             status.hold->actor, status.hold->reason)};
+  if (status.quarantined)
+    return State{"held", fmt::format("what {} declares is quarantined: {}",
+                                     status.quarantined->source, status.quarantined->reason)};
+  return std::nullopt;
+}
+
+State overall(const StatusInput& in, const proto::api::Status& status) {
+  const bool waiting = plan::is_waiting(in.progress);
+  if (in.refusal)
+    return {"degraded", fmt::format("{}; next: {}", in.refusal->fault, in.refusal->next)};
+  if (in.progress.rollout && !waiting)
+    return {in.progress.rollout->phase == plan::Phase::reverting ? "reverting" : "rolling", {}};
+  if (auto state = state_without_document(in, status)) return *state;
+  const bool serves = !waiting || in.progress.rollout->from.value() != 0;
+  if (serves && is_degraded(in, status)) return {"degraded", why_degraded(status)};
+  if (auto state = state_held(status)) return *state;
+  if (waiting)
+    return {"waiting", fmt::format("generation {} waits: {}", status.rollout->generation,
+                                   status.rollout->waiting_for)};
+  const auto hooks = plan::hooks_under_way(in.progress, in.observed);
+  return {"converged", hooks.empty() ? std::string{} : hooks.begin()->second};
+}
+
+}  // namespace
+
+std::vector<proto::api::ServiceStatus> services_status(const StatusInput& in) {
+  std::vector<proto::api::ServiceStatus> services;
+  const auto* document = shown_document(in);
+  if (document == nullptr) return services;
+  for (const auto& [name, wanted] : document->services)
+    services.push_back(service_status(in, name, wanted));
+  return services;
+}
+
+proto::api::Status make_status(const StatusInput& in) {
+  proto::api::Status status;
+  const auto* document = shown_document(in);
+  status.deployment = document != nullptr ? document->name : "";
+  status.generation = plan::in_force(in.progress).value();
+  status.spec_digest = document != nullptr ? document->spec_digest.str() : "";
+  status.services = services_status(in);
+  status.rollout = rollout_status(in);
+  for (const auto& [key, item] : in.drift)
+    status.drift.push_back({item.drift.service, std::string{proto::to_string(item.drift.kind)},
+                            to_rfc3339(item.since), item.drift.evidence,
+                            std::string{proto::to_string(item.drift.action)}, item.drift.next});
+  if (in.progress.hold) status.hold = hold_status(*in.progress.hold);
+  const auto& quarantine = in.records.quarantine;
+  const auto declared = std::find_if(quarantine.begin(), quarantine.end(),
+                                     [](const auto& each) { return !each.source.empty(); });
+  if (declared != quarantine.end()) status.quarantined = *declared;
+  status.standby = standby_status(in.progress, in.observed, in.boot, in.wall);
+  status.rehearsal = rehearsal_status(in.progress, in.boot, in.wall);
+  status.rollback = in.rollback;
+  status.agent_version = HOLDFAST_VERSION;
+  status.agent_since = to_rfc3339(in.since);
+  auto [word, message] = overall(in, status);
+  status.state = word;
+  status.message = std::move(message);
+  return status;
+}
+
+Gauges make_gauges(const StatusInput& in) {
+  Gauges gauges;
+  for (const auto name : proto::drift_kind_names()) gauges.drift_now[std::string{name}] = 0;
+  for (const auto& [key, item] : in.drift)
+    ++gauges.drift_now[std::string{proto::to_string(item.drift.kind)}];
+  gauges.waiting = {{"hold", 0}, {"window", 0}};
+  if (plan::is_waiting(in.progress)) {
+    if (const auto wait = plan::waits_for(in.progress, in.observed))
+      gauges.waiting[wait->cause == plan::Wait::Cause::hold ? "hold" : "window"] = 1;
+  }
+  if (const auto* document = shown_document(in)) {
+    for (const auto& [name, service] : document->services) {
+      gauges.crash_looping[name.str()] = is_crash_looping(in, name);
+      gauges.relaxations[name.str()] =
+          static_cast<std::uint32_t>(service.security.relaxations.size());
+    }
+  }
+  gauges.good_generation = in.progress.good.value();
+  gauges.quarantined = in.records.quarantine.size();
+  if (const auto& rehearsed = in.progress.rehearsed) {
+    gauges.rehearsal_verdict = plan::to_string(rehearsed->kind);
+    gauges.rehearsal_timestamp = epoch_seconds(rehearsed->at);
+  }
+  return gauges;
+}
+
+bool all_healthy(const proto::api::Status& status) {
+  return !status.services.empty() &&
+         std::all_of(status.services.begin(), status.services.end(), [](const auto& service) {
+           return service.state == "running" &&
+                  (service.health == "healthy" || service.health == "none");
+         });
+}
+
+}  // namespace holdfast::deploy::engine
