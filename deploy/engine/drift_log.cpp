@@ -34,13 +34,14 @@ void DriftLog::note(const plan::Settings& settings) {
   std::map<std::string, Item> now;
   std::vector<proto::Entry> entries;
   for (auto& drift : plan::classify(journal.progress(), parts_.observed, settings)) {
-    const auto before = items_.find(drift.key());
+    const auto key = drift.key();
+    const auto before = items_.find(key);
     // A difference of its own kind is one finding for as long as it lasts, also when its words
     // change.
     if (before == items_.end() && drift.kind != DriftKind::publish)
       tell(proto::EntryKind::drift_detected, drift, drift.evidence, entries);
     const auto since = before == items_.end() ? parts_.ports.clock.wall() : before->second.since;
-    now.insert_or_assign(drift.key(), Item{since, std::move(drift)});
+    now.insert_or_assign(key, Item{since, std::move(drift)});
   }
   for (const auto& [key, item] : items_) {
     // What changes while a job of ours is at work changes for that.

@@ -45,6 +45,16 @@ void Planner::note(proto::EntryKind kind, GenerationId generation, std::string r
       {kind, generation, std::move(service), std::move(reason), std::move(detail), {}});
 }
 
+/// Notes the end of the phase under way, and what comes then.
+void Planner::note_phase(std::string_view next) {
+  const auto& r = rollout();
+  const auto took = now_ - r.since;
+  note(proto::EntryKind::phase, r.target, std::string{next},
+       {{"from", std::string{to_string(r.phase)}},
+        {"seconds", fmt::format("{:.3f}", std::chrono::duration<double>(took).count())}});
+  out_.notes.back().ended_phase = {r.phase, std::chrono::duration_cast<Milliseconds>(took)};
+}
+
 void Planner::wake(BootTime at) {
   if (!out_.wake_at || at < *out_.wake_at) out_.wake_at = at;
 }

@@ -48,15 +48,6 @@ Progress abandon_rollout(const Progress& progress, std::string actor, std::strin
   return next;
 }
 
-/// Notes the end of the phase under way, and what comes then.
-void Planner::note_phase(std::string_view next) {
-  const auto& r = rollout();
-  const auto took = now_ - r.since;
-  note(proto::EntryKind::phase, r.target, std::string{next},
-       {{"from", std::string{to_string(r.phase)}}, {"seconds", seconds_text(took)}});
-  out_.notes.back().ended_phase = {r.phase, std::chrono::duration_cast<Milliseconds>(took)};
-}
-
 void Planner::enter(Phase phase) {
   auto& r = rollout();
   note_phase(to_string(phase));

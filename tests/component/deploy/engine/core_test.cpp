@@ -337,6 +337,8 @@ TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
   agent.core().images_changed("1 images, 2 layers", "root (uid 0)");
   agent.run(1s);
   EXPECT_TRUE(agent.snapshot()->status.drift.empty());
+  EXPECT_EQ(agent.snapshot()->counters.drift_detected.at("layer_damaged"), 1U)
+      << "one finding for as long as it lasts";
   EXPECT_EQ(agent.snapshot()->counters.drift_repaired.at("layer_damaged"), 1U);
   EXPECT_TRUE(agent.rollback());
 }
@@ -357,6 +359,29 @@ TEST_F(CoreTest, PullsThatASourceAsksForAreSpreadOverTheJitterAndThoseOfPeopleAr
   ASSERT_TRUE(agent.apply(document("2.0.0")));
   agent.run(1s);
   EXPECT_EQ(host_.pulls, 2);
+}
+
+TEST_F(CoreTest, AServiceThatAFailedRolloutDidNotNameKeepsItsCounters) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  for (auto& [id, instance] : host_.instances) {
+    instance.state = InstanceState::exited;
+    instance.exit = deploy::plan::ExitInfo{137, false, host_.clock.wall()};
+  }
+  agent.core().attention().mark_changed();
+  agent.run(10s);
+  ASSERT_EQ(agent.snapshot()->status.services.front().restarts, 1U);
+
+  host_.unstartable.insert(proto::Digest::of("2.0.0"));
+  auto other = document("2.0.0");
+  other.replace(other.find("  web:"), 6, "  api:");
+  ASSERT_TRUE(agent.apply(other));
+  agent.run(30s);
+  ASSERT_EQ(agent.snapshot()->status.generation, 1U);
+  EXPECT_EQ(agent.snapshot()->status.services.front().restarts, 1U);
+  EXPECT_EQ(agent.snapshot()->counters.workloads.at("web").restarts, 1U);
+  EXPECT_FALSE(agent.snapshot()->counters.workloads.contains("api"));
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ TEST_F(Endings, AnUpdateIsGoodAndACrashIsRestartedMeanwhile) {
   auto& serving = host_.instances.at(deploy::plan::InstanceId{status().services[0].instance});
   serving.state = InstanceState::exited;
   serving.exit = deploy::plan::ExitInfo{1, false, {}};
-  agent_->core().mark_changed();
+  agent_->core().attention().mark_changed();
   agent_->run(100ms);
   EXPECT_EQ(serving.state, InstanceState::running);
 }
