@@ -50,6 +50,7 @@ std::pair<std::string, Mark> words_of(std::string_view kind) {
   if (kind == "hook_finished") return {"hook done", Mark::good};
   if (kind == "hook_failed") return {"hook failed", Mark::bad};
   if (kind == "instance_exited") return {"exited", Mark::bad};
+  if (kind == "completed") return {"completed", Mark::good};
   if (kind == "stop_killed") return {"killed", Mark::warn};
   if (kind == "restarted") return {"restarted", Mark::warn};
   return {};

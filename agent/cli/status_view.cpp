@@ -19,7 +19,7 @@ std::string row(std::string_view label, std::string_view text, const Look& look)
 }
 
 Tone tone_of_state(std::string_view state) {
-  if (state == "converged" || state == "running") return Tone::good;
+  if (state == "converged" || state == "running" || state == "completed") return Tone::good;
   if (state == "degraded" || state == "reverting" || state == "held" || state == "missing" ||
       state == "exited" || state == "backoff")
     return Tone::act;

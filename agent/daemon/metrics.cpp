@@ -118,6 +118,9 @@ void add_workload_states(MetricsPage& page, const std::vector<api::ServiceStatus
       .sample(static_cast<double>(services.size()));
   page.gauge("holdfast_workloads_running", "Workloads that run.")
       .sample(static_cast<double>(running));
+  page.gauge("holdfast_workloads_completed", "One-shot workloads that ended with exit code 0.")
+      .sample(static_cast<double>(std::count_if(
+          services.begin(), services.end(), [](const auto& s) { return s.state == "completed"; })));
   page.gauge("holdfast_workload_info",
              "What a workload is made from, always 1; the digest is shortened.");
   for (const auto& s : services)
@@ -126,10 +129,10 @@ void add_workload_states(MetricsPage& page, const std::vector<api::ServiceStatus
                     {"digest", short_digest(s.digest)}});
   page.gauge("holdfast_workload_state", "State of a workload.");
   for (const auto& s : services)
-    page.one_of(
-        "state",
-        {"pending", "pulling", "starting", "running", "stopping", "exited", "backoff", "missing"},
-        s.state, {{"workload", s.name}});
+    page.one_of("state",
+                {"pending", "pulling", "starting", "running", "stopping", "exited", "completed",
+                 "backoff", "missing"},
+                s.state, {{"workload", s.name}});
   page.gauge("holdfast_workload_health", "Health of a workload.");
   for (const auto& s : services)
     page.one_of("status", {"healthy", "unhealthy", "starting", "none"}, s.health,

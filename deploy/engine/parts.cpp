@@ -70,13 +70,16 @@ image::Holders holders(Parts& parts, std::optional<GenerationId> target,
   // Those that were rolled back from are counted apart: they are a way back only for who names
   // them, and must not push out the others.
   std::map<bool, std::uint32_t> kept;
+  std::set<proto::Digest> contents;  // each counts once, however often it was good
   for (const auto& row : parts.generations.rows()) {
     auto& count = kept[parts.quarantine.contains(row.spec_digest)];
-    if (!used.contains(row.id) && (!row.ever_good || count >= parts.options.config.retain)) {
+    const bool again = row.ever_good && !contents.insert(row.spec_digest).second;
+    if (!used.contains(row.id) &&
+        (!row.ever_good || again || count >= parts.options.config.retain)) {
       parts.generations.forget_document(row.id);
       continue;
     }
-    if (row.ever_good) ++count;
+    if (row.ever_good && !again) ++count;
     add_holders(all, parts.generations.document(row.id).get(),
                 row.id == effective ? "current" : fmt::format("generation {}", row.id.value()));
   }

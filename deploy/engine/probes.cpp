@@ -43,9 +43,11 @@ void Probes::start(const plan::ProbeNow& probe) {
   health.last_probe = parts_.ports.clock.boot();
   view->second.health = health;
   const auto& seen = view->second.seen;
+  const auto grace =
+      plan::start_grace(*service, plan::last_start(parts_.journal.progress(), probe.service));
   parts_.jobs.run(Jobs::Pool::probe,
                   [this, asked = Asked{probe.id, seen.service, *service->health, seen.address,
-                                       health.starts, seen.started_boot}](
+                                       health.starts, seen.started_boot, grace}](
                       const std::stop_token& stop) -> std::function<void()> {
                     auto outcome = ask(asked, stop);
                     return [this, asked, outcome] { answered(asked, outcome); };
@@ -106,9 +108,15 @@ void Probes::judge(const Asked& asked, const probe::Outcome& outcome, plan::Heal
      : outcome.verdict == probe::Verdict::timeout ? counters.probes_timeout
                                                   : counters.probes_failure);
   const auto before = health.state;
-  const auto age =
-      std::chrono::duration_cast<Milliseconds>(parts_.ports.clock.boot() - asked.started);
-  health = plan::advance(health, asked.rule, success, outcome.detail, age);
+  const auto since = [now = parts_.ports.clock.boot()](BootTime at) {
+    return std::chrono::duration_cast<Milliseconds>(now - at);
+  };
+  health = plan::advance(health, asked.rule,
+                         {.success = success,
+                          .detail = outcome.detail,
+                          .age = since(asked.started),
+                          .watched = since(std::max(asked.started, began_)),
+                          .grace = asked.grace});
   if (health.state == before && success) return;
   parts_.attention.mark_changed();
   if (health.state != before)

@@ -11,7 +11,7 @@ namespace holdfast::deploy::engine {
 /// Health of every instance, as probes tell it. Engine thread only.
 class Probes {
  public:
-  explicit Probes(Parts& parts) : parts_(parts) {}
+  explicit Probes(Parts& parts) : parts_(parts), began_(parts.ports.clock.boot()) {}
 
   /// Health of the process that `seen` shows: of another process than before, nothing is known.
   [[nodiscard]] const plan::Health& of(const plan::ObservedInstance& seen);
@@ -36,6 +36,7 @@ class Probes {
     plan::Address address = 0;
     std::uint32_t starts = 0;
     BootTime started{};
+    Milliseconds grace{0};  ///< of its start
   };
   [[nodiscard]] probe::Outcome ask(const Asked& asked, const std::stop_token& stop);
   [[nodiscard]] probe::Outcome ask_exec(const Asked& asked, const proto::ExecProbe& exec,
@@ -45,6 +46,7 @@ class Probes {
   void judge(const Asked& asked, const probe::Outcome& outcome, plan::Health& health);
 
   Parts& parts_;
+  BootTime began_;  ///< start of the agent
   std::map<plan::InstanceId, plan::Health> health_;
   BootTime forgiving_until_{};
   bool wake_ = false;

@@ -12,11 +12,15 @@ Records list(const Parts& parts, GenerationId effective) {
   Records made;
   const auto& rows = parts.generations.rows();
   made.history.reserve(rows.size());
-  for (const auto& row : rows)
-    made.history.push_back({row.id.value(), row.spec_digest.str(),
-                            std::string{ledger::to_string(row.result)}, row.reason, row.actor,
-                            to_rfc3339(row.accepted), row.id == effective,
-                            parts.quarantine.contains(row.spec_digest)});
+  for (const auto& row : rows) {
+    // Earlier agents wrote over what was good when the next one was.
+    const bool stays = row.ever_good && row.result == ledger::GenerationResult::superseded;
+    made.history.push_back(
+        {row.id.value(), row.spec_digest.str(),
+         std::string{ledger::to_string(stays ? ledger::GenerationResult::good : row.result)},
+         stays ? std::string{} : row.reason, row.actor, to_rfc3339(row.accepted),
+         row.id == effective, parts.quarantine.contains(row.spec_digest)});
+  }
   made.history_complete = parts.generations.complete();
   made.quarantine.reserve(parts.quarantine.rows().size());
   for (const auto& [digest, row] : parts.quarantine.rows())

@@ -48,6 +48,12 @@ void Retention::forget_old_generations() {
   const auto& progress = parts_.journal.progress();
   auto in_use = generations_in_use(progress);
   in_use.insert(progress.good);
+  // Those that were rolled back from are counted apart, as in `holders`.
+  std::map<bool, std::size_t> kept;
+  for (const auto& way : plan::ways_back(rollbacks_.facts())) {
+    if (kept[parts_.quarantine.contains(way.spec_digest)]++ <= parts_.options.config.retain)
+      in_use.insert(way.id);
+  }
   parts_.generations.forget_old(
       in_use, [&](const proto::Digest& digest) { return parts_.quarantine.contains(digest); },
       parts_.options.config.retain);

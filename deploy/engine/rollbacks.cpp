@@ -7,25 +7,18 @@
 
 namespace holdfast::deploy::engine {
 
+plan::RollbackFacts Rollbacks::facts() const {
+  plan::RollbackFacts facts{
+      .generations = {}, .quarantined = {}, .effective = parts_.journal.effective()};
+  facts.generations.reserve(parts_.generations.rows().size());
+  for (const auto& row : parts_.generations.rows())
+    facts.generations.push_back({row.id, row.spec_digest, row.ever_good});
+  for (const auto& [digest, row] : parts_.quarantine.rows()) facts.quarantined.insert(digest);
+  return facts;
+}
+
 Result<GenerationId> Rollbacks::target(std::uint64_t wanted) const {
-  const auto effective = parts_.journal.effective();
-  for (const auto& row : parts_.generations.rows()) {
-    if (wanted != 0 && row.id.value() != wanted) continue;
-    if (wanted == 0 &&
-        (row.id >= effective || !row.ever_good || parts_.quarantine.contains(row.spec_digest)))
-      continue;
-    if (!row.ever_good)
-      return Error{Errc::not_found, fmt::format("generation {} was never good", wanted)}.hint(
-          "`holdfast history` lists the good ones");
-    if (row.id == effective)
-      return Error{Errc::conflict, fmt::format("generation {} is current already", wanted)};
-    return row.id;
-  }
-  if (wanted != 0)
-    return Error{Errc::not_found, fmt::format("there is no generation {}", wanted)}.hint(
-        "`holdfast history` lists them");
-  return Error{Errc::not_found, "there is no earlier good generation to go back to"}.hint(
-      "apply another document instead");
+  return plan::rollback_target(facts(), wanted);
 }
 
 Status Rollbacks::check_local(GenerationId id) {
@@ -55,9 +48,6 @@ Result<proto::api::Accepted> Rollbacks::turn_back(const proto::api::RollbackRequ
   const auto& progress = parts_.journal.progress();
   const auto since = parts_.events.last();
   const auto from = progress.rollout->from;
-  if (from.value() == 0)
-    return Error{Errc::not_found, "this is the first rollout: there is nothing to go back to"}.hint(
-        "wait for it to end");
   if (progress.rollout->phase != plan::Phase::reverting) {
     auto next = plan::abandon_rollout(progress, actor, request.reason, parts_.ports.clock.boot());
     ledger::Batch batch;
@@ -74,15 +64,9 @@ Result<proto::api::Accepted> Rollbacks::rollback(const proto::api::RollbackReque
                                                  const Actor& actor) {
   const auto& progress = parts_.journal.progress();
   const auto since = parts_.events.last();
-  const bool waiting = plan::is_waiting(progress);
-  if (!waiting && progress.rollout && progress.rollout->trigger != plan::Trigger::rollback &&
-      (request.to == 0 || request.to == progress.rollout->from.value()))
-    return turn_back(request, actor);
-  if (progress.rollout && !waiting)
-    return Error{Errc::busy,
-                 fmt::format("generation {} is being rolled out", progress.rollout->target.value())}
-        .hint("wait for it (`holdfast status --watch`)");
-  HF_ASSIGN(const auto chosen, target(request.to));
+  HF_ASSIGN(const auto choice, plan::choose_rollback(progress, facts(), request.to));
+  if (choice.turns_back) return turn_back(request, actor);
+  const auto chosen = choice.target;
   HF_TRY(check_local(chosen));
   HF_TRY(reserve_ports(parts_, parts_.generations.document(chosen).get()));
   auto next = plan::begin_rollout(plan::withdraw(progress), chosen, plan::Trigger::rollback, actor,
@@ -122,7 +106,9 @@ void Rollbacks::rollback_into(ledger::Batch& batch, GenerationId from, Generatio
 }
 
 Result<proto::api::PlanReport> Rollbacks::plan(const proto::api::RollbackRequest& request) {
-  HF_ASSIGN(const auto chosen, target(request.to));
+  HF_ASSIGN(const auto choice,
+            plan::choose_rollback(parts_.journal.progress(), facts(), request.to));
+  const auto chosen = choice.target;
   HF_TRY(check_local(chosen));
   const auto known = parts_.generations.document(chosen);
   const auto effective = parts_.journal.effective();
@@ -133,6 +119,7 @@ Result<proto::api::PlanReport> Rollbacks::plan(const proto::api::RollbackRequest
   report.spec_digest = known->spec_digest.str();
   report.changes = true;
   report.steps = plan::compare(current.get(), *known, parts_.journal.progress().start_times);
+  plan::mark_completed(parts_.journal.progress(), *known, report.steps);
   if (!current) return report;
   plan::add_hooks(*current, proto::HookStage::on_rollback, report.hooks);
   report.warnings.push_back(
@@ -171,10 +158,8 @@ void Rollbacks::refresh() {
   refreshed_at_ = {parts_.generations.revision(), parts_.quarantine.revision()};
   readiness_ = {};
   ready_generations_ = 0;
-  const auto effective = parts_.journal.effective();
-  for (const auto& row : parts_.generations.rows()) {
-    if (row.ever_good && row.id != effective && ready_generations_ < parts_.options.config.retain &&
-        check_local(row.id))
+  for (const auto& way : plan::ways_back(facts())) {
+    if (ready_generations_ < parts_.options.config.retain && check_local(way.id))
       ++ready_generations_;
   }
   const auto chosen = target(0);

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "deploy/engine/parts.hpp"
+#include "deploy/plan/way_back.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -22,6 +23,7 @@ class Rollbacks {
 
   /// The generation that a rollback leads to; `wanted` 0: by default. Errors: not_found, conflict.
   [[nodiscard]] Result<GenerationId> target(std::uint64_t wanted) const;
+  [[nodiscard]] plan::RollbackFacts facts() const;
   /// Whether all that the generation needs is on this host. Errors: those of the image store,
   /// naming the service.
   [[nodiscard]] Status check_local(GenerationId id);

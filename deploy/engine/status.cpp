@@ -57,6 +57,15 @@ void fill_absent(const StatusInput& in, const plan::ServiceName& name, const pro
     status.detail = image->second.error->to_string();
 }
 
+std::string end_text(const plan::ExitInfo& exit, const proto::Service& wanted) {
+  return fmt::format("{}{}",
+                     exit.oom ? std::string{"killed for using too much memory"}
+                              : fmt::format("exited with code {}", exit.code),
+                     wanted.restart == proto::Restart::never
+                         ? "; not started again, as its document says restart: no"
+                         : "");
+}
+
 void fill_present(const StatusInput& in, const plan::ServiceName& name,
                   const proto::Service& wanted, const plan::InstanceView& view,
                   proto::api::ServiceStatus& status) {
@@ -76,8 +85,11 @@ void fill_present(const StatusInput& in, const plan::ServiceName& name,
   if (status.detail.empty() && is_crash_looping(in, name))
     status.detail = crash_loop_text(in, name);
   if (status.detail.empty() && seen.exit && seen.state == InstanceState::exited)
-    status.detail = seen.exit->oom ? "killed for using too much memory"
-                                   : fmt::format("exited with code {}", seen.exit->code);
+    status.detail = end_text(*seen.exit, wanted);
+  if (status.detail.empty() && status.health == "starting" && seen.state == InstanceState::running)
+    status.detail =
+        fmt::format("{}{}{}", plan::start_grace_text(wanted, plan::last_start(in.progress, name)),
+                    health.detail.empty() ? "" : ": ", health.detail);
   if (status.detail.empty() && status.health != "healthy") status.detail = health.detail;
 }
 
@@ -101,7 +113,12 @@ proto::api::ServiceStatus service_status(const StatusInput& in, const plan::Serv
   const auto found = serving == in.progress.serving.end()
                          ? in.observed.instances.end()
                          : in.observed.instances.find(serving->second);
-  if (found == in.observed.instances.end()) {
+  const auto completed = plan::completed_at(in.progress, name, wanted);
+  if (completed && (found == in.observed.instances.end() || found->second.seen.pid == 0)) {
+    status.state = "completed";
+    status.since = to_rfc3339(*completed);
+    if (found != in.observed.instances.end()) status.instance = found->second.seen.id.str();
+  } else if (found == in.observed.instances.end()) {
     fill_absent(in, name, wanted, status);
   } else {
     fill_present(in, name, wanted, found->second, status);
@@ -148,8 +165,9 @@ std::optional<proto::api::RolloutStatus> rollout_status(const StatusInput& in) {
 
 /// One that starts, or has yet to answer its probe, gets no traffic so far.
 bool is_unwell(const proto::api::ServiceStatus& s) {
-  return s.state == "backoff" || s.state == "missing" || s.state == "pulling" ||
-         s.state == "starting" || s.health == "unhealthy" || s.health == "starting";
+  return s.state == "backoff" || s.state == "exited" || s.state == "missing" ||
+         s.state == "pulling" || s.state == "starting" || s.health == "unhealthy" ||
+         s.health == "starting";
 }
 
 /// The first drift that somebody or the agent should act on. A root that may be written to is
@@ -301,8 +319,9 @@ Gauges make_gauges(const StatusInput& in) {
 bool all_healthy(const proto::api::Status& status) {
   return !status.services.empty() &&
          std::all_of(status.services.begin(), status.services.end(), [](const auto& service) {
-           return service.state == "running" &&
-                  (service.health == "healthy" || service.health == "none");
+           return service.state == "completed" ||
+                  (service.state == "running" &&
+                   (service.health == "healthy" || service.health == "none"));
          });
 }
 

@@ -78,13 +78,9 @@ Status Replay::apply(const Row& row) {
   switch (entry.kind) {
     case accepted:
       return accepts_document(entry) ? accept(row) : ok();
-    case good: {
-      if (in_force_.value() != 0 && in_force_.value() != entry.generation)
-        HF_TRY(set_result(in_force_.value(), GenerationResult::superseded,
-                          fmt::format("by generation {}", entry.generation)));
+    case good:
       in_force_ = GenerationId{entry.generation};
       return set_result(entry.generation, GenerationResult::good, entry.reason);
-    }
     case failed:
       return set_result(entry.generation, GenerationResult::failed, entry.reason);
     case superseded:

@@ -94,6 +94,11 @@ class Classifier {
     const auto found = serving == progress_.serving.end()
                            ? observed_.instances.end()
                            : observed_.instances.find(serving->second);
+    const bool runs = found != observed_.instances.end() &&
+                      found->second.seen.state != InstanceState::exited &&
+                      found->second.seen.state != InstanceState::broken &&
+                      found->second.seen.state != InstanceState::creating;
+    if (!runs && completed_at(progress_, name, wanted)) return;
     if (found == observed_.instances.end())
       return add(name.str(), DriftKind::missing, "no instance exists");
     const auto& seen = found->second.seen;
@@ -125,13 +130,11 @@ class Classifier {
   void state(const ServiceName& name, const proto::Service& wanted, const ObservedInstance& seen) {
     switch (seen.state) {
       case InstanceState::exited:
-        return add(
-            name.str(), DriftKind::exited,
-            seen.exit ? fmt::format("exit code {}", seen.exit->code) : "the process is gone",
-            wanted.restart == proto::Restart::never ? "reported only: the document says restart: no"
-            : wanted.restart == proto::Restart::on_failure && seen.exit && seen.exit->code == 0
-                ? "reported only: it ended well, and the document says restart: on-failure"
-                : "");
+        return add(name.str(), DriftKind::exited,
+                   seen.exit ? fmt::format("exit code {}", seen.exit->code) : "the process is gone",
+                   wanted.restart == proto::Restart::never
+                       ? "reported only: the document says restart: no"
+                       : "");
       case InstanceState::frozen:
         return add(name.str(), DriftKind::frozen, "its cgroup is frozen");
       case InstanceState::unsupervised:

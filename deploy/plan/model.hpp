@@ -74,6 +74,7 @@ struct ObservedInstance {
   BootTime started_boot{};
   std::uint32_t starts = 0;  ///< how often a process was started in it
   std::optional<ExitInfo> exit;
+  bool code_pending = false;  ///< it ended, and its monitor has yet to write how
   std::vector<Deviation> deviations;
   std::uint64_t oom_kills = 0;  ///< in its control group, since it was made
   /// Declared when it was made: for one of which no document is known any more.

@@ -66,9 +66,38 @@ struct Wait {
 /// Gives up what is frozen: progress without it, and what it was.
 [[nodiscard]] std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progress);
 
-/// One more probe result. Failures within `start_period` of the process's start do not count.
-[[nodiscard]] Health advance(Health health, const proto::HealthRule& rule, bool success,
-                             std::string detail, Milliseconds age);
+/// The instance ended with exit code 0, and its document says that it may end.
+[[nodiscard]] bool has_completed(const InstanceView& view, const proto::Service& wanted);
+/// When this one-shot ended with exit code 0; none: it did not, or it is no one-shot.
+[[nodiscard]] std::optional<WallTime> completed_at(const Progress& progress,
+                                                   const ServiceName& name,
+                                                   const proto::Service& wanted);
+/// Says in the plan of a rollback to `after` which one-shots are not run again.
+void mark_completed(const Progress& progress, const proto::Deployment& after,
+                    std::vector<proto::api::PlanStep>& steps);
+
+/// How long a process may fail its probes before it was healthy for the first time: what the gate
+/// granted it. The largest of `start_period`, the deadline of an update, and twice what the last
+/// start took (`measured`).
+[[nodiscard]] Milliseconds start_grace(const proto::Service& service,
+                                       std::optional<Milliseconds> measured);
+/// What the start of a service took last, when it was measured.
+[[nodiscard]] std::optional<Milliseconds> last_start(const Progress& progress,
+                                                     const ServiceName& service);
+/// The same for people: "has until 1m after its start to become healthy (it took 22s last)".
+[[nodiscard]] std::string start_grace_text(const proto::Service& service,
+                                           std::optional<Milliseconds> measured);
+
+struct ProbeResult {
+  bool success = false;
+  std::string detail;
+  Milliseconds age{0};      ///< of the process
+  Milliseconds watched{0};  ///< since the agent has been probing it: less than `age` when adopted
+  Milliseconds grace{0};    ///< see start_grace
+};
+/// One more probe result. Of a process that was not healthy yet, failures do not count within its
+/// grace, nor before as many could have come at the declared pace.
+[[nodiscard]] Health advance(Health health, const proto::HealthRule& rule, ProbeResult result);
 
 /// Wait before the n-th restart of a process in a row: none for the first, then 1 s doubling to 60
 /// s.

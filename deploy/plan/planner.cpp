@@ -15,6 +15,7 @@ Decision Planner::run() {
   const Progress before = state();
   assign_addresses();
   end_hold();
+  note_completed();
   if (state().rollout) step_rollout();
   step_aftermath();
   step_rehearsal();
@@ -347,6 +348,7 @@ void Planner::route() {
 }
 
 bool is_ready(const InstanceView& view, const proto::Service& wanted, BootTime now) {
+  if (has_completed(view, wanted)) return true;
   if (view.seen.state != InstanceState::running) return false;
   if (!wanted.health) return now - view.seen.started_boot >= kSettle;
   return view.health.state == HealthState::healthy && view.health.starts == view.seen.starts;

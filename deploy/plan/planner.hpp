@@ -64,7 +64,7 @@ class Planner {
   void step_rollout();
   void note_phase(std::string_view next);
   void enter(Phase phase);
-  void stage();
+  void stage();  // staging.cpp
   void start_and_check();
   [[nodiscard]] bool advance_cutover(const proto::Deployment& target);
   [[nodiscard]] bool advance_replace(const proto::Deployment& target);
@@ -84,6 +84,13 @@ class Planner {
   void finish_good();
   void finish_failed();
   void drain_fresh();
+
+  // one_shots.cpp
+  void note_completed();
+  void note_completed(GenerationId generation, const std::map<ServiceName, InstanceId>& instances);
+  [[nodiscard]] bool skips(const ServiceName& name, const proto::Service& wanted) const;
+  [[nodiscard]] bool rests(const ServiceName& name, const proto::Service& wanted,
+                           const InstanceView* view);
 
   // hooks.cpp
   enum class HooksState : std::uint8_t { running, done, failed };
@@ -138,7 +145,7 @@ class Planner {
 [[nodiscard]] std::set<InstanceId> instances_in_use(const Progress& progress);
 
 /// The instance counts as ready: its process runs and its health rule is satisfied; without a rule
-/// after a second.
+/// after a second. A one-shot also when it has completed.
 inline constexpr Milliseconds kSettle{1'000};
 [[nodiscard]] bool is_ready(const InstanceView& view, const proto::Service& wanted, BootTime now);
 

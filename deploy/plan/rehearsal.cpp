@@ -28,7 +28,6 @@ std::optional<proto::Service> as_rehearsed(const proto::Service& service, std::s
   }
   auto made = service;
   made.publish.clear();
-  made.restart = proto::Restart::never;
   std::erase_if(made.volumes, [&](const proto::VolumeMount& volume) {
     if (!volume.read_only) made.tmpfs.push_back({volume.target, {}});
     return !volume.read_only;
@@ -75,7 +74,7 @@ void Planner::step_rehearsal() {
   bool all = true;
   for (const auto& name : proto::dependency_order(*known)) {
     const auto wanted = as_rehearsed(known->services.at(name));
-    if (!wanted) continue;
+    if (!wanted || completed_at(state(), name, *wanted)) continue;
     const bool ready = rehearse_service(name, *wanted);
     if (!state().rehearsal) return;
     all = all && ready;
@@ -99,6 +98,7 @@ bool Planner::rehearse_service(const ServiceName& name, const proto::Service& wa
         wanted.depends_on.begin(), wanted.depends_on.end(), [&](const ServiceName& dependency) {
           const auto found = known->services.find(dependency);
           return found != known->services.end() && as_rehearsed(found->second) &&
+                 !completed_at(state(), dependency, found->second) &&
                  !rehearsal_ready(dependency, found->second);
         });
     if (early || busy(busy_name)) return false;
@@ -114,7 +114,8 @@ bool Planner::rehearse_service(const ServiceName& name, const proto::Service& wa
                   std::move(detail));
     return false;
   };
-  if (view != nullptr && view->seen.state == InstanceState::exited) {
+  if (view != nullptr && view->seen.state == InstanceState::exited && !view->seen.code_pending &&
+      !has_completed(*view, wanted)) {
     const int code = view->seen.exit ? view->seen.exit->code : -1;
     const bool oom = view->seen.exit && view->seen.exit->oom;
     return fail(
@@ -165,7 +166,8 @@ void Planner::end_rehearsal(RehearsalVerdict::Kind kind, std::string reason,
   if (const auto* known = document(r.target)) {
     for (const auto& [name, service] : known->services) {
       std::string why_not;
-      if (!as_rehearsed(service, &why_not))
+      if (completed_at(state(), name, service)) why_not = "it has completed";
+      if (!why_not.empty() || !as_rehearsed(service, &why_not))
         verdict.remarks.push_back(fmt::format("{}: not rehearsed: {}", name.str(), why_not));
     }
   }

@@ -10,8 +10,6 @@
 namespace holdfast::deploy::plan {
 namespace {
 
-/// A pull that somebody waits for gives up after so many tries; one from a source goes on for ever.
-constexpr std::uint32_t kApplyPullTries = 4;
 /// Evidence that nobody saw an instance fail: it is not there any more.
 constexpr const char* kGone = "gone";
 
@@ -80,57 +78,22 @@ void Planner::step_rollout() {
   }
 }
 
-void Planner::stage() {
-  const auto* target = document(rollout().target);
-  if (target == nullptr)
-    return fail({Errc::internal, {}, "the document is missing from the ledger", {}});
-  bool complete = true;
-  std::set<proto::Digest> asked;
-  for (const auto& [name, container] : proto::containers(*target)) {
-    const auto& wanted = *container;
-    // A rollback runs no hooks of its target, so it needs none of their images.
-    if (rollout().trigger == Trigger::rollback && !target->services.contains(name)) continue;
-    const auto found = observed_.images.find(wanted.image.digest);
-    const auto view = found == observed_.images.end() ? ImageView{} : found->second;
-    if (view.state == ImageView::State::present) continue;
-    complete = false;
-    if (view.state == ImageView::State::pulling || !asked.insert(wanted.image.digest).second)
-      continue;
-    if (view.state == ImageView::State::failed && view.error) {
-      const bool hopeless = disposition(view.error->code()) == Disposition::reject;
-      const bool given_up =
-          rollout().trigger != Trigger::source && view.attempts >= kApplyPullTries;
-      if (hopeless || given_up)
-        return fail({view.error->code(),
-                     name.str(),
-                     view.error->what(),
-                     {{"next", view.error->next_step()}}});
-      if (view.retry_at > now_) {
-        wake(view.retry_at);
-        continue;
-      }
-    }
-    if (view.retry_at > now_) {  // not yet: see Core::observe_images
-      wake(view.retry_at);
-      continue;
-    }
-    act(Pull{wanted.image});
-  }
-  if (complete) begin_or_wait();
-}
-
 bool Planner::changed(const ServiceName& service, const proto::Service& wanted) const {
-  const auto serving = out_.progress.rollout->before.find(service);
-  if (serving == out_.progress.rollout->before.end()) return true;
+  const auto& r = *out_.progress.rollout;
+  const auto serving = r.before.find(service);
+  const auto* from = document(r.from);
+  const auto former = from == nullptr ? Services::const_iterator{} : from->services.find(service);
+  const bool same = from != nullptr && former != from->services.end() &&
+                    former->second.run_hash == wanted.run_hash;
+  // A one-shot that completed needs no instance.
+  if (serving == r.before.end())
+    return !same || !completed_at(out_.progress, service, former->second);
   const auto* view = find(serving->second);
   if (view != nullptr && view->seen.state != InstanceState::broken)
     return view->seen.run_hash != wanted.run_hash;
   // What should serve is gone, as after a restart of the host. Where the roll-out leaves it as it
   // was, keep_running makes it anew, and the roll-out need not make another.
-  const auto* from = document(out_.progress.rollout->from);
-  if (from == nullptr) return true;
-  const auto former = from->services.find(service);
-  return former == from->services.end() || former->second.run_hash != wanted.run_hash;
+  return !same;
 }
 
 bool Planner::replaces(const ServiceName& service, const proto::Service& wanted) const {
@@ -162,7 +125,7 @@ bool Planner::advance_cutover(const proto::Deployment& target) {
   bool all_ready = true;
   for (const auto& name : proto::dependency_order(target)) {
     const auto& wanted = target.services.at(name);
-    if (!changed(name, wanted) || replaces(name, wanted)) continue;
+    if (!changed(name, wanted) || replaces(name, wanted) || skips(name, wanted)) continue;
     if (!rollout().fresh.contains(name)) {
       all_ready = false;
       if (!dependencies_ready(wanted)) {
@@ -181,7 +144,7 @@ bool Planner::advance_cutover(const proto::Deployment& target) {
 bool Planner::advance_replace(const proto::Deployment& target) {
   for (const auto& name : proto::dependency_order(target)) {
     const auto& wanted = target.services.at(name);
-    if (!changed(name, wanted) || !replaces(name, wanted)) continue;
+    if (!changed(name, wanted) || !replaces(name, wanted) || skips(name, wanted)) continue;
     if (!rollout().fresh.contains(name)) {
       rollout().replaced.insert(name);
       if (!make_room(name)) return false;
@@ -216,7 +179,8 @@ bool Planner::dependencies_ready(const proto::Service& wanted) {
                        const auto* target = document(rollout().target);
                        const auto dependency = target->services.find(name);
                        if (dependency == target->services.end()) return true;
-                       if (!changed(name, dependency->second) || replaces(name, dependency->second))
+                       if (!changed(name, dependency->second) ||
+                           replaces(name, dependency->second) || skips(name, dependency->second))
                          return true;
                        const auto fresh = rollout().fresh.find(name);
                        if (fresh == rollout().fresh.end()) return false;
@@ -246,6 +210,7 @@ void Planner::start_fresh(const ServiceName& service, const proto::Service& want
     return;
   }
   rollout().fresh[service] = allot(service, wanted);
+  state().completed.erase({service, wanted.run_hash});
 }
 
 /// Whether what is known of its health was learnt since its gate began. What an instance said
@@ -254,7 +219,7 @@ bool Planner::is_proven(const ServiceName& service, const InstanceView& view,
                         const proto::Service& wanted) const {
   const auto& gates = out_.progress.rollout->gate_since;
   const auto since = gates.find(service);
-  return !wanted.health || since == gates.end() ||
+  return !wanted.health || since == gates.end() || has_completed(view, wanted) ||
          (view.health.judged >= since->second && view.health.successes > 0);
 }
 
@@ -281,7 +246,8 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
     act(Create{id, service, rollout().target});
     return false;
   }
-  if (view != nullptr && view->seen.exit && view->seen.state == InstanceState::exited) {
+  if (view != nullptr && view->seen.exit && view->seen.state == InstanceState::exited &&
+      !has_completed(*view, wanted)) {
     const auto& exit = *view->seen.exit;
     fail({Errc::unhealthy,
           service.str(),
@@ -319,7 +285,10 @@ void Planner::switch_over(const proto::Deployment& target) {
   rollout().switched = true;
   const auto* from = document(rollout().from);
   for (const auto& [name, id] : rollout().before) {
-    const bool kept = target.services.contains(name) && !rollout().fresh.contains(name);
+    const auto wanted = target.services.find(name);
+    const bool skipped = wanted != target.services.end() && skips(name, wanted->second);
+    const bool kept =
+        wanted != target.services.end() && !rollout().fresh.contains(name) && !skipped;
     if (kept) continue;
     const proto::Service* old = nullptr;
     if (from != nullptr) {
@@ -327,7 +296,7 @@ void Planner::switch_over(const proto::Deployment& target) {
         old = &found->second;
     }
     retire(id, old);
-    if (!target.services.contains(name)) state().serving.erase(name);
+    if (wanted == target.services.end() || skipped) state().serving.erase(name);
   }
   for (const auto& [name, id] : rollout().fresh) {
     state().serving[name] = id;
@@ -344,6 +313,8 @@ void Planner::soak() {
     if (rollout().trigger != Trigger::rollback)
       longest = std::max(longest, wanted->second.update.soak);
     const auto* view = find(id);
+    if (completed_at(state(), name, wanted->second) || (view != nullptr && view->seen.code_pending))
+      continue;
     const bool gone =
         view == nullptr || (view->seen.state == InstanceState::broken && !view->seen.exit);
     if (gone)
@@ -438,9 +409,6 @@ void Planner::finish_good() {
   note(back ? proto::EntryKind::rolled_back : proto::EntryKind::good, r.target, r.reason,
        {{"seconds", seconds_text(now_ - r.started)}});
   if (back) out_.endings.push_back({r.from, Verdict::rolled_back, r.reason});
-  if (!back && r.from.value() != 0)
-    out_.endings.push_back(
-        {r.from, Verdict::superseded, fmt::format("by generation {}", r.target.value())});
   out_.endings.push_back({r.target, Verdict::good, r.reason});
   state().good = r.target;
   state().kept.clear();

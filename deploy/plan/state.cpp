@@ -193,6 +193,11 @@ void add_readiness(const Progress& progress, json::object& out) {
   json::object given_up;
   for (const auto& [id, rule] : progress.given_up) given_up[id.str()] = stop_json(rule);
   if (!given_up.empty()) out["given_up"] = std::move(given_up);
+  json::array completed;
+  for (const auto& [key, at] : progress.completed)
+    completed.push_back(json::object{
+        {"service", key.first.str()}, {"run_hash", key.second.str()}, {"at", to_rfc3339(at)}});
+  if (!completed.empty()) out["completed"] = std::move(completed);
   json::array held_for(progress.held_for.begin(), progress.held_for.end());
   if (!held_for.empty()) out["held_for"] = std::move(held_for);
   json::array kept;
@@ -231,6 +236,15 @@ void read_readiness(const json::object& in, BootTime now, Progress& progress) {
                                    Milliseconds{took.to_number<std::int64_t>()});
   }
   if (const auto* ids = in.if_contains("given_up")) read_given_up(*ids, progress);
+  if (const auto* rows = in.if_contains("completed")) {
+    for (const auto& row : rows->as_array()) {
+      auto run_hash = proto::Digest::parse(std::string_view{row.at("run_hash").as_string()});
+      if (run_hash)
+        progress.completed.emplace(
+            std::pair{ServiceName{std::string_view{row.at("service").as_string()}}, *run_hash},
+            wall_from(row.at("at")));
+    }
+  }
   if (const auto* keys = in.if_contains("held_for")) {
     for (const auto& key : keys->as_array()) progress.held_for.emplace(key.as_string());
   }

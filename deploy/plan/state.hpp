@@ -167,6 +167,9 @@ struct Progress {
   std::map<InstanceId, proto::StopRule> given_up;
   std::set<std::string> held_for;  ///< drift ("web/limits") that put a hold in place
   std::map<ServiceName, Milliseconds> start_times;  ///< measured at the last start of each
+  /// One-shots that ended with exit code 0, and when, by service and run hash: neither a rollback
+  /// nor a reboot runs them again. The last 64.
+  std::map<std::pair<ServiceName, proto::Digest>, WallTime> completed;
   /// After a recovery of the ledger: instances of generations that nobody knows any more. They stay
   /// as they are, and so does where traffic goes, until a generation is good.
   std::set<InstanceId> kept;

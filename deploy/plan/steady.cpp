@@ -42,6 +42,8 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
   const auto serving = state().serving.find(name);
   const auto* view = serving == state().serving.end() ? nullptr : find(serving->second);
   if (view != nullptr && ending(view->seen.id)) return;  // it is started again when it has ended
+  if (rests(name, wanted, view)) return;
+  if (view != nullptr && view->seen.code_pending) return;  // the end of its monitor is an event
   if (view == nullptr || !is_usable(*view, wanted))
     return create_anew(name, wanted, generation, view);
   switch (view->seen.state) {

@@ -33,14 +33,14 @@ struct ServiceStatus {
   std::string image;     ///< as in the document
   std::string digest;    ///< pinned
   std::string manifest;  ///< platform manifest digest, empty before the pull
-  std::string
-      state;  ///< pending | pulling | starting | running | stopping | exited | backoff | missing
+  std::string state;   ///< pending | pulling | starting | running | stopping | exited | completed |
+                       ///< backoff | missing
   std::string health;  ///< healthy | unhealthy | starting | none
   std::uint64_t restarts = 0;
   std::string instance;
   int pid = 0;
   std::string address;
-  std::string since;   ///< of the running process; empty without one
+  std::string since;   ///< of the running process, or when a one-shot completed
   std::string detail;  ///< why it is not running or healthy
   std::vector<std::string> publish;
 };

@@ -16,7 +16,7 @@ namespace {
 
 namespace bj = boost::json;
 
-constexpr std::array<std::string_view, 30> kKinds{
+constexpr std::array<std::string_view, 31> kKinds{
     "agent_started",
     "accepted",
     "apply_unchanged",
@@ -47,8 +47,9 @@ constexpr std::array<std::string_view, 30> kKinds{
     "drained",
     "recovered",
     "stop_killed",
+    "completed",
 };
-static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::stop_killed) + 1);
+static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::completed) + 1);
 
 void put(bj::object& to, std::string_view key, const std::string& value) {
   if (!value.empty()) to[key] = well_formed(value);

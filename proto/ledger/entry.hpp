@@ -47,6 +47,7 @@ enum class EntryKind : std::uint8_t {
   drained,            ///< connections outlasted a drain and were reset; detail: reset_connections
   recovered,          ///< a damaged ledger was rebuilt; detail: what was kept, lost, moved away
   stop_killed,        ///< it outlived the timeout of its stop rule; detail: instance, timeout
+  completed,          ///< a one-shot ended with exit code 0; detail: instance
 };
 [[nodiscard]] std::string_view to_string(EntryKind kind);
 [[nodiscard]] std::optional<EntryKind> entry_kind_from(std::string_view text);

@@ -213,9 +213,14 @@ void PlanWorld::complete(const Action& action) {
             if (view.seen.state != InstanceState::running) return;
             const auto rule = *wanted_container(*generations.at(a.generation), a.service)->health;
             const bool well = !sick.contains(version_of(a.id));
-            view.health =
-                advance(view.health, rule, well, well ? "200" : "500",
-                        std::chrono::duration_cast<Milliseconds>(now - view.seen.started_boot));
+            const auto age = std::chrono::duration_cast<Milliseconds>(now - view.seen.started_boot);
+            const auto wanted = wanted_container(*generations.at(a.generation), a.service);
+            view.health = advance(view.health, rule,
+                                  {.success = well,
+                                   .detail = well ? "200" : "500",
+                                   .age = age,
+                                   .watched = age,
+                                   .grace = start_grace(*wanted, std::nullopt)});
           },
           [&](const auto&) {},
       },
@@ -235,19 +240,20 @@ void PlanWorld::finish_jobs() {
   }
   for (auto& [id, view] : observed.instances) {
     const auto hook = hook_codes.find(view.seen.service.str());
-    const bool ends = version_of(id) == "hook" && view.seen.state == InstanceState::running &&
-                      now - view.seen.started_boot > Milliseconds{300} &&
-                      (hook == hook_codes.end() || hook->second != kNeverEnds);
-    if (ends) {
+    const bool hook_ends = version_of(id) == "hook" && view.seen.state == InstanceState::running &&
+                           now - view.seen.started_boot > Milliseconds{300} &&
+                           (hook == hook_codes.end() || hook->second != kNeverEnds);
+    if (hook_ends) {
       view.seen.state = InstanceState::exited;
       view.seen.exit = ExitInfo{hook == hook_codes.end() ? 0 : hook->second, false, {}};
     }
-    const bool dies = crashing.contains(version_of(id)) &&
+    const auto end = ends.find(version_of(id));
+    const bool dies = (crashing.contains(version_of(id)) || end != ends.end()) &&
                       view.seen.state == InstanceState::running &&
                       now - view.seen.started_boot > Milliseconds{100};
     if (!dies) continue;
     view.seen.state = InstanceState::exited;
-    view.seen.exit = ExitInfo{1, false, {}};
+    view.seen.exit = ExitInfo{end == ends.end() ? 1 : end->second, false, {}};
   }
 }
 

@@ -48,6 +48,8 @@ class PlanWorld {
   /// Versions whose instances never answer probes / exit soon after their start.
   std::set<std::string> sick;
   std::set<std::string> crashing;
+  /// Versions whose processes end soon after their start, with which code.
+  std::map<std::string, int> ends;
   /// How long a stop takes.
   Milliseconds stop_takes{0};
   /// Every stop that was begun.

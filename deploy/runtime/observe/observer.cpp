@@ -136,7 +136,9 @@ void Observer::add_state(ObservedInstance& seen, bool in_progress, const KnownTo
   const bool runs = known_to_run(seen.id, *run);
   if (!runs && !alive(run->init)) {
     seen.state = InstanceState::exited;
+    const bool monitored = alive(run->conmon);  // before: it may write the code and end meanwhile
     seen.exit = read_exit(host_, seen.id);
+    seen.code_pending = monitored && !seen.exit;
     return;
   }
   seen.pid = run->init.pid;

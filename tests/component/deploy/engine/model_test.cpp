@@ -81,7 +81,8 @@ struct Model {
   [[nodiscard]] std::size_t rollback_target() const {
     for (std::size_t number = in_force; number-- > 1;) {
       const auto& row = generations[number - 1];
-      if (row.good && !quarantined.contains(row.version)) return number;
+      if (row.good && row.version != version(in_force) && !quarantined.contains(row.version))
+        return number;
     }
     return 0;
   }
@@ -230,7 +231,9 @@ class Life {
          answer ? std::to_string(answer->generation) : std::string{code(answer.error().code())});
     const bool turns_back = rolling && model_.pending.has_value() && number == model_.in_force;
     const bool good = number <= model_.generations.size() && model_.generations[number - 1].good;
-    if (!turns_back && (rolling || !good || number == model_.in_force)) {
+    const bool runs =
+        good && model_.in_force != 0 && model_.version(number) == model_.version(model_.in_force);
+    if (!turns_back && (rolling || !good || runs)) {
       EXPECT_FALSE(answer);
       return;
     }
@@ -372,6 +375,18 @@ class Life {
     std::set<std::string> listed;
     for (const auto& item : now->records->quarantine) listed.insert(item.spec_digest);
     EXPECT_EQ(listed, quarantined);  // a rollback is not undone
+    for (const auto& item : now->records->history) {
+      const auto& row = model_.generations[item.generation - 1];
+      if (row.good) {
+        EXPECT_TRUE(item.result == "good" || item.result == "rolled_back")
+            << item.generation << " is " << item.result;
+      } else {
+        EXPECT_NE(item.result, "good") << item.generation;
+      }
+    }
+    if (model_.in_force != 0) {
+      EXPECT_FALSE(model_.quarantined.contains(model_.version(model_.in_force)));
+    }
     if (model_.in_force != 0) {
       EXPECT_EQ(now->status.spec_digest, digest_of(model_.version(model_.in_force)));
       EXPECT_EQ(host_.routing->ports.size(), 1U);

@@ -89,13 +89,9 @@ void become_good(Ledger& ledger, int version) {
                      .progress = plan::encode_progress(progress)}));
   progress.good = id;
   progress.serving[proto::ServiceName{"web"}] = instance_of(version);
-  Batch batch{.entries = {made(EntryKind::good, version, "wanted")},
-              .results = {{id, GenerationResult::good, "wanted"}},
-              .progress = plan::encode_progress(progress)};
-  if (version > 1)
-    batch.results.insert(batch.results.begin(),
-                         {GenerationId{id.value() - 1}, GenerationResult::superseded,
-                          fmt("by generation {}", version)});
+  const Batch batch{.entries = {made(EntryKind::good, version, "wanted")},
+                    .results = {{id, GenerationResult::good, "wanted"}},
+                    .progress = plan::encode_progress(progress)};
   ASSERT_TRUE(ledger.commit(batch));
 }
 

