@@ -92,7 +92,7 @@ Result<ProcessSpec> make_process(const InstanceSpec& spec, User user) {
   HF_ASSIGN(auto args, merged_args(spec.wanted, spec.image.config));
   HF_ASSIGN(auto env, merged_env(spec.wanted, spec.image.config, user));
   HF_ASSIGN(auto cwd, working_directory(spec.wanted, spec.image.config));
-  HF_ASSIGN(auto granted, capabilities(spec.wanted.security));
+  HF_ASSIGN(auto granted, capabilities(spec.wanted.security, user.uid));
   return ProcessSpec{.args = std::move(args),
                      .env = std::move(env),
                      .cwd = std::move(cwd),
@@ -133,7 +133,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
                     .cgroup = host.group(spec.id),
                     .seccomp = {},
                     .host = host.facts};
-  if (security.seccomp) bundle.seccomp = seccomp_profile(bundle.process.capabilities);
+  if (security.seccomp) bundle.seccomp = seccomp_profile(bundle.process.capabilities.bounding);
   return os::write_atomic(host.paths.bundle(spec.id) / "config.json", config_json(bundle), 0600,
                           os::Durability::lazy);
 }

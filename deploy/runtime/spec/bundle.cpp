@@ -42,13 +42,21 @@ json::array strings(const Range& range) {
   return out;
 }
 
-json::object capability_sets(const std::vector<std::string>& names) {
-  // inheritable and ambient stay empty: CVE-2022-24769, CVE-2022-29162.
-  return {{"bounding", strings(names)},
-          {"effective", strings(names)},
-          {"permitted", strings(names)},
-          {"inheritable", json::array{}},
-          {"ambient", json::array{}}};
+json::object capability_sets(const Capabilities& granted, std::uint32_t uid) {
+  // Inheritable is what is ambient and no more: CVE-2022-24769, CVE-2022-29162.
+  return {{"bounding", strings(granted.bounding)},
+          {"effective", strings(granted.effective(uid))},
+          {"permitted", strings(granted.effective(uid))},
+          {"inheritable", strings(granted.ambient)},
+          {"ambient", strings(granted.ambient)}};
+}
+
+/// The mask of one of the sets in a process of config.json.
+std::uint64_t set_of(const json::object& process, std::string_view name) {
+  std::vector<std::string> names;
+  for (const auto& entry : process.at("capabilities").as_object().at(name).as_array())
+    names.emplace_back(entry.as_string());
+  return capability_mask(names);
 }
 
 json::object user_object(const User& user) {
@@ -68,7 +76,7 @@ json::object process_object(const ProcessSpec& process, const HostFacts& host) {
           {"args", strings(process.args)},
           {"env", strings(process.env)},
           {"cwd", process.cwd},
-          {"capabilities", capability_sets(process.capabilities)},
+          {"capabilities", capability_sets(process.capabilities, process.user.uid)},
           {"rlimits", limits},
           {"noNewPrivileges", process.no_new_privileges},
           {"oomScoreAdj", host.oom_score_adj}};
@@ -203,10 +211,8 @@ Result<Confinement> confinement_of(const std::string& config) {
   try {
     const auto root = json::parse(config).as_object();
     const auto& process = root.at("process").as_object();
-    std::vector<std::string> names;
-    for (const auto& name : process.at("capabilities").as_object().at("bounding").as_array())
-      names.emplace_back(name.as_string());
-    return Confinement{.capabilities = capability_mask(names),
+    return Confinement{.bounding = set_of(process, "bounding"),
+                       .ambient = set_of(process, "ambient"),
                        .no_new_privileges = process.at("noNewPrivileges").as_bool(),
                        .seccomp = root.at("linux").as_object().contains("seccomp"),
                        .uid = process.at("user").as_object().at("uid").to_number<std::uint32_t>()};

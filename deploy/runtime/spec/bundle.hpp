@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "deploy/runtime/record/record.hpp"
+#include "deploy/runtime/spec/capabilities.hpp"
 #include "deploy/runtime/spec/confinement.hpp"
 #include "deploy/runtime/spec/seccomp.hpp"
 #include "deploy/runtime/spec/user.hpp"
@@ -38,7 +39,7 @@ struct ProcessSpec {
   std::vector<std::string> env;
   std::string cwd = "/";
   User user;
-  std::vector<std::string> capabilities;  ///< CAP_ names
+  Capabilities capabilities;
   bool no_new_privileges = true;
 };
 

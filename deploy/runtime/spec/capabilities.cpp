@@ -61,8 +61,9 @@ constexpr std::array<std::string_view, 11> kCompatible{
 
 }  // namespace
 
-Result<std::vector<std::string>> capabilities(const proto::Security& security) {
+Result<Capabilities> capabilities(const proto::Security& security, std::uint32_t uid) {
   std::set<std::string> names;
+  std::set<std::string> ambient;
   if (security.profile == proto::Profile::compatible)
     for (const auto name : kCompatible) names.insert(fmt::format("CAP_{}", name));
   for (const std::string& added : security.cap_add) {
@@ -73,8 +74,10 @@ Result<std::vector<std::string>> capabilities(const proto::Security& security) {
                        : fmt::format("did you mean {}?", near));
     }
     names.insert("CAP_" + added);
+    if (uid != 0) ambient.insert("CAP_" + added);
   }
-  return std::vector<std::string>{names.begin(), names.end()};
+  return Capabilities{.bounding = {names.begin(), names.end()},
+                      .ambient = {ambient.begin(), ambient.end()}};
 }
 
 std::uint64_t capability_mask(const std::vector<std::string>& names) {

@@ -30,13 +30,16 @@ Status expect(std::string_view status, std::string_view name, std::string_view w
 }  // namespace
 
 Status check_confinement_text(std::string_view status, const Confinement& wanted) {
-  const auto mask = fmt::format("{:016x}", wanted.capabilities);
-  const std::string none(16, '0');
-  HF_TRY(expect(status, "CapBnd", mask));
-  HF_TRY(expect(status, "CapInh", none));
-  HF_TRY(expect(status, "CapAmb", none));
-  // A user other than root has the bounding set only for what it executes: nothing is in effect.
-  HF_TRY(expect(status, "CapEff", wanted.uid == 0 ? mask : none));
+  const auto bounding = fmt::format("{:016x}", wanted.bounding);
+  const auto ambient = fmt::format("{:016x}", wanted.ambient);
+  // The runtime's init has put on, by now, exactly what the program will have: execve(2) gives root
+  // its bounding set and others what is ambient.
+  const auto& effective = wanted.uid == 0 ? bounding : ambient;
+  HF_TRY(expect(status, "CapBnd", bounding));
+  HF_TRY(expect(status, "CapInh", ambient));
+  HF_TRY(expect(status, "CapAmb", ambient));
+  HF_TRY(expect(status, "CapPrm", effective));
+  HF_TRY(expect(status, "CapEff", effective));
   HF_TRY(expect(status, "NoNewPrivs", wanted.no_new_privileges ? "1" : "0"));
   if (wanted.seccomp) HF_TRY(expect(status, "Seccomp", "2"));
   return ok();

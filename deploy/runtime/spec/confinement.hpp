@@ -14,7 +14,8 @@ namespace holdfast::deploy::runtime {
 
 /// What /proc/PID/status must show.
 struct Confinement {
-  std::uint64_t capabilities = 0;  ///< effective, permitted and bounding
+  std::uint64_t bounding = 0;  ///< bit masks; permitted and in effect are these for root,
+  std::uint64_t ambient = 0;   ///< and these for others, who inherit them too
   bool no_new_privileges = true;
   bool seccomp = true;
   std::uint32_t uid = 0;

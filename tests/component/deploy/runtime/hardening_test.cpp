@@ -65,6 +65,43 @@ TEST_F(Hardening, TheCompatibleProfileHasPodmansElevenAndWhatWasAdded) {
                                         HasSubstr("CapBnd:\t00000000800425fb")));
 }
 
+TEST_F(Hardening, AUserOtherThanRootHasWhatWasAddedInTheProgramInProbesAndAfterARestart) {
+  auto service = a_service(
+      {"/bin/sh", "-c",
+       "while read name value; do echo $name$value; done < /proc/self/status; exec sleep 1000"});
+  service.security.cap_add = {"NET_BIND_SERVICE"};
+  create(spec("web-1", service));
+  ASSERT_TRUE(eventually([&] { return log_of("web-1").find("Seccomp:2") != std::string::npos; }));
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
+    EXPECT_THAT(log_of("web-1"), HasSubstr(fmt::format("{}:0000000000000400\n", set)));
+  const auto probe = runtime_->exec(
+      InstanceId{"web-1"}, {"/bin/grep", "CapEff", "/proc/self/status"}, Milliseconds{5000}, {});
+  ASSERT_TRUE(probe);
+  EXPECT_THAT(probe->output, HasSubstr("0000000000000400"));
+  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{0}, {}));
+  ASSERT_TRUE(runtime_->restart(InstanceId{"web-1"}, {}));
+  EXPECT_THAT(status_of("web-1"), AllOf(HasSubstr("CapEff:\t0000000000000400"),
+                                        HasSubstr("CapAmb:\t0000000000000400")));
+}
+
+TEST_F(Hardening, UnderTheCompatibleProfileAUserOtherThanRootHasTheElevenOnlyAsABound) {
+  config_.user = "app";
+  auto service = a_service(idle());
+  service.security = {.profile = proto::Profile::compatible, .read_only = false};
+  for (const bool may_gain : {false, true}) {
+    service.security.no_new_privileges = !may_gain;
+    const auto id = may_gain ? "web-2" : "web-1";
+    create(spec(id, service));
+    EXPECT_THAT(status_of(id), AllOf(HasSubstr("CapEff:\t0000000000000000"),
+                                     HasSubstr("CapAmb:\t0000000000000000"),
+                                     HasSubstr("CapBnd:\t00000000800405fb")));
+  }
+  service.security.cap_add = {"NET_RAW"};
+  create(spec("web-3", service));
+  EXPECT_THAT(status_of("web-3"), AllOf(HasSubstr("CapEff:\t0000000000002000"),
+                                        HasSubstr("CapBnd:\t00000000800425fb")));
+}
+
 TEST_F(Hardening, TheRootIsReadOnlyAndHasNothingToWriteTo) {
   const auto out = script("web-1",
                           "touch /x 2>&1; touch /etc/x 2>&1; touch /etc/hosts 2>&1; touch /tmp/x "

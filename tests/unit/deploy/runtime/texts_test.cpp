@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "deploy/runtime/advice.hpp"
@@ -122,8 +123,30 @@ TEST(ConfinementText, NamesTheLineThatDiffers) {
   ASSERT_FALSE(unfiltered);
   EXPECT_THAT(unfiltered.error().what(), HasSubstr("Seccomp is 0, not 2"));
   EXPECT_TRUE(check_confinement_text(bad, {.seccomp = false, .uid = 1000}));
-  EXPECT_FALSE(check_confinement_text(good, {.capabilities = 1, .uid = 0}));
+  EXPECT_FALSE(check_confinement_text(good, {.bounding = 1, .uid = 0}));
   EXPECT_FALSE(check_confinement_text("", {}));
+}
+
+TEST(ConfinementText, KnowsWhatRootAndOthersHaveOnceTheProgramRuns) {
+  const auto status = [](const char* inheritable, const char* effective, const char* ambient) {
+    return fmt::format(
+        "CapInh:\t{0}\nCapPrm:\t{1}\nCapEff:\t{1}\nCapBnd:\t0000000000000c00\nCapAmb:\t{2}\n"
+        "NoNewPrivs:\t1\nSeccomp:\t2\n",
+        inheritable, effective, ambient);
+  };
+  const char* none = "0000000000000000";
+  const char* one = "0000000000000400";
+  const char* all = "0000000000000c00";
+  const Confinement added{.bounding = 0xc00, .ambient = 0x400, .uid = 1000};
+  EXPECT_TRUE(check_confinement_text(status(one, one, one), added));
+  EXPECT_FALSE(check_confinement_text(status(one, all, one), added)) << "more than was asked for";
+  EXPECT_FALSE(check_confinement_text(status(one, one, none), added)) << "lost at the execve";
+  const Confinement only_bounding{.bounding = 0xc00, .uid = 1000};
+  EXPECT_TRUE(check_confinement_text(status(none, none, none), only_bounding));
+  EXPECT_FALSE(check_confinement_text(status(none, all, none), only_bounding));
+  const Confinement root{.bounding = 0xc00, .uid = 0};
+  EXPECT_TRUE(check_confinement_text(status(none, all, none), root));
+  EXPECT_FALSE(check_confinement_text(status(none, none, none), root));
 }
 
 TEST(Advice, NamesTheLineToAdd) {

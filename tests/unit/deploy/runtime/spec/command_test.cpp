@@ -76,11 +76,18 @@ TEST(Signals, TheDocumentsComeBeforeTheImages) {
 }
 
 TEST(Capabilities, AreNoneOrPodmansElevenAndAnUnknownNameGetsASuggestion) {
-  EXPECT_TRUE(capabilities({})->empty());
-  EXPECT_THAT(*capabilities({.cap_add = {"NET_RAW", "CHOWN"}}),
-              ElementsAre("CAP_CHOWN", "CAP_NET_RAW"));
-  EXPECT_EQ(capabilities({.profile = proto::Profile::compatible})->size(), 11U);
-  const auto unknown = capabilities({.cap_add = {"NET_ADMINN"}});
+  EXPECT_EQ(*capabilities({}, 0), Capabilities{});
+  const std::vector<std::string> added{"CAP_CHOWN", "CAP_NET_RAW"};
+  const proto::Security adding{.cap_add = {"NET_RAW", "CHOWN"}};
+  EXPECT_EQ(*capabilities(adding, 0), (Capabilities{.bounding = added, .ambient = {}}));
+  EXPECT_EQ(*capabilities(adding, 10001), (Capabilities{.bounding = added, .ambient = added}));
+  const auto compatible =
+      capabilities({.profile = proto::Profile::compatible, .cap_add = {"NET_RAW"}}, 10001);
+  EXPECT_EQ(compatible->bounding.size(), 12U);
+  EXPECT_THAT(compatible->ambient, ElementsAre("CAP_NET_RAW"));
+  EXPECT_EQ(compatible->effective(0).size(), 12U);
+  EXPECT_EQ(compatible->effective(10001).size(), 1U);
+  const auto unknown = capabilities({.cap_add = {"NET_ADMINN"}}, 0);
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().next_step(), HasSubstr("NET_ADMIN"));
   EXPECT_EQ(capability_mask({"CAP_CHOWN", "CAP_NET_RAW", "CAP_CHECKPOINT_RESTORE"}),
