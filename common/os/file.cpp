@@ -16,35 +16,96 @@
 namespace holdfast::os {
 namespace {
 
+struct DirCloser {
+  void operator()(DIR* d) const { closedir(d); }
+};
+using Listing = std::unique_ptr<DIR, DirCloser>;
+
+Result<Listing> list_directory(UniqueFd fd, const std::filesystem::path& path) {
+  Listing listing{fdopendir(fd.get())};
+  if (!listing) return errno_error(errno, "open " + path.string());
+  (void)fd.release();
+  return listing;
+}
+
+/// Removes a tree of any depth and size with three descriptors and without recursion: what lies in
+/// a directory below the top is moved up into the top, under a name of ours, and has its turn
+/// there. Interrupted, it goes on from what is left.
+class Removal {
+ public:
+  Removal(int top, dev_t device, const std::filesystem::path& path)
+      : top_(top), device_(device), path_(path) {}
+
+  /// One pass over an open listing of the top; how many entries it has taken away.
+  Result<std::size_t> pass(DIR* listing) {
+    std::size_t removed = 0;
+    while (const dirent* entry = readdir(listing)) {
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      HF_TRY(take(top_, entry->d_name, Level::top));
+      ++removed;
+    }
+    return removed;
+  }
+
+ private:
+  enum class Level : std::uint8_t { top, below };
+
+  Status take(int parent, const char* name, Level level) {
+    struct stat info {};
+    if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return ok();
+    const auto failed = [&] { return errno_error(errno, "remove " + (path_ / name).string()); };
+    if (!S_ISDIR(info.st_mode))
+      return unlinkat(parent, name, 0) == 0 || errno == ENOENT ? ok() : Status{failed()};
+    if (info.st_dev != device_)
+      return Error{Errc::busy,
+                   fmt::format("remove {}: something is mounted there", (path_ / name).string())};
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return ok();
+    if (errno != ENOTEMPTY && errno != EEXIST) return failed();
+    return level == Level::top ? empty(name) : raise(parent, name);
+  }
+
+  /// A directory of the top, emptied and removed.
+  Status empty(const char* name) {
+    UniqueFd fd{openat(top_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (!fd) return errno_error(errno, "open " + (path_ / name).string());
+    HF_ASSIGN(const auto listing, list_directory(std::move(fd), path_ / name));
+    while (const dirent* entry = readdir(listing.get())) {
+      const std::string_view inner = entry->d_name;
+      if (inner == "." || inner == "..") continue;
+      HF_TRY(take(dirfd(listing.get()), entry->d_name, Level::below));
+    }
+    // What the listing missed while it changed is found in the next pass.
+    if (unlinkat(top_, name, AT_REMOVEDIR) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+      return errno_error(errno, "remove " + (path_ / name).string());
+    return ok();
+  }
+
+  Status raise(int parent, const char* name) {
+    for (;;) {
+      const auto own = fmt::format(".removed-{}", next_++);
+      if (renameat2(parent, name, top_, own.c_str(), RENAME_NOREPLACE) == 0) return ok();
+      if (errno != EEXIST) return errno_error(errno, "move up " + (path_ / name).string());
+    }
+  }
+
+  int top_;
+  dev_t device_;
+  const std::filesystem::path& path_;
+  std::uint64_t next_ = 0;
+};
+
 /// Removes everything below the open directory `fd`; stays on the device `device`.
 Status empty_directory(UniqueFd fd, dev_t device, const std::filesystem::path& path) {
-  struct Closer {
-    void operator()(DIR* d) const { closedir(d); }
-  };
-  std::unique_ptr<DIR, Closer> dir{fdopendir(fd.get())};
-  if (!dir) return errno_error(errno, "open " + path.string());
-  const int dirfd_of = fd.release();
-  while (const dirent* entry = readdir(dir.get())) {
-    const std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    struct stat info {};
-    if (fstatat(dirfd_of, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    if (!S_ISDIR(info.st_mode)) {
-      if (unlinkat(dirfd_of, entry->d_name, 0) != 0 && errno != ENOENT)
-        return errno_error(errno, "remove " + (path / name).string());
-      continue;
-    }
-    if (info.st_dev != device)
-      return Error{Errc::busy,
-                   fmt::format("remove {}: something is mounted there", (path / name).string())};
-    UniqueFd child{
-        openat(dirfd_of, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-    if (!child) return errno_error(errno, "open " + (path / name).string());
-    HF_TRY(empty_directory(std::move(child), device, path / name));
-    if (unlinkat(dirfd_of, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-      return errno_error(errno, "remove " + (path / name).string());
+  HF_ASSIGN(const auto listing, list_directory(std::move(fd), path));
+  Removal removal{dirfd(listing.get()), device, path};
+  constexpr int kMostPasses = 1'000'000;  // a level of a chain of directories takes one
+  for (int i = 0; i < kMostPasses; ++i) {
+    HF_ASSIGN(const std::size_t removed, removal.pass(listing.get()));
+    if (removed == 0) return ok();
+    rewinddir(listing.get());
   }
-  return ok();
+  return Error{Errc::busy, fmt::format("remove {}: somebody goes on writing to it", path.string())};
 }
 
 /// Of what was to be made in `directory`. The kernel has one error for a disk without blocks and

@@ -237,6 +237,7 @@ void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_c
                                         observer_.suspect(id);
                                         on_change(id, change);
                                       });
+  observer_.watch_writes([on_change](const InstanceId& id) { on_change(id, Change::inside); });
   for (const auto* failed :
        {exits ? nullptr : &exits.error(), changes ? nullptr : &changes.error()})
     if (failed != nullptr)

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <set>
@@ -10,6 +9,7 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "deploy/network/netns.hpp"
+#include "deploy/runtime/observe/upper_walk.hpp"
 #include "deploy/runtime/record/small_file.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 
@@ -21,13 +21,9 @@ using proto::DriftKind;
 
 constexpr std::size_t kLargestTable = 1U << 20;
 constexpr std::size_t kMostNamed = 3;
-constexpr std::size_t kMostWalked = 2'000;
 
 std::filesystem::path mounts_file(const Host& host, const plan::InstanceId& id) {
   return host.paths.bundle(id) / "mounts";
-}
-std::filesystem::path writes_file(const Host& host, const plan::InstanceId& id) {
-  return host.paths.bundle(id) / "upper";
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -48,25 +44,6 @@ std::string named(const std::vector<std::string>& all) {
       "{}", fmt::join(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
   if (all.size() > shown) text += fmt::format(" and {} more", all.size() - shown);
   return text;
-}
-
-/// Paths of what is no directory below the upper directory; whiteouts as "deleted …".
-std::vector<std::string> written_paths(const std::filesystem::path& upper) {
-  namespace fs = std::filesystem;
-  std::vector<std::string> out;
-  std::error_code bad;
-  for (fs::recursive_directory_iterator
-           at{upper, fs::directory_options::skip_permission_denied, bad},
-       end;
-       !bad && at != end && out.size() < kMostWalked; at.increment(bad)) {
-    struct stat info {};
-    if (::lstat(at->path().c_str(), &info) != 0 || S_ISDIR(info.st_mode)) continue;
-    const bool gone = S_ISCHR(info.st_mode) && info.st_rdev == makedev(0, 0);
-    out.push_back((gone ? "deleted " : "") +
-                  printable("/" + at->path().lexically_relative(upper).string()));
-  }
-  std::sort(out.begin(), out.end());
-  return out;
 }
 
 void inspect_mounts(const Host& host, const plan::InstanceId& id, const RunState& run,
@@ -125,17 +102,6 @@ void inspect_address(const RunState& run, std::vector<Deviation>& out) {
                    fmt::format("its address {} is gone", plan::address_text(run.address))});
 }
 
-void inspect_writes(const Host& host, const plan::InstanceId& id, std::vector<Deviation>& out) {
-  const auto known = os::read_file(writes_file(host, id), kLargestTable);
-  if (!known) return;
-  const auto before = lines_of(*known);
-  auto now = written_paths(host.paths.kept(id) / "upper");
-  std::erase_if(now, [&](const auto& path) {
-    return std::binary_search(before.begin(), before.end(), path);
-  });
-  if (!now.empty()) out.push_back({DriftKind::writes, named(now)});
-}
-
 /// Root, mount point, options, type, source and options of the file system.
 struct MountLine {
   std::string_view point;
@@ -147,6 +113,10 @@ MountLine parts_of(std::string_view line) {
 }
 
 }  // namespace
+
+std::filesystem::path writes_file(const Host& host, const plan::InstanceId& id) {
+  return host.paths.bundle(id) / "upper";
+}
 
 std::vector<plan::InstanceId> next_turns(const std::vector<plan::InstanceId>& sorted,
                                          const plan::InstanceId& last, std::size_t count) {
@@ -215,8 +185,8 @@ Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init)
   // What the program wrote before a restart of its process stays a difference.
   if (::stat(upper.c_str(), &info) != 0 || ::stat(writes_file(host, id).c_str(), &info) == 0)
     return ok();
-  return os::write_atomic(writes_file(host, id), joined(written_paths(upper)), 0600,
-                          os::Durability::lazy);
+  HF_ASSIGN(const auto ours, written_paths(upper, {}));
+  return os::write_atomic(writes_file(host, id), joined(ours.paths), 0600, os::Durability::lazy);
 }
 
 std::vector<Deviation> inspect(const Host& host, const InstanceRecord& record,
@@ -227,7 +197,6 @@ std::vector<Deviation> inspect(const Host& host, const InstanceRecord& record,
   inspect_mounts(host, record.id, run, out);
   inspect_secrets(host, record, out);
   inspect_address(run, out);
-  inspect_writes(host, record.id, out);
   return out;
 }
 

@@ -17,7 +17,11 @@ namespace holdfast::deploy::runtime {
 /// its upper directory by our own doing. Errors: io.
 [[nodiscard]] Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init);
 
-/// Limits, network, mounts, secrets and writes of one running instance against what it was started
+/// What lay in the upper directory of an instance when its program first ran, by our own doing: a
+/// line for each path. There is none without a writable root.
+[[nodiscard]] std::filesystem::path writes_file(const Host& host, const plan::InstanceId& id);
+
+/// Limits, network, mounts and secrets of one running instance against what it was started
 /// with.
 /// About 0.2 ms.
 [[nodiscard]] std::vector<plan::Deviation> inspect(const Host& host, const InstanceRecord& record,

@@ -82,6 +82,8 @@ Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::Ins
   };
   std::erase_if(records_, gone);
   std::erase_if(run_states_, gone);
+  for (const auto& [id, found] : found_)
+    if (!std::binary_search(ids.begin(), ids.end(), id)) writes_.forget(id);
   std::erase_if(found_, gone);
   std::erase_if(suspects_,
                 [&](const auto& id) { return !std::binary_search(ids.begin(), ids.end(), id); });
@@ -185,6 +187,10 @@ void Observer::inspect_closely(const ObservedInstance& seen) {
   Found found{.starts = seen.starts, .deviations = {}, .foreign = {}, .oom_kills = 0};
   found.oom_kills = host_.cgroups.oom_kills(host_.group(seen.id));
   found.deviations = inspect(host_, *known, *run);
+  const auto known_writes = writes_file(host_, seen.id);
+  struct stat info {};
+  if (::stat(known_writes.c_str(), &info) == 0)
+    writes_.ask(seen.id, host_.paths.kept(seen.id) / "upper", known_writes);
   // Asked last: what a process lacks that is just ending is no difference.
   if (!alive(run->init)) found.deviations.clear();
   const std::lock_guard lock{mutex_};
@@ -229,6 +235,9 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
     if (chosen.closer.contains(seen.id)) inspect_closely(seen);
   }
   if (!chosen.entered.empty()) find_foreign(running, chosen.entered);
+  // Somebody asks for everything: most trees are small, and are walked in this time.
+  constexpr Milliseconds kSoon{20};
+  if (look == Look::complete) writes_.settle(kSoon);
   const std::lock_guard lock{mutex_};
   for (auto& seen : all) {
     const auto known = found_.find(seen.id);
@@ -237,6 +246,8 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
     seen.deviations = known->second.deviations;
     seen.deviations.insert(seen.deviations.end(), known->second.foreign.begin(),
                            known->second.foreign.end());
+    if (auto writes = writes_.found(seen.id); !writes.empty())
+      seen.deviations.push_back({proto::DriftKind::writes, std::move(writes)});
   }
 }
 

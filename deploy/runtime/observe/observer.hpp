@@ -13,6 +13,7 @@
 
 #include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/observe/look.hpp"
+#include "deploy/runtime/observe/writes_watch.hpp"
 #include "deploy/runtime/record/record.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -31,6 +32,10 @@ class Observer {
   /// `broken` else.
   [[nodiscard]] Result<std::vector<ObservedInstance>> observe(
       const std::set<plan::InstanceId>& busy, Look look, const KnownToRun& known_to_run);
+
+  /// `changed` is called, on a thread of its own, when a walk over what an instance wrote has found
+  /// something else than the one before.
+  void watch_writes(WritesWatch::Changed changed) { writes_.on_change(std::move(changed)); }
 
   /// A closer look at this one is due.
   void suspect(const plan::InstanceId& id);
@@ -77,6 +82,7 @@ class Observer {
   };
   std::map<plan::InstanceId, Found> found_;
   std::set<plan::InstanceId> suspects_;
+  WritesWatch writes_;
   plan::InstanceId looked_at_;  ///< the last one whose turn it was
 };
 
