@@ -116,10 +116,14 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
                                          .id = spec.id,
                                          .service = spec.wanted,
                                          .user = user,
-                                         .rule = host.host_paths}));
+                                         .rule = host.host_paths,
+                                         .root = root.get()}));
   if (security.read_only) {
     auto all = standard_mounts();
     all.insert(all.end(), mounts.begin(), mounts.end());
+    // The working directory is made where mount points are: the runtime could not, below a
+    // read-only root.
+    all.push_back({process.cwd, "directory", {}, {}});
     HF_ASSIGN(root, add_mount_points(host.paths, spec.id, spec.image, std::move(root), all));
   }
   BundleSpec bundle{.process = std::move(process),

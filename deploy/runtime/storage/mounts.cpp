@@ -132,6 +132,33 @@ Status mount_secret_tmpfs(const std::filesystem::path& target) {
   return errno_error(errno, "mount tmpfs on " + target.string());
 }
 
+Status confine_mount(const std::filesystem::path& target, Writing writing) {
+  mount_attr wanted{};
+  wanted.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (writing == Writing::refused) wanted.attr_set |= MOUNT_ATTR_RDONLY;
+  wanted.propagation = MS_PRIVATE;
+  if (syscall(SYS_mount_setattr, AT_FDCWD, target.c_str(), AT_RECURSIVE, &wanted, sizeof wanted) ==
+      0)
+    return ok();
+  if (errno != ENOSYS) return errno_error(errno, "set the attributes of " + target.string());
+  HF_ASSIGN(const auto mounts, read_mounts());
+  for (const auto& mount : mounts) {
+    const auto below = mount.target.starts_with(target.string() + "/")
+                           ? mount.target.substr(target.string().size())
+                           : std::string{};
+    if (!below.empty())
+      return Error{Errc::runtime,
+                   fmt::format("a file system is mounted at {} below it, which this kernel cannot "
+                               "confine",
+                               printable(below))}
+          .hint("unmount it, mount it as a volume of its own, or use Linux 5.12 or newer");
+  }
+  // The runtime sets the flags of the first mount by itself.
+  if (::mount(nullptr, target.c_str(), nullptr, MS_PRIVATE | MS_REC, nullptr) != 0)
+    return errno_error(errno, "make private " + target.string());
+  return ok();
+}
+
 Status unmount_below(const std::filesystem::path& directory) {
   HF_ASSIGN(const auto mounts, read_mounts());
   const std::string prefix = directory.string() + "/";

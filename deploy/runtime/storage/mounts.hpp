@@ -32,6 +32,13 @@ struct Overlay {
 /// A tmpfs for the agent's own use (secrets): never swapped out where the kernel can promise it.
 [[nodiscard]] Status mount_secret_tmpfs(const std::filesystem::path& target);
 
+enum class Writing : std::uint8_t { allowed, refused };
+/// Makes the mount at `target` and every mount below it nosuid, nodev, private (what is mounted on
+/// the host later does not arrive in it) and, with `refused`, read-only. A kernel before 5.12
+/// cannot do that below the first (mount_setattr(2)): then a mount below it is refused by its path.
+/// Errors: runtime, io.
+[[nodiscard]] Status confine_mount(const std::filesystem::path& target, Writing writing);
+
 /// Detaches everything mounted at or below `directory`. What is not mounted is success.
 [[nodiscard]] Status unmount_below(const std::filesystem::path& directory);
 

@@ -17,6 +17,8 @@
 #include "common/os/file.hpp"
 #include "deploy/runtime/record/notified.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
+#include "deploy/runtime/storage/mounts.hpp"
+#include "deploy/runtime/storage/volume.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -35,13 +37,31 @@ Error refused(const std::string& path, std::string_view why) {
       .hint("use a named volume, or a directory made for the service");
 }
 
+/// Links are not followed: whoever may write where one lies would choose what is mounted. The place
+/// it leads to now can be written down.
+Error through_link(const std::string& path) {
+  std::error_code failed;
+  const auto real = std::filesystem::canonical(path, failed).string();
+  if (failed) return refused(path, "a part of it is a symlink that leads nowhere");
+  auto error = Error{Errc::runtime, fmt::format("volume source {} is refused: it leads through a "
+                                                "symlink to {}",
+                                                printable(path), printable(real))};
+  const auto hint = fmt::format("write source: {}", printable(real));
+  if (path == "/etc/localtime") {
+    constexpr std::string_view kZones = "/usr/share/zoneinfo/";
+    const auto zone = real.starts_with(kZones) ? real.substr(kZones.size()) : std::string{"UTC"};
+    return std::move(error).hint(fmt::format("{}, or env: {{TZ: {}}}", hint, printable(zone)));
+  }
+  return std::move(error).hint(hint);
+}
+
 Result<os::UniqueFd> open_without_links(const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_NO_SYMLINKS;
   const long fd = syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
   if (fd >= 0) return os::UniqueFd{static_cast<int>(fd)};
-  if (errno == ELOOP) return refused(path, "a part of it is a symlink");
+  if (errno == ELOOP) return through_link(path);
   if (errno == ENOENT)
     return Error{Errc::runtime, fmt::format("volume source {} does not exist", printable(path))}
         .hint("mkdir -p " + printable(path));
@@ -65,13 +85,15 @@ Status bind_fd(int fd, const std::filesystem::path& at) {
   return ok();
 }
 
-Result<std::string> host_path(const ServiceMountsInput& input, const std::string& path,
+Result<std::string> host_path(const ServiceMountsInput& input, const proto::VolumeMount& volume,
                               std::size_t number) {
+  const auto& path = volume.source;
   HF_TRY(check_host_path(path, input.rule));
   HF_ASSIGN(const auto fd, open_without_links(path));
   const auto at = input.paths.mount(input.id) / "vol" / std::to_string(number);
   HF_TRY(os::make_directories(at.parent_path()));
   auto bound = bind_fd(fd.get(), at);
+  if (bound) bound = confine_mount(at, volume.read_only ? Writing::refused : Writing::allowed);
   if (!bound) return std::move(bound).error().in("mount volume " + printable(path));
   return at.string();
 }
@@ -82,18 +104,17 @@ bool is_file_name(const std::string& name) {
          name.find_first_of(std::string_view{"/\0", 2}) == std::string::npos;
 }
 
-Result<std::string> named_volume(const ServiceMountsInput& input, const std::string& name) {
+Result<std::string> named_volume(const ServiceMountsInput& input, const std::string& name,
+                                 const std::string& target) {
   if (!is_file_name(name))
     return Error{Errc::runtime, fmt::format("{} is not a name for a volume", printable(name))};
   const auto path = input.paths.volume(name);
   HF_TRY(os::make_directories(path.parent_path(), 0711));
-  if (::mkdir(path.c_str(), 0755) == 0) {
-    if (::chown(path.c_str(), input.user.uid, input.user.gid) != 0)
-      return errno_error(errno, "chown volume " + name);
-    HF_TRY(os::sync_directory(path.parent_path()));
-  } else if (errno != EEXIST) {
-    return errno_error(errno, "create volume " + name);
-  }
+  std::error_code failed;
+  if (std::filesystem::exists(path, failed)) return path.string();
+  HF_ASSIGN(const auto content, volume_content(input.root, target));
+  auto made = make_volume({.path = path, .content = content.get(), .user = input.user});
+  if (!made) return std::move(made).error().in("create volume " + name);
   return path.string();
 }
 
@@ -112,8 +133,8 @@ BundleMount tmpfs(const ServiceMountsInput& input, const std::string& target, st
 
 Result<std::string> source_of(const ServiceMountsInput& input, const proto::VolumeMount& volume,
                               std::size_t number) {
-  if (volume.is_host_path()) return host_path(input, volume.source, number);
-  return named_volume(input, volume.source);
+  if (volume.is_host_path()) return host_path(input, volume, number);
+  return named_volume(input, volume.source, volume.target);
 }
 
 /// Volumes and tmpfs by destination, parents before children.
@@ -156,6 +177,47 @@ Status write_secret(const std::filesystem::path& directory, const proto::SecretR
   return ok();
 }
 
+/// A mount below a read-only volume needs its mount point in that volume: nobody can make it there
+/// while the container is put together.
+Status check_nested(const ServiceMountsInput& input, const std::string& target, bool is_file) {
+  const proto::VolumeMount* around = nullptr;
+  for (const auto& volume : input.service.volumes) {
+    const auto at = clean_path(volume.target);
+    if (at != target && is_within(target, at) &&
+        (around == nullptr || clean_path(around->target).size() < at.size()))
+      around = &volume;
+  }
+  const bool covered =
+      std::any_of(input.service.tmpfs.begin(), input.service.tmpfs.end(), [&](const auto& tmpfs) {
+        const auto at = clean_path(tmpfs.target);
+        return around != nullptr && is_within(target, at) &&
+               is_within(at, clean_path(around->target));
+      });
+  if (around == nullptr || !around->read_only || covered) return ok();
+  const auto inside = target.substr(clean_path(around->target).size());
+  const auto source = around->is_host_path() ? std::filesystem::path{around->source}
+                                             : input.paths.volume(around->source);
+  HF_ASSIGN(const auto root, os::open_file(source, O_RDONLY | O_DIRECTORY));
+  if (open_in_root(root.get(), inside, O_PATH)) return ok();
+  return Error{Errc::runtime,
+               fmt::format("{} is mounted below {}, a read-only volume that has no {}",
+                           printable(target), printable(around->target), printable(inside))}
+      .hint(fmt::format("{} {}", is_file ? "touch" : "mkdir -p",
+                        printable(source.string() + inside)));
+}
+
+Status check_all_nested(const ServiceMountsInput& input) {
+  for (const auto& volume : input.service.volumes) {
+    std::error_code failed;
+    const bool is_file =
+        volume.is_host_path() && std::filesystem::is_regular_file(volume.source, failed);
+    HF_TRY(check_nested(input, clean_path(volume.target), is_file));
+  }
+  for (const auto& tmpfs : input.service.tmpfs)
+    HF_TRY(check_nested(input, clean_path(tmpfs.target), false));
+  return ok();
+}
+
 }  // namespace
 
 Status check_host_path(const std::string& path, const HostPathRule& rule) {
@@ -181,6 +243,7 @@ Status check_host_path(const std::string& path, const HostPathRule& rule) {
 
 Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input) {
   HF_ASSIGN(auto mounts, storage(input));
+  HF_TRY(check_all_nested(input));
   const std::set<std::string> taken = [&] {
     std::set<std::string> out;
     for (const auto& mount : mounts) out.insert(mount.destination);

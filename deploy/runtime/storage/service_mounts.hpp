@@ -30,10 +30,11 @@ struct ServiceMountsInput {
   const proto::Service& service;
   const User& user;
   const HostPathRule& rule;
+  int root;  ///< the image's merged tree, open; fills new volumes
 };
 
 /// All mounts besides the standard ones, in mount order: tmpfs and volumes by destination, then
-/// /etc files, then secrets. Named volumes are created, owned by the user, at first use. Host paths
+/// /etc files, then secrets. Named volumes are created at first use (volume.hpp). Host paths
 /// are opened without following any symlink and bound at run_dir/mnt/<id>/vol/<n>, so that nobody
 /// can swap them before the runtime mounts them. Blocks. Errors: runtime, io, nospace.
 [[nodiscard]] Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input);

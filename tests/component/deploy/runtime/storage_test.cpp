@@ -30,6 +30,114 @@ TEST_F(Storage, AHostPathIsMountedReadOnlyWhenItSaysSo) {
               AllOf(HasSubstr("setting"), HasSubstr("Read-only file system")));
 }
 
+TEST_F(Storage, WhatIsMountedBelowAVolumeIsAsReadOnlyAndAsHarmlessAsIt) {
+  for (const bool read_only : {true, false}) {
+    const auto id = read_only ? "web-1" : "web-2";
+    const auto source = root() / id;
+    fs::create_directories(source / "sub");
+    ASSERT_EQ(::mount("tmpfs", (source / "sub").c_str(), "tmpfs", 0, "size=1m,mode=777"), 0);
+    auto service = a_service(
+        {"/bin/sh", "-c", "touch /data/sub/x && echo wrote; grep /data/sub /proc/self/mountinfo"});
+    service.volumes = {{.source = source.string(), .target = "/data", .read_only = read_only}};
+    const auto out = output_of(id, spec(id, service));
+    EXPECT_EQ(out.find("wrote") == std::string::npos, read_only) << out;
+    EXPECT_THAT(out, HasSubstr(read_only ? "ro,nosuid,nodev" : "rw,nosuid,nodev"));
+    EXPECT_EQ(fs::exists(source / "sub/x"), !read_only);
+    // The host's own mount is as it was.
+    EXPECT_TRUE(std::ofstream{source / "sub/host"}.good());
+    ASSERT_TRUE(runtime_->remove(InstanceId{id}, {}));
+    EXPECT_EQ(::umount2((source / "sub").c_str(), 0), 0);
+  }
+}
+
+TEST_F(Storage, ASourceThatIsALinkIsRefusedWithThePlaceItLeadsTo) {
+  fs::create_directories(root() / "disk1/data");
+  fs::create_directory_symlink(root() / "disk1/data", root() / "data");
+  auto service = a_service(idle());
+  service.volumes = {{.source = (root() / "data").string(), .target = "/data", .read_only = true}};
+  const auto linked = runtime_->create(spec("web-1", service), {});
+  ASSERT_FALSE(linked);
+  EXPECT_THAT(linked.error().next_step(),
+              HasSubstr("write source: " + (root() / "disk1/data").string()));
+  service.volumes = {{.source = "/etc/localtime", .target = "/etc/localtime", .read_only = true}};
+  const auto zone = runtime_->create(spec("web-1", service), {});
+  ASSERT_FALSE(zone);
+  EXPECT_THAT(zone.error().next_step(),
+              AllOf(HasSubstr("write source: /usr/share/zoneinfo/"), HasSubstr("env: {TZ: ")));
+}
+
+TEST_F(Storage, AMountPointThatAReadOnlyVolumeLacksIsNamedWithThePathOnTheHost) {
+  fs::create_directories(root() / "conf");
+  fs::create_directories(root() / "data");
+  auto service = a_service({"/bin/true"});
+  service.volumes = {
+      {.source = (root() / "conf").string(), .target = "/data", .read_only = true},
+      {.source = (root() / "data").string(), .target = "/data/sub", .read_only = false}};
+  const auto refused = runtime_->create(spec("web-1", service), {});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().what(), HasSubstr("/data/sub is mounted below /data, a read-only"));
+  EXPECT_EQ(refused.error().next_step(), "mkdir -p " + (root() / "conf/sub").string());
+  fs::create_directories(root() / "conf/sub");
+  (void)output_of("web-1", spec("web-1", service));
+  // A tmpfs below it needs one too, and what is below the tmpfs needs none.
+  service.tmpfs = {{.target = "/data/cache", .size = {}}};
+  EXPECT_FALSE(runtime_->create(spec("web-2", service), {}));
+  fs::create_directories(root() / "conf/cache");
+  service.volumes.push_back(
+      {.source = (root() / "data").string(), .target = "/data/cache/in", .read_only = true});
+  (void)output_of("web-2", spec("web-2", service));
+}
+
+TEST_F(Storage, AMissingWorkingDirectoryIsMade) {
+  auto service = a_service({"/bin/pwd"});
+  service.working_dir = "/srv/app/data";
+  EXPECT_EQ(output_of("web-1", spec("web-1", service)), "/srv/app/data\n");
+  EXPECT_FALSE(fs::exists(image_dir() / "srv"));
+  service.security.read_only = false;
+  EXPECT_EQ(output_of("web-2", spec("web-2", service)), "/srv/app/data\n");
+  service.security.read_only = true;
+  service.volumes = {{.source = "uploads", .target = "/srv/app", .read_only = false}};
+  EXPECT_EQ(output_of("web-3", spec("web-3", service)), "/srv/app/data\n");
+}
+
+TEST_F(Storage, ANewVolumeHasWhatTheImageHasThereAndAnOldOneKeepsItsOwn) {
+  const auto place = image_dir() / "data";
+  write(place / "deep/file", "of the image\n");
+  fs::create_symlink("deep/file", place / "link");
+  fs::create_symlink("/etc/passwd", place / "outside");
+  ASSERT_EQ(::chown(place.c_str(), 1000, 1001), 0);
+  ASSERT_EQ(::chmod(place.c_str(), 0750), 0);
+  ASSERT_EQ(::chown((place / "deep/file").c_str(), 33, 34), 0);
+  ASSERT_EQ(::chmod((place / "deep/file").c_str(), 04755), 0);
+  auto service = a_service({"/bin/sh", "-c", "cat /data/link; echo changed > /data/new"});
+  service.volumes = {{.source = "uploads", .target = "/data", .read_only = false}};
+  EXPECT_EQ(output_of("web-1", spec("web-1", service)), "of the image\n");
+  struct stat info {};
+  ASSERT_EQ(::stat(paths().volume("uploads").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 1000U);
+  EXPECT_EQ(info.st_gid, 1001U);
+  EXPECT_EQ(info.st_mode & 07777, 0750U);
+  ASSERT_EQ(::stat((paths().volume("uploads") / "deep/file").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 33U);
+  EXPECT_EQ(info.st_mode & 07777, 04755U);
+  EXPECT_EQ(fs::read_symlink(paths().volume("uploads") / "outside"), "/etc/passwd");
+  write(place / "later", "of a newer image\n");
+  fs::remove(paths().volume("uploads") / "link");
+  (void)output_of("web-2", spec("web-2", service));
+  EXPECT_FALSE(fs::exists(paths().volume("uploads") / "later"));
+  EXPECT_FALSE(fs::exists(paths().volume("uploads") / "link"));
+  EXPECT_TRUE(fs::exists(paths().volume("uploads") / "new"));
+}
+
+TEST_F(Storage, AVolumeThatWasBegunAndNotFinishedIsMadeAnew) {
+  write(image_dir() / "data/file", "of the image\n");
+  write(paths().state_dir / "volumes/.uploads.new/half", "left by a power cut\n");
+  auto service = a_service({"/bin/ls", "/data"});
+  service.volumes = {{.source = "uploads", .target = "/data", .read_only = true}};
+  EXPECT_EQ(output_of("web-1", spec("web-1", service)), "file\n");
+  EXPECT_FALSE(fs::exists(paths().state_dir / "volumes/.uploads.new"));
+}
+
 TEST_F(Storage, ASingleFileCanBeMounted) {
   write(root() / "conf/app.conf", "setting\n");
   auto service = a_service({"/bin/cat", "/opt/app/app.conf"});
