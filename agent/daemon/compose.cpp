@@ -1,6 +1,7 @@
 #include "agent/daemon/compose.hpp"
 
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 
 #include <set>
 
@@ -50,6 +51,14 @@ class RealAgent final : public Agent {
                                                 .now = clock->wall(),
                                                 .running = std::move(seen)});
     };
+  }
+  HostFigures host_figures() override {
+    HostFigures figures{.dropped_log_bytes = containers->dropped_log_bytes()};
+    if (struct statvfs volume{}; ::statvfs(state_dir.c_str(), &volume) == 0) {
+      figures.state_free_bytes = std::uint64_t{volume.f_bavail} * volume.f_frsize;
+      figures.state_size_bytes = std::uint64_t{volume.f_blocks} * volume.f_frsize;
+    }
+    return figures;
   }
   OpenReader ledger() override {
     return [dir = state_dir] { return ledger::open_reader(dir); };
@@ -148,6 +157,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .run_dir = config.run_dir,
                                              .instance = config.instance,
                                              .runtime = config.runtime,
+                                             .log_writer = worker.parent_path() / "holdfast-log",
                                              .log_max_size = config.log_max_size,
                                              .allowed_host_paths = config.allowed_host_paths},
                                             clock, *agent->attachments));

@@ -61,6 +61,7 @@ class Daemon {
       : options_(options),
         config_(options.config),
         clock_(clock),
+        agent_(agent),
         engine_(agent.engine()),
         desk_({engine_, agent.images(), agent.images(), agent.images(), clock},
               options.config.scrub),
@@ -229,6 +230,7 @@ class Daemon {
     figures_.api_connections = server_->connections();
     figures_.engine_alive = engine_.alive();
     desk_.fill(figures_);
+    figures_.host = agent_.host_figures();
     return metrics_text(*engine_.snapshot(), figures_);
   }
 
@@ -258,6 +260,7 @@ class Daemon {
   const DaemonOptions& options_;
   proto::AgentConfig config_;
   const Clock& clock_;
+  Agent& agent_;
   deploy::engine::Engine& engine_;
   asio::io_context io_{1};
   DaemonFigures figures_;

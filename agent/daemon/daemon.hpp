@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "agent/daemon/api.hpp"
+#include "agent/daemon/metrics.hpp"
 #include "common/base/clock.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/image/image_store.hpp"
@@ -23,6 +24,8 @@ class Agent {
   virtual LogRead logs() = 0;
   virtual OpenReader ledger() = 0;
   virtual deploy::image::ImageStore& images() = 0;
+  /// Asked at each scrape; quick.
+  virtual HostFigures host_figures() { return {}; }
   /// What a recovery of the ledger would keep and lose; the real one is done at the next start.
   virtual PlanRecovery plan_recovery() = 0;
 };

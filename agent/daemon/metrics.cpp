@@ -231,6 +231,18 @@ void add_images(MetricsPage& page, const Counters& counters) {
       .sample(number(counters.verification_failures));
 }
 
+void add_host(MetricsPage& page, const HostFigures& host) {
+  page.counter("holdfast_workload_log_dropped_bytes_total",
+               "Output of a workload that the bound of its log took away, since the agent began.");
+  for (const auto& [name, bytes] : host.dropped_log_bytes)
+    page.sample(number(bytes), {{"workload", name}});
+  if (host.state_size_bytes == 0) return;
+  page.gauge("holdfast_state_free_bytes", "Free space on the file system of the state directory.")
+      .sample(number(host.state_free_bytes));
+  page.gauge("holdfast_state_size_bytes", "Size of the file system of the state directory.")
+      .sample(number(host.state_size_bytes));
+}
+
 void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures& daemon) {
   const auto& counters = snapshot.counters;
   const auto& gauges = snapshot.gauges;
@@ -288,6 +300,7 @@ std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures)
   add_drift(page, snapshot);
   add_images(page, snapshot.counters);
   add_image_care(page, figures.images);
+  add_host(page, figures.host);
   add_agent(page, snapshot, figures);
   add_process_metrics(page);
   return std::move(page).text();

@@ -18,6 +18,13 @@ struct ImageFigures {
   double scrub_completed = 0;        ///< when no layer was due any more; 0: never
 };
 
+/// What the host and the containers have to report at this moment.
+struct HostFigures {
+  std::uint64_t state_free_bytes = 0;  ///< on the file system of state_dir, for the agent
+  std::uint64_t state_size_bytes = 0;  ///< 0: it cannot be asked
+  std::map<std::string, std::uint64_t> dropped_log_bytes;  ///< by service
+};
+
 /// What the daemon itself has to report, besides the snapshot.
 struct DaemonFigures {
   bool last_reload_successful = true;
@@ -28,6 +35,7 @@ struct DaemonFigures {
   std::size_t api_connections = 0;
   bool engine_alive = true;
   ImageFigures images;
+  HostFigures host;
 };
 
 /// Everything in the Prometheus text format, made from the snapshot when somebody asks: nothing is

@@ -9,12 +9,14 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "common/os/process.hpp"
 #include "deploy/network/netns.hpp"
 #include "deploy/network/tcp_sockets.hpp"
+#include "deploy/runtime/advice.hpp"
 #include "deploy/runtime/host/conmon.hpp"
+#include "deploy/runtime/host/log_writer.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 #include "deploy/runtime/logs/log_stream.hpp"
-#include "deploy/runtime/logs/logs.hpp"
 #include "deploy/runtime/observe/inspection.hpp"
 #include "deploy/runtime/spec/etc_files.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
@@ -50,12 +52,14 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
             .host_paths = {.allowed = options.allowed_host_paths,
                            .refused = {paths.state_dir.string(), paths.run_dir.string(),
                                        "/etc/holdfast"}},
+            .log_writer = options.log_writer,
+            .log_max_size = options.log_max_size,
             .clock = clock,
             .attachments = attachments,
             .notify = std::make_shared<NotifyListener>(paths, clock)};
   host.notify->adopt();
   return std::unique_ptr<ContainerRuntime>{
-      new ContainerRuntime{std::move(host), options.log_max_size, std::move(conmon)}};
+      new ContainerRuntime{std::move(host), std::move(conmon)}};
 }
 
 ContainerRuntime::Turn::Turn(ContainerRuntime& runtime, const InstanceId& id)
@@ -285,24 +289,78 @@ Status ContainerRuntime::expel(const InstanceId& id) {
   return ok();
 }
 
+Status ContainerRuntime::revive_log_writer(const InstanceId& id) {
+  const Turn turn{*this, id};
+  HF_ASSIGN(const auto record, read_record(host_, id));
+  HF_ASSIGN(auto run, read_run_state(host_, id));
+  if (run.log_writer.pid == 0 || !alive(run.conmon) || alive(run.log_writer)) return ok();
+  HF_ASSIGN(run.log_writer, start_log_writer(host_, record, {}));
+  log::warn("event=log_writer_restarted instance={} hint=\"what it wrote meanwhile is lost\"",
+            id.str());
+  return write_run_state(host_, id, run);
+}
+
+void ContainerRuntime::count_dropped(const InstanceId& id, const std::string& service) {
+  const auto now = dropped_bytes(host_.paths.bundle(id));
+  const std::lock_guard lock{logs_mutex_};
+  const auto [known, is_new] = dropped_.try_emplace(id, now);
+  auto& total = dropped_of_service_[service];
+  const auto more = now - std::min(now, known->second);
+  known->second = now;
+  if (is_new || more == 0) return;
+  total += more;
+  // More than the bound between two looks: its log reaches back less than that.
+  if (more > 2 * host_.log_max_size.value())
+    log::warn(
+        "event=log_dropped service={} instance={} bytes={} hint=\"it writes faster than "
+        "log.max_size keeps\"",
+        service, id.str(), more);
+}
+
+std::map<std::string, std::uint64_t> ContainerRuntime::dropped_log_bytes() {
+  const std::lock_guard lock{logs_mutex_};
+  return dropped_of_service_;
+}
+
 Status ContainerRuntime::maintain_logs() {
   HF_ASSIGN(const auto seen, observe(Look::glance));
-  std::set<InstanceId> present;
+  const auto busy = in_progress();
   Status first = ok();
+  std::set<InstanceId> present;
   for (const auto& instance : seen) {
     present.insert(instance.id);
-    auto done = rotate_log(host_.paths, instance.service, instance.id, log_max_size_);
-    if (!done && first) first = std::move(done).error().in("rotate log of " + instance.id.str());
+    if (instance.pid == 0 || busy.contains(instance.id)) continue;
+    count_dropped(instance.id, instance.service.str());
+    const auto run = read_run_state(host_, instance.id);
+    if (!run || run->log_writer.pid == 0 || alive(run->log_writer)) continue;
+    auto done = revive_log_writer(instance.id);
+    if (!done && first) first = std::move(done).error().in("write the log of " + instance.id.str());
   }
-  HF_TRY(first);
-  return prune_logs(host_.paths, present, host_.clock.wall());
+  {
+    const std::lock_guard lock{logs_mutex_};
+    std::erase_if(dropped_, [&](const auto& entry) { return !present.contains(entry.first); });
+  }
+  auto pruned = prune_logs(host_.paths, log_keep(host_));
+  return first ? std::move(pruned) : std::move(first);
+}
+
+/// The last lines may still be on their way through the FIFO when the exit is already known.
+void ContainerRuntime::await_last_lines(const InstanceId& id) const {
+  constexpr Milliseconds kStep{1};
+  constexpr int kMostSteps = 50;
+  const auto run = read_run_state(host_, id);
+  if (!run || alive(run->init)) return;
+  for (int i = 0; i < kMostSteps && alive(run->log_writer); ++i)
+    os::sleep_until(host_.clock.boot() + kStep, {});
 }
 
 Result<std::vector<std::string>> ContainerRuntime::last_lines(const InstanceId& id,
                                                               std::size_t count) const {
   HF_TRY(check_id(id));
   HF_ASSIGN(const auto record, read_record(host_, id));
-  LogStream stream{id, host_.paths.log(record.service, id)};
+  await_last_lines(id);
+  constexpr Bytes kEnough{64U << 10};
+  LogStream stream{id, host_.paths.log(record.service, id), kEnough};
   std::deque<std::string> lines;
   const auto add = [&](const LogLine& line) {
     lines.push_back(printable(line.text));
@@ -311,6 +369,17 @@ Result<std::vector<std::string>> ContainerRuntime::last_lines(const InstanceId& 
   while (stream.peek() != nullptr) add(stream.take());
   while (const auto rest = stream.take_unfinished()) add(*rest);
   return std::vector<std::string>{lines.begin(), lines.end()};
+}
+
+std::string ContainerRuntime::advise(const InstanceId& id) const {
+  constexpr std::size_t kLines = 20;
+  const auto record = read_record(host_, id);
+  const auto lines = last_lines(id, kLines);
+  if (!record || !lines) return {};
+  auto exit = read_exit(host_, id);
+  if (!exit)
+    if (const auto run = read_run_state(host_, id)) exit = run->last_exit;
+  return advice(record->security, exit.value_or(ExitInfo{}), *lines);
 }
 
 }  // namespace holdfast::deploy::runtime

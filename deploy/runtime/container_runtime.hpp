@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -29,7 +30,8 @@ struct RuntimeOptions {
   std::filesystem::path run_dir;  ///< on a tmpfs, so that a reboot empties it
   std::string instance = "main";  ///< of the agent: names the parent of all control groups
   proto::RuntimeChoice runtime = proto::RuntimeChoice::automatic;
-  Bytes log_max_size{10U << 20};  ///< of one file; two are kept
+  std::filesystem::path log_writer;  ///< holdfast-log
+  Bytes log_max_size{10U << 20};     ///< of one file; two are kept
   std::vector<std::string> allowed_host_paths;
 };
 
@@ -62,13 +64,21 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   Status expel(const InstanceId& id) override;
   void watch(std::function<void(const InstanceId&, Change)> on_change) override;
 
-  /// Rotates logs that have grown too large and deletes old ones. For every resync; ≤ 1 ms when
-  /// there is nothing to do.
+  /// Starts writers of logs that were killed, counts what was dropped, deletes old logs. For every
+  /// resync; ≤ 1 ms when there is nothing to do.
   Status maintain_logs();
+  /// Bytes of a service's output that its bound has taken away since this agent began, by service.
+  /// As `maintain_logs` found last.
+  [[nodiscard]] std::map<std::string, std::uint64_t> dropped_log_bytes();
 
-  /// The last lines an instance wrote, oldest first, printable; for the report of a failure.
+  /// The last lines an instance wrote, oldest first, printable; for the report of a failure. Reads
+  /// at most 64 KiB of them, and waits for at most 50 ms for what is still on its way.
   /// Errors: not_found.
   Result<std::vector<std::string>> last_lines(const InstanceId& id, std::size_t count) const;
+
+  /// What its end most likely means, as the line to add to the document (advice.hpp); empty when
+  /// nothing is known. Reads as little as `last_lines`.
+  [[nodiscard]] std::string advise(const InstanceId& id) const;
 
   /// "runc 1.1.5, conmon version 2.1.6", for `doctor` and the log.
   [[nodiscard]] std::string description() const {
@@ -89,25 +99,27 @@ class ContainerRuntime final : public Instances, public InstanceControl {
     InstanceId id_;
   };
 
-  ContainerRuntime(Host host, Bytes log_max_size, std::string conmon_version)
-      : host_(std::move(host)),
-        log_max_size_(log_max_size),
-        conmon_version_(std::move(conmon_version)),
-        observer_(host_) {}
+  ContainerRuntime(Host host, std::string conmon_version)
+      : host_(std::move(host)), conmon_version_(std::move(conmon_version)), observer_(host_) {}
 
   [[nodiscard]] std::set<InstanceId> in_progress();
+  Status revive_log_writer(const InstanceId& id);
+  void await_last_lines(const InstanceId& id) const;
+  void count_dropped(const InstanceId& id, const std::string& service);
   void arm(const InstanceId& id);
   void disarm(const InstanceId& id);
   void expect_freezer(const InstanceId& id);
 
   const Host host_;
-  const Bytes log_max_size_;
   const std::string conmon_version_;
   Observer observer_;
   std::mutex turns_mutex_;
   std::condition_variable turns_changed_;
   std::set<InstanceId> turns_;
   std::mutex hosts_mutex_;
+  std::mutex logs_mutex_;
+  std::map<InstanceId, std::uint64_t> dropped_;  ///< as last read
+  std::map<std::string, std::uint64_t> dropped_of_service_;
   std::mutex watcher_mutex_;
   std::unique_ptr<ExitWatcher> watcher_;
   std::unique_ptr<ChangeWatcher> changes_;

@@ -34,7 +34,8 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
                         .limits = limits_of(spec.wanted.resources),
                         .stop_signal = signal,
                         .stop_timeout = spec.wanted.stop.timeout,
-                        .secrets = spec.wanted.secrets};
+                        .secrets = spec.wanted.secrets,
+                        .security = spec.wanted.security};
 }
 
 /// The log is there before conmon opens it: pruning takes away directories in which nothing is.

@@ -9,6 +9,7 @@
 #include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/host/instance_files.hpp"
 #include "deploy/runtime/instances.hpp"
+#include "deploy/runtime/logs/logs.hpp"
 #include "deploy/runtime/record/record.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -36,6 +37,14 @@ namespace holdfast::deploy::runtime {
 /// with what is running.
 [[nodiscard]] Status start_process(const Host& host, const InstanceRecord& record, RunState& run,
                                    const std::stop_token& stop);
+
+/// The process that writes down what an instance says, before its conmon; also in the place of one
+/// that was killed.
+[[nodiscard]] Result<ProcessId> start_log_writer(const Host& host, const InstanceRecord& record,
+                                                 const std::stop_token& stop);
+
+/// How much of the logs of a service stays.
+[[nodiscard]] LogKeep log_keep(const Host& host);
 
 /// Ends what is left of an earlier process of the instance: container, conmon, files of both. Its
 /// group and mounts stay.

@@ -12,6 +12,7 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "deploy/runtime/host/conmon.hpp"
+#include "deploy/runtime/host/log_writer.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 #include "deploy/runtime/observe/inspection.hpp"
 #include "deploy/runtime/spec/command.hpp"
@@ -67,15 +68,26 @@ Status place_supervisor(const Host& host, pid_t pid) {
 
 }  // namespace
 
+Result<ProcessId> start_log_writer(const Host& host, const InstanceRecord& record,
+                                   const std::stop_token& stop) {
+  return start_log_writer({.program = host.log_writer,
+                           .log = host.paths.log(record.service, record.id),
+                           .bundle = host.paths.bundle(record.id),
+                           .max_size = host.log_max_size,
+                           .place = [&host](pid_t pid) { return place_supervisor(host, pid); }},
+                          stop);
+}
+
 Status start_process(const Host& host, const InstanceRecord& record, RunState& run,
                      const std::stop_token& stop) {
   HF_TRY(os::make_directories(host.paths.exits()));
+  HF_ASSIGN(run.log_writer, start_log_writer(host, record, stop));
   HF_ASSIGN(const auto started,
             create_supervised({.id = record.id,
                                .name = record.service.str(),
                                .bundle = host.paths.bundle(record.id),
                                .exits = host.paths.exits(),
-                               .log = host.paths.log(record.service, record.id),
+                               .log = log_fifo(host.paths.bundle(record.id)),
                                .runtime = host.runtime,
                                .place = [&host](pid_t pid) { return place_supervisor(host, pid); }},
                               stop));
@@ -98,6 +110,20 @@ Status start_process(const Host& host, const InstanceRecord& record, RunState& r
   return write_run_state(host, record.id, run);
 }
 
+/// With conmon gone the writer has what is left in the FIFO to write and ends by itself; one that
+/// no conmon ever came to waits for ever.
+void end_log_writers(const Host& host, const plan::InstanceId& id, const RunState& run) {
+  constexpr Milliseconds kWriteWait{1'000};
+  constexpr Milliseconds kKillWait{1'000};
+  auto writers = run.phase == Phase::started ? std::vector{run.log_writer}
+                                             : find_log_writers(host.paths.bundle(id));
+  for (const auto& writer : writers) {
+    if (wait_gone(host, writer, run.conmon.pid != 0 ? kWriteWait : Milliseconds{0}, {})) continue;
+    send_signal(writer, SIGKILL);
+    (void)wait_gone(host, writer, kKillWait, {});
+  }
+}
+
 Status clear_process(const Host& host, const plan::InstanceId& id, const RunState& run) {
   constexpr Milliseconds kKillWait{5'000};
   constexpr Milliseconds kConmonWait{1'000};
@@ -118,6 +144,7 @@ Status clear_process(const Host& host, const plan::InstanceId& id, const RunStat
   const auto from_file = identify_file(host.paths.bundle(id) / "conmon.pid");
   const ProcessId conmon = run.conmon.pid != 0 ? run.conmon : from_file ? *from_file : ProcessId{};
   if (conmon.pid != 0 && !wait_gone(host, conmon, kConmonWait, {})) end_conmon(conmon);
+  end_log_writers(host, id, run);
   // runc makes .pidfile with O_EXCL and renames it: left by one that was killed in between, it
   // would fail every later start.
   for (const char* name : {"pidfile", ".pidfile", "conmon.pid", "oom", "exit", "ctl", "winsz",
@@ -143,6 +170,7 @@ Status restart_instance(const Host& host, const plan::InstanceId& id, const std:
   run.phase = Phase::preparing;
   run.init = {};
   run.conmon = {};
+  run.log_writer = {};
   HF_TRY(write_run_state(host, id, run));
   HF_TRY(clear_process(host, id, before));
   HF_TRY(write_secrets(host.paths.secrets(id), record.secrets, run.uid, run.gid));

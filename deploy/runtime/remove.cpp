@@ -23,17 +23,20 @@ Status remove_group(const Host& host, const plan::InstanceId& id) {
   return Error{Errc::busy, fmt::format("control group {} still has processes", host.group(id))};
 }
 
-/// An empty log tells nothing; one with lines is kept for `holdfast logs` until it is old
-/// (logs.hpp).
-void remove_empty_log(const Host& host, const plan::InstanceId& id) {
-  const auto record = read_record(host, id);
-  if (!record) return;
-  const auto log = host.paths.log(record->service, id);
+/// An empty log tells nothing; one with lines is kept for `holdfast logs` until it is old or too
+/// large (logs.hpp).
+Status keep_log(const Host& host, const InstanceRecord& record) {
+  const auto log = host.paths.log(record.service, record.id);
   std::error_code ignored;
   if (std::filesystem::file_size(log, ignored) == 0 && !ignored) ::unlink(log.c_str());
+  return prune_logs(host.paths, record.service, log_keep(host));
 }
 
 }  // namespace
+
+LogKeep log_keep(const Host& host) {
+  return {.total = Bytes{2 * host.log_max_size.value()}, .now = host.clock.wall()};
+}
 
 Status remove_instance(const Host& host, const plan::InstanceId& id) {
   HF_TRY(check_id(id));
@@ -42,17 +45,18 @@ Status remove_instance(const Host& host, const plan::InstanceId& id) {
     if (first && !done) first = std::move(done).error().in(what);
   };
   const auto run = read_run_state(host, id);
+  const auto record = read_record(host, id);
   step(clear_process(host, id, run ? *run : RunState{}), "end its processes");
   step(unmount_below(host.paths.mount(id)), "unmount");
   step(remove_group(host, id), "remove its control group");
   step(host.attachments.detach(id.str()), "detach its network");
-  remove_empty_log(host, id);
   step(os::remove_tree(host.paths.mount(id)), "remove its mount points");
   host.notify->forget(id);
   step(os::remove_tree(host.paths.bundle(id)), "remove its bundle");
   // Last, and only when nothing else is left: while the record exists, the instance is seen and
   // removed again.
   if (first) step(os::remove_tree(host.paths.kept(id)), "remove its record");
+  if (record) step(keep_log(host, *record), "shorten the logs of its service");
   // With the last instance only: one that is being made has a record before it has a group.
   std::error_code unknown;
   if (std::filesystem::is_empty(host.paths.instances(), unknown) && !unknown) {

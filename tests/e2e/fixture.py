@@ -284,7 +284,8 @@ class Agent:
     def _is_ours(self, pid):
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-            return "conmon" in command.split("\0")[0] and str(self.run) in command
+            program = command.split("\0")[0]
+            return ("conmon" in program or program.endswith("/holdfast-log")) and str(self.run) in command
         except OSError:
             return False
 

@@ -48,6 +48,7 @@ std::vector<std::string> arguments(const ConmonRequest& r) {
                                 r.bundle.string(),
                                 "-l",
                                 "k8s-file:" + r.log.string(),
+                                "--no-sync-log",  // a FIFO has nothing to sync
                                 "--full-attach"};
   for (auto& arg : r.runtime.global_args(r.bundle / "runtime.log")) {
     argv.emplace_back("--runtime-arg");
@@ -219,13 +220,6 @@ void end_conmon(const ProcessId& conmon) {
     pollfd ended{pidfd.get(), POLLIN, 0};
     (void)::poll(&ended, 1, kEndsWithinMs);
   }
-}
-
-Status reopen_log(const std::filesystem::path& bundle) {
-  const auto fifo = bundle / "ctl";
-  os::UniqueFd fd{::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)};
-  if (!fd) return Error{Errc::not_found, "conmon does not listen on " + fifo.string()};
-  return os::write_all(fd.get(), "2 0 0\n");
 }
 
 }  // namespace holdfast::deploy::runtime

@@ -21,7 +21,7 @@ struct ConmonRequest {
   std::string name;  ///< of the service, for its log
   std::filesystem::path bundle;
   std::filesystem::path exits;  ///< directory of exit files
-  std::filesystem::path log;    ///< k8s-file
+  std::filesystem::path log;    ///< k8s-file: the FIFO of its writer
   const OciRuntime& runtime;
   std::function<Status(pid_t)>
       place;  ///< moves conmon to its own control group before it starts anything
@@ -48,9 +48,6 @@ void end_conmon(const ProcessId& conmon);
 
 /// The pid in a pidfile, identified. Errors: not_found.
 [[nodiscard]] Result<ProcessId> identify_file(const std::filesystem::path& pid_file);
-
-/// Lets conmon reopen its log, after a rename. Errors: not_found when nobody listens any more.
-[[nodiscard]] Status reopen_log(const std::filesystem::path& bundle);
 
 /// Errors: conmon, when it is not installed, with what to install. Returns its version.
 [[nodiscard]] Result<std::string> probe_conmon();

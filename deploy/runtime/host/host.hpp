@@ -24,6 +24,8 @@ struct Host {
   Cgroups cgroups;
   HostFacts facts;
   HostPathRule host_paths;
+  std::filesystem::path log_writer;  ///< the program
+  Bytes log_max_size{};              ///< of one of the two files of an instance
   const Clock& clock;
   network::Attachments& attachments;
   std::shared_ptr<NotifyListener> notify;

@@ -24,6 +24,26 @@ LogStream::LogStream(InstanceId id, std::filesystem::path log)
   if (!fd_) half_ = Half::current;
 }
 
+LogStream::LogStream(InstanceId id, std::filesystem::path log, Bytes most)
+    : LogStream(std::move(id), std::move(log)) {
+  struct stat newer {};
+  struct stat older {};
+  const auto size_of = [](const struct stat& info) {
+    return static_cast<std::uint64_t>(info.st_size);
+  };
+  if (::stat(log_.c_str(), &newer) != 0) newer.st_size = 0;
+  if (half_ == Half::older && (::fstat(fd_.get(), &older) != 0 || size_of(newer) >= most.value())) {
+    fd_.reset();
+    half_ = Half::current;
+  }
+  if (half_ == Half::current && !fd_) (void)advance();
+  const auto size = half_ == Half::older ? size_of(older) : size_of(newer);
+  const auto wanted = half_ == Half::older ? most.value() - size_of(newer) : most.value();
+  if (!fd_ || size <= wanted) return;
+  ::lseek(fd_.get(), static_cast<off_t>(size - wanted), SEEK_SET);
+  // The first line is torn; parse_log_line takes it for none, but for one chance in many.
+}
+
 /// Opens the file to read from now, where there is one; false when the open one is still the right
 /// one or none exists.
 bool LogStream::advance() {

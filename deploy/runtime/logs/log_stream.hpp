@@ -18,6 +18,8 @@ class LogStream {
  public:
   /// `log`: the current file, <id>.log; it need not exist.
   LogStream(InstanceId id, std::filesystem::path log);
+  /// Only the whole lines among the last `most` bytes: what a report may read, whatever the size.
+  LogStream(InstanceId id, std::filesystem::path log, Bytes most);
 
   /// The next whole line without taking it; nothing while there is none. A line of another form is
   /// passed over.

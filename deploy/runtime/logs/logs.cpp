@@ -1,5 +1,6 @@
 #include "deploy/runtime/logs/logs.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,7 +9,7 @@
 #include <cerrno>
 #include <vector>
 
-#include "deploy/runtime/host/conmon.hpp"
+#include "common/os/file.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -16,40 +17,86 @@ namespace {
 constexpr std::size_t kKeptOfRemoved = 3;
 constexpr std::chrono::hours kKeptFor{24 * 7};
 
+constexpr std::uint64_t kKeptAtLeast = 64U << 10;
+
 struct OldLog {
   std::filesystem::path path;
   WallTime last{};
+  std::uint64_t bytes = 0;  ///< of both halves
 };
 
-WallTime changed(const std::filesystem::path& path) {
+struct LogsOfService {
+  std::uint64_t present_bytes = 0;
+  std::vector<OldLog> old;  ///< newest first
+};
+
+struct FileFacts {
+  std::uint64_t bytes = 0;
+  WallTime changed{};
+};
+
+FileFacts facts_of(const std::filesystem::path& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return {};
-  return WallTime{std::chrono::seconds{info.st_mtim.tv_sec}};
+  return {.bytes = static_cast<std::uint64_t>(info.st_size),
+          .changed = WallTime{
+              std::chrono::floor<Milliseconds>(std::chrono::seconds{info.st_mtim.tv_sec} +
+                                               std::chrono::nanoseconds{info.st_mtim.tv_nsec})}};
 }
+
+std::filesystem::path older_half(const std::filesystem::path& log) { return log.string() + ".1"; }
 
 void remove_log(const std::filesystem::path& log) {
   ::unlink(log.c_str());
-  ::unlink((log.string() + ".1").c_str());
+  ::unlink(older_half(log).c_str());
 }
 
-/// Logs in one service's directory whose instances are gone, newest first.
-std::vector<OldLog> removed_logs(const std::filesystem::path& directory,
-                                 const std::set<InstanceId>& present) {
-  std::vector<OldLog> out;
+LogsOfService logs_of(const Paths& paths, const std::filesystem::path& directory) {
+  LogsOfService out;
   std::error_code bad;
   for (const auto& entry : std::filesystem::directory_iterator{directory, bad}) {
     auto name = entry.path().filename().string();
     if (name.ends_with(".log.1") &&
         !std::filesystem::exists(directory / name.substr(0, name.size() - 2), bad))
       name.resize(name.size() - 2);  // only the older half is left
-    if (!name.ends_with(".log") || present.contains(InstanceId{name.substr(0, name.size() - 4)}))
-      continue;
-    out.push_back(
-        {.path = directory / name,
-         .last = std::max(changed(directory / name), changed(directory / (name + ".1")))});
+    if (!name.ends_with(".log")) continue;
+    const auto log = directory / name;
+    const auto newer = facts_of(log);
+    const auto older = facts_of(older_half(log));
+    const InstanceId id{name.substr(0, name.size() - 4)};
+    if (std::filesystem::exists(paths.kept(id), bad))
+      out.present_bytes += newer.bytes + older.bytes;
+    else
+      out.old.push_back({.path = log,
+                         .last = std::max(newer.changed, older.changed),
+                         .bytes = newer.bytes + older.bytes});
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.last > b.last; });
+  std::sort(out.old.begin(), out.old.end(),
+            [](const auto& a, const auto& b) { return a.last > b.last; });
   return out;
+}
+
+/// Leaves the last whole lines of at most `most` bytes of the newer half. Both halves are those of
+/// an instance that is gone: nobody writes to them.
+Status shorten(const std::filesystem::path& log, std::uint64_t most) {
+  ::unlink(older_half(log).c_str());
+  const auto facts = facts_of(log);
+  if (facts.bytes <= most) return ok();
+  HF_ASSIGN(const auto from, os::open_file(log, O_RDONLY | O_NOFOLLOW));
+  std::string tail(most, '\0');
+  const ssize_t got =
+      ::pread(from.get(), tail.data(), tail.size(), static_cast<off_t>(facts.bytes - most));
+  if (got < 0) return errno_error(errno, "read " + log.string());
+  tail.resize(static_cast<std::size_t>(got));
+  tail.erase(0, tail.find('\n') + 1);  // the first line is torn
+  HF_TRY(os::write_atomic(log, tail, 0600, os::Durability::lazy));
+  const auto age = facts.changed.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(age);
+  const timespec unchanged[2] = {
+      {.tv_sec = 0, .tv_nsec = UTIME_OMIT},
+      {.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds{age - seconds}.count()}};
+  ::utimensat(AT_FDCWD, log.c_str(), unchanged, 0);  // its age is that of its last line
+  return ok();
 }
 
 }  // namespace
@@ -73,36 +120,31 @@ std::optional<LogLine> parse_log_line(std::string_view line) {
                  .text = std::string{text}};
 }
 
-Status rotate_log(const Paths& paths, const proto::ServiceName& service, const InstanceId& id,
-                  Bytes max_size) {
-  const auto log = paths.log(service, id);
-  struct stat info {};
-  if (::stat(log.c_str(), &info) != 0 ||
-      static_cast<std::uint64_t>(info.st_size) <= max_size.value())
-    return ok();
-  const auto ctl = paths.bundle(id) / "ctl";
-  if (::access(ctl.c_str(), W_OK) != 0) return ok();
-  const auto older = log.string() + ".1";
-  if (::rename(log.c_str(), older.c_str()) != 0)
-    return errno_error(errno, "rename " + log.string());
-  auto reopened = reopen_log(paths.bundle(id));
-  if (!reopened) {
-    // Nobody writes to it any more: the name is given back, so that the reader finds one file and
-    // the next start goes on in it.
-    if (::rename(older.c_str(), log.c_str()) != 0) return errno_error(errno, "rename " + older);
+Status prune_logs(const Paths& paths, const proto::ServiceName& service, const LogKeep& keep) {
+  const auto directory = paths.logs() / service.str();
+  auto [present_bytes, old] = logs_of(paths, directory);
+  std::uint64_t room = keep.total.value() > present_bytes ? keep.total.value() - present_bytes : 0;
+  for (std::size_t i = 0; i < old.size(); ++i) {
+    const auto& log = old[i];
+    if (i >= kKeptOfRemoved || log.last + kKeptFor < keep.now) {
+      remove_log(log.path);
+      continue;
+    }
+    if (log.bytes > room) HF_TRY(shorten(log.path, std::max(room, kKeptAtLeast)));
+    room -= std::min(room, log.bytes);
   }
+  ::rmdir(directory.c_str());  // takes effect where nothing is left in it
   return ok();
 }
 
-Status prune_logs(const Paths& paths, const std::set<InstanceId>& present, WallTime now) {
+Status prune_logs(const Paths& paths, const LogKeep& keep) {
   std::error_code bad;
-  for (const auto& service : std::filesystem::directory_iterator{paths.logs(), bad}) {
-    const auto old = removed_logs(service.path(), present);
-    for (std::size_t i = 0; i < old.size(); ++i)
-      if (i >= kKeptOfRemoved || old[i].last + kKeptFor < now) remove_log(old[i].path);
-    ::rmdir(service.path().c_str());  // takes effect where nothing is left in it
+  Status first = ok();
+  for (const auto& entry : std::filesystem::directory_iterator{paths.logs(), bad}) {
+    auto done = prune_logs(paths, proto::ServiceName{entry.path().filename().string()}, keep);
+    if (!done && first) first = std::move(done);
   }
-  return ok();
+  return first;
 }
 
 }  // namespace holdfast::deploy::runtime

@@ -1,11 +1,9 @@
 #pragma once
 /// \file
-/// Log files of services: the k8s-file format, rotation that loses nothing, and what is kept of
-/// removed instances.
+/// Log files of services: the k8s-file format, and what is kept of removed instances.
 
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <string_view>
 
 #include "common/base/clock.hpp"
@@ -20,16 +18,19 @@ namespace holdfast::deploy::runtime {
 /// torn first line).
 [[nodiscard]] std::optional<LogLine> parse_log_line(std::string_view line);
 
-/// Where the log of `id` is too large: the file becomes <id>.log.1, and conmon opens a new one.
-/// conmon goes on writing to the renamed file until it has done so, so nothing is lost (its own
-/// --log-size-max truncates, packaging/doc/security.md 3.6). Without conmon nothing grows and
-/// nothing is done. Errors: io, nospace.
-[[nodiscard]] Status rotate_log(const Paths& paths, const proto::ServiceName& service,
-                                const InstanceId& id, Bytes max_size);
+/// What is kept of the logs of removed instances.
+struct LogKeep {
+  Bytes total;  ///< of all logs of a service, those of its present instances included
+  WallTime now{};
+};
 
-/// Deletes logs of removed instances but the 3 newest of each service, and all of them a week after
-/// their last line. `present` names the instances that exist.
-[[nodiscard]] Status prune_logs(const Paths& paths, const std::set<InstanceId>& present,
-                                WallTime now);
+/// Keeps of the instances of `service` that are gone the three newest logs for a week after their
+/// last line, and of these the newest lines for which `keep.total` has room beside the logs of the
+/// present ones, at least 64 KiB of each: they tell why a rollout failed. An instance is present
+/// while its directory in instances/ is there. Errors: io.
+[[nodiscard]] Status prune_logs(const Paths& paths, const proto::ServiceName& service,
+                                const LogKeep& keep);
+/// The same for every service that has logs.
+[[nodiscard]] Status prune_logs(const Paths& paths, const LogKeep& keep);
 
 }  // namespace holdfast::deploy::runtime

@@ -59,9 +59,16 @@ Result<InstanceRecord> record_from(const json::object& from) {
                         .network = static_cast<proto::NetworkMode>(number<int>(from, "network")),
                         .limits = limits_from(from.at("limits").as_object()),
                         .stop_signal = number<int>(from, "stop_signal"),
-                        .secrets = {}};
+                        .secrets = {},
+                        .security = {}};
   if (from.contains("stop_timeout_ms"))  // not before 2026-11-29
     record.stop_timeout = Milliseconds{number<std::int64_t>(from, "stop_timeout_ms")};
+  if (const auto* security = from.if_contains("security")) {
+    const auto& kept = security->as_object();
+    record.security.profile = static_cast<proto::Profile>(number<int>(kept, "profile"));
+    record.security.read_only = kept.at("read_only").as_bool();
+    record.security.seccomp = kept.at("seccomp").as_bool();
+  }
   for (const auto& entry : from.at("secrets").as_array()) {
     const auto& secret = entry.as_object();
     record.secrets.push_back({.name = text(secret, "name"), .file = text(secret, "file")});
@@ -72,6 +79,12 @@ Result<InstanceRecord> record_from(const json::object& from) {
 ProcessId process_from(const json::object& from) {
   return {.pid = number<pid_t>(from, "pid"),
           .start_ticks = number<std::uint64_t>(from, "start_ticks")};
+}
+
+json::object to_object(const proto::Security& security) {
+  return {{"profile", static_cast<int>(security.profile)},
+          {"read_only", security.read_only},
+          {"seccomp", security.seccomp}};
 }
 
 json::object to_object(const ProcessId& process) {
@@ -97,10 +110,13 @@ RunState run_state_from(const json::object& from) {
                  .gid = number<std::uint32_t>(from, "gid"),
                  .init = process_from(from.at("init").as_object()),
                  .conmon = process_from(from.at("conmon").as_object()),
+                 .log_writer = {},
                  .starts = number<std::uint32_t>(from, "starts"),
                  .started_wall_ms = number<std::int64_t>(from, "started_wall_ms"),
                  .started_boot_ns = number<std::int64_t>(from, "started_boot_ns"),
                  .last_exit = {}};
+  if (const auto* writer = from.if_contains("log_writer"))
+    state.log_writer = process_from(writer->as_object());
   if (const auto* last = from.if_contains("last_exit"))
     state.last_exit = exit_from(last->as_object());
   return state;
@@ -124,7 +140,8 @@ std::string to_json(const InstanceRecord& record) {
                                       {"limits", to_object(record.limits)},
                                       {"stop_signal", record.stop_signal},
                                       {"stop_timeout_ms", record.stop_timeout.count()},
-                                      {"secrets", secrets}});
+                                      {"secrets", secrets},
+                                      {"security", to_object(record.security)}});
 }
 
 Result<InstanceRecord> parse_record(const std::string& text_json) {
@@ -144,6 +161,7 @@ std::string to_json(const RunState& state) {
                    {"gid", state.gid},
                    {"init", to_object(state.init)},
                    {"conmon", to_object(state.conmon)},
+                   {"log_writer", to_object(state.log_writer)},
                    {"starts", state.starts},
                    {"started_wall_ms", state.started_wall_ms},
                    {"started_boot_ns", state.started_boot_ns}};

@@ -46,6 +46,8 @@ struct InstanceRecord {
   int stop_signal = 15;
   Milliseconds stop_timeout{10'000};
   std::vector<proto::SecretRef> secrets;
+  /// Profile, read-only root and filter only: what advice after a failure needs to know.
+  proto::Security security;
 };
 
 enum class Phase : std::uint8_t {
@@ -70,6 +72,7 @@ struct RunState {
   std::uint32_t gid = 0;
   ProcessId init;
   ProcessId conmon;
+  ProcessId log_writer;  ///< none: of an agent whose conmon wrote the file itself
   std::uint32_t starts = 0;
   std::int64_t started_wall_ms = 0;
   std::int64_t started_boot_ns = 0;

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "common/base/clock.hpp"
+#include "common/os/environment.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "deploy/network/attachments.hpp"
@@ -212,6 +213,9 @@ class RuntimeTest : public ::testing::Test {
             .hosts = {{"db", 0x0A5A0001U}}};
   }
 
+  static fs::path log_writer() {
+    return os::environment("HOLDFAST_BIN").value_or("bin") + "/holdfast-log";
+  }
   /// Another life of the agent over the same directories.
   void reopen() {
     runtime_.reset();
@@ -219,6 +223,7 @@ class RuntimeTest : public ::testing::Test {
                                               .run_dir = paths().run_dir,
                                               .instance = name_,
                                               .runtime = proto::RuntimeChoice::automatic,
+                                              .log_writer = log_writer(),
                                               .log_max_size = log_max_size_,
                                               .allowed_host_paths = {}},
                                              clock_, *network_);

@@ -78,7 +78,7 @@ TEST_F(Hardening, AUserOtherThanRootHasWhatWasAddedInTheProgramInProbesAndAfterA
       InstanceId{"web-1"}, {"/bin/grep", "CapEff", "/proc/self/status"}, Milliseconds{5000}, {});
   ASSERT_TRUE(probe);
   EXPECT_THAT(probe->output, HasSubstr("0000000000000400"));
-  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, Milliseconds{0}, {}));
+  ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{0}}, {}));
   ASSERT_TRUE(runtime_->restart(InstanceId{"web-1"}, {}));
   EXPECT_THAT(status_of("web-1"), AllOf(HasSubstr("CapEff:\t0000000000000400"),
                                         HasSubstr("CapAmb:\t0000000000000400")));
