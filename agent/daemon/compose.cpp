@@ -136,6 +136,9 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
     auto last = containers.last_lines(id, lines);
     return last ? std::move(last).value() : std::vector<std::string>{};
   };
+  options.advise = [&containers](const deploy::plan::InstanceId& id) {
+    return containers.advise(id);
+  };
   options.memory_signs = [] { return os::read_memory_signs(); };
   return options;
 }

@@ -28,6 +28,15 @@ void Announcer::publish(const proto::api::Outcome& outcome, std::string detail) 
   parts_.events.publish(std::move(event));
 }
 
+/// What the failure says itself, else what the end of its instance most likely means; may be empty.
+std::string Announcer::next_step(const plan::Failure& failure) const {
+  const auto hint = failure.evidence.find("next");
+  if (hint != failure.evidence.end() && !hint->second.empty()) return hint->second;
+  const auto instance = failure.evidence.find("instance");
+  if (!parts_.options.advise || instance == failure.evidence.end()) return {};
+  return parts_.options.advise(plan::InstanceId{instance->second});
+}
+
 /// The outcome with what proves the failure.
 std::string Announcer::failure_detail(const std::string& outcome,
                                       const plan::Failure& failure) const {
@@ -50,11 +59,10 @@ void Announcer::result(GenerationId id, std::string word, const plan::Rollout& r
   auto made = outcome(id, std::move(word), rollout);
   if (ended == Ended::arrived || !rollout.failure) return publish(made, proto::api::encode(made));
   const auto& failure = *rollout.failure;
-  const auto hint = failure.evidence.find("next");
-  made.error = proto::api::ErrorBody{std::string{code(failure.code)}, failure.what,
-                                     hint != failure.evidence.end() && !hint->second.empty()
-                                         ? hint->second
-                                         : fmt::format("holdfast show {}", id.value())};
+  auto next = next_step(failure);
+  if (next.empty()) next = fmt::format("holdfast show {}", id.value());
+  made.error =
+      proto::api::ErrorBody{std::string{code(failure.code)}, failure.what, std::move(next)};
   publish(made, failure_detail(proto::api::encode(made), failure));
 }
 

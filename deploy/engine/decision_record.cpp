@@ -25,12 +25,18 @@ bool proves_something(const plan::Note& note) {
          note.kind == EntryKind::rehearsed || tells_crash(note);
 }
 
-/// The last lines of the instance that `detail` names, if it names one.
-void add_log_tail(const Parts& parts, std::map<std::string, std::string>& detail) {
-  const auto instance = detail.find("instance");
-  if (!parts.options.log_tail || instance == detail.end()) return;
-  const auto lines = parts.options.log_tail(plan::InstanceId{instance->second}, 5);
+/// Of the instance that `detail` names, if it names one: its last lines, and what to do about them.
+void add_last_words(const Parts& parts, std::map<std::string, std::string>& detail) {
+  const auto named = detail.find("instance");
+  if (named == detail.end()) return;
+  const plan::InstanceId instance{named->second};
+  const auto lines =
+      parts.options.log_tail ? parts.options.log_tail(instance, 5) : std::vector<std::string>{};
   if (!lines.empty()) detail["log_tail"] = fmt::format("{}", fmt::join(lines, "\n"));
+  const auto known = detail.find("next");
+  if (!parts.options.advise || (known != detail.end() && !known->second.empty())) return;
+  if (auto advice = parts.options.advise(instance); !advice.empty())
+    detail["next"] = std::move(advice);
 }
 
 /// By service, the digest of the platform's manifest where it is known.
@@ -73,7 +79,7 @@ void add_quarantine(const Parts& parts, const plan::Decision& decision, const Ac
     made.evidence = failure->evidence;
     made.evidence["error"] = std::string{code(failure->code)};
     if (!failure->service.empty()) made.evidence["service"] = failure->service;
-    add_log_tail(parts, made.evidence);
+    add_last_words(parts, made.evidence);
   }
   batch.entries.push_back(parts.journal.entry(EntryKind::quarantined, actor, made.reason, row->id));
   batch.quarantine.push_back(std::move(made));
@@ -92,7 +98,7 @@ ledger::Batch record_of(Parts& parts, const plan::Decision& decision) {
                                     note.reason, note.generation);
     made.service = note.service;
     made.detail = note.detail;
-    if (proves_something(note)) add_log_tail(parts, made.detail);
+    if (proves_something(note)) add_last_words(parts, made.detail);
     if (note.kind == EntryKind::switched && rollout != nullptr) {
       made.images_before = images_of(parts, rollout->from);
       made.images_after = images_of(parts, note.generation);

@@ -42,6 +42,9 @@ struct Options {
   /// Copies the ledger, on a job thread: after each rollout, and when an hour brought entries. May
   /// be empty.
   std::function<Result<ledger::Head>()> back_up;
+  /// What the end of an instance most likely means: the line to add to the document; empty when
+  /// nothing is known. May be empty.
+  std::function<std::string(const plan::InstanceId&)> advise;
 };
 
 /// How slow work leaves the engine thread. What a job returns is done back on the engine thread.

@@ -58,32 +58,95 @@ constexpr Sign kSigns[] = {
     {"mknod", "MKNOD"},
 };
 
-std::string for_line(const proto::Security& security, std::string_view original) {
-  const auto line = lower(original);
-  const auto has = [&](std::string_view word) { return line.find(word) != std::string::npos; };
-  if (security.read_only && has("read-only file system")) {
-    const auto path = path_in(original);
-    if (path.empty())
-      return "the root is read-only: add a volume or tmpfs for the path, or security: {read_only: "
-             "false}";
-    return fmt::format(
-        "{} is read-only: add tmpfs: [{}], a volume for it, or security: {{read_only: false}}",
-        path, directory_of(path));
+bool is_at_or_below(std::string_view path, std::string_view place) {
+  return path.starts_with(place) && (path.size() == place.size() || path[place.size()] == '/');
+}
+
+/// One line of a program, seen twice: as it is, for paths, and in lower case, for words.
+struct Line {
+  std::string_view original;
+  std::string low;
+  [[nodiscard]] bool has(std::string_view word) const {
+    return low.find(word) != std::string::npos;
   }
-  const bool forbidden = has("operation not permitted") || has("eperm");
-  const bool denied = has("permission denied") || has("eacces");
+};
+
+std::string for_read_only(const proto::Security& security, const Line& line) {
+  if (!line.has("read-only file system") && !line.has("erofs")) return {};
+  const auto path = path_in(line.original);
+  if (!security.read_only)
+    return path.empty()
+               ? std::string{}
+               : fmt::format("{} lies in a read-only volume: leave its read_only out", path);
+  if (path.empty())
+    return "the root is read-only: add a volume or tmpfs for the path, or security: {read_only: "
+           "false}";
+  return fmt::format(
+      "{} is read-only: add tmpfs: [{}], a volume for it, or security: {{read_only: false}}", path,
+      directory_of(path));
+}
+
+/// A tmpfs that is full: 64 MiB where the document says no size (service_mounts.cpp).
+std::string for_no_space(const Line& line) {
+  if (!line.has("no space left on device") && !line.has("enospc")) return {};
+  const bool shared = line.has("shared memory") || line.has("/dev/shm") || line.has("shm_open");
+  if (shared)
+    return "/dev/shm is full, it holds 64 MiB: add tmpfs: [{target: /dev/shm, size: 256MiB}]";
+  const auto path = path_in(line.original);
+  for (const std::string_view place : {"/tmp", "/run"})
+    if (is_at_or_below(path, place))
+      return fmt::format(
+          "{0} is full, it holds 64 MiB unless the document says more: add tmpfs: "
+          "[{{target: {0}, size: 256MiB}}], or a volume for it",
+          place);
+  return {};
+}
+
+std::string for_open_files(const Line& line) {
+  if (!line.has("too many open files") && !line.has("emfile")) return {};
+  return "it may have 1024 files open unless it asks for more, which it may: start it with "
+         "entrypoint: [\"/bin/sh\", \"-c\", \"ulimit -n 65536; exec PROGRAM\"]";
+}
+
+/// What a tmpfs of the hardened profile does not run.
+std::string for_no_exec(const proto::Security& security, const Line& line) {
+  const bool runs = line.has("failed to map segment") || line.has("cannot execute") ||
+                    line.has("error=13") || line.has("exec format") || line.has("exec:") ||
+                    line.has("execve") || line.has("fork/exec") || line.has("unsatisfiedlink");
+  const auto path = path_in(line.original);
+  if (security.profile != proto::Profile::hardened || !runs || path.empty()) return {};
+  for (const std::string_view place : {"/tmp", "/run", "/dev/shm"})
+    if (is_at_or_below(path, place))
+      return fmt::format(
+          "nothing is executed from {0}, a tmpfs of the hardened profile: add "
+          "volumes: [{{source: scratch, target: {0}}}], or point the program to "
+          "another directory",
+          place);
+  return {};
+}
+
+std::string for_permission(const Line& line) {
+  const bool forbidden = line.has("operation not permitted") || line.has("eperm");
+  const bool denied = line.has("permission denied") || line.has("eacces");
   if (!forbidden && !denied) return {};
   for (const auto& sign : kSigns)
-    if (has(sign.word) && (forbidden || sign.word == "bind"))
+    if (line.has(sign.word) && (forbidden || sign.word == "bind"))
       return fmt::format(
           "a capability is missing: add security: {{cap_add: [{}]}}, or run it as the user it "
           "wants to become",
           sign.capability);
-  if (!denied) return {};
-  const auto path = path_in(original);
-  if (path.empty()) return {};
+  const auto path = path_in(line.original);
+  if (!denied || path.empty()) return {};
   return fmt::format(
       "{} is not accessible to its user: change security.user, or the owner of the volume", path);
+}
+
+std::string for_line(const proto::Security& security, std::string_view original) {
+  const Line line{original, lower(original)};
+  for (auto found : {for_read_only(security, line), for_no_space(line), for_open_files(line),
+                     for_no_exec(security, line)})
+    if (!found.empty()) return found;
+  return for_permission(line);
 }
 
 }  // namespace
@@ -91,12 +154,16 @@ std::string for_line(const proto::Security& security, std::string_view original)
 std::string advice(const proto::Security& security, const plan::ExitInfo& exit,
                    const std::vector<std::string>& last_lines) {
   constexpr int kBadSystemCall = 128 + 31;
+  constexpr int kBusError = 128 + 7;
   if (exit.oom) return "it ran out of memory: raise resources.memory";
   if (exit.code == kBadSystemCall && security.seccomp)
     return "a system call of another ABI was refused: a 32-bit program needs security: {seccomp: "
            "false}";
   for (auto line = last_lines.rbegin(); line != last_lines.rend(); ++line)
     if (auto found = for_line(security, *line); !found.empty()) return found;
+  if (exit.code == kBusError)
+    return "it ended with a bus error, as when /dev/shm is full, which holds 64 MiB: add tmpfs: "
+           "[{target: /dev/shm, size: 256MiB}]";
   return {};
 }
 

@@ -191,7 +191,7 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
   config.rehearse_every = host_.rehearse_every;
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
-      engine::Engine::Options{config, {}, {}, [this] { return host_.memory; }, {}}, jobs_);
+      engine::Engine::Options{config, {}, {}, [this] { return host_.memory; }, {}, {}}, jobs_);
   const auto loaded = core_->load();
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().to_string());
 }

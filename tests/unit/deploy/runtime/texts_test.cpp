@@ -163,6 +163,22 @@ TEST(Advice, NamesTheLineToAdd) {
   EXPECT_THAT(for_line("listen tcp :80: bind: permission denied"), HasSubstr("NET_BIND_SERVICE"));
   EXPECT_THAT(for_line("open /data/db: permission denied"),
               HasSubstr("/data/db is not accessible"));
+  EXPECT_THAT(for_line("[emerg] mkdir() \"/var/cache/nginx/x\" failed (30: Read-only file system)"),
+              HasSubstr("tmpfs: [/var/cache/nginx]"));
+  EXPECT_THAT(for_line("FATAL: could not resize shared memory segment \"/PostgreSQL.1\" to 8388608 "
+                       "bytes: No space left on device"),
+              HasSubstr("tmpfs: [{target: /dev/shm, size: 256MiB}]"));
+  EXPECT_THAT(for_line("write /tmp/upload.3: no space left on device"),
+              HasSubstr("tmpfs: [{target: /tmp, size: 256MiB}]"));
+  EXPECT_EQ(for_line("write /data/x: no space left on device"), "");
+  EXPECT_THAT(for_line("accept4: Too many open files"), HasSubstr("ulimit -n 65536"));
+  EXPECT_THAT(for_line("java.lang.UnsatisfiedLinkError: /tmp/lib.so: /tmp/lib.so: failed to map "
+                       "segment from shared object: Operation not permitted"),
+              HasSubstr("volumes: [{source: scratch, target: /tmp}]"));
+  EXPECT_THAT(for_line("fork/exec /tmp/plugin: permission denied"), HasSubstr("target: /tmp}"));
+  EXPECT_THAT(advice(hardened, {.code = 135}, {"started"}), HasSubstr("/dev/shm"));
+  EXPECT_THAT(advice({.read_only = false}, {.code = 1}, {"open /data/x: Read-only file system"}),
+              HasSubstr("leave its read_only out"));
   EXPECT_EQ(for_line("connection refused"), "");
   EXPECT_THAT(advice(hardened, {.code = 137, .oom = true}, {}), HasSubstr("resources.memory"));
   EXPECT_THAT(advice({.read_only = false}, {.code = 1}, {"/x: Read-only file system"}),
