@@ -16,7 +16,11 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
+/// After conmon ended: its file may still be on the way to us.
 constexpr Milliseconds kExitFileGrace{15};
+/// While conmon lives it will write down how its container ended: on a busy host after hundreds of
+/// milliseconds. One that hangs is not waited for longer.
+constexpr Milliseconds kConmonGrace{2'000};
 
 /// The pidfd, or none when the process is gone.
 os::UniqueFd open_process(const ProcessId& process) {
@@ -89,9 +93,9 @@ bool ExitWatcher::runs(const plan::InstanceId& id, const ProcessId& init,
   const auto found = watched_.find(id);
   if (found == watched_.end() || found->second.processes != std::pair{init, conmon}) return false;
   const auto& watched = found->second;
-  if (!watched.init || !watched.conmon) return false;
-  std::array<pollfd, 2> ended{{{watched.init.get(), POLLIN, 0}, {watched.conmon.get(), POLLIN, 0}}};
-  return ::poll(ended.data(), ended.size(), 0) == 0;
+  // One whose end was noticed runs on until it can be said how it ended.
+  if (watched.report_by) return *watched.report_by > clock_.boot();
+  return watched.init && watched.conmon;
 }
 
 int ExitWatcher::wait_ms() {
@@ -111,8 +115,9 @@ void ExitWatcher::handle(int fd) {
     if (!ended && watched.conmon.get() != fd) continue;
     // conmon goes by itself after it wrote the exit file; alone it leaves its container
     // unsupervised.
-    if (!watched.report_by) watched.report_by = clock_.boot() + kExitFileGrace;
     (ended ? watched.init : watched.conmon).reset();
+    const auto at = clock_.boot() + (watched.conmon ? kConmonGrace : kExitFileGrace);
+    watched.report_by = std::min(watched.report_by.value_or(at), at);
     return;
   }
 }

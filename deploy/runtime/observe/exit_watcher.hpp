@@ -18,7 +18,8 @@
 namespace holdfast::deploy::runtime {
 
 /// Reports once for each watched process that its instance needs a look: the exit file is there, or
-/// 15 ms have passed since the process ended, or its conmon is gone while it lives. Thread safe.
+/// its conmon ended 15 ms ago without one, or 2 s have passed in which a conmon that lives wrote
+/// none. Thread safe.
 /// The destructor joins.
 class ExitWatcher {
  public:
@@ -34,7 +35,9 @@ class ExitWatcher {
   /// Replaces what was watched for this instance. A process that is already gone is reported.
   void watch(const plan::InstanceId& id, const ProcessId& init, const ProcessId& conmon);
   void forget(const plan::InstanceId& id);
-  /// Both processes are watched and neither has ended: one system call, where /proc takes six.
+  /// Both processes are watched, and no end of one was reported: what is known of an instance
+  /// changes when it is, so that its exit code is known with its end. No system call, where /proc
+  /// takes six.
   [[nodiscard]] bool runs(const plan::InstanceId& id, const ProcessId& init,
                           const ProcessId& conmon) const;
 

@@ -85,6 +85,39 @@ TEST_F(Lifecycle, ARestartKeepsNamespaceAndAddressAndCountsStarts) {
   EXPECT_FALSE(second.exit);
 }
 
+TEST_F(Lifecycle, AnEndIsSeenOnceItsCodeIsWrittenHoweverLateThatIs) {
+  create(spec("web-1", a_service(idle())));
+  std::atomic<int> told{0};
+  runtime_->watch([&](const InstanceId&, rt::Change change) {
+    if (change == rt::Change::exit) ++told;
+  });
+  const auto run = rt::parse_run_state(slurp(paths().run_state(InstanceId{"web-1"})));
+  ASSERT_TRUE(run);
+  ASSERT_EQ(kill(run->conmon.pid, SIGSTOP), 0);
+  ASSERT_EQ(kill(run->init.pid, SIGKILL), 0);
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(see("web-1").state, InstanceState::running) << "without its exit code";
+    os::sleep_until(clock_.boot() + Milliseconds{5}, {});
+  }
+  EXPECT_EQ(told, 0);
+  ASSERT_EQ(kill(run->conmon.pid, SIGCONT), 0);
+  ASSERT_TRUE(eventually([&] { return see("web-1").state == InstanceState::exited; }));
+  ASSERT_TRUE(see("web-1").exit);
+  EXPECT_EQ(see("web-1").exit->code, 137);
+  EXPECT_TRUE(eventually([&] { return told == 1; }));
+}
+
+TEST_F(Lifecycle, AConmonThatHangsDoesNotHideAnEndForLong) {
+  create(spec("web-1", a_service(idle())));
+  runtime_->watch([](const InstanceId&, rt::Change) {});
+  const auto run = rt::parse_run_state(slurp(paths().run_state(InstanceId{"web-1"})));
+  ASSERT_TRUE(run);
+  ASSERT_EQ(kill(run->conmon.pid, SIGSTOP), 0);
+  ASSERT_EQ(kill(run->init.pid, SIGKILL), 0);
+  EXPECT_TRUE(eventually([&] { return see("web-1").state == InstanceState::exited; }));
+  EXPECT_FALSE(see("web-1").exit);
+}
+
 TEST_F(Lifecycle, AProcessThatIsJustEndingShowsNoDifference) {
   create(spec("web-1", a_service(idle())));
   for (int round = 0; round < 15; ++round) {
