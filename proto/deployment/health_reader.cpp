@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
 
@@ -99,6 +100,9 @@ void read_exec(yaml::Fields& fields, json::Object& canon, std::optional<Probe>& 
   if (!items) return;
   ExecProbe exec;
   for (const auto& item : *items) exec.command.push_back(item.value);
+  if (!accept(fields.findings(), node->mark, fields.path("exec"),
+              rules::check_no_compose_test(exec.command)))
+    return;
   canon.set_raw("exec", json::strings(exec.command));
   probe = std::move(exec);
 }

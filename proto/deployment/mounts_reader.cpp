@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
 
@@ -36,11 +37,16 @@ void claim(Targets& targets, const yaml::Located<std::string>& target, yaml::Fin
                                           yaml::shown(target.value), first->second.line));
 }
 
+bool accept_target(yaml::Findings& findings, const yaml::Located<std::string>& target,
+                   std::string_view where) {
+  return accept(findings, target.mark, where, rules::check_no_mount_options(target.value)) &&
+         accept(findings, target.mark, where, rules::check_target(target.value));
+}
+
 std::optional<std::string> read_target(yaml::Fields& fields, Targets& targets) {
   fields.require("target", "write the absolute path in the container");
   const auto target = fields.text("target");
-  if (!target || !accept(fields.findings(), target->mark, fields.path("target"),
-                         rules::check_target(target->value)))
+  if (!target || !accept_target(fields.findings(), *target, fields.path("target")))
     return std::nullopt;
   claim(targets, *target, fields.findings());
   return target->value;
@@ -90,8 +96,7 @@ void read_tmpfs(const yaml::Node& node, const std::string& path, Targets& target
     mount.target = *target;
   } else {
     const auto target = yaml::as_text(node, path, findings);
-    if (!target || !accept(findings, target->mark, path, rules::check_target(target->value)))
-      return;
+    if (!target || !accept_target(findings, *target, path)) return;
     claim(targets, *target, findings);
     mount.target = target->value;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
 
@@ -61,7 +62,8 @@ std::vector<std::string> relaxations(const Service& service) {
 void read_security(yaml::Fields& service, ServiceDraft& draft) {
   auto& security = draft.service.security;
   if (const auto* node = service.find("security")) {
-    yaml::Fields fields{*node, service.path("security"), kSecurityKeys, service.findings()};
+    yaml::Fields fields{*node, service.path("security"), kSecurityKeys, service.findings(),
+                        security_words()};
     json::Object canon;
     if (const auto profile = fields.choice("profile", kProfiles)) {
       security.profile = static_cast<Profile>(*profile);

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
 
@@ -14,32 +15,6 @@ constexpr std::array<std::string_view, 17> kServiceKeys{
     "image",      "entrypoint", "command", "env",       "working_dir", "secrets",
     "publish",    "volumes",    "tmpfs",   "resources", "health",      "update",
     "depends_on", "security",   "restart", "stop",      "network"};
-constexpr yaml::Alias kAliases[] = {
-    {"environment", "did you mean \"env\"?"},
-    {"healthcheck", "did you mean \"health\"?"},
-    {"ports", "did you mean \"publish\"?"},
-    {"args", "did you mean \"command\"?"},
-    {"network_mode", "did you mean \"network\"?"},
-    {"networks", "did you mean \"network\"?"},
-    {"restart_policy", "did you mean \"restart\"?"},
-    {"update_config", "did you mean \"update\"?"},
-    {"user", "write security: {user: …}"},
-    {"read_only", "write security: {read_only: …}"},
-    {"cap_add", "write security: {cap_add: […]}"},
-    {"cap_drop", "every capability is dropped already; add with security: {cap_add: […]}"},
-    {"security_opt", "did you mean \"security\"?"},
-    {"privileged", "there are no privileged containers; add what is needed under security"},
-    {"stop_signal", "write stop: {signal: …}"},
-    {"stop_grace_period", "write stop: {timeout: …}"},
-    {"mem_limit", "write resources: {memory: …}"},
-    {"memory", "write resources: {memory: …}"},
-    {"cpus", "write resources: {cpus: …}"},
-    {"pids_limit", "write resources: {pids: …}"},
-    {"deploy", "write resources and update"},
-    {"env_file", "write the values under env, and secrets under secrets"},
-    {"build", "images are built elsewhere; write image with its digest"},
-    {"labels", "labels belong to hosts: write targets at the top of the document"},
-};
 constexpr std::array<std::string_view, 3> kResourceKeys{"memory", "cpus", "pids"};
 constexpr std::array<std::string_view, 2> kStopKeys{"signal", "timeout"};
 constexpr std::array<std::string_view, 3> kNetworks{"private", "host", "none"};
@@ -79,7 +54,9 @@ Service empty_service() {
 void read_image(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& draft) {
   fields.require("image", "write image: host/name:tag@sha256:<64 hex>");
   const auto text = fields.text("image");
-  if (!text) return;
+  if (!text || !accept(fields.findings(), text->mark, fields.path("image"),
+                       rules::check_literal(text->value)))
+    return;
   auto ref = ImageRef::parse(text->value);
   if (!ref) {
     fields.findings().error(text->mark, fields.path("image") + ":", ref.error());
@@ -98,7 +75,17 @@ void read_image(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& d
   }
 }
 
-void read_arguments(yaml::Fields& fields, std::string_view key, json::Object& canon,
+enum class ReadBy : std::uint8_t { program, shell };
+
+/// Whether what follows these arguments is a script, in which a shell puts in the values.
+ReadBy reader_after(const std::optional<std::vector<std::string>>& arguments) {
+  const bool shell =
+      arguments && std::any_of(arguments->begin(), arguments->end(),
+                               [](const auto& argument) { return rules::is_shell_flag(argument); });
+  return shell ? ReadBy::shell : ReadBy::program;
+}
+
+void read_arguments(yaml::Fields& fields, std::string_view key, ReadBy reader, json::Object& canon,
                     std::optional<std::vector<std::string>>& into) {
   if (const auto* node = fields.find(key); node != nullptr && node->kind == yaml::Kind::scalar) {
     fields.findings().error(
@@ -110,7 +97,14 @@ void read_arguments(yaml::Fields& fields, std::string_view key, json::Object& ca
   const auto items = fields.texts(key);
   if (!items) return;
   into.emplace();
-  for (const auto& item : *items) into->push_back(item.value);
+  bool by_shell = reader == ReadBy::shell;
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    const auto& [value, mark] = (*items)[i];
+    const auto where = fmt::format("{}[{}]", fields.path(key), i);
+    if (!by_shell && !accept(fields.findings(), mark, where, rules::check_literal(value))) continue;
+    into->push_back(by_shell ? value : rules::literal(value));
+    by_shell = by_shell || rules::is_shell_flag(value);
+  }
   canon.set_raw(key, json::strings(*into));
 }
 
@@ -126,8 +120,12 @@ void read_env(yaml::Fields& fields, ServiceDraft& draft) {
           "letters, digits, _ . and -, starting with a letter or _");
       continue;
     }
-    draft.service.env.emplace(name.value, value.value);
-    canon.set(name.value, value.value);
+    if (!accept(fields.findings(), value.mark, fields.path("env") + "." + name.value,
+                rules::check_literal(value.value)))
+      continue;
+    const auto text = rules::literal(value.value);
+    draft.service.env.emplace(name.value, text);
+    canon.set(name.value, text);
   }
   draft.canon.set("env", canon);
 }
@@ -187,7 +185,8 @@ void read_cpus(yaml::Fields& fields, json::Object& canon, std::optional<std::uin
 void read_resources(yaml::Fields& service, ServiceDraft& draft) {
   const auto* node = service.find("resources");
   if (node == nullptr) return;
-  yaml::Fields fields{*node, service.path("resources"), kResourceKeys, service.findings()};
+  yaml::Fields fields{*node, service.path("resources"), kResourceKeys, service.findings(),
+                      resource_words()};
   json::Object canon;
   auto& resources = draft.service.resources;
   take(canon, "memory", fields.size("memory", kLeastMemory), resources.memory);
@@ -280,8 +279,9 @@ ServiceDraft empty_draft(std::string_view name, yaml::Mark mark) {
 
 void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& draft) {
   read_image(fields, policy, draft);
-  read_arguments(fields, "entrypoint", draft.canon, draft.service.entrypoint);
-  read_arguments(fields, "command", draft.canon, draft.service.command);
+  read_arguments(fields, "entrypoint", ReadBy::program, draft.canon, draft.service.entrypoint);
+  read_arguments(fields, "command", reader_after(draft.service.entrypoint), draft.canon,
+                 draft.service.command);
   read_env(fields, draft);
   read_working_dir(fields, draft);
   read_network(fields, draft);
@@ -295,7 +295,7 @@ ServiceDraft read_service(const yaml::Member& member, const ImagePolicy& policy,
                           yaml::Findings& findings) {
   auto draft = empty_draft(member.key, member.mark);
   yaml::Fields fields{member.value, "services." + yaml::shown(member.key), kServiceKeys, findings,
-                      kAliases};
+                      service_words()};
   if (!rules::is_name(member.key)) {
     findings.error(member.mark,
                    fmt::format("\"{}\" is not a name for a service", yaml::shown(member.key)),

@@ -36,6 +36,20 @@ Service web(std::initializer_list<std::string_view> lines) {
   return load(document(lines)).services.at(ServiceName{"web"});
 }
 
+TEST(Deployment, PassesOnWhatIsMeantAsItIsAndLeavesAShellItsVariables) {
+  const auto escaped = web({"env: {A: \"x$${HOME}y\", B: \"costs 5$ {or} more\", C: \"$5 $$ $\"}",
+                            "command: [\"$$(date)\", \"$x\"]"});
+  EXPECT_EQ(escaped.env.at("A"), "x${HOME}y");
+  EXPECT_EQ(escaped.env.at("B"), "costs 5$ {or} more");
+  EXPECT_EQ(escaped.env.at("C"), "$5 $$ $");
+  EXPECT_THAT(*escaped.command, ElementsAre("$(date)", "$x"));
+  EXPECT_THAT(*web({"entrypoint: [/bin/sh, -ec, \"echo ${HOME} $$(x)\"]"}).entrypoint,
+              ElementsAre("/bin/sh", "-ec", "echo ${HOME} $$(x)"));
+  // The shell may be in one key and its script in the other.
+  EXPECT_THAT(*web({"entrypoint: [/bin/sh, -c]", "command: [\"echo ${HOME}\"]"}).command,
+              ElementsAre("echo ${HOME}"));
+}
+
 TEST(Deployment, HoldsWhatTheDocumentSays) {
   const auto deployment = load(*os::read_file("tests/unit/proto/golden/shop.yaml"));
   EXPECT_EQ(deployment.name, "shop");
