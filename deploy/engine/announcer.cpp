@@ -75,6 +75,11 @@ void Announcer::result(const plan::Rollout& rollout) {
   if (by_operator) result(rollout.from, "good", rollout, Ended::arrived);
 }
 
+void Announcer::superseded(const plan::Rollout& rollout) {
+  if (rollout.phase == plan::Phase::staging)
+    result(rollout.target, "superseded", rollout, Ended::arrived);
+}
+
 void Announcer::wait() {
   const auto& progress = parts_.journal.progress();
   const auto wait = plan::waits_for(progress, parts_.observed);

@@ -17,6 +17,9 @@ class Announcer {
 
   /// How a rollout ended.
   void result(const plan::Rollout& rollout);
+  /// That another document took its place while its images were fetched. Nothing of one that
+  /// waited: who applied that was told so.
+  void superseded(const plan::Rollout& rollout);
   /// That the rollout under way will not begin yet. Nothing when it does not wait.
   void wait();
   /// The verdict of the last rehearsal.

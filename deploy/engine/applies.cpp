@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/log/log.hpp"
+#include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
@@ -87,7 +88,7 @@ std::optional<Result<proto::api::Accepted>> Applies::join_rollout(
   const auto& rollout = *progress.rollout;
   const auto* target = parts_.generations.find(rollout.target);
   if (target == nullptr || target->spec_digest != wanted.spec_digest) {
-    if (plan::is_waiting(progress)) return std::nullopt;
+    if (plan::gives_way(progress)) return std::nullopt;
     return Error{Errc::busy, fmt::format("generation {} is being rolled out ({})",
                                          rollout.target.value(), plan::to_string(rollout.phase))}
         .hint("wait for it (`holdfast status --watch`) or go back (`holdfast rollback`)");
@@ -137,11 +138,13 @@ Result<proto::api::Accepted> Applies::unchanged(const proto::api::ApplyRequest& 
                                       parts_.events.last()};
   auto& journal = parts_.journal;
   auto note = journal.entry(proto::EntryKind::apply_unchanged, actor, request.reason, current.id);
-  if (plan::is_waiting(journal.progress())) {
+  if (plan::gives_way(journal.progress())) {
+    const auto former = *journal.progress().rollout;
     ledger::Batch batch;
     journal.withdraw_into(batch, actor, "what runs was applied again");
     batch.entries.push_back(std::move(note));
     HF_TRY(journal.advance(plan::withdraw(journal.progress()), std::move(batch)));
+    announcer_.superseded(former);
   } else {
     HF_TRY(journal.commit({.entries = {std::move(note)}}));
   }
@@ -173,6 +176,8 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
   note.spec_digest = wanted.spec_digest;
   if (request.now) note.detail["now"] = "yes";
   ledger::Batch batch;
+  const auto former = plan::gives_way(journal.progress()) ? journal.progress().rollout
+                                                          : std::optional<plan::Rollout>{};
   journal.withdraw_into(batch, actor, fmt::format("by generation {} before it began", id.value()));
   batch.entries.push_back(std::move(note));
   batch.generation = ledger::NewGeneration{id,    wanted.spec_digest, request.document,
@@ -181,6 +186,7 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
   const proto::api::Accepted accepted{id.value(), wanted.spec_digest.str(), true, since};
   parts_.generations.remember(id, std::move(wanted));
   forget_failures(parts_.observed);
+  if (former) announcer_.superseded(*former);
   return accepted;
 }
 
@@ -219,9 +225,11 @@ void Applies::add_warnings(const proto::api::ApplyRequest& request, const proto:
   auto& warnings = report.warnings;
   if (progress.rollout) {
     const auto under_way = progress.rollout->target.value();
-    warnings.push_back(plan::is_waiting(progress)
-                           ? fmt::format("takes the place of generation {}, which waits", under_way)
-                           : fmt::format("generation {} is being rolled out", under_way));
+    const auto* stays = plan::is_waiting(progress) ? "waits" : "is being fetched";
+    warnings.push_back(
+        plan::gives_way(progress)
+            ? fmt::format("takes the place of generation {}, which {}", under_way, stays)
+            : fmt::format("generation {} is being rolled out", under_way));
   }
   if (!report.changes) return;
   if (const auto& hold = progress.hold)

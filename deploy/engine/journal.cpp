@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/log/log.hpp"
+#include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -40,7 +41,7 @@ void Journal::supersede_into(ledger::Batch& batch, GenerationId id, const Actor&
 
 void Journal::withdraw_into(ledger::Batch& batch, const Actor& actor,
                             const std::string& reason) const {
-  if (!plan::is_waiting(progress_)) return;
+  if (!plan::gives_way(progress_)) return;
   supersede_into(batch, progress_.rollout->target, actor, reason);
   batch.progress = plan::encode_progress(plan::withdraw(progress_));
 }

@@ -16,6 +16,7 @@ Milliseconds retry_delay(std::uint32_t attempts) {
 }
 
 void Pulls::observe() {
+  end_unwanted();
   for (const auto& [id, known] : parts_.observed.documents) {
     for (const auto& [name, service] : proto::containers(*known)) {
       const auto& digest = service->image.digest;
@@ -52,24 +53,38 @@ BootTime Pulls::not_before(const proto::Digest& digest) const {
   return now + Milliseconds{lot % limit};
 }
 
+void Pulls::end_unwanted() {
+  std::set<proto::Digest> wanted;
+  for (const auto& [id, known] : parts_.observed.documents) {
+    for (const auto& [name, service] : proto::containers(*known))
+      wanted.insert(service->image.digest);
+  }
+  for (auto& [digest, end] : running_) {
+    if (!wanted.contains(digest)) end.request_stop();
+  }
+}
+
 void Pulls::start(const plan::Pull& pull) {
   auto& view = parts_.observed.images[pull.image.digest];
   if (view.state == State::pulling) return;
   view.state = State::pulling;
   log::info("event=pull_started image={}", pull.image.str());
   parts_.jobs.run(Jobs::Pool::pull,
-                  [this, ref = pull.image](const std::stop_token& stop) -> std::function<void()> {
+                  [this, ref = pull.image, end = running_[pull.image.digest] = std::stop_source{}](
+                      const std::stop_token& stop) mutable -> std::function<void()> {
+                    const std::stop_callback with_pool{stop, [&end] { end.request_stop(); }};
                     auto pulled = parts_.ports.images.ensure(
                         ref,
                         [this](const image::PullProgress& p) {
                           parts_.events.publish(pull_event(p, parts_.ports.clock.wall()));
                         },
-                        stop);
+                        end.get_token());
                     return [this, ref, pulled] { finished(ref, pulled); };
                   });
 }
 
 void Pulls::finished(const proto::ImageRef& ref, const Result<image::Pulled>& pulled) {
+  running_.erase(ref.digest);
   parts_.attention.mark_changed();
   if (!pulled) return failed(ref, pulled.error());
   const auto& stats = pulled->stats;

@@ -1,4 +1,7 @@
 #pragma once
+#include <map>
+#include <stop_token>
+
 #include "deploy/engine/parts.hpp"
 
 namespace holdfast::deploy::engine {
@@ -11,7 +14,9 @@ class Pulls {
  public:
   explicit Pulls(Parts& parts) : parts_(parts) {}
 
-  /// Looks for the images of the documents in use that nothing is known of.
+  /// Looks for the images of the documents in use that nothing is known of, and ends pulls of
+  /// images that none of them names: a slow one must not hold a thread for what was superseded or
+  /// failed.
   void observe();
   /// What is there is to be looked at again; a pull that runs, or waits for its next try, keeps its
   /// state.
@@ -20,11 +25,13 @@ class Pulls {
   void start(const plan::Pull& pull);
 
  private:
+  void end_unwanted();
   [[nodiscard]] BootTime not_before(const proto::Digest& digest) const;
   void finished(const proto::ImageRef& ref, const Result<image::Pulled>& pulled);
   void failed(const proto::ImageRef& ref, const Error& error);
 
   Parts& parts_;
+  std::map<proto::Digest, std::stop_source> running_;
 };
 
 }  // namespace holdfast::deploy::engine

@@ -16,6 +16,36 @@ struct Document {
   std::string content_type;  ///< empty for a stored one
 };
 
+/// Whatever is wrong with bytes that match their digest is wrong with them everywhere.
+Error said_by_image(Error error) {
+  const auto own = error.code();
+  if (own == Errc::platform || own == Errc::too_large || own == Errc::digest_unsupported)
+    return error;
+  return Error{Errc::media_type, error.what()}.hint(error.next_step());
+}
+
+/// What one endpoint answered; another may do better. A manifest whose header contradicts what it
+/// calls itself is such an answer too: the header is nothing that a digest vouches for.
+Status check_answer(const worker::FetchRequest& request, const proto::Digest& digest,
+                    const FetchedDocument& answer) {
+  const auto actual = proto::Digest::of(answer.bytes);
+  if (actual != digest)
+    return Error{Errc::digest_mismatch, fmt::format("{} has the digest {} at {}", digest.str(),
+                                                    actual.str(), answer.report.endpoint)}
+        .hint(
+            "the registry or something on the way to it changed the bytes: compare with another "
+            "host, then push the image again");
+  // Below a verified parent the descriptor says what it is.
+  if (request.kind != worker::FetchKind::manifest || request.size > 0) return ok();
+  const auto alone = proto::oci::parse_manifest(answer.bytes, "", "");
+  const auto headed = proto::oci::parse_manifest(answer.bytes, answer.report.content_type, "");
+  if (!alone || headed) return ok();
+  return Error{Errc::registry,
+               fmt::format("{} sends {} with a false type: {}", answer.report.endpoint,
+                           digest.str(), headed.error().what())}
+      .hint("something on the way to the registry changes its answers: a proxy, or a login page");
+}
+
 class Resolver {
  public:
   Resolver(const Paths& paths, Fetcher& fetcher, Leases::Lease& lease, const std::stop_token& stop)
@@ -34,18 +64,13 @@ class Resolver {
     for (int tries = 0;; ++tries) {
       HF_ASSIGN(auto fetched, fetcher_.document(request, stop_));
       fetched_ += fetched.bytes.size();
-      const auto actual = proto::Digest::of(fetched.bytes);
-      if (actual == digest) {
+      auto sound = check_answer(request, digest, fetched);
+      if (sound) {
         HF_TRY(os::write_atomic(paths_.blob(digest), fetched.bytes, 0600, os::Durability::lazy));
         return Document{std::move(fetched.bytes), std::move(fetched.report.content_type)};
       }
       const bool mirror_left = fetched.report.endpoint_index + 1 < fetched.report.endpoints;
-      if (tries > 0 && !mirror_left)
-        return Error{Errc::digest_mismatch, fmt::format("{} has the digest {} at {}", digest.str(),
-                                                        actual.str(), fetched.report.endpoint)}
-            .hint(
-                "the registry or something on the way to it changed the bytes: compare with "
-                "another host, then push the image again");
+      if (tries > 0 && !mirror_left) return std::move(sound).error();
       if (tries > 0) request.skip_endpoints = fetched.report.endpoint_index + 1;
     }
   }
@@ -57,7 +82,8 @@ class Resolver {
     auto document = get(worker::FetchKind::manifest, digest, size);
     if (!document) return std::move(document).error().in("manifest " + digest.short_hex());
     auto parsed = proto::oci::parse_manifest(document->bytes, document->content_type, expected);
-    if (!parsed) return std::move(parsed).error().in("manifest " + digest.short_hex());
+    if (!parsed)
+      return said_by_image(std::move(parsed).error()).in("manifest " + digest.short_hex());
     if (auto* found = std::get_if<proto::oci::Manifest>(&*parsed))
       return std::pair{digest, std::move(*found)};
     if (depth >= kMaxIndexDepth)
@@ -86,8 +112,9 @@ Status check_config(const proto::oci::Manifest& manifest, const proto::oci::Imag
                              proto::oci::to_string(config.platform), proto::oci::to_string(host))}
         .hint("pin the index of a multi-platform image, or the manifest for this platform");
   if (config.diff_ids.size() != manifest.layers.size())
-    return Error{Errc::layer_corrupt, fmt::format("the image has {} layers but {} diff_ids",
-                                                  manifest.layers.size(), config.diff_ids.size())};
+    return Error{Errc::diffid_mismatch,
+                 fmt::format("the image has {} layers but {} diff_ids", manifest.layers.size(),
+                             config.diff_ids.size())};
   return ok();
 }
 
@@ -113,7 +140,8 @@ Result<Documents> resolve_documents(const Paths& paths, const proto::ImageRef& r
     return std::move(config_bytes).error().in("config " + config_descriptor.digest.short_hex());
   auto config = proto::oci::parse_config(config_bytes->bytes);
   if (!config)
-    return std::move(config).error().in("config " + config_descriptor.digest.short_hex());
+    return said_by_image(std::move(config).error())
+        .in("config " + config_descriptor.digest.short_hex());
   HF_TRY(check_config(found.second, *config));
   return Documents{.manifest_digest = std::move(found.first),
                    .manifest = std::move(found.second),

@@ -125,7 +125,7 @@ Result<FetchedDocument> Fetcher::document(const worker::FetchRequest& request,
       if (got > 0) document.bytes.append(buffer.data(), static_cast<std::size_t>(got));
       if (got == 0 || (got < 0 && errno != EINTR)) more = false;
       if (document.bytes.size() > request.limit)
-        return Error{Errc::too_large,
+        return Error{Errc::size_mismatch,
                      fmt::format("the document is larger than {} bytes", request.limit)};
     }
     if (fds[1].revents != 0) outcome = download.advance();

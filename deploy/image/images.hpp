@@ -81,7 +81,9 @@ class Images {
 
   /// Makes the image whole on this disk: pulls what is missing, verifies, unpacks, commits durably.
   /// Repeat safe; two calls for one image or with common layers are one download. Errors: those of
-  /// the registry, digests, layers, nospace.
+  /// the registry, digests, layers, nospace. Only for what bytes that match their digest say:
+  /// platform, media_type, too_large, diffid_mismatch, digest_unsupported. Every other code may be
+  /// the doing of an endpoint, of something on the way to it, or of this host, and may pass.
   virtual Result<Pulled> ensure(const proto::ImageRef& ref, const ProgressSink& progress,
                                 const std::stop_token& stop) = 0;
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "deploy/plan/planner.hpp"
+#include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::plan {
 namespace {
@@ -28,7 +29,7 @@ bool is_waiting(const Progress& progress) {
 }
 
 Progress withdraw(const Progress& progress) {
-  return is_waiting(progress) ? without_rollout(progress) : progress;
+  return gives_way(progress) ? without_rollout(progress) : progress;
 }
 
 Progress without_rollout(const Progress& progress) {

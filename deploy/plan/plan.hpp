@@ -43,7 +43,7 @@ struct Wait {
 [[nodiscard]] bool has_begun(const Progress& progress);
 /// As if the roll-out under way had not been asked for. Precondition: there is one.
 [[nodiscard]] Progress without_rollout(const Progress& progress);
-/// The same of one that waits; any other stays.
+/// The same of one that gives way (staging.hpp); any other stays.
 [[nodiscard]] Progress withdraw(const Progress& progress);
 
 /// Asks for a rehearsal of `target`; it begins when no roll-out is under way. Precondition: none is

@@ -64,7 +64,9 @@ class Planner {
   void step_rollout();
   void note_phase(std::string_view next);
   void enter(Phase phase);
-  void stage();  // staging.cpp
+  void stage();  // staging.cpp, with the next
+  [[nodiscard]] std::optional<Failure> staging_failure(const ServiceName& name,
+                                                       const ImageView& view);
   void start_and_check();
   [[nodiscard]] bool advance_cutover(const proto::Deployment& target);
   [[nodiscard]] bool advance_replace(const proto::Deployment& target);

@@ -444,7 +444,7 @@ void Planner::finish_failed() {
         {r.target, by_operator ? Verdict::rolled_back : Verdict::failed, failure.what});
   // What may work later (a registry that is away, a host that was restarted) is not the document's
   // fault.
-  if (r.trigger != Trigger::rollback && !failure.evidence.contains(kGone) &&
+  if (r.trigger != Trigger::rollback && !failure.evidence.contains(kGone) && !failure.passing &&
       (by_operator || disposition(failure.code) == Disposition::reject))
     out_.quarantine = r.target;
   // Of a roll-out that started nothing there is nothing to undo.

@@ -1,13 +1,29 @@
 // Staging: the images of a rollout are fetched, verified and unpacked; nothing runs yet.
+#include "deploy/plan/staging.hpp"
+
+#include <fmt/format.h>
+
+#include "common/base/text.hpp"
 #include "deploy/plan/planner.hpp"
 
 namespace holdfast::deploy::plan {
-namespace {
 
-/// A pull that somebody waits for gives up after so many tries; one from a source goes on for ever.
-constexpr std::uint32_t kApplyPullTries = 4;
+StagingFault staging_fault(Errc code) {
+  switch (code) {
+    case Errc::platform:            // its manifest has none for this host
+    case Errc::media_type:          // an artifact, or no manifest at all
+    case Errc::too_large:           // it declares more than is ever read
+    case Errc::diffid_mismatch:     // a layer is not what its configuration says
+    case Errc::digest_unsupported:  // it names a digest that nobody can check
+      return StagingFault::document;
+    default:
+      return StagingFault::passing;
+  }
+}
 
-}  // namespace
+bool gives_way(const Progress& progress) {
+  return progress.rollout && !has_begun(progress) && progress.rollout->trigger != Trigger::rollback;
+}
 
 void Planner::stage() {
   const auto* target = document(rollout().target);
@@ -16,36 +32,48 @@ void Planner::stage() {
   bool complete = true;
   std::set<proto::Digest> asked;
   for (const auto& [name, container] : proto::containers(*target)) {
-    const auto& wanted = *container;
     // A rollback runs no hooks of its target, so it needs none of their images.
     if (rollout().trigger == Trigger::rollback && !target->services.contains(name)) continue;
-    const auto found = observed_.images.find(wanted.image.digest);
+    const auto& image = container->image;
+    const auto found = observed_.images.find(image.digest);
     const auto view = found == observed_.images.end() ? ImageView{} : found->second;
     if (view.state == ImageView::State::present) continue;
     complete = false;
-    if (view.state == ImageView::State::pulling || !asked.insert(wanted.image.digest).second)
-      continue;
-    if (view.state == ImageView::State::failed && view.error) {
-      const bool hopeless = disposition(view.error->code()) == Disposition::reject;
-      const bool given_up =
-          rollout().trigger != Trigger::source && view.attempts >= kApplyPullTries;
-      if (hopeless || given_up)
-        return fail({view.error->code(),
-                     name.str(),
-                     view.error->what(),
-                     {{"next", view.error->next_step()}}});
-      if (view.retry_at > now_) {
-        wake(view.retry_at);
-        continue;
-      }
-    }
-    if (view.retry_at > now_) {  // not yet: see Core::observe_images
+    if (!asked.insert(image.digest).second) continue;
+    if (auto failure = staging_failure(name, view)) return fail(*std::move(failure));
+    if (view.state == ImageView::State::pulling) continue;
+    if (view.retry_at > now_) {  // after a failure, or not yet: see Core::observe_images
       wake(view.retry_at);
       continue;
     }
-    act(Pull{wanted.image});
+    act(Pull{image});
   }
   if (complete) begin_or_wait();
+}
+
+/// Why the rollout fails over this image; none: it may still come.
+std::optional<Failure> Planner::staging_failure(const ServiceName& name, const ImageView& view) {
+  const auto because = [&](Errc code, std::string what, bool passing) {
+    std::map<std::string, std::string> evidence;
+    if (view.error) evidence["next"] = view.error->next_step();
+    return Failure{code, name.str(), std::move(what), std::move(evidence), passing};
+  };
+  const bool failed = view.state == ImageView::State::failed && view.error;
+  if (failed && staging_fault(view.error->code()) == StagingFault::document)
+    return because(view.error->code(), view.error->what(), false);
+  if (rollout().trigger == Trigger::source || rollout().phase != Phase::staging)
+    return std::nullopt;
+  if (failed && view.attempts >= kApplyPullTries)
+    return because(view.error->code(), view.error->what(), true);
+  const BootTime deadline = rollout().since + kStagingDeadline;
+  if (now_ >= deadline)
+    return because(
+        Errc::timed_out,
+        fmt::format("the image of {} was not here within {}{}", name.str(),
+                    human_duration(kStagingDeadline), view.error ? ": " + view.error->what() : ""),
+        true);
+  wake(deadline);
+  return std::nullopt;
 }
 
 }  // namespace holdfast::deploy::plan

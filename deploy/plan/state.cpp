@@ -62,7 +62,8 @@ json::object rollout_json(const Rollout& r) {
     out["failure"] = json::object{{"code", code(r.failure->code)},
                                   {"service", r.failure->service},
                                   {"what", r.failure->what},
-                                  {"evidence", evidence}};
+                                  {"evidence", evidence},
+                                  {"passing", r.failure->passing}};
   }
   return out;
 }
@@ -93,6 +94,7 @@ Rollout rollout_from(const json::object& in, BootTime now) {
                  {}};
     for (const auto& [key, value] : f.at("evidence").as_object())
       read.evidence[key] = value.as_string();
+    if (const auto* passing = f.if_contains("passing")) read.passing = passing->as_bool();
     r.failure = std::move(read);
   }
   return r;

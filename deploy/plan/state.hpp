@@ -48,6 +48,7 @@ struct Failure {
   std::string service;
   std::string what;                             ///< "web exited with code 1 before it was healthy"
   std::map<std::string, std::string> evidence;  ///< exit_code, oom, probe
+  bool passing = false;  ///< not the document's fault: it is not quarantined for it
   bool operator==(const Failure&) const = default;
 };
 

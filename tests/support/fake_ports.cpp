@@ -14,7 +14,8 @@ image::StoredImage stored(const proto::Digest& digest) {
 }  // namespace
 
 Result<image::Pulled> FakeImages::ensure(const proto::ImageRef& ref, const image::ProgressSink&,
-                                         const std::stop_token&) {
+                                         const std::stop_token& stop) {
+  if (stop.stop_requested()) return Error{Errc::cancelled, "pull"};
   ++host_.pulls;
   if (const auto broken = host_.pull_errors.find(ref.digest); broken != host_.pull_errors.end())
     return broken->second;

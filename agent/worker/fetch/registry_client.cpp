@@ -263,8 +263,8 @@ Status RegistryClient::take(const net::HttpHead& head, std::span<const char> dat
   if (!hop.begun) {
     hop.begun = true;
     if (!head.content_encoding.empty() && head.content_encoding != "identity")
-      return Error{Errc::media_type, fmt::format("the registry encodes the object as {}",
-                                                 printable(head.content_encoding))};
+      return Error{Errc::registry, fmt::format("the registry encodes the object as {}",
+                                               printable(head.content_encoding))};
     if (head.status == 206) {
       const auto range = content_range(head.content_range);
       if (!range || range->first != hop.asked_from ||
@@ -288,7 +288,7 @@ Status RegistryClient::take(const net::HttpHead& head, std::span<const char> dat
     if (request.size > 0)
       return Error{Errc::size_mismatch,
                    fmt::format("the registry sends more than the {} bytes declared", request.size)};
-    return Error{Errc::too_large,
+    return Error{Errc::size_mismatch,
                  fmt::format("the document is larger than {}", human_bytes(request.limit))};
   }
   data = data.subspan(skip);
