@@ -5,27 +5,11 @@
 #include <algorithm>
 
 #include "common/log/log.hpp"
+#include "deploy/plan/admission.hpp"
 #include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
-
-bool is_semver(const std::string& tag) {
-  int dots = 0;
-  bool digit = false;
-  for (const char c : tag.substr(0, tag.find_first_of("-+"))) {
-    if (c == '.') {
-      if (!digit) return false;
-      ++dots;
-      digit = false;
-    } else if (c >= '0' && c <= '9') {
-      digit = true;
-    } else {
-      return false;
-    }
-  }
-  return dots == 2 && digit;
-}
 
 Error quarantined(const ledger::Quarantine& row) {
   const auto name = row.spec_digest.short_hex();
@@ -69,15 +53,8 @@ Status Applies::check_host_policy(const proto::Deployment& wanted) const {
   if (wanted.expires && *wanted.expires <= parts_.ports.clock.wall())
     return Error{Errc::spec_expired, "the document expired at " + to_rfc3339(*wanted.expires)}.hint(
         "publish it again with a later `expires`");
-  if (!config.image_policy.require_semver_tag) return ok();
-  for (const auto& [name, service] : proto::containers(wanted)) {
-    if (!is_semver(service->image.tag))
-      return Error{Errc::policy, fmt::format("{}: tag \"{}\" is not a version like 1.8.2, which "
-                                             "this host's policy asks for",
-                                             name.str(), service->image.tag)}
-          .hint("name a version tag beside the digest");
-  }
-  return ok();
+  return plan::admit(plan::image_facts(wanted),
+                     plan::stricter(config.image_policy, wanted.image_policy));
 }
 
 /// What an apply means while another rollout is under way; nothing when it is a change of its own.
