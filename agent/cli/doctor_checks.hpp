@@ -41,6 +41,8 @@ using Findings = std::vector<Finding>;
 [[nodiscard]] Findings check_disk(const proto::AgentConfig& config);
 [[nodiscard]] Finding check_clock(const Clock& clock);
 [[nodiscard]] Finding check_forwarding();
+/// Whether containers with a network of their own have a name server.
+[[nodiscard]] Finding check_names();
 
 /// One finding for each registry of the configuration and of the images that run.
 [[nodiscard]] Findings check_registries(const proto::AgentConfig& config,

@@ -10,6 +10,7 @@
 #include "common/os/process.hpp"
 #include "deploy/runtime/host/conmon.hpp"
 #include "deploy/runtime/host/oci_runtime.hpp"
+#include "deploy/runtime/spec/etc_files.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
@@ -78,6 +79,17 @@ Finding check_nft() {
             "run \"holdfast doctor\" as root"};
   return {"nftables", Verdict::fail, why,
           "load the kernel modules nf_tables and nft_chain_nat (modprobe nft_chain_nat)"};
+}
+
+Finding check_names() {
+  const auto names = deploy::runtime::host_resolv();
+  if (names.has_server) return {"names", Verdict::ok, "containers get the host's name servers", {}};
+  return {
+      "names", Verdict::warn,
+      "every name server of /etc/resolv.conf listens on loopback, which containers do not reach: "
+      "they have none",
+      "let the resolver listen on an address of the host too and name that one in "
+      "/etc/resolv.conf, or use network: host"};
 }
 
 }  // namespace holdfast::agent::cli

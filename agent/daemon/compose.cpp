@@ -111,9 +111,12 @@ Result<std::filesystem::path> worker_path() {
       "install it beside holdfastd");
 }
 
-void keep_logs_small(runtime::ContainerRuntime& containers) {
+/// At every resync, on a thread that may wait.
+void keep_house(runtime::ContainerRuntime& containers) {
   if (auto done = containers.maintain_logs(); !done)
-    log::warn("event=log_rotation_failed error={}", log::field(done.error().to_string()));
+    log::warn("event=logs_not_maintained error={}", log::field(done.error().to_string()));
+  if (auto done = containers.follow_names(); !done)
+    log::warn("event=names_not_followed error={}", log::field(done.error().to_string()));
 }
 
 /// Attachments of instances that no longer exist are taken down.
@@ -130,7 +133,7 @@ Status sweep_attachments(runtime::ContainerRuntime& containers,
 engine::Engine::Options engine_options(const proto::AgentConfig& config,
                                        runtime::ContainerRuntime& containers) {
   engine::Engine::Options options{.config = config};
-  options.housekeeping = [&containers] { keep_logs_small(containers); };
+  options.housekeeping = [&containers] { keep_house(containers); };
   options.back_up = [dir = config.state_dir] { return ledger::back_up(dir); };
   options.log_tail = [&containers](const deploy::plan::InstanceId& id, std::size_t lines) {
     auto last = containers.last_lines(id, lines);

@@ -208,6 +208,31 @@ Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
   return first;
 }
 
+Status ContainerRuntime::follow_names() {
+  const auto names = host_resolv();
+  if (!names.has_server && !warned_of_names_.exchange(true))
+    log::warn(
+        "event=no_name_server hint=\"/etc/resolv.conf names none that a container can reach: see "
+        "holdfast doctor\"");
+  if (names.has_server) warned_of_names_ = false;
+  const std::lock_guard lock{hosts_mutex_};
+  HF_ASSIGN(const auto seen, observe(Look::glance));
+  Status first = ok();
+  for (const auto& instance : seen) {
+    const auto record = read_record(host_, instance.id);
+    const auto path = host_.paths.resolv(instance.id);
+    const auto now = os::read_file(path, 1U << 20);
+    if (!record || !now || record->network == proto::NetworkMode::none) continue;
+    const auto text =
+        record->network == proto::NetworkMode::isolated ? names.text : resolv_for(record->network);
+    if (*now == text) continue;
+    auto done = rewrite_in_place(path, text);
+    if (!done && first)
+      first = std::move(done).error().in("rewrite resolv.conf of " + instance.id.str());
+  }
+  return first;
+}
+
 std::optional<Notified> ContainerRuntime::notified(const InstanceId& id) {
   return host_.notify->state(id);
 }

@@ -2,6 +2,7 @@
 /// \file
 /// Instances as containers: an OCI runtime under conmon, both from the distribution.
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
@@ -67,6 +68,9 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   /// Starts writers of logs that were killed, counts what was dropped, deletes old logs. For every
   /// resync; ≤ 1 ms when there is nothing to do.
   Status maintain_logs();
+  /// Rewrites /etc/resolv.conf of every instance in place where the host's has changed. For every
+  /// resync.
+  Status follow_names();
   /// Bytes of a service's output that its bound has taken away since this agent began, by service.
   /// As `maintain_logs` found last.
   [[nodiscard]] std::map<std::string, std::uint64_t> dropped_log_bytes();
@@ -117,6 +121,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   std::condition_variable turns_changed_;
   std::set<InstanceId> turns_;
   std::mutex hosts_mutex_;
+  std::atomic<bool> warned_of_names_{false};
   std::mutex logs_mutex_;
   std::map<InstanceId, std::uint64_t> dropped_;  ///< as last read
   std::map<std::string, std::uint64_t> dropped_of_service_;

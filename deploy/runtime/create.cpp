@@ -91,7 +91,7 @@ Status prepare_secrets(const Host& host, const InstanceSpec& spec, const User& u
 
 Result<ProcessSpec> make_process(const InstanceSpec& spec, User user) {
   HF_ASSIGN(auto args, merged_args(spec.wanted, spec.image.config));
-  HF_ASSIGN(auto env, merged_env(spec.wanted, spec.image.config, user));
+  HF_ASSIGN(auto env, merged_env(spec.wanted, spec.image.config, user, hostname_of(spec.service)));
   HF_ASSIGN(auto cwd, working_directory(spec.wanted, spec.image.config));
   HF_ASSIGN(auto granted, capabilities(spec.wanted.security, user.uid));
   return ProcessSpec{.args = std::move(args),

@@ -47,6 +47,9 @@ struct Paths {
   [[nodiscard]] Path hosts(const plan::InstanceId& id) const {
     return bundle(id) / "etc" / "hosts";
   }
+  [[nodiscard]] Path resolv(const plan::InstanceId& id) const {
+    return bundle(id) / "etc" / "resolv.conf";
+  }
   /// Bound into the container as /run/notify; exists only with `health.sd_notify`.
   [[nodiscard]] Path notify(const plan::InstanceId& id) const { return bundle(id) / "notify"; }
   [[nodiscard]] Path ready_mark(const plan::InstanceId& id) const { return bundle(id) / "ready"; }

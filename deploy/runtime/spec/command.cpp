@@ -66,8 +66,8 @@ Result<std::vector<std::string>> merged_args(const proto::Service& service,
 }
 
 Result<std::vector<std::string>> merged_env(const proto::Service& service,
-                                            const proto::oci::ImageConfig& image,
-                                            const User& user) {
+                                            const proto::oci::ImageConfig& image, const User& user,
+                                            std::string_view hostname) {
   std::vector<std::string> env;
   for (const auto& entry : image.env) {
     const auto equals = entry.find('=');
@@ -89,6 +89,7 @@ Result<std::vector<std::string>> merged_env(const proto::Service& service,
     set_variable(env, "WATCHDOG_USEC",
                  std::to_string(std::chrono::microseconds{watchdog_time(*service.health)}.count()));
   }
+  if (!hostname.empty() && !has_variable(env, "HOSTNAME=")) set_variable(env, "HOSTNAME", hostname);
   if (!has_variable(env, "PATH=")) env.emplace_back(os::kChildPath);
   if (!has_variable(env, "HOME=")) set_variable(env, "HOME", user.home.empty() ? "/" : user.home);
   return env;

@@ -19,11 +19,13 @@ namespace holdfast::deploy::runtime {
 [[nodiscard]] Result<std::vector<std::string>> merged_args(const proto::Service& service,
                                                            const proto::oci::ImageConfig& image);
 
-/// Image, then document by name; PATH and HOME filled in where absent. "NAME=value", in the image's
+/// Image, then document by name; PATH, HOME and HOSTNAME (none
+/// for an empty one) filled in where absent. "NAME=value", in the image's
 /// order, then by name. Errors: runtime for an image entry that is not NAME=value (R-3.2, T-13).
 [[nodiscard]] Result<std::vector<std::string>> merged_env(const proto::Service& service,
                                                           const proto::oci::ImageConfig& image,
-                                                          const User& user);
+                                                          const User& user,
+                                                          std::string_view hostname);
 
 /// Absolute and clean; "/" by default. Errors: runtime (relative; below /proc: CVE-2024-21626).
 [[nodiscard]] Result<std::string> working_directory(const proto::Service& service,

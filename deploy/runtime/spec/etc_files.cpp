@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include "common/base/text.hpp"
-#include "common/log/log.hpp"
 #include "common/os/file.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -15,7 +14,11 @@ namespace {
 
 constexpr std::size_t kMaxResolv = 64U << 10;
 
-bool is_loopback(std::string_view server) { return server.starts_with("127.") || server == "::1"; }
+/// Addresses that lead a container to itself, the unspecified ones included.
+bool is_loopback(std::string_view server) {
+  return server.starts_with("127.") || server == "::1" || server == "0.0.0.0" || server == "::" ||
+         server.starts_with("::ffff:127.");
+}
 
 }  // namespace
 
@@ -41,19 +44,19 @@ ResolvText resolv_text(std::string_view host_file) {
   return out;
 }
 
+ResolvText host_resolv() {
+  const auto host = os::read_file("/etc/resolv.conf", kMaxResolv);
+  auto filtered = resolv_text(host ? *host : std::string{});
+  if (filtered.has_server) return filtered;
+  const auto upstream = os::read_file("/run/systemd/resolve/resolv.conf", kMaxResolv);
+  return upstream ? resolv_text(*upstream) : filtered;
+}
+
 std::string resolv_for(proto::NetworkMode mode) {
   if (mode == proto::NetworkMode::none) return {};
+  if (mode == proto::NetworkMode::isolated) return host_resolv().text;
   const auto host = os::read_file("/etc/resolv.conf", kMaxResolv);
-  if (mode == proto::NetworkMode::host) return host ? *host : std::string{};
-  auto filtered = resolv_text(host ? *host : std::string{});
-  if (!filtered.has_server) {
-    const auto upstream = os::read_file("/run/systemd/resolve/resolv.conf", kMaxResolv);
-    if (upstream) filtered = resolv_text(*upstream);
-  }
-  if (!filtered.has_server)
-    log::warn(
-        "event=no_name_server hint=\"/etc/resolv.conf names none that a container can reach\"");
-  return filtered.text;
+  return host ? *host : std::string{};
 }
 
 Status rewrite_in_place(const std::filesystem::path& path, std::string_view content) {

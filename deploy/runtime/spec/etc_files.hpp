@@ -29,9 +29,13 @@ struct ResolvText {
 };
 [[nodiscard]] ResolvText resolv_text(std::string_view host_file);
 
-/// Chooses by network mode: host: as it is; none: empty; isolated: filtered, systemd-resolved's
-/// upstream file where the stub is listed. Nothing left: no server, and a warning in the log (a
-/// public default would leak names; see README).
+/// The host's name servers for containers with a network of their own: filtered; where only
+/// systemd-resolved's stub is listed, the servers that the stub asks. Reads the host's files. A
+/// host whose only server listens on loopback has none for them (a public default would leak names;
+/// see README).
+[[nodiscard]] ResolvText host_resolv();
+
+/// Chooses by network mode: host: as it is; none: empty; isolated: `host_resolv`.
 [[nodiscard]] std::string resolv_for(proto::NetworkMode mode);
 
 /// Replaces the content of an existing file without changing its inode, so that bind mounts of it

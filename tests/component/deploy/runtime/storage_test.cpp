@@ -237,6 +237,24 @@ TEST_F(Storage, NamesOfServicesResolveAndFollowAChangeInPlace) {
   EXPECT_THAT(hosts(), Not(HasSubstr("db")));
 }
 
+TEST_F(Storage, NameServersFollowThoseOfTheHostInPlace) {
+  create(spec("web-1", a_service(idle())));
+  const auto file = paths().resolv(InstanceId{"web-1"});
+  const auto wanted = slurp(file);
+  struct stat before {};
+  ASSERT_EQ(::stat(file.c_str(), &before), 0);
+  write(file, "nameserver 192.0.2.1\n");  // as an older resolv.conf of the host had it
+  ASSERT_TRUE(runtime_->follow_names());
+  EXPECT_EQ(slurp(file), wanted);
+  struct stat after {};
+  ASSERT_EQ(::stat(file.c_str(), &after), 0);
+  EXPECT_EQ(after.st_ino, before.st_ino) << "the container sees the change";
+  const auto seen =
+      runtime_->exec(InstanceId{"web-1"}, {"/bin/cat", "/etc/resolv.conf"}, Milliseconds{5000}, {});
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->output, wanted);
+}
+
 TEST_F(Storage, ADanglingResolvConfOfTheImageIsNoObstacle) {
   fs::create_symlink("../run/systemd/resolve/stub-resolv.conf", image_dir() / "etc/resolv.conf");
   EXPECT_THAT(script("web-1", "cat /etc/resolv.conf >/dev/null && echo there; cat /etc/hostname"),

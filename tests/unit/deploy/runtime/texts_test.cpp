@@ -44,7 +44,8 @@ TEST(Resolv, LeavesOutServersAContainerCannotReach) {
       "example.org\noptions edns0\n");
   EXPECT_TRUE(out.has_server);
   EXPECT_EQ(out.text, "nameserver 10.0.0.1\nsearch example.org\noptions edns0\n");
-  EXPECT_FALSE(resolv_text("nameserver 127.0.0.53\n").has_server);
+  for (const char* own : {"127.0.0.53", "127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"})
+    EXPECT_FALSE(resolv_text(fmt::format("nameserver {}\n", own)).has_server) << own;
 }
 
 TEST(HostPaths, AreRefusedInAndAboveWhatIsNotForServices) {

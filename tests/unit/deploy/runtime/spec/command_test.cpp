@@ -44,13 +44,21 @@ TEST(Env, TheLaterValueOfANameWinsInThePlaceOfTheFirst) {
   image.env = {"A=1", "B=2", "A=3", "EMPTY="};
   auto wanted = service();
   wanted.env = {{"B", "x"}, {"HOME", "/h"}};
-  EXPECT_THAT(*merged_env(wanted, image, {}),
+  EXPECT_THAT(*merged_env(wanted, image, {}, {}),
               ElementsAre("A=3", "B=x", "EMPTY=", "HOME=/h", ::testing::StartsWith("PATH=")));
 }
 
 TEST(Env, HomeIsThatOfThePasswdEntryOnlyWhenUnset) {
-  EXPECT_THAT(*merged_env(service(), {}, {.home = "/home/app"}), Contains("HOME=/home/app"));
-  EXPECT_THAT(*merged_env(service(), {}, {}), Contains("HOME=/"));
+  EXPECT_THAT(*merged_env(service(), {}, {.home = "/home/app"}, {}), Contains("HOME=/home/app"));
+  EXPECT_THAT(*merged_env(service(), {}, {}, {}), Contains("HOME=/"));
+}
+
+TEST(Env, HostnameIsTheNameOfTheServiceUnlessSet) {
+  EXPECT_THAT(*merged_env(service(), {}, {}, "web"), Contains("HOSTNAME=web"));
+  auto wanted = service();
+  wanted.env = {{"HOSTNAME", "other"}};
+  EXPECT_THAT(*merged_env(wanted, {}, {}, "web"), Contains("HOSTNAME=other"));
+  EXPECT_THAT(*merged_env(wanted, {}, {}, "web"), ::testing::Not(Contains("HOSTNAME=web")));
 }
 
 TEST(Signals, AreNamesNumbersAndOffsetsOfTheRealTimeOnes) {
