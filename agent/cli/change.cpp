@@ -95,6 +95,8 @@ ExitCode tell_unfinished(const Context& context, const api::Accepted& accepted,
 
 ExitCode finish(const Context& context, const api::Accepted& accepted, const WaitOptions& wait,
                 Verb verb) {
+  for (const auto& warning : accepted.warnings)
+    say(context, fmt::format("{} {}\n", mark(Mark::warn, context.err), printable(warning)));
   if (!accepted.changed) {
     print_outcome(context, {.generation = accepted.generation, .result = "unchanged"});
     if (!context.json())

@@ -142,6 +142,7 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
   options.advise = [&containers](const deploy::plan::InstanceId& id) {
     return containers.advise(id);
   };
+  options.has_name_server = [&containers] { return containers.has_name_server(); };
   options.memory_signs = [] { return os::read_memory_signs(); };
   return options;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "common/log/log.hpp"
 #include "deploy/plan/admission.hpp"
@@ -160,7 +161,8 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
   batch.generation = ledger::NewGeneration{id,    wanted.spec_digest, request.document,
                                            actor, request.reason,     parts_.ports.clock.wall()};
   HF_TRY(journal.advance(std::move(next), std::move(batch)));
-  const proto::api::Accepted accepted{id.value(), wanted.spec_digest.str(), true, since};
+  proto::api::Accepted accepted{id.value(), wanted.spec_digest.str(), true, since,
+                                plan::host_warnings(wanted, host_view(wanted))};
   parts_.generations.remember(id, std::move(wanted));
   forget_failures(parts_.observed);
   if (former) announcer_.superseded(*former);
@@ -182,18 +184,25 @@ Result<proto::api::PlanReport> Applies::plan(const proto::api::ApplyRequest& req
     plan::add_hooks(wanted, proto::HookStage::before, report.hooks);
     plan::add_hooks(wanted, proto::HookStage::after, report.hooks);
   }
-  add_images_to_pull(wanted, report);
+  const auto host = host_view(wanted);
+  std::set<std::string> absent;
+  for (const auto& [name, service] : proto::containers(wanted))
+    if (!host.images.contains(service->image.digest)) absent.insert(service->image.str());
+  report.images_to_pull.assign(absent.begin(), absent.end());
   add_warnings(request, wanted, report);
+  auto of_host = plan::host_warnings(wanted, host);
+  std::move(of_host.begin(), of_host.end(), std::back_inserter(report.warnings));
   return report;
 }
 
-void Applies::add_images_to_pull(const proto::Deployment& wanted,
-                                 proto::api::PlanReport& report) const {
-  std::set<std::string> absent;
+plan::HostView Applies::host_view(const proto::Deployment& wanted) const {
+  plan::HostView host;
+  if (parts_.options.has_name_server) host.has_name_server = parts_.options.has_name_server();
   for (const auto& [name, service] : proto::containers(wanted)) {
-    if (!parts_.ports.images.find(service->image.digest)) absent.insert(service->image.str());
+    auto found = parts_.ports.images.find(service->image.digest);
+    if (found) host.images.emplace(service->image.digest, std::move(found->config));
   }
-  report.images_to_pull.assign(absent.begin(), absent.end());
+  return host;
 }
 
 void Applies::add_warnings(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,

@@ -6,6 +6,7 @@
 #include "deploy/engine/announcer.hpp"
 #include "deploy/engine/parts.hpp"
 #include "deploy/engine/rollbacks.hpp"
+#include "deploy/plan/host_warnings.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -39,7 +40,7 @@ class Applies {
                                                        const ledger::Generation& current,
                                                        const Actor& actor);
   void remember_offer(const proto::Digest& digest, const std::string& source);
-  void add_images_to_pull(const proto::Deployment& wanted, proto::api::PlanReport& report) const;
+  [[nodiscard]] plan::HostView host_view(const proto::Deployment& wanted) const;
   void add_warnings(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,
                     proto::api::PlanReport& report);
 

@@ -45,6 +45,9 @@ struct Options {
   /// What the end of an instance most likely means: the line to add to the document; empty when
   /// nothing is known. May be empty.
   std::function<std::string(const plan::InstanceId&)> advise;
+  /// Whether containers with a network of their own reach a name server, as seen last; must not
+  /// wait. Empty: they do.
+  std::function<bool()> has_name_server;
 };
 
 /// How slow work leaves the engine thread. What a job returns is done back on the engine thread.

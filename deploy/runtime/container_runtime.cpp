@@ -58,8 +58,10 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
             .attachments = attachments,
             .notify = std::make_shared<NotifyListener>(paths, clock)};
   host.notify->adopt();
-  return std::unique_ptr<ContainerRuntime>{
+  std::unique_ptr<ContainerRuntime> opened{
       new ContainerRuntime{std::move(host), std::move(conmon)}};
+  opened->note_name_server(host_resolv().has_server);
+  return opened;
 }
 
 ContainerRuntime::Turn::Turn(ContainerRuntime& runtime, const InstanceId& id)
@@ -208,13 +210,17 @@ Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
   return first;
 }
 
+void ContainerRuntime::note_name_server(bool there) {
+  if (has_name_server_.exchange(there) == there) return;
+  if (there) return log::info("event=name_server_found");
+  log::warn(
+      "event=no_name_server hint=\"/etc/resolv.conf names none that a container can reach: see "
+      "holdfast doctor\"");
+}
+
 Status ContainerRuntime::follow_names() {
   const auto names = host_resolv();
-  if (!names.has_server && !warned_of_names_.exchange(true))
-    log::warn(
-        "event=no_name_server hint=\"/etc/resolv.conf names none that a container can reach: see "
-        "holdfast doctor\"");
-  if (names.has_server) warned_of_names_ = false;
+  note_name_server(names.has_server);
   const std::lock_guard lock{hosts_mutex_};
   HF_ASSIGN(const auto seen, observe(Look::glance));
   Status first = ok();

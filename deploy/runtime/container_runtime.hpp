@@ -71,6 +71,9 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   /// Rewrites /etc/resolv.conf of every instance in place where the host's has changed. For every
   /// resync.
   Status follow_names();
+  /// Whether the host names a server that containers reach: as `follow_names`, or the opening,
+  /// found last. Quick.
+  [[nodiscard]] bool has_name_server() const { return has_name_server_; }
   /// Bytes of a service's output that its bound has taken away since this agent began, by service.
   /// As `maintain_logs` found last.
   [[nodiscard]] std::map<std::string, std::uint64_t> dropped_log_bytes();
@@ -107,6 +110,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
       : host_(std::move(host)), conmon_version_(std::move(conmon_version)), observer_(host_) {}
 
   [[nodiscard]] std::set<InstanceId> in_progress();
+  void note_name_server(bool there);
   Status revive_log_writer(const InstanceId& id);
   void await_last_lines(const InstanceId& id) const;
   void count_dropped(const InstanceId& id, const std::string& service);
@@ -121,7 +125,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   std::condition_variable turns_changed_;
   std::set<InstanceId> turns_;
   std::mutex hosts_mutex_;
-  std::atomic<bool> warned_of_names_{false};
+  std::atomic<bool> has_name_server_{true};
   std::mutex logs_mutex_;
   std::map<InstanceId, std::uint64_t> dropped_;  ///< as last read
   std::map<std::string, std::uint64_t> dropped_of_service_;

@@ -131,7 +131,7 @@ void members(V& v, M& m, RollbackRequest*) {
 template <class V, class M>
 void members(V& v, M& m, Accepted*) {
   v("generation", m.generation), v("spec_digest", m.spec_digest), v("changed", m.changed);
-  v("since_event", m.since_event);
+  v("since_event", m.since_event), v("warnings", m.warnings);
 }
 
 template <class V, class M>

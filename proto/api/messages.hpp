@@ -179,8 +179,9 @@ struct StandbyDropped {
 struct Accepted {
   std::uint64_t generation = 0;
   std::string spec_digest;
-  bool changed = true;            ///< false: already so, nothing to do
-  std::uint64_t since_event = 0;  ///< follow events from here
+  bool changed = true;                  ///< false: already so, nothing to do
+  std::uint64_t since_event = 0;        ///< follow events from here
+  std::vector<std::string> warnings{};  ///< what it will miss on this host
 };
 
 struct PlanStep {

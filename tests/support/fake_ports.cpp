@@ -28,7 +28,9 @@ Result<image::StoredImage> FakeImages::find(const proto::Digest& digest) {
     return Error{Errc::not_found, "image " + digest.short_hex() + " is not here"};
   if (const auto damaged = host_.damaged_images.find(digest); damaged != host_.damaged_images.end())
     return damaged->second;
-  return stored(digest);
+  auto found = stored(digest);
+  found.config.volumes = host_.image_volumes;
+  return found;
 }
 
 Result<image::Collected> FakeImages::collect(const std::set<proto::Digest>& keep,
@@ -192,7 +194,14 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
   config.rehearse_every = host_.rehearse_every;
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
-      engine::Engine::Options{config, {}, {}, [this] { return host_.memory; }, {}, {}}, jobs_);
+      engine::Engine::Options{config,
+                              {},
+                              {},
+                              [this] { return host_.memory; },
+                              {},
+                              {},
+                              [this] { return host_.has_name_server; }},
+      jobs_);
   const auto loaded = core_->load();
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().to_string());
 }

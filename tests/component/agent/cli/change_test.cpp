@@ -131,6 +131,18 @@ TEST_F(ChangeTest, SaysWhenThereIsNothingToDo) {
       contains(holdfast({"apply", document(), "-o", "json"}).out, "\"result\": \"unchanged\""));
 }
 
+TEST_F(ChangeTest, ShowsWhatTheServicesWillMissOnTheHost) {
+  FakeAgent agent{socket()};
+  agent.on(
+      "POST /v1/apply",
+      {json_answer(
+          202,
+          R"({"generation":43,"spec_digest":"","changed":true,"since_event":1,"warnings":["web: no name \u001b[2J"]})")});
+  const auto ran = holdfast({"apply", document(), "--no-wait"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(ran.err, "! web: no name \\x1b[2J\n");
+}
+
 TEST_F(ChangeTest, ReturnsAtOnceWithNoWait) {
   FakeAgent agent{socket()};
   accepts(agent, {sse_answer({}, true)});

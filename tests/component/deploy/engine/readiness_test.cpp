@@ -140,6 +140,23 @@ TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
   EXPECT_EQ(back->hooks.front().stage, "on_rollback");
 }
 
+TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
+  apply(document("v1"));
+  host_.image_volumes = {"/data"};
+  host_.has_name_server = false;
+  const proto::api::ApplyRequest same{document("v1"), "x", "", false, true};
+  const auto plan = agent().core().commands().applies.plan(same);
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(plan->warnings,
+              ElementsAre(HasSubstr("no name server"), HasSubstr("/data (VOLUME)")));
+  const proto::api::ApplyRequest other{document("v2"), "x", "", false, true};
+  const auto accepted =
+      agent().core().commands().applies.apply(other, kRoot, deploy::plan::Trigger::apply);
+  ASSERT_TRUE(accepted);
+  EXPECT_THAT(accepted->warnings, ElementsAre(HasSubstr("no name server")))
+      << "of an image that is not here nothing is known";
+}
+
 TEST_F(Readiness, ARehearsalEndsWithAVerdictInTheLedgerTheStatusAndAnEvent) {
   apply(document("v1"));
   apply(document("v2"));

@@ -72,8 +72,9 @@ TEST(ApiCodec, WritesTheOtherMessagesInOneStableForm) {
   EXPECT_EQ(encode(ApplyRequest{"d", "f", "r", true}),
             R"({"document":"d","file":"f","reason":"r","dry_run":true,"now":false})");
   EXPECT_EQ(encode(RollbackRequest{4, "r", false}), R"({"to":4,"reason":"r","dry_run":false})");
-  EXPECT_EQ(encode(Accepted{5, "sha256:a", true, 77}),
-            R"({"generation":5,"spec_digest":"sha256:a","changed":true,"since_event":77})");
+  EXPECT_EQ(
+      encode(Accepted{5, "sha256:a", true, 77}),
+      R"({"generation":5,"spec_digest":"sha256:a","changed":true,"since_event":77,"warnings":[]})");
   EXPECT_EQ(
       encode(PlanReport{1,
                         2,
