@@ -39,6 +39,7 @@ class Api {
   void handle(const ExchangePtr& exchange);
   /// After a reload of the configuration.
   void set_access(Access access) { access_ = std::move(access); }
+  [[nodiscard]] Role role_of(const Peer& peer) const { return access_.role_of(peer); }
   /// Ends followed logs and ledger reads; joins.
   void stop();
 

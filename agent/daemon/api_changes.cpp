@@ -39,7 +39,7 @@ unsigned done_status(const T&) {
 void Api::plan(const Call& call) {
   auto request = apply_request(call.request().body);
   if (!request) return call.exchange->respond(request.error());
-  parts_.engine.plan_apply(std::move(request).value(),
+  parts_.engine.plan_apply(std::move(request).value(), call.actor(),
                            answer_with<api::PlanReport>(call.exchange, plan_status));
 }
 
@@ -47,7 +47,7 @@ void Api::apply(const Call& call) {
   auto request = apply_request(call.request().body);
   if (!request) return call.exchange->respond(request.error());
   if (request->dry_run)
-    return parts_.engine.plan_apply(std::move(request).value(),
+    return parts_.engine.plan_apply(std::move(request).value(), call.actor(),
                                     answer_with<api::PlanReport>(call.exchange, plan_status));
   log::info("event=apply_requested actor={} reason={}", log::field(call.actor()),
             log::field(request->reason));

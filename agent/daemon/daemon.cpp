@@ -70,7 +70,9 @@ class Daemon {
               [this](const deploy::ledger::RecoveryWish& wish) { return begin_anew(wish); }},
              access),
         groups_(access.groups()),
-        server_(Server::create(io_, [this](ExchangePtr exchange) { api_.handle(exchange); })),
+        server_(Server::create(
+            io_, [this](ExchangePtr exchange) { api_.handle(exchange); },
+            [this](const Peer& peer) { return api_.role_of(peer); })),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
         timer_(io_),
         restart_timer_(io_) {

@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <list>
 #include <map>
+#include <vector>
 
 #include "agent/daemon/access.hpp"
+#include "agent/daemon/places.hpp"
 #include "agent/daemon/session.hpp"
 #include "common/log/log.hpp"
 
@@ -22,15 +24,13 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-constexpr std::size_t kMaxApi = 128;
-constexpr std::size_t kMaxOfOneUser = 32;
-constexpr std::size_t kMaxMetrics = 16;
 constexpr int kAcceptBurst = 32;
+constexpr uid_t kNobody = 65534;  ///< of a TCP client nothing is known
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(asio::io_context& io, Handler handler)
-      : io_(io), handler_(std::move(handler)), pause_(io) {}
+  ServerImpl(asio::io_context& io, Handler handler, RoleOf role_of)
+      : io_(io), handler_(std::move(handler)), role_of_(std::move(role_of)), pause_(io) {}
   ~ServerImpl() override {
     stop_accepting();
     close_all();
@@ -62,7 +62,7 @@ class ServerImpl final : public Server {
   struct Open {
     std::shared_ptr<Session> session;
     Listener from;
-    uid_t uid;
+    Holder holder;
   };
 
   static void close(asio::posix::stream_descriptor& descriptor) {
@@ -105,40 +105,32 @@ class ServerImpl final : public Server {
   void admit(Listener which, os::UniqueFd fd) {
     Session::Options options{
         .peer = {}, .handler = handler_, .closed = [this](Session* gone) { forget(gone); }};
-    uid_t uid = 0;
+    Holder newcomer{kNobody, Role::none, Occupation::reading};
     if (which == Listener::api) {
       auto peer = peer_of(fd.get());
       if (!peer) return;
-      uid = peer->uid;
+      newcomer.uid = peer->uid;
+      newcomer.role = role_of_(*peer);
       options.peer = std::move(peer).value();
     }
-    if (!make_room(which, uid)) return;
+    if (!make_room(which, newcomer)) return;
     auto session = Session::create(io_, std::move(fd), std::move(options));
-    sessions_.push_back({session, which, uid});
+    sessions_.push_back({session, which, newcomer});
     session->start();
   }
 
-  bool make_room(Listener which, uid_t uid) {
-    const auto count = [&](auto matches) {
-      return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), matches));
-    };
-    const auto of_listener = [&](const Open& open) { return open.from == which; };
-    const auto of_user = [&](const Open& open) { return open.from == which && open.uid == uid; };
-    if (which == Listener::api && uid != 0 && count(of_user) >= kMaxOfOneUser)
-      return drop_oldest(of_user);
-    const auto limit = which == Listener::api ? kMaxApi : kMaxMetrics;
-    return count(of_listener) < limit || drop_oldest(of_listener);
-  }
-
-  template <class F>
-  bool drop_oldest(F matches) {
-    const auto oldest = std::find_if(sessions_.begin(), sessions_.end(), [&](const Open& open) {
-      return matches(open) && open.session->reading();
-    });
-    if (oldest == sessions_.end()) return false;
-    const auto session = oldest->session;
-    session->close();
-    return true;
+  bool make_room(Listener which, const Holder& newcomer) {
+    std::vector<Holder> holders;
+    std::vector<std::shared_ptr<Session>> theirs;
+    for (const auto& open : sessions_) {
+      if (open.from != which) continue;
+      holders.push_back({open.holder.uid, open.holder.role, open.session->occupation()});
+      theirs.push_back(open.session);
+    }
+    const auto placed =
+        place(holders, newcomer, which == Listener::api ? kApiPlaces : kMetricsPlaces);
+    if (placed.gives_way) theirs[*placed.gives_way]->close();
+    return placed.admitted;
   }
 
   void forget(Session* gone) {
@@ -147,6 +139,7 @@ class ServerImpl final : public Server {
 
   asio::io_context& io_;
   Handler handler_;
+  RoleOf role_of_;
   asio::steady_timer pause_;
   std::map<Listener, Slot> listeners_;
   std::list<Open> sessions_;  ///< oldest first
@@ -154,8 +147,8 @@ class ServerImpl final : public Server {
 
 }  // namespace
 
-std::unique_ptr<Server> Server::create(asio::io_context& io, Handler handler) {
-  return std::make_unique<ServerImpl>(io, std::move(handler));
+std::unique_ptr<Server> Server::create(asio::io_context& io, Handler handler, RoleOf role_of) {
+  return std::make_unique<ServerImpl>(io, std::move(handler), std::move(role_of));
 }
 
 }  // namespace holdfast::agent::daemon

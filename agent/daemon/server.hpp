@@ -1,6 +1,8 @@
 #pragma once
+#include <functional>
 #include <memory>
 
+#include "agent/daemon/access.hpp"
 #include "agent/daemon/http.hpp"
 #include "common/os/unique_fd.hpp"
 
@@ -12,12 +14,13 @@ namespace holdfast::agent::daemon {
 
 enum class Listener : std::uint8_t { api, metrics };
 
-/// Accepts connections and keeps their sessions. At most 128 on the API, 32 of them of one user
-/// other than root, and 16 on the metrics port; over the limit the oldest connection that has not
-/// sent its request yet gives way, else the new one. Lives on the io thread.
+/// Accepts connections and keeps their sessions; who gets a place when they are many, places.hpp
+/// says. Lives on the io thread.
 class Server {
  public:
-  [[nodiscard]] static std::unique_ptr<Server> create(boost::asio::io_context& io, Handler handler);
+  using RoleOf = std::function<Role(const Peer&)>;
+  [[nodiscard]] static std::unique_ptr<Server> create(boost::asio::io_context& io, Handler handler,
+                                                      RoleOf role_of);
   virtual ~Server() = default;
 
   /// Accepts from `fd`, which stays the caller's; replaces the former one of that kind.

@@ -80,7 +80,20 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     if (options_.closed) options_.closed(this);
   }
 
-  [[nodiscard]] bool reading() const override { return phase_ == Phase::reading; }
+  [[nodiscard]] Occupation occupation() const override {
+    switch (phase_) {
+      case Phase::reading:
+        return Occupation::reading;
+      case Phase::streaming:
+        return Occupation::streaming;
+      case Phase::waiting:
+        return Occupation::working;
+      case Phase::finishing:
+      case Phase::closed:
+        break;
+    }
+    return Occupation::writing;
+  }
   [[nodiscard]] const Request& request() const override { return request_; }
   void on_close(std::function<void()> closed) override { closed_ = std::move(closed); }
 

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "agent/daemon/http.hpp"
+#include "agent/daemon/places.hpp"
 #include "common/os/unique_fd.hpp"
 
 namespace boost::asio {
@@ -27,8 +28,7 @@ class Session : public Exchange {
   virtual void start() = 0;
   /// Abrupt; safe to repeat.
   virtual void close() = 0;
-  /// Still waiting for its request, so that nobody loses anything when it goes.
-  [[nodiscard]] virtual bool reading() const = 0;
+  [[nodiscard]] virtual Occupation occupation() const = 0;
 };
 
 }  // namespace holdfast::agent::daemon

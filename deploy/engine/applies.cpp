@@ -25,9 +25,8 @@ Error quarantined(const ledger::Quarantine& row) {
 
 }  // namespace
 
-Result<proto::Deployment> Applies::admit(const proto::api::ApplyRequest& request) {
-  HF_ASSIGN(auto wanted, proto::load_deployment(
-                             request.document, request.file.empty() ? "deployment" : request.file));
+Result<proto::Deployment> Applies::admit(Candidate& candidate) {
+  HF_ASSIGN(auto wanted, std::move(candidate.document));
   if (const auto current = parts_.generations.document(parts_.journal.progress().current);
       current && current->name != wanted.name) {
     return Error{Errc::conflict, fmt::format("this agent runs deployment \"{}\", not \"{}\"",
@@ -37,7 +36,7 @@ Result<proto::Deployment> Applies::admit(const proto::api::ApplyRequest& request
             "`instance`");
   }
   HF_TRY(check_host_policy(wanted));
-  HF_TRY(parts_.generations.learn_zones(wanted));
+  parts_.generations.add_zones(std::move(candidate.zones));
   if (const auto* row = parts_.quarantine.find(wanted.spec_digest)) return quarantined(*row);
   return wanted;
 }
@@ -90,9 +89,10 @@ Status Applies::begin_now(const proto::api::ApplyRequest& request, const Actor& 
   return parts_.journal.advance(std::move(next), {.entries = {std::move(note)}});
 }
 
-Result<proto::api::Accepted> Applies::apply(const proto::api::ApplyRequest& request,
-                                            const Actor& actor, plan::Trigger trigger) {
-  auto admitted = admit(request);
+Result<proto::api::Accepted> Applies::apply(Candidate candidate, const Actor& actor,
+                                            plan::Trigger trigger) {
+  auto admitted = admit(candidate);
+  const auto& request = candidate.request;
   if (!admitted) {
     parts_.counters.count(admitted.error());
     if (admitted.error().code() == Errc::quarantined)
@@ -169,8 +169,8 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
   return accepted;
 }
 
-Result<proto::api::PlanReport> Applies::plan(const proto::api::ApplyRequest& request) {
-  HF_ASSIGN(const auto wanted, admit(request));
+Result<proto::api::PlanReport> Applies::plan(Candidate candidate) {
+  HF_ASSIGN(const auto wanted, admit(candidate));
   const auto& progress = parts_.journal.progress();
   const auto effective = parts_.journal.effective();
   const auto current = parts_.generations.document(effective);
@@ -189,7 +189,7 @@ Result<proto::api::PlanReport> Applies::plan(const proto::api::ApplyRequest& req
   for (const auto& [name, service] : proto::containers(wanted))
     if (!host.images.contains(service->image.digest)) absent.insert(service->image.str());
   report.images_to_pull.assign(absent.begin(), absent.end());
-  add_warnings(request, wanted, report);
+  add_warnings(candidate.request, wanted, report);
   auto of_host = plan::host_warnings(wanted, host);
   std::move(of_host.begin(), of_host.end(), std::back_inserter(report.warnings));
   return report;
@@ -243,18 +243,18 @@ void Applies::remember_offer(const proto::Digest& digest, const std::string& sou
               log::field(kept.error().to_string()));
 }
 
-void Applies::source_changed(const std::string& document, const std::string& source) {
+void Applies::source_changed(Candidate candidate, const std::string& source) {
   parts_.milestones.source_last_success = epoch_seconds(parts_.ports.clock.wall());
   const Actor actor = "source " + source;
-  if (auto parsed = proto::load_deployment(document, source)) {
+  if (candidate.document) {
+    const auto digest = candidate.document->spec_digest;
     // Only a change of the source counts: what was last accepted from it is not applied again over
     // an operator's `apply`.
     const auto* last = parts_.generations.newest_of(actor);
-    remember_offer(parsed->spec_digest, source);
-    if (last != nullptr && last->spec_digest == parsed->spec_digest) return;
+    remember_offer(digest, source);
+    if (last != nullptr && last->spec_digest == digest) return;
   }
-  auto accepted =
-      apply({document, source, "changed source", false, false}, actor, plan::Trigger::source);
+  auto accepted = apply(std::move(candidate), actor, plan::Trigger::source);
   if (accepted) return;
   log::error("event=source_refused source={} error={}", log::field(source),
              log::field(accepted.error().to_string()));

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "deploy/engine/announcer.hpp"
+#include "deploy/engine/candidate.hpp"
 #include "deploy/engine/parts.hpp"
 #include "deploy/engine/rollbacks.hpp"
 #include "deploy/plan/host_warnings.hpp"
@@ -17,18 +18,18 @@ class Applies {
   Applies(Parts& parts, const Rollbacks& rollbacks, Announcer& announcer)
       : parts_(parts), rollbacks_(rollbacks), announcer_(announcer) {}
 
-  /// Accepts a document and begins its rollout. Errors: those of `proto::load_deployment`, conflict
+  /// Accepts a document and begins its rollout. Errors: those of `read_candidate`, conflict
   /// (another deployment's name), policy, spec_target, spec_expired, quarantined, busy (another
   /// rollout is under way), port_in_use, those of the ledger.
-  Result<proto::api::Accepted> apply(const proto::api::ApplyRequest& request, const Actor& actor,
+  Result<proto::api::Accepted> apply(Candidate candidate, const Actor& actor,
                                      plan::Trigger trigger);
   /// What it would do. Touches nothing.
-  Result<proto::api::PlanReport> plan(const proto::api::ApplyRequest& request);
+  Result<proto::api::PlanReport> plan(Candidate candidate);
   /// A watched source has this document; one that may not run is remembered and shown.
-  void source_changed(const std::string& document, const std::string& source);
+  void source_changed(Candidate candidate, const std::string& source);
 
  private:
-  [[nodiscard]] Result<proto::Deployment> admit(const proto::api::ApplyRequest& request);
+  [[nodiscard]] Result<proto::Deployment> admit(Candidate& candidate);
   [[nodiscard]] Status check_host_policy(const proto::Deployment& wanted) const;
   [[nodiscard]] std::optional<Result<proto::api::Accepted>> join_rollout(
       const proto::api::ApplyRequest& request, const proto::Deployment& wanted, const Actor& actor);

@@ -160,8 +160,9 @@ bool Core::start_unrecorded(plan::Decision& decision) {
 bool Core::keep_serving(const plan::Decision& decision) {
   bool acted = false;
   for (const auto& action : decision.actions) {
-    if (std::holds_alternative<plan::Route>(action) ||
-        std::holds_alternative<plan::RestartProcess>(action))
+    const auto* restart = std::get_if<plan::RestartProcess>(&action);
+    if (restart != nullptr) ++parts_.counters.workloads[restart->service.str()].restarts;
+    if (restart != nullptr || std::holds_alternative<plan::Route>(action))
       acted = actions_.start(action) || acted;
   }
   return acted;

@@ -7,6 +7,7 @@
 #include "deploy/engine/core.hpp"
 #include "deploy/engine/job_pool.hpp"
 #include "deploy/engine/mailbox.hpp"
+#include "deploy/engine/request_quota.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
@@ -54,22 +55,27 @@ class ThreadedEngine final : public Engine, private Jobs {
 
   void apply(proto::api::ApplyRequest request, Actor actor,
              Reply<proto::api::Accepted> reply) override {
-    mailbox_.post(
-        [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
-          reply(core_.commands().applies.apply(request, actor, plan::Trigger::apply));
-        });
+    read(applies_, std::move(request), actor,
+         [this, actor, reply = std::move(reply)](Result<Candidate> read) {
+           if (!read) return reply(std::move(read).error());
+           reply(core_.commands().applies.apply(std::move(read).value(), actor,
+                                                plan::Trigger::apply));
+         });
   }
   void rollback(proto::api::RollbackRequest request, Actor actor,
                 Reply<proto::api::Accepted> reply) override {
-    mailbox_.post(
+    mailbox_.post_urgent(
         [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
           reply(core_.commands().rollbacks.rollback(request, actor));
         });
   }
-  void plan_apply(proto::api::ApplyRequest request, Reply<proto::api::PlanReport> reply) override {
-    mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
-      reply(core_.commands().applies.plan(request));
-    });
+  void plan_apply(proto::api::ApplyRequest request, Actor actor,
+                  Reply<proto::api::PlanReport> reply) override {
+    read(plans_, std::move(request), std::move(actor),
+         [this, reply = std::move(reply)](Result<Candidate> read) {
+           if (!read) return reply(std::move(read).error());
+           reply(core_.commands().applies.plan(std::move(read).value()));
+         });
   }
   void plan_rollback(proto::api::RollbackRequest request,
                      Reply<proto::api::PlanReport> reply) override {
@@ -108,8 +114,12 @@ class ThreadedEngine final : public Engine, private Jobs {
         std::move(reply));
   }
   void source_changed(std::string document, std::string source) override {
-    mailbox_.post([this, document = std::move(document), source = std::move(source)] {
-      core_.commands().applies.source_changed(document, source);
+    applies_.pool.submit([this, document = std::move(document),
+                          source = std::move(source)](const std::stop_token&) mutable {
+      auto read = read_candidate({std::move(document), source, "changed source", false, false});
+      mailbox_.post([this, read = std::move(read), source]() mutable {
+        core_.commands().applies.source_changed(std::move(read), source);
+      });
     });
   }
   void reconfigure(proto::AgentConfig config) override {
@@ -126,28 +136,61 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
 
  private:
+  /// Documents of one kind, read in turn on a thread of their own.
+  struct Readers {
+    JobPool pool;
+    RequestQuota quota;
+  };
+
+  /// Reads the document, then calls `done` on the engine thread: with an error where too many wait.
+  void read(Readers& readers, proto::api::ApplyRequest request, Actor actor,
+            std::function<void(Result<Candidate>)> done) {
+    if (auto place = readers.quota.take(actor); !place)
+      return mailbox_.post([place, done = std::move(done)] { done(place.error()); });
+    readers.pool.submit([this, &readers, request = std::move(request), actor = std::move(actor),
+                         done = std::move(done)](const std::stop_token&) mutable {
+      mailbox_.post([&readers, actor, done, read = read_candidate(std::move(request))]() mutable {
+        readers.quota.give_back(actor);
+        done(std::move(read));
+      });
+    });
+  }
+
   void loop(const std::stop_token& stop) {
     BootTime due{};
     bool wake = true;
+    std::deque<Mailbox::Message> messages;
     while (!stop.stop_requested()) {
       if (wake || core_.attention().changed() || clock_.boot() >= due) {
         pass_began_ = clock_.boot();
         due = core_.reconcile(Freshness::remembered);
         pass_began_ = BootTime{};
       }
-      const auto slept = clock_.boot();
-      const auto messages =
-          mailbox_.take(clock_, due, stop, core_.at_rest() ? kGather : Milliseconds{0});
-      if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
-        core_.suspended(late);
-      wake = false;
-      for (const auto& message : messages) {
-        if (stop.stop_requested()) return;
-        message.read();
-        wake = wake || message.wakes;
+      if (messages.empty()) {
+        const auto slept = clock_.boot();
+        messages = mailbox_.take(clock_, due, stop, core_.at_rest() ? kGather : Milliseconds{0});
+        if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
+          core_.suspended(late);
       }
+      wake = deliver(messages, stop);
       wake = core_.take_wake() || wake;
     }
+  }
+
+  /// Until all are read, or an urgent one was: what it asks for begins before the others are heard.
+  /// Whether one of them asks for a pass.
+  bool deliver(std::deque<Mailbox::Message>& messages, const std::stop_token& stop) {
+    bool wake = false;
+    while (!stop.stop_requested()) {
+      auto urgent = mailbox_.take_urgent();
+      if (!urgent && messages.empty()) break;
+      auto message = urgent ? *std::move(urgent) : std::move(messages.front());
+      if (!message.urgent) messages.pop_front();
+      message.read();
+      wake = wake || message.wakes;
+      if (message.urgent) break;
+    }
+    return wake;
   }
 
   /// A command that is one call on the engine thread.
@@ -171,6 +214,8 @@ class ThreadedEngine final : public Engine, private Jobs {
       thread_.request_stop();
       thread_.join();
     }
+    applies_.pool.stop();
+    plans_.pool.stop();
     for (auto& pool : pools_) pool.stop();
   }
 
@@ -179,6 +224,8 @@ class ThreadedEngine final : public Engine, private Jobs {
   network::Publisher& publisher_;
   Mailbox mailbox_;
   std::array<JobPool, 6> pools_;
+  Readers applies_{JobPool{"apply", 1}, RequestQuota{"applies", {}}};
+  Readers plans_{JobPool{"plan", 1}, RequestQuota{"plans", {}}};
   Core core_;
   std::atomic<BootTime> pass_began_{};
   std::jthread thread_;

@@ -18,7 +18,8 @@ namespace holdfast::deploy::engine {
 template <class T>
 using Reply = std::function<void(Result<T>)>;  ///< called once, on the engine thread; must be quick
 
-/// Thread safe but for `start`, `stop` and `step`.
+/// Thread safe but for `start` and `stop`. A call for a rollback is heard before all others;
+/// documents are read on threads of their own, of one actor at most two at a time and eight in all.
 class Engine {
  public:
   using Options = engine::Options;
@@ -42,7 +43,8 @@ class Engine {
                         Reply<proto::api::Accepted> reply) = 0;
   /// What apply (document given) or rollback (`rollback_to`, 0: default target) would do. Touches
   /// nothing.
-  virtual void plan_apply(proto::api::ApplyRequest request,
+  /// Errors beside those of an apply: busy, when too many wait.
+  virtual void plan_apply(proto::api::ApplyRequest request, Actor actor,
                           Reply<proto::api::PlanReport> reply) = 0;
   virtual void plan_rollback(proto::api::RollbackRequest request,
                              Reply<proto::api::PlanReport> reply) = 0;

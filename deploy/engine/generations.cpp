@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "common/log/log.hpp"
-#include "common/os/time_zone.hpp"
+#include "deploy/engine/candidate.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -55,9 +55,9 @@ Generations::Document Generations::document(GenerationId id) {
     return nullptr;
   }
   // A zone file that is gone since leaves the window shut, and the status says so.
-  if (auto learnt = learn_zones(*parsed); !learnt)
+  if (auto known = engine::add_zones(*parsed, zones_); !known)
     log::warn("event=zone_unknown generation={} error={}", id.value(),
-              log::field(learnt.error().to_string()));
+              log::field(known.error().to_string()));
   return documents_[id] = std::make_shared<const proto::Deployment>(std::move(parsed).value());
 }
 
@@ -101,18 +101,6 @@ void Generations::forget_old(const std::set<GenerationId>& in_use,
   if (rows_.size() == before) return;
   complete_ = false;
   ++revision_;
-}
-
-Status Generations::learn_zones(const proto::Deployment& document) {
-  for (const auto& [name, service] : document.services) {
-    const auto& window = service.update.window;
-    if (!window || zones_.contains(window->zone)) continue;
-    auto zone = os::load_time_zone(window->zone);
-    if (!zone)
-      return std::move(zone).error().in(fmt::format("services.{}.update.window", name.str()));
-    zones_.emplace(window->zone, std::move(zone).value());
-  }
-  return ok();
 }
 
 }  // namespace holdfast::deploy::engine

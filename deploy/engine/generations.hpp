@@ -57,8 +57,7 @@ class Generations {
 
   /// Time zones that the windows of the documents seen so far name.
   [[nodiscard]] const plan::Zones& zones() const { return zones_; }
-  /// Errors: those of `os::load_time_zone`, naming the service.
-  [[nodiscard]] Status learn_zones(const proto::Deployment& document);
+  void add_zones(plan::Zones zones) { zones_.merge(zones); }
 
  private:
   ledger::Reader& ledger_;

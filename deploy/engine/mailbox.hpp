@@ -16,7 +16,8 @@ class Mailbox {
  public:
   struct Message {
     std::function<void()> read;
-    bool wakes = true;  ///< false: only what it says may ask for a pass
+    bool wakes = true;    ///< false: only what it says may ask for a pass
+    bool urgent = false;  ///< read before the others
   };
 
   void post(std::function<void()> read, bool wakes = true) {
@@ -24,9 +25,29 @@ class Mailbox {
     {
       const std::lock_guard lock{mutex_};
       first = messages_.empty();
-      messages_.push_back({std::move(read), wakes});
+      messages_.push_back({std::move(read), wakes, false});
     }
     if (first || wakes) arrived_.notify_one();
+  }
+
+  /// Before all that are not urgent.
+  void post_urgent(std::function<void()> read) {
+    {
+      const std::lock_guard lock{mutex_};
+      const auto others = std::find_if(messages_.begin(), messages_.end(),
+                                       [](const Message& each) { return !each.urgent; });
+      messages_.insert(others, {std::move(read), true, true});
+    }
+    arrived_.notify_one();
+  }
+
+  /// None: no urgent one waits.
+  [[nodiscard]] std::optional<Message> take_urgent() {
+    const std::lock_guard lock{mutex_};
+    if (messages_.empty() || !messages_.front().urgent) return std::nullopt;
+    auto first = std::move(messages_.front());
+    messages_.pop_front();
+    return first;
   }
 
   /// All messages; waits for the first until `deadline` or stop, and where that does not wake it,

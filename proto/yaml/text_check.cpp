@@ -40,7 +40,8 @@ Decoded decode(std::string_view text, std::size_t pos) {
 
 bool is_refused(std::uint32_t c) {
   const bool control = (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || (c >= 0x7F && c < 0xA0);
-  const bool reorders = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+  const bool reorders = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ||
+                        c == 0x061C || (c >= 0xE0000 && c <= 0xE007F);
   return control || reorders || c == 0x2028 || c == 0x2029 || c == 0xFEFF;
 }
 
@@ -61,6 +62,34 @@ bool refuse_foreign_encoding(std::string_view text, Findings& findings) {
   return false;
 }
 
+/// What a line end is must be clear to every reader: to some a carriage return alone is one.
+bool is_lone_return(std::string_view text, std::size_t pos) {
+  return text[pos] == '\r' && (pos + 1 >= text.size() || text[pos + 1] != '\n');
+}
+
+/// Counts what would make the parser read far ahead.
+class Punctuation {
+ public:
+  /// True: too much of it.
+  [[nodiscard]] bool add(std::uint32_t c) {
+    if (c == '\n') on_line_ = 0;
+    if (c == '[' || c == '{') ++open_;
+    if ((c == ']' || c == '}') && open_ > 0) --open_;
+    if (c == '[' || c == '{' || c == ',' || c == ':') ++on_line_;
+    return open_ > kMaxOpenBrackets || on_line_ > kMaxPunctuation;
+  }
+  [[nodiscard]] std::string fault() const {
+    return open_ > kMaxOpenBrackets
+               ? fmt::format("nested too deeply: more than {} brackets are open", kMaxOpenBrackets)
+               : fmt::format("more than {} brackets, commas and colons on one line",
+                             kMaxPunctuation);
+  }
+
+ private:
+  std::size_t open_ = 0;
+  std::size_t on_line_ = 0;
+};
+
 }  // namespace
 
 bool check_text(std::string_view text, Findings& findings) {
@@ -71,6 +100,7 @@ bool check_text(std::string_view text, Findings& findings) {
   }
   if (refuse_foreign_encoding(text, findings)) return false;
   Mark mark;
+  Punctuation punctuation;
   for (std::size_t pos = 0; pos < text.size();) {
     const auto [length, value] = decode(text, pos);
     if (length == 0) {
@@ -80,6 +110,15 @@ bool check_text(std::string_view text, Findings& findings) {
     if (is_refused(value)) {
       findings.error(mark, fmt::format("the character U+{:04X} is not allowed", value),
                      "in a double-quoted string, write it as an escape");
+      return false;
+    }
+    if (is_lone_return(text, pos)) {
+      findings.error(mark, "a carriage return without a line feed is not allowed",
+                     "end lines with a line feed alone");
+      return false;
+    }
+    if (punctuation.add(value)) {
+      findings.error(mark, punctuation.fault(), "close them, or break the line");
       return false;
     }
     pos += length;

@@ -125,6 +125,11 @@ class Builder final : public YAML::EventHandler {
   }
 
   void add(Node node) {
+    if (++nodes_ > kMaxNodes) {
+      findings_.error(node.mark, fmt::format("more than {} keys and values", kMaxNodes),
+                      "split the document, or move lists into files");
+      throw Abandon{};
+    }
     if (frames_.empty()) {
       root_ = std::move(node);
       return;
@@ -183,6 +188,7 @@ class Builder final : public YAML::EventHandler {
   std::optional<Node> root_;
   std::optional<std::size_t> last_quoted_;
   int documents_ = 0;
+  std::size_t nodes_ = 0;
 };
 
 std::string_view line_at(std::string_view text, std::size_t number) {

@@ -152,7 +152,8 @@ void FakeEngine::rollback(api::RollbackRequest request, deploy::engine::Actor ac
   });
 }
 
-void FakeEngine::plan_apply(api::ApplyRequest request, Reply<api::PlanReport> reply) {
+void FakeEngine::plan_apply(api::ApplyRequest request, deploy::engine::Actor /*actor*/,
+                            Reply<api::PlanReport> reply) {
   post([this, request = std::move(request), reply = std::move(reply)] {
     const auto wanted = proto::load_deployment(request.document, request.file);
     if (!wanted) return reply(wanted.error());

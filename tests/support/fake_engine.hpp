@@ -39,7 +39,7 @@ class FakeEngine final : public deploy::engine::Engine {
              deploy::engine::Reply<proto::api::Accepted> reply) override;
   void rollback(proto::api::RollbackRequest request, deploy::engine::Actor actor,
                 deploy::engine::Reply<proto::api::Accepted> reply) override;
-  void plan_apply(proto::api::ApplyRequest request,
+  void plan_apply(proto::api::ApplyRequest request, deploy::engine::Actor actor,
                   deploy::engine::Reply<proto::api::PlanReport> reply) override;
   void plan_rollback(proto::api::RollbackRequest request,
                      deploy::engine::Reply<proto::api::PlanReport> reply) override;

@@ -217,9 +217,14 @@ void Agent::run(BootClock::duration span) {
   core_->reconcile(engine::Freshness::fresh);
 }
 
+deploy::engine::Candidate candidate(const std::string& document, const std::string& file) {
+  return engine::read_candidate({document, file, "changed source", false, false});
+}
+
 Result<proto::api::Accepted> Agent::apply(const std::string& document, bool now) {
-  return core_->commands().applies.apply({document, "deployment.yaml", "test", false, now},
-                                         "root (uid 0)", plan::Trigger::apply);
+  return core_->commands().applies.apply(
+      engine::read_candidate({document, "deployment.yaml", "test", false, now}), "root (uid 0)",
+      plan::Trigger::apply);
 }
 
 Result<proto::api::Accepted> Agent::rollback(std::uint64_t to) {

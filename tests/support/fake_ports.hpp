@@ -159,6 +159,10 @@ class InlineJobs final : public deploy::engine::Jobs {
   std::deque<std::function<void()>> results_;
 };
 
+/// A document as a source offers it.
+[[nodiscard]] deploy::engine::Candidate candidate(const std::string& document,
+                                                  const std::string& file);
+
 /// An agent's life on a host: a Core over a real ledger. Destroying it is a kill -9 between two
 /// turns.
 class Agent {

@@ -349,7 +349,8 @@ TEST_F(CoreTest, PullsThatASourceAsksForAreSpreadOverTheJitterAndThoseOfPeopleAr
   config.resync = 2s;
   config.pull_jitter = std::chrono::hours{1};
   agent.core().reconfigure(config);
-  agent.core().commands().applies.source_changed(document("1.0.0"), "shop.yaml");
+  agent.core().commands().applies.source_changed(candidate(document("1.0.0"), "shop.yaml"),
+                                                 "shop.yaml");
   agent.run(30s);
   EXPECT_EQ(host_.pulls, 0) << "resyncs draw no new lot";
   EXPECT_EQ(agent.snapshot()->status.rollout->phase, "staging");

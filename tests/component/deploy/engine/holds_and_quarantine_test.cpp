@@ -149,10 +149,10 @@ TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
 }
 
 TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
-  core().commands().applies.source_changed(shop("1.0.0"), kFile);
+  core().commands().applies.source_changed(candidate(shop("1.0.0"), kFile), kFile);
   agent_->run(15s);
   host_.failing_creates.insert("web");
-  core().commands().applies.source_changed(shop("2.0.0"), kFile);
+  core().commands().applies.source_changed(candidate(shop("2.0.0"), kFile), kFile);
   agent_->run(20s);
   host_.failing_creates.clear();
   for (int life = 0; life < 2; ++life) {
@@ -165,10 +165,10 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
     begin();
     agent_->run(5s);
   }
-  core().commands().applies.source_changed(shop("2.0.0"), kFile);
+  core().commands().applies.source_changed(candidate(shop("2.0.0"), kFile), kFile);
   agent_->run(10s);
   EXPECT_EQ(status().generation, 1U) << "the same file again is not applied again";
-  core().commands().applies.source_changed(shop("2.0.1"), kFile);
+  core().commands().applies.source_changed(candidate(shop("2.0.1"), kFile), kFile);
   agent_->run(15s);
   EXPECT_EQ(status().state, "converged") << "a newer one is applied as usual";
   EXPECT_FALSE(status().quarantined);
@@ -297,7 +297,8 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   good("1.0.0");
   const auto windowed =
       shop("2.0.0", R"({days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})");
-  const auto plan = core().commands().applies.plan({windowed, "x", "", true, false});
+  const auto plan = core().commands().applies.plan(
+      deploy::engine::read_candidate({windowed, "x", "", true, false}));
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_THAT(plan->warnings, ::testing::Contains(HasSubstr("2026-11-23 22:00 Europe/Berlin")));
   ASSERT_TRUE(agent_->apply(windowed));

@@ -128,7 +128,7 @@ TEST_F(Readiness, ARollbackHookOutlivesTheAgentThatBeganIt) {
 TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
   apply(document("v1"));
   const auto plan = agent().core().commands().applies.plan(
-      {document("v2", "hooks:\n" + hook("before", "migrate")), "x", "", true, false});
+      candidate(document("v2", "hooks:\n" + hook("before", "migrate")), "x"));
   ASSERT_TRUE(plan);
   ASSERT_THAT(plan->hooks, SizeIs(1));
   EXPECT_EQ(plan->hooks.front().name, "migrate");

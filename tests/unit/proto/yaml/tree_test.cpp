@@ -130,6 +130,35 @@ TEST(YamlTree, SurvivesNestingWithoutEnd) {
   EXPECT_EQ(faults(std::string(32, '[') + std::string(32, ']')), "");
 }
 
+TEST(YamlTree, RefusesWhatWouldMakeTheParserReadFarAhead) {
+  EXPECT_THAT(faults(std::string(kMaxOpenBrackets + 1, '[')), HasSubstr("256 brackets are open"));
+  std::string lines;
+  for (std::size_t i = 0; i <= kMaxOpenBrackets; ++i) lines += "{\n";
+  EXPECT_THAT(faults(lines), HasSubstr("256 brackets are open"));
+  std::string wide = "a: [";
+  for (std::size_t i = 0; i < kMaxPunctuation; ++i) wide += "x,";
+  EXPECT_THAT(faults(wide + "x]\n"), HasSubstr("on one line"));
+  std::string text = "a: |\n";
+  for (std::size_t i = 0; i < 2 * kMaxPunctuation; ++i) text += i % 1000 == 999 ? "\n" : "  x,";
+  EXPECT_EQ(faults(text), "") << "many lines with much punctuation";
+}
+
+TEST(YamlTree, BoundsTheNumberOfKeysAndValues) {
+  const auto list = [](std::size_t items) {
+    std::string text = "a:\n";
+    for (std::size_t i = 0; i < items; ++i) text += "- x\n";
+    return text;
+  };
+  // The mapping, its key and the sequence are three.
+  EXPECT_EQ(faults(list(kMaxNodes - 3)), "");
+  EXPECT_THAT(faults(list(kMaxNodes - 2)), HasSubstr("more than 32768 keys and values"));
+}
+
+TEST(YamlTree, ACarriageReturnAloneIsNoLineEndToEverybody) {
+  EXPECT_THAT(faults("a: b #\r    c: d\n"), HasSubstr("carriage return"));
+  EXPECT_EQ(faults("a: b\r\nc: d\r\n"), "");
+}
+
 TEST(YamlTree, StopsABillionLaughsAtTheFirst) {
   std::string bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n";
   for (char c = 'b'; c <= 'i'; ++c) {

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "common/base/result.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// How many requests of a kind may wait or run at once, in all and of one actor. Thread safe.
+class RequestQuota {
+ public:
+  struct Limits {
+    std::size_t all = 8;
+    std::size_t of_one_actor = 2;
+  };
+  /// `what` names the requests: "plans".
+  RequestQuota(std::string what, Limits limits) : what_(std::move(what)), limits_(limits) {}
+
+  /// Takes a place. Errors: busy, with the next step.
+  [[nodiscard]] Status take(const std::string& actor);
+  void give_back(const std::string& actor);
+
+ private:
+  std::string what_;
+  Limits limits_;
+  std::mutex mutex_;
+  std::map<std::string, std::size_t> taken_;
+  std::size_t all_ = 0;
+};
+
+}  // namespace holdfast::deploy::engine
