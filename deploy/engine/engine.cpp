@@ -181,14 +181,17 @@ class ThreadedEngine final : public Engine, private Jobs {
   /// Whether one of them asks for a pass.
   bool deliver(std::deque<Mailbox::Message>& messages, const std::stop_token& stop) {
     bool wake = false;
-    while (!stop.stop_requested()) {
-      auto urgent = mailbox_.take_urgent();
-      if (!urgent && messages.empty()) break;
-      auto message = urgent ? *std::move(urgent) : std::move(messages.front());
-      if (!message.urgent) messages.pop_front();
-      message.read();
-      wake = wake || message.wakes;
-      if (message.urgent) break;
+    bool urgent = false;
+    while (!stop.stop_requested() && !urgent) {
+      auto next = mailbox_.take_urgent();
+      if (!next && messages.empty()) break;
+      if (!next) {
+        next = std::move(messages.front());
+        messages.pop_front();
+      }
+      next->read();
+      wake = wake || next->wakes;
+      urgent = next->urgent;
     }
     return wake;
   }
