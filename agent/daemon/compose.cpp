@@ -165,8 +165,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .instance = config.instance,
                                              .runtime = config.runtime,
                                              .log_writer = worker.parent_path() / "holdfast-log",
-                                             .log_max_size = config.log_max_size,
-                                             .allowed_host_paths = config.allowed_host_paths},
+                                             .log_max_size = config.log_max_size},
                                             clock, *agent->attachments));
   recover_if_wished(config.state_dir, *agent->containers, clock);
   HF_ASSIGN(auto history, open_history(config.state_dir));

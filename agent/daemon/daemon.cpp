@@ -41,15 +41,6 @@ double seconds_since_epoch(const Clock& clock) {
 }
 
 /// Settings that only a restart changes.
-bool same_foundations(const proto::AgentConfig& a, const proto::AgentConfig& b) {
-  return a.state_dir == b.state_dir && a.run_dir == b.run_dir && a.socket == b.socket &&
-         a.metrics_listen == b.metrics_listen && a.runtime == b.runtime && a.cni_dir == b.cni_dir &&
-         a.instance == b.instance && a.subnet == b.subnet && a.service_subnet == b.service_subnet &&
-         a.registries == b.registries && a.proxy == b.proxy &&
-         a.parallel_downloads == b.parallel_downloads && a.pull_bandwidth == b.pull_bandwidth &&
-         a.scrub == b.scrub && a.keep_blobs == b.keep_blobs && a.log_max_size == b.log_max_size;
-}
-
 std::string status_line(const proto::api::Status& status) {
   auto line = fmt::format("{}, generation {}", status.state, status.generation);
   return status.message.empty() ? line : line + ": " + status.message;
@@ -188,25 +179,16 @@ class Daemon {
     figures_.last_reload_successful = access.has_value();
     if (!access)
       return log::error("event=reload_failed error={}", log::field(access.error().to_string()));
-    if (!same_foundations(config_, *loaded))
+    if (config_.fixed() != loaded->fixed())
       log::warn(
           "event=reload_incomplete reason=\"directories, addresses, registries, runtime and "
           "instance change with a restart\"");
     const bool other_source = config_.source_file != loaded->source_file;
-    config_.retain = loaded->retain;
-    config_.resync = loaded->resync;
-    config_.pull_jitter = loaded->pull_jitter;
-    config_.rehearse_every = loaded->rehearse_every;
-    config_.standby = loaded->standby;
-    config_.drift = loaded->drift;
-    config_.labels = loaded->labels;
-    config_.image_policy = loaded->image_policy;
-    config_.groups = loaded->groups;
-    config_.source_file = loaded->source_file;
+    config_.change(loaded->live());
     const bool other_groups = groups_ != access->groups();
     groups_ = access->groups();
     api_.set_access(std::move(access).value());
-    engine_.reconfigure(config_);
+    engine_.reconfigure(config_.live());
     if (other_groups || !socket_ || !socket_->in_place()) reopen_socket();
     if (other_source) start_source();
     if (source_) source_->look();

@@ -104,7 +104,8 @@ void Actions::start_create(const plan::Create& create) {
                                        .config = {},
                                        .lowers = {},
                                        .unpacked_size = Bytes{0}},
-                             .hosts = hosts()};
+                             .hosts = hosts(),
+                             .allowed_host_paths = parts_.options.config.allowed_host_paths};
   run_change(create.service, create.id, "create",
              [&ports = parts_.ports,
               spec = std::move(spec)](const std::stop_token& stop) mutable -> Status {

@@ -199,16 +199,8 @@ void Core::suspended(BootClock::duration pause) {
   parts_.attention.mark_changed();
 }
 
-void Core::reconfigure(proto::AgentConfig config) {
-  auto& in_use = parts_.options.config;
-  in_use.retain = config.retain;
-  in_use.resync = config.resync;
-  in_use.rehearse_every = config.rehearse_every;
-  in_use.standby = config.standby;
-  in_use.pull_jitter = config.pull_jitter;
-  in_use.drift = std::move(config.drift);
-  in_use.labels = std::move(config.labels);
-  in_use.image_policy = std::move(config.image_policy);
+void Core::reconfigure(proto::LiveSettings settings) {
+  parts_.options.config.change(std::move(settings));
   parts_.attention.mark_changed();
 }
 

@@ -28,7 +28,7 @@ class Core {
   BootTime reconcile(Freshness freshness);
 
   Commands& commands() { return commands_; }
-  void reconfigure(proto::AgentConfig config);
+  void reconfigure(proto::LiveSettings settings);
   /// As `Retention::images_changed`.
   void images_changed(const std::string& collected, const Actor& actor);
   /// The agent did not run for `pause`: what waits for a time goes on with what was left of it, and

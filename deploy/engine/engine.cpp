@@ -122,8 +122,8 @@ class ThreadedEngine final : public Engine, private Jobs {
       });
     });
   }
-  void reconfigure(proto::AgentConfig config) override {
-    mailbox_.post([this, config = std::move(config)] { core_.reconfigure(config); });
+  void reconfigure(proto::LiveSettings settings) override {
+    mailbox_.post([this, settings = std::move(settings)] { core_.reconfigure(settings); });
   }
   void images_changed(std::string collected, Actor actor) override {
     mailbox_.post([this, collected = std::move(collected), actor = std::move(actor)] {

@@ -67,8 +67,7 @@ class Engine {
                             Reply<proto::api::StandbyDropped> reply) = 0;
   /// A watched source has a new document (or the first one after start).
   virtual void source_changed(std::string document, std::string source) = 0;
-  /// Settings that can change while running: retain, resync, labels, registries' policy.
-  virtual void reconfigure(proto::AgentConfig config) = 0;
+  virtual void reconfigure(proto::LiveSettings settings) = 0;
   /// Images came, went, or were found damaged by hand or by the scrub. `collected` says what was
   /// collected, for the ledger; empty: nothing.
   virtual void images_changed(std::string collected, Actor actor) = 0;

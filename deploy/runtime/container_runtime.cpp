@@ -44,19 +44,18 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
   HF_ASSIGN(auto conmon, probe_conmon());
   auto facts = probe_host();
   facts.cgroup_namespace = cgroups.unified();
-  Host host{.paths = paths,
-            .group_parent = "/holdfast-" + options.instance,
-            .runtime = std::move(runtime),
-            .cgroups = std::move(cgroups),
-            .facts = facts,
-            .host_paths = {.allowed = options.allowed_host_paths,
-                           .refused = {paths.state_dir.string(), paths.run_dir.string(),
-                                       "/etc/holdfast"}},
-            .log_writer = options.log_writer,
-            .log_max_size = options.log_max_size,
-            .clock = clock,
-            .attachments = attachments,
-            .notify = std::make_shared<NotifyListener>(paths, clock)};
+  Host host{
+      .paths = paths,
+      .group_parent = "/holdfast-" + options.instance,
+      .runtime = std::move(runtime),
+      .cgroups = std::move(cgroups),
+      .facts = facts,
+      .refused_host_paths = {paths.state_dir.string(), paths.run_dir.string(), "/etc/holdfast"},
+      .log_writer = options.log_writer,
+      .log_max_size = options.log_max_size,
+      .clock = clock,
+      .attachments = attachments,
+      .notify = std::make_shared<NotifyListener>(paths, clock)};
   host.notify->adopt();
   std::unique_ptr<ContainerRuntime> opened{
       new ContainerRuntime{std::move(host), std::move(conmon)}};

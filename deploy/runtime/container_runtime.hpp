@@ -33,7 +33,6 @@ struct RuntimeOptions {
   proto::RuntimeChoice runtime = proto::RuntimeChoice::automatic;
   std::filesystem::path log_writer;  ///< holdfast-log
   Bytes log_max_size{10U << 20};     ///< of one file; two are kept
-  std::vector<std::string> allowed_host_paths;
 };
 
 /// Adopts whatever an earlier life of the agent left in the same directories: nothing is restarted

@@ -117,7 +117,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
                                          .id = spec.id,
                                          .service = spec.wanted,
                                          .user = user,
-                                         .rule = host.host_paths,
+                                         .rule = {spec.allowed_host_paths, host.refused_host_paths},
                                          .root = root.get()}));
   if (security.read_only) {
     auto all = standard_mounts();

@@ -35,6 +35,7 @@ struct InstanceSpec {
   proto::Service wanted;
   image::StoredImage image;
   HostsTable hosts;
+  std::vector<std::string> allowed_host_paths{};  ///< as agent.yaml has them; not stored
 };
 
 enum class StopOutcome : std::uint8_t {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.hpp"
@@ -60,7 +61,8 @@ struct ScrubConfig {
 
 enum class RuntimeChoice : std::uint8_t { automatic, runc, crun };
 
-struct AgentConfig {
+/// What stands while the process lives: other values need a restart.
+struct FixedSettings {
   std::filesystem::path state_dir = "/var/lib/holdfast";
   std::filesystem::path run_dir = "/run/holdfast";
   std::filesystem::path socket = "/run/holdfast/holdfast.sock";
@@ -71,24 +73,37 @@ struct AgentConfig {
   Subnet subnet{0x0A590000, 16};
   Subnet service_subnet{0x0A5A0000, 16};
   std::map<std::string, RegistryConfig> registries;
-  ProxyConfig proxy;                  ///< for all registries that do not say otherwise
+  ProxyConfig proxy;  ///< for all registries that do not say otherwise
+  std::uint32_t parallel_downloads = 3;
+  bool keep_blobs = false;  ///< compressed layers stay, for export without a registry
+  Bytes pull_bandwidth{0};  ///< a second, of all downloads together; 0: no limit
+  ScrubConfig scrub;
+  Bytes log_max_size{10U << 20};  ///< per log file; two files are kept
+  bool operator==(const FixedSettings&) const = default;
+};
+
+/// What SIGHUP may change.
+struct LiveSettings {
   std::filesystem::path source_file;  ///< empty: none
   std::uint32_t retain = 5;           ///< last good generations kept ready for rollback
   Milliseconds resync{30'000};
   Milliseconds rehearse_every{0};  ///< 0: only when asked
   StandbyRule standby;
   std::map<std::string, std::string> labels;
-  std::uint32_t parallel_downloads = 3;
   Milliseconds pull_jitter{0};  ///< longest random wait before pulls that a source asks for
-  bool keep_blobs = false;      ///< compressed layers stay, for export without a registry
-  Bytes pull_bandwidth{0};      ///< a second, of all downloads together; 0: no limit
-  ScrubConfig scrub;
-  Bytes log_max_size{10U << 20};              ///< per log file; two files are kept
   std::map<std::string, std::string> groups;  ///< role (observe, rollback, deploy) → unix group
-  std::vector<std::string>
-      allowed_host_paths;    ///< prefixes that volumes may mount; empty: the built-in refusals only
+  /// Prefixes that volumes may mount, of instances made from now on; empty: the built-in refusals
+  /// only.
+  std::vector<std::string> allowed_host_paths;
   ImagePolicy image_policy;  ///< for the whole host, besides the deployment's
   DriftPolicy drift;         ///< counts before the deployment's
+  bool operator==(const LiveSettings&) const = default;
+};
+
+struct AgentConfig : FixedSettings, LiveSettings {
+  [[nodiscard]] const FixedSettings& fixed() const { return *this; }
+  [[nodiscard]] const LiveSettings& live() const { return *this; }
+  void change(LiveSettings to) { static_cast<LiveSettings&>(*this) = std::move(to); }
 };
 
 struct ParsedConfig {

@@ -262,9 +262,9 @@ void FakeEngine::source_changed(std::string document, std::string source) {
   });
 }
 
-void FakeEngine::reconfigure(proto::AgentConfig config) {
-  post([this, config = std::move(config)] {
-    publish("reconfigured", 0, fmt::format("retain {}", config.retain));
+void FakeEngine::reconfigure(proto::LiveSettings settings) {
+  post([this, settings = std::move(settings)] {
+    publish("reconfigured", 0, fmt::format("retain {}", settings.retain));
   });
 }
 

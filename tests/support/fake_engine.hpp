@@ -56,7 +56,7 @@ class FakeEngine final : public deploy::engine::Engine {
   void drop_standby(proto::api::StandbyDropRequest request, deploy::engine::Actor actor,
                     deploy::engine::Reply<proto::api::StandbyDropped> reply) override;
   void source_changed(std::string document, std::string source) override;
-  void reconfigure(proto::AgentConfig config) override;
+  void reconfigure(proto::LiveSettings settings) override;
   void images_changed(std::string collected, deploy::engine::Actor actor) override;
   [[nodiscard]] bool alive() const override;
 

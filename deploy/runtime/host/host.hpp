@@ -23,7 +23,7 @@ struct Host {
   OciRuntime runtime;
   Cgroups cgroups;
   HostFacts facts;
-  HostPathRule host_paths;
+  std::vector<std::string> refused_host_paths;  ///< no volume may be at or below them
   std::filesystem::path log_writer;  ///< the program
   Bytes log_max_size{};              ///< of one of the two files of an instance
   const Clock& clock;

@@ -348,7 +348,7 @@ TEST_F(CoreTest, PullsThatASourceAsksForAreSpreadOverTheJitterAndThoseOfPeopleAr
   proto::AgentConfig config;
   config.resync = 2s;
   config.pull_jitter = std::chrono::hours{1};
-  agent.core().reconfigure(config);
+  agent.core().reconfigure(config.live());
   agent.core().commands().applies.source_changed(candidate(document("1.0.0"), "shop.yaml"),
                                                  "shop.yaml");
   agent.run(30s);

@@ -224,8 +224,7 @@ class RuntimeTest : public ::testing::Test {
                                               .instance = name_,
                                               .runtime = proto::RuntimeChoice::automatic,
                                               .log_writer = log_writer(),
-                                              .log_max_size = log_max_size_,
-                                              .allowed_host_paths = {}},
+                                              .log_max_size = log_max_size_},
                                              clock_, *network_);
     if (!opened) FAIL() << opened.error().to_string();
     runtime_ = std::move(*opened);

@@ -28,8 +28,7 @@ class Network : public RuntimeTest {
     auto opened = rt::ContainerRuntime::open({.state_dir = paths().state_dir,
                                               .run_dir = paths().run_dir,
                                               .instance = name_,
-                                              .log_writer = log_writer(),
-                                              .allowed_host_paths = {}},
+                                              .log_writer = log_writer()},
                                              clock_, *cni_);
     if (!opened) FAIL() << opened.error().to_string();
     runtime_ = std::move(*opened);
