@@ -145,13 +145,13 @@ TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
   host_.image_volumes = {"/data"};
   host_.has_name_server = false;
   const proto::api::ApplyRequest same{document("v1"), "x", "", false, true};
-  const auto plan = agent().core().commands().applies.plan(same);
+  const auto plan = agent().core().commands().applies.plan(deploy::engine::read_candidate(same));
   ASSERT_TRUE(plan);
   EXPECT_THAT(plan->warnings,
               ElementsAre(HasSubstr("no name server"), HasSubstr("/data (VOLUME)")));
   const proto::api::ApplyRequest other{document("v2"), "x", "", false, true};
-  const auto accepted =
-      agent().core().commands().applies.apply(other, kRoot, deploy::plan::Trigger::apply);
+  const auto accepted = agent().core().commands().applies.apply(
+      deploy::engine::read_candidate(other), kRoot, deploy::plan::Trigger::apply);
   ASSERT_TRUE(accepted);
   EXPECT_THAT(accepted->warnings, ElementsAre(HasSubstr("no name server")))
       << "of an image that is not here nothing is known";
