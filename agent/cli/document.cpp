@@ -9,6 +9,7 @@
 #include "agent/cli/commands.hpp"
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "deploy/plan/admission.hpp"
 #include "proto/deployment/schema.hpp"
 
 namespace holdfast::agent::cli {
@@ -28,6 +29,11 @@ Result<std::string> read_stdin() {
     if (text.size() > kLimit)
       return Error{Errc::too_large, "the document on stdin is larger than 1 MiB"};
   }
+}
+
+/// By its own policy, as plan and apply judge it; the host's is known only there.
+Status admits_itself(const proto::Deployment& deployment) {
+  return deploy::plan::admit(deploy::plan::image_facts(deployment), deployment.image_policy);
 }
 
 }  // namespace
@@ -73,6 +79,10 @@ ExitCode run_command(const Context& context, const LintOptions& options) {
     const auto checked = check_document(context, *document);
     if (!checked.deployment) {
       worst = ExitCode::rejected;
+      continue;
+    }
+    if (auto admitted = admits_itself(*checked.deployment); !admitted) {
+      worst = report(context, std::move(admitted).error().in(document->name));
       continue;
     }
     if (!context.json())

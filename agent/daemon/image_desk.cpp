@@ -161,7 +161,7 @@ Status ImageDesk::do_pull(const proto::ImageRef& ref, WallTime until, const std:
                           Outcome& outcome, const std::stop_token& stop) {
   // Before the image is there, so that no collection takes it in between.
   HF_TRY(parts_.care.lease(ref.digest, until, actor));
-  auto pulled = parts_.images.ensure(ref, sink(), stop);
+  auto pulled = parts_.images.ensure({ref, {}}, sink(), stop);
   if (!pulled) return std::move(pulled).error();
   outcome.bytes = pulled->stats.bytes_fetched;
   parts_.engine.images_changed("", actor);
@@ -242,7 +242,7 @@ Status ImageDesk::repair(const std::vector<image::ImageInfo>& damaged, Outcome& 
   Status first = ok();
   for (const auto& info : damaged) {
     auto ref = proto::ImageRef::parse(info.reference);
-    auto done = ref ? parts_.images.ensure(*ref, sink(), stop)
+    auto done = ref ? parts_.images.ensure({*ref, {}}, sink(), stop)
                     : Result<image::Pulled>{
                           Error{Errc::not_found, "it is not known from where it came"}.hint(
                               "import it again, or pull it by its reference")};

@@ -102,7 +102,8 @@ void Core::resync() {
 }
 
 plan::Settings Core::settings() const {
-  return {parts_.options.config.service_subnet, parts_.options.config.drift};
+  const auto& config = parts_.options.config;
+  return {config.service_subnet, config.drift, config.image_policy};
 }
 
 bool Core::at_rest() const {

@@ -25,6 +25,7 @@ void Pulls::observe() {
       if (auto found = parts_.ports.images.find(digest)) {
         view.state = State::present;
         view.manifest = found->manifest;
+        view.size = found->compressed_size;
       } else if (found.error().code() == Errc::layer_corrupt) {
         view.error = found.error();
       }
@@ -70,16 +71,17 @@ void Pulls::start(const plan::Pull& pull) {
   view.state = State::pulling;
   log::info("event=pull_started image={}", pull.image.str());
   parts_.jobs.run(Jobs::Pool::pull,
-                  [this, ref = pull.image, end = running_[pull.image.digest] = std::stop_source{}](
+                  [this, wanted = image::Wanted{pull.image, pull.max_size},
+                   end = running_[pull.image.digest] = std::stop_source{}](
                       const std::stop_token& stop) mutable -> std::function<void()> {
                     const std::stop_callback with_pool{stop, [&end] { end.request_stop(); }};
                     auto pulled = parts_.ports.images.ensure(
-                        ref,
+                        wanted,
                         [this](const image::PullProgress& p) {
                           parts_.events.publish(pull_event(p, parts_.ports.clock.wall()));
                         },
                         end.get_token());
-                    return [this, ref, pulled] { finished(ref, pulled); };
+                    return [this, ref = wanted.ref, pulled] { finished(ref, pulled); };
                   });
 }
 
@@ -90,6 +92,7 @@ void Pulls::finished(const proto::ImageRef& ref, const Result<image::Pulled>& pu
   const auto& stats = pulled->stats;
   parts_.observed.images[ref.digest] = {.state = State::present,
                                         .manifest = pulled->image.manifest,
+                                        .size = pulled->image.compressed_size,
                                         .error = {},
                                         .retry_at = {},
                                         .attempts = 0};

@@ -17,6 +17,7 @@
 #include "deploy/image/pull.hpp"
 #include "deploy/image/store.hpp"
 #include "deploy/image/verifier.hpp"
+#include "proto/deployment/rules.hpp"
 
 namespace holdfast::deploy::image {
 namespace {
@@ -37,7 +38,7 @@ class Impl final : public ImageStore {
   explicit Impl(std::unique_ptr<Store> store) : store_(std::move(store)) {}
 
   // Images
-  Result<Pulled> ensure(const proto::ImageRef& ref, const ProgressSink& progress,
+  Result<Pulled> ensure(const Wanted& wanted, const ProgressSink& progress,
                         const std::stop_token& stop) override;
   Result<StoredImage> find(const proto::Digest& pinned) override;
   Result<std::set<proto::Digest>> list() override;
@@ -108,8 +109,9 @@ class Impl final : public ImageStore {
   std::unique_ptr<Store> store_;
 };
 
-Result<Pulled> Impl::ensure(const proto::ImageRef& ref, const ProgressSink& progress,
+Result<Pulled> Impl::ensure(const Wanted& wanted, const ProgressSink& progress,
                             const std::stop_token& stop) {
+  const auto& ref = wanted.ref;
   PullStats stats;
   // While it is being made sure of, nobody collects it.
   Leases::Lease lease{store_->leases};
@@ -119,7 +121,11 @@ Result<Pulled> Impl::ensure(const proto::ImageRef& ref, const ProgressSink& prog
       stats.layers_local = static_cast<std::uint32_t>(found->config.diff_ids.size());
       return ok();
     }
-    Pull pull{*store_, ref, progress, stop};
+    Pull pull{*store_,
+              ref,
+              progress,
+              stop,
+              {.archive = -1, .reference = {}, .max_size = wanted.max_size}};
     HF_ASSIGN(stats, pull.run());
     log::info("event=image_pulled image={} layers={} local={} bytes={} ms={}",
               log::field(ref.str()), stats.layers_fetched, stats.layers_local, stats.bytes_fetched,
@@ -128,6 +134,8 @@ Result<Pulled> Impl::ensure(const proto::ImageRef& ref, const ProgressSink& prog
   });
   if (!whole) return std::move(whole).error().in("pull " + ref.str());
   HF_ASSIGN(auto image, find(ref.digest));
+  // It was here, or came by a pull with another limit.
+  HF_TRY(proto::rules::check_image_size(ref.str(), image.compressed_size, wanted.max_size));
   return Pulled{.image = std::move(image), .stats = stats};
 }
 
@@ -154,7 +162,8 @@ Result<StoredImage> Impl::find(const proto::Digest& pinned) {
                      .manifest = record->manifest,
                      .config = std::move(config),
                      .lowers = std::move(lowers),
-                     .unpacked_size = Bytes{record->bytes}};
+                     .unpacked_size = Bytes{record->bytes},
+                     .compressed_size = Bytes{record->compressed}};
 }
 
 std::vector<ImageRecord> Impl::records() const {

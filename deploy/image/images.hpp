@@ -30,6 +30,12 @@ struct StoredImage {
   std::vector<std::filesystem::path>
       lowers;  ///< unpacked trees, lowest first; the last is the image's synthetic top
   Bytes unpacked_size{0};
+  Bytes compressed_size{0};  ///< of its layers, by its manifest; 0: an older agent pulled it
+};
+
+struct Wanted {
+  proto::ImageRef ref;
+  std::optional<Bytes> max_size;  ///< of the compressed layers together; none: any
 };
 
 enum class PullPhase : std::uint8_t {
@@ -82,9 +88,10 @@ class Images {
   /// Makes the image whole on this disk: pulls what is missing, verifies, unpacks, commits durably.
   /// Repeat safe; two calls for one image or with common layers are one download. Errors: those of
   /// the registry, digests, layers, nospace. Only for what bytes that match their digest say:
-  /// platform, media_type, too_large, diffid_mismatch, digest_unsupported. Every other code may be
-  /// the doing of an endpoint, of something on the way to it, or of this host, and may pass.
-  virtual Result<Pulled> ensure(const proto::ImageRef& ref, const ProgressSink& progress,
+  /// platform, media_type, too_large, diffid_mismatch, digest_unsupported, policy (`max_size`,
+  /// before a layer is fetched). Every other code may be the doing of an endpoint, of something on
+  /// the way to it, or of this host, and may pass.
+  virtual Result<Pulled> ensure(const Wanted& wanted, const ProgressSink& progress,
                                 const std::stop_token& stop) = 0;
 
   /// What is there, without network and without hashing again. Errors: not_found (names the missing

@@ -14,6 +14,7 @@
 #include "deploy/image/merged_view.hpp"
 #include "deploy/image/top_layer.hpp"
 #include "deploy/image/tree_digest.hpp"
+#include "proto/deployment/rules.hpp"
 
 namespace holdfast::deploy::image {
 namespace {
@@ -68,6 +69,8 @@ Result<PullStats> Pull::run() {
   HF_TRY(begin());
   HF_ASSIGN(documents_, resolve_documents(store_.paths, ref_, fetcher_, lease_, stop_));
   stats_.bytes_fetched += documents_->fetched;
+  HF_TRY(proto::rules::check_image_size(ref_.str(), Bytes{documents_->manifest.compressed_size()},
+                                        from_.max_size));
   HF_TRY(plan_layers());
   HF_TRY(check_space());
   HF_TRY(pull_layers());
@@ -335,6 +338,7 @@ Status Pull::finish() {
                      .config = documents_->config_digest,
                      .layers = {},
                      .bytes = 0,
+                     .compressed = documents_->manifest.compressed_size(),
                      .reference = from_.reference.value_or(ref_.str())};
   std::vector<std::set<std::string>> whiteouts;
   for (const auto& layer : layers_) {

@@ -24,6 +24,7 @@ namespace holdfast::deploy::image {
 struct PullFrom {
   int archive = -1;                      ///< descriptor of an OCI layout archive, borrowed
   std::optional<std::string> reference;  ///< to remember in place of the one pulled by
+  std::optional<Bytes> max_size = {};    ///< see Wanted
 };
 
 /// One image on its way into the store: documents, then layers in parallel, largest first, then

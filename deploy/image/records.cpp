@@ -43,6 +43,7 @@ std::string encode(const ImageRecord& record) {
                                   {"config", record.config.str()},
                                   {"layers", std::move(layers)},
                                   {"bytes", record.bytes},
+                                  {"compressed", record.compressed},
                                   {"reference", record.reference}}) +
          "\n";
 }
@@ -52,9 +53,10 @@ Result<ImageRecord> decode_image_record(std::string_view text) {
   HF_ASSIGN(auto pinned, proto::Digest::parse(string_field(o, "pinned")));
   HF_ASSIGN(auto manifest, proto::Digest::parse(string_field(o, "manifest")));
   HF_ASSIGN(auto config, proto::Digest::parse(string_field(o, "config")));
-  ImageRecord record{std::move(pinned),        std::move(manifest),
-                     std::move(config),        strings_field(o, "layers"),
-                     number_field(o, "bytes"), string_field(o, "reference")};
+  ImageRecord record{std::move(pinned),           std::move(manifest),
+                     std::move(config),           strings_field(o, "layers"),
+                     number_field(o, "bytes"),    number_field(o, "compressed"),
+                     string_field(o, "reference")};
   // Keys become paths: nothing but what this store itself makes.
   for (const auto& key : record.layers) {
     const bool plain =

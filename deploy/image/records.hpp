@@ -29,6 +29,7 @@ struct ImageRecord {
   proto::Digest config;
   std::vector<std::string> layers;  ///< keys, lowest first, the synthetic top last
   std::uint64_t bytes = 0;          ///< unpacked, all layers
+  std::uint64_t compressed = 0;     ///< the same as they come; 0: an older agent pulled it
   std::string reference;            ///< by which it came; empty: from an archive without names
 };
 

@@ -208,6 +208,7 @@ struct ImageView {
   enum class State : std::uint8_t { missing, pulling, present, failed };
   State state = State::missing;
   std::optional<proto::Digest> manifest;
+  Bytes size{0};  ///< of its compressed layers, when present; 0: not known
   std::optional<Error> error;
   BootTime retry_at{};  ///< not pulled, again or at all, before
   std::uint32_t attempts = 0;
@@ -242,11 +243,13 @@ struct Observed {
 
 struct Settings {
   proto::Subnet service_subnet;
-  proto::DriftPolicy drift;  ///< the host's word
+  proto::DriftPolicy drift;        ///< the host's word
+  proto::ImagePolicy images = {};  ///< the same
 };
 
 struct Pull {
   proto::ImageRef image;
+  std::optional<Bytes> max_size = {};  ///< of its compressed layers; none: what runs, or ran, may
   bool operator==(const Pull&) const = default;
 };
 struct Create {

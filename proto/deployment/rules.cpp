@@ -197,6 +197,16 @@ Verdict check_capability(std::string_view text) {
                yaml::did_you_mean(upper, kCapabilities)};
 }
 
+Status check_image_size(std::string_view image, Bytes size, std::optional<Bytes> most) {
+  if (!most || size <= *most) return ok();
+  return Error{Errc::policy,
+               fmt::format("{} has {} in its layers, policy.images.max_size allows {}", image,
+                           human_bytes(size.value()), human_bytes(most->value()))}
+      .hint(
+          "pin a smaller image, or raise max_size in the document and in agent.yaml: the smaller "
+          "of the two counts");
+}
+
 bool is_semver(std::string_view text) {
   if (text.starts_with('v')) text.remove_prefix(1);
   const auto plus = text.find('+');

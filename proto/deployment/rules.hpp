@@ -51,6 +51,11 @@ using Verdict = std::optional<Fault>;
 /// semver.org 2.0, a leading "v" allowed.
 [[nodiscard]] bool is_semver(std::string_view text);
 
+/// `policy.images.max_size`: `size` is the sum of the compressed layers that the verified manifest
+/// names. Errors: policy, naming the image, both sizes and the next step.
+[[nodiscard]] Status check_image_size(std::string_view image, Bytes size,
+                                      std::optional<Bytes> most);
+
 /// "80:8080", "127.0.0.1:9000:9000/udp". The error's text continues "<where> ".
 [[nodiscard]] Result<PublishedPort> parse_published(std::string_view text);
 /// The canonical form: "80:8080/tcp".

@@ -13,8 +13,9 @@ image::StoredImage stored(const proto::Digest& digest) {
 }
 }  // namespace
 
-Result<image::Pulled> FakeImages::ensure(const proto::ImageRef& ref, const image::ProgressSink&,
+Result<image::Pulled> FakeImages::ensure(const image::Wanted& wanted, const image::ProgressSink&,
                                          const std::stop_token& stop) {
+  const auto& ref = wanted.ref;
   if (stop.stop_requested()) return Error{Errc::cancelled, "pull"};
   ++host_.pulls;
   if (const auto broken = host_.pull_errors.find(ref.digest); broken != host_.pull_errors.end())

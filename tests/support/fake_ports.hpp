@@ -69,7 +69,8 @@ struct FakeHost {
 class FakeImages final : public deploy::image::Images {
  public:
   explicit FakeImages(FakeHost& host) : host_(host) {}
-  Result<deploy::image::Pulled> ensure(const proto::ImageRef&, const deploy::image::ProgressSink&,
+  Result<deploy::image::Pulled> ensure(const deploy::image::Wanted&,
+                                       const deploy::image::ProgressSink&,
                                        const std::stop_token&) override;
   Result<deploy::image::StoredImage> find(const proto::Digest&) override;
   void retain(deploy::image::Holders holders) override { host_.retained = std::move(holders); }

@@ -165,7 +165,7 @@ void PlanWorld::complete(const Action& action) {
       Overloaded{
           [&](const Pull& a) {
             observed.images[a.image.digest] = {
-                ImageView::State::present, a.image.digest, {}, {}, 0};
+                ImageView::State::present, a.image.digest, {}, {}, {}, 0};
           },
           [&](const Create& a) {
             const auto wanted = wanted_container(*generations.at(a.generation), a.service).value();

@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
                                                 .clock = clock});
   const auto ref = proto::ImageRef::parse(argv[3]);
   if (!store || !ref) return 2;
-  const auto pulled = (*store)->ensure(*ref, {}, {});
+  const auto pulled = (*store)->ensure({*ref, {}}, {}, {});
   if (!pulled) {
     fmt::print(stderr, "{}\n", pulled.error().to_string());
     return 1;

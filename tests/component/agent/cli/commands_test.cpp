@@ -168,6 +168,10 @@ TEST_F(CommandsTest, LintsDocumentsAndNamesEveryFault) {
   EXPECT_EQ(bad.exit, 3);
   EXPECT_TRUE(contains(bad.err, "bad.yaml:5:5:")) << bad.err;
   EXPECT_TRUE(contains(bad.err, "bad.yaml:6:5:")) << bad.err;
+  const auto unsigned_ = holdfast(
+      {"lint", "-"}, std::string{kDocument} + "policy: {images: {require_signature: [ops]}}\n");
+  EXPECT_EQ(unsigned_.exit, 3);
+  EXPECT_TRUE(contains(unsigned_.err, "this version of the agent checks none")) << unsigned_.err;
   EXPECT_EQ(holdfast({"lint", "/nonexistent.yaml"}).exit, 1);
 }
 

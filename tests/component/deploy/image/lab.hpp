@@ -145,7 +145,7 @@ struct TestStore {
     images = *std::move(opened);
   }
   Result<deploy::image::Pulled> pull(const proto::ImageRef& ref, const std::stop_token& stop = {}) {
-    return images->ensure(ref, {}, stop);
+    return images->ensure({ref, {}}, {}, stop);
   }
   [[nodiscard]] std::size_t count(const char* below) const {
     std::size_t n = 0;

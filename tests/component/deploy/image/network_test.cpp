@@ -200,7 +200,7 @@ class FewInodes : public Network {
 };
 
 TEST_F(FewInodes, TheyAreCountedBeforeALayerIsFetched) {  // F-33
-  const auto refused = images_->ensure(lab().ref("big"), {}, {});
+  const auto refused = images_->ensure({lab().ref("big"), {}}, {}, {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Errc::nospace) << refused.error().to_string();
   EXPECT_NE(refused.error().what().find("inodes"), std::string::npos) << refused.error().what();

@@ -1,4 +1,5 @@
 // Pulling whole images from a registry on loopback, and what the store says of them afterwards.
+#include <gmock/gmock.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -89,6 +90,26 @@ TEST_F(ImagePull, ImagesShareTheirLayers) {
   EXPECT_EQ(second->stats.layers_fetched, 0U) << "the layers are the same, only packed otherwise";
 }
 
+TEST_F(ImagePull, AnImageBeyondMaxSizeIsRefusedBeforeALayerIsFetched) {
+  TestStore store{lab()};
+  const auto ref = lab().ref("gzip");
+  const auto refused = store.images->ensure({ref, Bytes{10}}, {}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::policy);
+  for (const auto& part : {ref.str(), std::string{"policy.images.max_size allows 10"}})
+    EXPECT_THAT(refused.error().what(), testing::HasSubstr(part));
+  EXPECT_THAT(refused.error().next_step(), testing::HasSubstr("raise max_size"));
+  EXPECT_EQ(store.count("layers"), 0U);
+  const auto pulled = store.pull(ref);
+  ASSERT_TRUE(pulled) << pulled.error().to_string();
+  const Bytes size = pulled->image.compressed_size;
+  EXPECT_GT(size, Bytes{10});
+  EXPECT_TRUE(store.images->ensure({ref, size}, {}, {}));
+  const auto too_late = store.images->ensure({ref, Bytes{size.value() - 1}}, {}, {});
+  ASSERT_FALSE(too_late) << "what is here is measured too";
+  EXPECT_EQ(too_late.error().code(), Errc::policy);
+}
+
 TEST_F(ImagePull, TwoPullsOfOneImageAreOneDownload) {
   TestStore store{lab()};
   const auto ref = lab().ref("gzip", "slow");
@@ -171,7 +192,7 @@ class SmallDisk : public ImagePull {
   }
   ~SmallDisk() override { umount2(disk_.path().c_str(), MNT_DETACH); }
   Error refused(const char* name) {
-    const auto pulled = images_->ensure(lab().ref(name), {}, {});
+    const auto pulled = images_->ensure({lab().ref(name), {}}, {}, {});
     EXPECT_FALSE(pulled);
     EXPECT_TRUE(std::filesystem::is_empty(disk_.path() / "state/ingest"));
     EXPECT_TRUE(std::filesystem::is_empty(disk_.path() / "state/layers"));

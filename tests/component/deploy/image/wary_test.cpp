@@ -227,7 +227,7 @@ TEST_F(Wary, NothingOfAnImageIsLoadedOrRunWhileItIsUnpacked) {  // T-09, T-10
                                                  .clock = clock,
                                                  .host_files = {{}, {}, {}}});
   ASSERT_TRUE(images);
-  const auto pulled = (*images)->ensure(lab().ref("tools"), {}, {});
+  const auto pulled = (*images)->ensure({lab().ref("tools"), {}}, {}, {});
   ASSERT_TRUE(pulled) << pulled.error().to_string();
   const auto touched = disk.touched();
   const std::filesystem::path tree = pulled->image.lowers.front();

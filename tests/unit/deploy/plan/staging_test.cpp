@@ -12,8 +12,8 @@ using namespace deploy::plan;
 using namespace std::chrono_literals;
 
 TEST(Staging, OnlyWhatVerifiedBytesSayIsTheDocumentsFault) {
-  const std::set<Errc> proven{Errc::platform, Errc::media_type, Errc::too_large,
-                              Errc::diffid_mismatch, Errc::digest_unsupported};
+  const std::set<Errc> proven{Errc::platform,        Errc::media_type,         Errc::too_large,
+                              Errc::diffid_mismatch, Errc::digest_unsupported, Errc::policy};
   for (std::size_t i = 0; i < kErrcCount; ++i) {
     const auto value = static_cast<Errc>(i);
     EXPECT_EQ(staging_fault(value) == StagingFault::document, proven.contains(value))
@@ -47,6 +47,7 @@ TEST(Staging, AFailureIsPassingOrTheDocumentsByItsCode) {
     Stage stage{Trigger::apply};
     stage.image() = {.state = ImageView::State::failed,
                      .manifest = {},
+                     .size = {},
                      .error = Error{value, "no"},
                      .retry_at = {},
                      .attempts = kApplyPullTries};
@@ -56,10 +57,42 @@ TEST(Staging, AFailureIsPassingOrTheDocumentsByItsCode) {
   }
 }
 
+TEST(Staging, TheSmallerMaxSizeOfHostAndDocumentGoesWithThePullAndHoldsForWhatIsHere) {
+  const Settings host{
+      .service_subnet = {0x0A5A0000, 16},
+      .drift = {},
+      .images = {.require_semver_tag = false, .require_signature = {}, .max_size = Bytes{100}}};
+  for (const auto trigger : {Trigger::apply, Trigger::source, Trigger::rollback}) {
+    Stage stage{trigger};
+    auto document = *stage.world.generations.at(GenerationId{1});
+    document.image_policy.max_size = Bytes{50};
+    stage.world.observed.documents[GenerationId{1}] =
+        std::make_shared<const proto::Deployment>(document);
+    const bool back = trigger == Trigger::rollback;
+    const auto asked =
+        deploy::plan::decide(stage.world.progress, stage.world.observed, host, stage.world.now);
+    const auto limit = back ? std::nullopt : std::optional{Bytes{50}};
+    EXPECT_THAT(asked.actions, ::testing::Contains(::testing::VariantWith<Pull>(
+                                   ::testing::Field(&Pull::max_size, limit))));
+    stage.image().state = ImageView::State::present;
+    for (const std::uint64_t size : {0U, 50U, 51U}) {
+      stage.image().size = Bytes{size};
+      const auto made =
+          deploy::plan::decide(stage.world.progress, stage.world.observed, host, stage.world.now);
+      const bool refused = made.finished && made.finished->failure;
+      EXPECT_EQ(refused, !back && size > 50) << size;
+      if (!refused) continue;
+      EXPECT_EQ(made.finished->failure->code, Errc::policy);
+      EXPECT_TRUE(made.quarantine);
+    }
+  }
+}
+
 TEST(Staging, ASourceIsTriedForEver) {
   Stage stage{Trigger::source};
   stage.image() = {.state = ImageView::State::failed,
                    .manifest = {},
+                   .size = {},
                    .error = Error{Errc::not_found, "not yet"},
                    .retry_at = {},
                    .attempts = 1'000};
