@@ -158,6 +158,7 @@ Result<StoredImage> Impl::find(const proto::Digest& pinned) {
   }
   HF_ASSIGN(const std::string bytes, read_blob(store_->paths, record->config));
   HF_ASSIGN(auto config, proto::oci::parse_config(bytes));
+  lowers.erase(lowers.begin(), lowers.begin() + static_cast<std::ptrdiff_t>(record->hidden));
   return StoredImage{.pinned = record->pinned,
                      .manifest = record->manifest,
                      .config = std::move(config),

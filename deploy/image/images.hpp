@@ -28,7 +28,7 @@ struct StoredImage {
   proto::Digest manifest;  ///< the platform's manifest; equal to `pinned` when that is one
   proto::oci::ImageConfig config;
   std::vector<std::filesystem::path>
-      lowers;  ///< unpacked trees, lowest first; the last is the image's synthetic top
+      lowers;  ///< unpacked trees that show, lowest first; the last is the image's synthetic top
   Bytes unpacked_size{0};
   Bytes compressed_size{0};  ///< of its layers, by its manifest; 0: an older agent pulled it
 };

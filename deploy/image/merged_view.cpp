@@ -102,6 +102,11 @@ Result<MergedNode> MergedView::look(const std::string& path, std::size_t height)
   return node;
 }
 
+Result<std::size_t> MergedView::hidden() {
+  HF_ASSIGN(const MergedNode root, look(""));
+  return root.below.size();
+}
+
 Result<bool> MergedView::hides_symlink(std::size_t index, const std::string& path) {
   if (path.empty()) return false;
   HF_ASSIGN(const MergedNode parent, look(parent_of(path), index + 1));

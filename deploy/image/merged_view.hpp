@@ -55,6 +55,11 @@ class MergedView {
   [[nodiscard]] std::optional<std::size_t> owner(const MergedNode& directory,
                                                  const std::string& path) const;
 
+  /// How many layers, from the lowest up, an opaque marker at the root of a later one hides.
+  /// overlayfs merges the roots of all its lowers whatever they say: these must not be among them.
+  /// Errors: by errno.
+  [[nodiscard]] Result<std::size_t> hidden();
+
   [[nodiscard]] const StackLayer& layer(std::size_t index) const { return layers_[index]; }
   [[nodiscard]] std::size_t size() const noexcept { return layers_.size(); }
 

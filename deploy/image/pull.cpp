@@ -299,7 +299,10 @@ Status Pull::settle_layer(Layer& layer) {
   }
   if (!layer.needs_lower) return ok();
   std::vector<std::filesystem::path> lowers;
-  for (std::size_t i = 0; i < layer.index; ++i) lowers.push_back(store_.paths.tree(layers_[i].key));
+  HF_ASSIGN(auto below, view(layer.index));
+  HF_ASSIGN(const std::size_t hidden, below.hidden());
+  for (std::size_t i = hidden; i < layer.index; ++i)
+    lowers.push_back(store_.paths.tree(layers_[i].key));
   layer.key = proto::oci::chain_id(documents_->config.diff_ids, layer.index + 1).hex();
   layer.needs_lower = false;
   layer.present = false;
@@ -333,12 +336,15 @@ Status Pull::sync_all() {
 }
 
 Status Pull::finish() {
+  HF_ASSIGN(auto stack, view(layers_.size()));
+  HF_ASSIGN(const std::size_t hidden, stack.hidden());
   ImageRecord record{.pinned = ref_.digest,
                      .manifest = documents_->manifest_digest,
                      .config = documents_->config_digest,
                      .layers = {},
                      .bytes = 0,
                      .compressed = documents_->manifest.compressed_size(),
+                     .hidden = hidden,
                      .reference = from_.reference.value_or(ref_.str())};
   std::vector<std::set<std::string>> whiteouts;
   for (const auto& layer : layers_) {

@@ -44,6 +44,7 @@ std::string encode(const ImageRecord& record) {
                                   {"layers", std::move(layers)},
                                   {"bytes", record.bytes},
                                   {"compressed", record.compressed},
+                                  {"hidden", record.hidden},
                                   {"reference", record.reference}}) +
          "\n";
 }
@@ -53,10 +54,12 @@ Result<ImageRecord> decode_image_record(std::string_view text) {
   HF_ASSIGN(auto pinned, proto::Digest::parse(string_field(o, "pinned")));
   HF_ASSIGN(auto manifest, proto::Digest::parse(string_field(o, "manifest")));
   HF_ASSIGN(auto config, proto::Digest::parse(string_field(o, "config")));
-  ImageRecord record{std::move(pinned),           std::move(manifest),
-                     std::move(config),           strings_field(o, "layers"),
-                     number_field(o, "bytes"),    number_field(o, "compressed"),
-                     string_field(o, "reference")};
+  ImageRecord record{std::move(pinned),         std::move(manifest),
+                     std::move(config),         strings_field(o, "layers"),
+                     number_field(o, "bytes"),  number_field(o, "compressed"),
+                     number_field(o, "hidden"), string_field(o, "reference")};
+  if (record.hidden > record.layers.size())
+    return Error{Errc::layer_corrupt, "more layers are hidden than there are"};
   // Keys become paths: nothing but what this store itself makes.
   for (const auto& key : record.layers) {
     const bool plain =

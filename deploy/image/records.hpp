@@ -30,7 +30,8 @@ struct ImageRecord {
   std::vector<std::string> layers;  ///< keys, lowest first, the synthetic top last
   std::uint64_t bytes = 0;          ///< unpacked, all layers
   std::uint64_t compressed = 0;     ///< the same as they come; 0: an older agent pulled it
-  std::string reference;            ///< by which it came; empty: from an archive without names
+  std::uint64_t hidden = 0;  ///< layers from the lowest up that a later one hides at its root
+  std::string reference;     ///< by which it came; empty: from an archive without names
 };
 
 [[nodiscard]] std::string encode(const LayerMeta& meta);

@@ -160,16 +160,9 @@ Status Directories::make(const std::string& path) {
     return Error{Errc::layer_limit, "a path of more than 4096 bytes through symlinks"};
   if (mkdirat(root_, path.c_str(), 0700) != 0)
     return errno_error(errno, "create directory " + printable(path));
-  DirectoryRecord record;
-  HF_ASSIGN(const auto lower, open_lower(path));
-  if (lower) {
-    os::UniqueFd readable{open_canonical(lowers_, path, O_RDONLY | O_DIRECTORY)};
-    if (readable) {
-      HF_ASSIGN(record.attributes, get_attributes(readable.get()));
-      record.implicit = false;
-    }
-  }
-  records_[path] = std::move(record);
+  // What it looks like is said by the last layer that named it. The lowers do not tell which one
+  // that is: in them it looks as the topmost one made it, which may not have named it either.
+  records_[path];
   return ok();
 }
 

@@ -37,6 +37,18 @@ Status write_at(int fd, std::span<const std::byte> data, std::uint64_t offset) {
   return ok();
 }
 
+/// Whether the entry is below a directory that AUFS left behind (.wh..wh.orph, .wh..wh.plnk), which
+/// is no part of the image. Below any other marker nothing can be: one reader removes what another
+/// makes a directory of.
+Result<bool> below_marker(const std::vector<std::string>& parts) {
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
+    if (!parts[i].starts_with(kWhiteout)) continue;
+    if (parts[i].starts_with(kReserved) && parts[i] != kOpaque) return true;
+    return unsafe("an entry below a whiteout");
+  }
+  return false;
+}
+
 /// Removes what is in the way and tries again: the last entry of a name wins
 /// (packaging/doc/security.md 2.3, Existing path).
 template <class Make>
@@ -81,6 +93,8 @@ Status LayerWriter::apply(Entry& entry, TarReader& tar) {
     directories_.declare_root(entry.attributes);
     return ok();
   }
+  HF_ASSIGN(const bool left_over, below_marker(parts));
+  if (left_over) return ok();
   // Entries come directory by directory: the parent found for one name serves the next.
   const std::string& name = parts.back();
   std::string prefix;

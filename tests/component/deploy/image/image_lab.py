@@ -51,6 +51,56 @@ def tar(*entries):
             archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
 
+def header(kind, name, body=b''):
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % 512)
+
+def records(*pairs):
+    out = b''
+    for key, value in pairs:
+        rest, size = b' %s=%s\n' % (key, value), 0
+        while size != len(rest) + len(str(size)):
+            size = len(rest) + len(str(size))
+        out += b'%d%s' % (size, rest)
+    return out
+
+def raw_tar(*parts):
+    return b''.join(parts) + bytes(1024)
+
+def ambiguous_tars():
+    """Archives in which two readers see different things."""
+    file, evil = header(b'0', 'name', b'data'), records((b'path', b'usr/bin/evil'))
+    late = records((b'mtime', b'5'))
+    return {
+        'two-pax': raw_tar(header(b'x', 'p', evil), header(b'x', 'p', late), file),
+        'pax-and-sun': raw_tar(header(b'x', 'p', evil), header(b'X', 'p', late), file),
+        'pax-long-pax': raw_tar(header(b'x', 'p', evil), header(b'L', 'l', b'other\0'), header(b'x', 'p', late), file),
+        'two-long-names': raw_tar(header(b'L', 'l', b'one\0'), header(b'L', 'l', b'two\0'), file),
+        'two-long-links': raw_tar(header(b'K', 'l', b'one\0'), header(b'K', 'l', b'two\0'), header(b'2', 'name')),
+        'long-and-pax': raw_tar(header(b'L', 'l', b'one\0'), header(b'x', 'p', evil), file),
+        'pax-and-long': raw_tar(header(b'x', 'p', evil), header(b'L', 'l', b'one\0'), file),
+        'long-link-and-pax': raw_tar(header(b'K', 'l', b'one\0'), header(b'x', 'p', records((b'linkpath', b'two'))), header(b'2', 'name')),
+        'global-between': raw_tar(header(b'x', 'p', evil), header(b'g', 'g', records((b'comment', b'c'))), file),
+        'global-names': raw_tar(header(b'g', 'g', evil), file),
+        'global-size': raw_tar(header(b'g', 'g', records((b'size', b'0'))), file),
+        'global-attribute': raw_tar(header(b'g', 'g', records((b'SCHILY.xattr.user.a', b'v'))), file),
+        'key-twice': raw_tar(header(b'x', 'p', records((b'path', b'a'), (b'path', b'b'))), file),
+        'key-taken-back': raw_tar(header(b'x', 'p', records((b'path', b'a'), (b'path', b''))), file),
+        'attribute-twice': raw_tar(header(b'x', 'p', records((b'SCHILY.xattr.user.a', b'v'), (b'SCHILY.xattr.user.a', b'w'))), file),
+        'attribute-two-ways': raw_tar(header(b'x', 'p', records((b'LIBARCHIVE.xattr.user.a', b'dg=='), (b'SCHILY.xattr.user.a', b'w'))), file),
+    }
+
+def honest_tars():
+    """The same means as real tools use them."""
+    file = header(b'0', 'name', b'data')
+    return {
+        'git-archive': raw_tar(header(b'g', 'pax_global_header', records((b'comment', b'0' * 40))), header(b'x', 'p', records((b'mtime', b'5'))), file),
+        'bsdtar': raw_tar(header(b'x', 'p', records((b'LIBARCHIVE.xattr.user.a', b'dg'), (b'SCHILY.xattr.user.a', b'v'))), file),
+        'gnu-long': raw_tar(header(b'K', 'l', b'target\0'), header(b'L', 'l', b'name\0'), header(b'2', 'name')),
+        'same-twice': raw_tar(header(b'L', 'l', b'name\0'), header(b'x', 'p', records((b'path', b'name'), (b'path', b'name'))), file),
+    }
+
 GZIP, ZSTD, PLAIN = 'gzip', 'zstd', ''
 
 def pack(data, how):
@@ -127,10 +177,21 @@ def cases(blobs):
         'big-xattr': tar(entry('x', xattrs={'user.big': 'v' * 100000})), 'long-xattr': tar(entry('x', xattrs={'user.' + 'n' * 300: 'v'})),
         'directory-link': tar(directory('d'), hardlink('x', 'd')),
     }
+    hostile.update(('tar-' + name, data) for name, data in ambiguous_tars().items())
+    hostile.update({'below-whiteout': tar(entry('a/.wh.b/c')), 'below-opaque': tar(entry('.wh..wh..opq/c'))})
     for name, data in hostile.items():
         yield 'bad-' + name, image(blobs, [data])
     yield 'through-symlink', image(blobs, [tar(symlink('a', '/tmp/holdfast-escape'), entry('a/f', data=b'inside'))])
     yield 'through-host', image(blobs, [tar(symlink('d', '/'), entry('d/.wh.etc'), entry('d/inner', data=b'inner'))])
+    for name, data in honest_tars().items():
+        yield 'tar-' + name, image(blobs, [data])
+    yield 'root-opaque', image(blobs, [tar(directory('./', mode=0o711), entry('old', data=b'o'), directory('d', mode=0o1777), entry('d/x')),
+                                       tar(entry('.wh.old'), entry('d/.wh.x'), entry('later')),
+                                       tar(entry('.wh..wh..opq'), entry('new', data=b'n'), entry('d/y'))])
+    yield 'left-over', image(blobs, [tar(directory('.wh..wh.plnk'), entry('.wh..wh.plnk/1.2', data=b'x'), entry('a/.wh..wh.orph/f/g'),
+                                         entry('.wh..wh.aufs'), entry('b', data=b'b'))])
+    yield 'implicit', image(blobs, [tar(directory('tmp', mode=0o1777, uid=3, gid=4), directory('usr'), directory('usr/lib', mode=0o2775), symlink('lib', 'usr/lib')),
+                                    tar(entry('tmp/x')), tar(entry('lib/y'), entry('tmp/z'))])
     yield 'hostile-chmod', image(blobs, [tar(symlink('s', '/etc/passwd'), hardlink('h', 's', mode=0o4777))])
     yield 'overlay-xattrs', image(blobs, [tar(directory('a'), entry('a/secret', data=b's'), directory('b', xattrs={
         'trusted.overlay.redirect': '/a', 'trusted.overlay.opaque': 'y', 'trusted.overlay.metacopy': ''}), entry('b/own', data=b'o'))])

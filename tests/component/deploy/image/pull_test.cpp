@@ -82,6 +82,46 @@ TEST_F(ImagePull, ALayerUsedTwiceStillMounts) {
   }
 }
 
+TEST_F(ImagePull, AnOpaqueRootHidesAllBelowIt) {
+  TestStore store{lab()};
+  const auto pulled = store.pull(lab().ref("root-opaque"));
+  ASSERT_TRUE(pulled) << pulled.error().to_string();
+  const Mounted root{pulled->image};
+  for (const char* gone : {"old", "later", "d/x"}) EXPECT_FALSE(root.exists(gone)) << gone;
+  EXPECT_EQ(root.read("new"), "n");
+  EXPECT_TRUE(root.exists("d/y"));
+  struct stat info {};
+  ASSERT_EQ(stat((root.path() / "d").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0755U) << "a directory of its own";
+  ASSERT_EQ(stat(root.path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0711U) << "the marker hides what is in it";
+}
+
+TEST_F(ImagePull, WhatAufsLeftBehindIsNoPartOfAnImage) {
+  TestStore store{lab()};
+  const auto pulled = store.pull(lab().ref("left-over"));
+  ASSERT_TRUE(pulled) << pulled.error().to_string();
+  const Mounted root{pulled->image};
+  for (const char* gone : {".wh..wh.plnk", ".wh..wh.aufs", "a/.wh..wh.orph"})
+    EXPECT_FALSE(root.exists(gone)) << gone;
+  EXPECT_EQ(root.read("b"), "b");
+}
+
+TEST_F(ImagePull, ADirectoryLooksAsTheLastLayerThatNamedItSaid) {
+  TestStore store{lab()};
+  const auto pulled = store.pull(lab().ref("implicit"));
+  ASSERT_TRUE(pulled) << pulled.error().to_string();
+  const Mounted root{pulled->image};
+  EXPECT_TRUE(root.exists("usr/lib/y"));
+  struct stat info {};
+  ASSERT_EQ(stat((root.path() / "tmp").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 01777U);
+  EXPECT_EQ(info.st_uid, 3U);
+  EXPECT_EQ(info.st_gid, 4U);
+  ASSERT_EQ(stat((root.path() / "usr/lib").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 02775U);
+}
+
 TEST_F(ImagePull, ImagesShareTheirLayers) {
   TestStore store{lab()};
   ASSERT_TRUE(store.pull(lab().ref("gzip")));

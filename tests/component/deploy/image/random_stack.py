@@ -46,6 +46,9 @@ class Stack:
         rng, out, here = self.rng, [], set()
         if number == 0 or rng.random() < 0.3:
             out.append(lab.directory('./', mode=rng.choice([0o755, 0o711]), **self.declared('.')))
+        if number and rng.random() < 0.15:
+            out.append(lab.entry('.wh..wh..opq'))
+            self.tree = {'.': self.tree['.']}
         for _ in range(rng.randint(1, 14)):
             choice = rng.random()
             if number and choice < 0.18:
@@ -63,6 +66,12 @@ class Stack:
                     here.add(path)
                     for p in [p for p in self.tree if p.startswith(path + '/')]:
                         del self.tree[p]
+                continue
+            if choice < 0.27:  # what AUFS left behind says nothing
+                parent = self.existing('d')
+                if parent and self.parents_ok(parent + '/x'):
+                    out.append(lab.entry(rng.choice(['', parent + '/']) + '.wh..wh.' + rng.choice(['aufs', 'orph', 'plnk'])))
+                    here.add(parent)
                 continue
             path = self.existing('dif') if rng.random() < 0.3 and self.tree else self.path()
             if path is None or path in here or not self.parents_ok(path) or any(p.startswith(path + '/') for p in here):
