@@ -46,6 +46,33 @@ Status check_sum(const std::array<std::byte, 512>& block) {
   return ok();
 }
 
+/// What two readers of one archive see differently: what was scanned must be what runs, and nobody
+/// writes it honestly.
+Status ambiguous(std::string_view what) {
+  return Error{Errc::layer_corrupt,
+               fmt::format("readers of tar disagree about {}, so it is refused", what)}
+      .hint("build the image again with a current tool");
+}
+
+/// Of several extended headers of a kind before one entry some readers take the last, some all of
+/// them; of a global one in between some apply it, some end the entry with it.
+Status check_order(char type, std::string& before) {
+  const bool again = before.find(type) != std::string::npos;
+  const bool within = (type == 'g' || type == 'V') && !before.empty();
+  before.push_back(type);
+  if (type != 'g' && type != 'V')
+    return again ? ambiguous("several extended headers of one kind before one entry") : ok();
+  before.pop_back();
+  return within ? ambiguous("a global header between an entry and its extended header") : ok();
+}
+
+bool describes_files(std::string_view key) {
+  constexpr std::array<std::string_view, 8> kKeys{"path", "linkpath", "size",  "uid",
+                                                  "gid",  "mtime",    "uname", "gname"};
+  return key.starts_with("GNU.sparse.") ||
+         std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
+}
+
 bool has_data(char type) { return type == '0' || type == '\0' || type == '7' || type == 'S'; }
 
 Result<EntryType> entry_type(char type, std::string_view path) {
@@ -182,11 +209,24 @@ Result<std::optional<Entry>> TarReader::next() {
 Result<bool> TarReader::extended_header(char type, std::uint64_t size, Pending& pending) {
   if (type != 'x' && type != 'X' && type != 'g' && type != 'L' && type != 'K' && type != 'V')
     return false;
+  HF_TRY(check_order(type == 'X' ? 'x' : type, pending.headers));
   HF_ASSIGN(const std::string text, read_text(size));
   if (type == 'x' || type == 'X') HF_TRY(parse_pax(text, pending));
+  if (type == 'g') HF_TRY(check_global(text));
   if (type == 'L') pending.long_name = text.substr(0, text.find('\0'));
   if (type == 'K') pending.long_link = text.substr(0, text.find('\0'));
-  return true;  // global headers and volume labels say nothing about files: read and ignored
+  return true;
+}
+
+/// Global headers: Go, and so every peer, ignores them, GNU tar and bsdtar obey. What says nothing
+/// of files (git archive's comment) is ignored here too; the rest is refused.
+Status TarReader::check_global(std::string_view text) const {
+  Pending global;
+  HF_TRY(parse_pax(text, global));
+  const bool speaks = !global.xattrs.empty() || !global.runs.empty() ||
+                      std::any_of(global.records.begin(), global.records.end(),
+                                  [](const auto& record) { return describes_files(record.first); });
+  return speaks ? ambiguous("a global extended header that describes files") : ok();
 }
 
 Status TarReader::parse_pax(std::string_view text, Pending& pending) const {
@@ -212,15 +252,11 @@ Status TarReader::store_record(std::string_view key, std::string_view value,
   // POSIX pax: a record without a value takes the keyword back. Go's reader, and so every peer, has
   // it like this for attributes too.
   if (value.empty() && key.find(".xattr.") != std::string_view::npos) return ok();
-  // bsdtar records an attribute twice: in base64 (LIBARCHIVE) and plain (SCHILY). The plain form
-  // wins.
+  // bsdtar records an attribute twice: in base64 (LIBARCHIVE) and plain (SCHILY).
   if (constexpr std::string_view kPrefix = "SCHILY.xattr."; key.starts_with(kPrefix))
     return store_xattr({std::string{key.substr(kPrefix.size())}, std::string{value}}, pending);
   if (constexpr std::string_view kPrefix = "LIBARCHIVE.xattr."; key.starts_with(kPrefix)) {
     auto name = percent_decoded(key.substr(kPrefix.size()));
-    const auto known = std::any_of(pending.xattrs.begin(), pending.xattrs.end(),
-                                   [&](const Xattr& x) { return x.name == name; });
-    if (known) return ok();
     HF_ASSIGN(std::string plain, base64_decoded(value));
     return store_xattr({std::move(name), std::move(plain)}, pending);
   }
@@ -236,7 +272,9 @@ Status TarReader::store_record(std::string_view key, std::string_view value,
     HF_ASSIGN(pending.runs.back().length, decimal(value, key));
     return ok();
   }
-  pending.records.insert_or_assign(std::string{key}, std::string{value});
+  const auto [known, fresh] = pending.records.try_emplace(std::string{key}, value);
+  if (!fresh && known->second != value)
+    return ambiguous(fmt::format("\"{}\" given twice", printable(key)));
   return ok();
 }
 
@@ -249,8 +287,8 @@ Status TarReader::store_xattr(Xattr xattr, Pending& pending) const {
                                                 printable(xattr.name), xattr.value.size())};
   for (auto& known : pending.xattrs) {
     if (known.name != xattr.name) continue;
-    known.value = std::move(xattr.value);
-    return ok();
+    if (known.value == xattr.value) return ok();
+    return ambiguous(fmt::format("attribute {} given twice", printable(xattr.name)));
   }
   if (pending.xattrs.size() >= limits_.xattrs)
     return Error{Errc::layer_limit,
@@ -301,9 +339,15 @@ Status TarReader::apply_names(const Block& block, Entry& entry, Pending& pending
   const bool posix = std::memcmp(block.data() + 257, "ustar\0", 6) == 0;
   if (const auto prefix = text_field(block, 345, 155); posix && !prefix.empty())
     entry.path = std::string{prefix} + "/" + entry.path;
-  if (!pending.long_name.empty()) entry.path = std::move(pending.long_name);
-  if (!pending.long_link.empty()) entry.link = std::move(pending.long_link);
   auto& records = pending.records;
+  for (const auto& [gnu, key] :
+       {std::pair{&pending.long_name, "path"}, std::pair{&pending.long_link, "linkpath"}}) {
+    const auto pax = records.find(std::string_view{key});
+    if (*gnu && pax != records.end() && pax->second != **gnu)
+      return ambiguous("two different long names of one entry");
+  }
+  if (pending.long_name && !pending.long_name->empty()) entry.path = *pending.long_name;
+  if (pending.long_link && !pending.long_link->empty()) entry.link = *pending.long_link;
   if (const auto it = records.find("path"); it != records.end() && !it->second.empty())
     entry.path = it->second;
   if (const auto it = records.find("GNU.sparse.name"); it != records.end() && !it->second.empty())

@@ -58,8 +58,9 @@ class TarReader {
     Records records;
     std::vector<Xattr> xattrs;
     std::vector<SparseRun> runs;  ///< PAX sparse format 0.0, where the keys repeat
-    std::string long_name;
-    std::string long_link;
+    std::optional<std::string> long_name;
+    std::optional<std::string> long_link;
+    std::string headers;  ///< types of the extended headers so far, in their order
   };
 
   Result<bool> read_block(Block& block);
@@ -67,6 +68,7 @@ class TarReader {
   Result<std::string> read_text(std::uint64_t size);
   Status skip_member();
   Status parse_pax(std::string_view text, Pending& pending) const;
+  Status check_global(std::string_view text) const;
   Status store_record(std::string_view key, std::string_view value, Pending& pending) const;
   Status store_xattr(Xattr xattr, Pending& pending) const;
   Result<bool> extended_header(char type, std::uint64_t size, Pending& pending);

@@ -224,10 +224,25 @@ TEST_F(HostileArchive, NamesThatLeadOutAreRefused) {
   for (const char* name :
        {"root-symlink", "dot-dot", "dot-dot-2", "dot-dot-3", "absolute-up", "link-up", "link-out",
         "whiteout-nothing", "whiteout-dot", "whiteout-dots", "whiteout-inner", "device-zero",
-        "loop", "directory-link"}) {
+        "loop", "directory-link", "below-whiteout", "below-opaque"}) {
     SCOPED_TRACE(name);
     expect_refused(lab().ref(std::string{"bad-"} + name), Errc::layer_unsafe);
   }
+}
+
+TEST_F(HostileArchive, WhatTwoReadersSeeDifferentlyIsRefused) {
+  for (const char* name :
+       {"two-pax", "pax-and-sun", "pax-long-pax", "two-long-names", "two-long-links",
+        "long-and-pax", "pax-and-long", "long-link-and-pax", "global-between", "global-names",
+        "global-size", "global-attribute", "key-twice", "key-taken-back", "attribute-twice",
+        "attribute-two-ways"}) {
+    const auto error =
+        expect_refused(lab().ref(std::string{"bad-tar-"} + name), Errc::layer_corrupt);
+    EXPECT_NE(error.what().find("readers of tar disagree"), std::string::npos)
+        << name << ": " << error.what();
+  }
+  for (const char* name : {"git-archive", "bsdtar", "gnu-long", "same-twice"})
+    expect_pulled(lab().ref(std::string{"tar-"} + name));
 }
 
 TEST_F(HostileArchive, ExcessIsRefused) {
