@@ -27,6 +27,8 @@ constexpr std::string_view kAccept =
     "application/vnd.docker.distribution.manifest.v2+json";
 
 constexpr std::string_view kOciConfig = "application/vnd.oci.image.config.v1+json";
+/// What Docker before 1.10 wrote there, in images that are still in use (pause:3.0).
+constexpr std::string_view kOldDockerConfig = "application/octet-stream";
 constexpr std::string_view kDockerConfig = "application/vnd.docker.container.image.v1+json";
 
 struct LayerType {
@@ -114,17 +116,18 @@ Result<Index> parse_index(const bj::object& object) {
   return index;
 }
 
-Status check_config(const bj::object& object, const Descriptor& config) {
-  if (config.media_type == kOciConfig || config.media_type == kDockerConfig) {
+Status check_config(const bj::object& object, const Descriptor& config, std::string_view type) {
+  const bool old = type == kDockerManifest && config.media_type == kOldDockerConfig;
+  if (config.media_type == kOciConfig || config.media_type == kDockerConfig || old) {
     if (config.size <= kMaxDocumentBytes) return ok();
     return Error{Errc::too_large,
                  fmt::format("the image configuration of {} is beyond the limit of {}",
                              human_bytes(config.size), human_bytes(kMaxDocumentBytes))};
   }
-  HF_ASSIGN(auto type, text(object, "artifactType"));
-  if (type.empty()) type = config.media_type;
+  HF_ASSIGN(auto artifact, text(object, "artifactType"));
+  if (artifact.empty()) artifact = config.media_type;
   return media_type_error(
-             fmt::format("this is an artifact (type {}), not a runnable image", shown(type)))
+             fmt::format("this is an artifact (type {}), not a runnable image", shown(artifact)))
       .hint("pin the image itself");
 }
 
@@ -141,12 +144,12 @@ Result<Layer> parse_layer(const bj::value& value) {
                                       blob.digest.short_hex(), shown(blob.media_type)));
 }
 
-Result<Manifest> parse_image(const bj::object& object) {
+Result<Manifest> parse_image(const bj::object& object, std::string_view type) {
   const auto* config = member(object, "config");
   if (config == nullptr) return Error{Errc::layer_corrupt, "\"config\" must be given"};
   auto parsed = descriptor(*config);
   if (!parsed) return std::move(parsed).error().in("config");
-  HF_TRY(check_config(object, *parsed));
+  HF_TRY(check_config(object, *parsed, type));
 
   const auto* list = member(object, "layers");
   if (list == nullptr || !list->is_array() || list->get_array().empty())
@@ -188,7 +191,7 @@ Result<std::variant<Index, Manifest>> parse_manifest(std::string_view bytes,
     return std::variant<Index, Manifest>{std::move(index)};
   }
   if (type == kOciManifest || type == kDockerManifest) {
-    HF_ASSIGN(auto manifest, parse_image(object));
+    HF_ASSIGN(auto manifest, parse_image(object, type));
     return std::variant<Index, Manifest>{std::move(manifest)};
   }
   return media_type_error(fmt::format("\"{}\" is not an image manifest or index", shown(type)))

@@ -5,18 +5,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cerrno>
 #include <vector>
 
 #include "agent/worker/unpack/byte_source.hpp"
 #include "agent/worker/unpack/tar_reader.hpp"
 #include "common/base/text.hpp"
+#include "proto/json/json.hpp"
 #include "proto/oci/oci.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
 
 constexpr std::uint64_t kMaxEntries = 10'000;
+constexpr std::size_t kMaxLayoutFile = 4096;
+constexpr std::string_view kLayoutVersion = "1.0.0";
 constexpr std::size_t kPiece = 64U << 10;
 
 /// The file by pieces; what is skipped is not read.
@@ -95,6 +99,30 @@ bool is_compressed(std::span<const std::byte> head) {
   return begins({0x1F, 0x8B}) || begins({0x28, 0xB5, 0x2F, 0xFD}) || begins({0xFD, '7', 'z'});
 }
 
+/// image-spec image-layout.md, oci-layout file.
+Status check_version(TarReader& tar) {
+  std::string text;
+  while (tar.data_left() > 0) {
+    HF_ASSIGN(const auto have, tar.data());
+    text.append(reinterpret_cast<const char*>(have.data()), have.size());
+    tar.consume(have.size());
+    if (text.size() > kMaxLayoutFile)
+      return Error{Errc::too_large, fmt::format("the archive's oci-layout file has more than {}",
+                                                human_bytes(kMaxLayoutFile))};
+  }
+  auto parsed = proto::json::parse(text, Errc::layer_corrupt);
+  if (!parsed) return std::move(parsed).error().in("the archive's oci-layout file");
+  const auto* object = parsed->if_object();
+  const auto* version = object == nullptr ? nullptr : object->if_contains("imageLayoutVersion");
+  const std::string has{version != nullptr && version->is_string() ? version->get_string() : ""};
+  if (has == kLayoutVersion) return ok();
+  return Error{Errc::usage,
+               fmt::format("the archive is an OCI layout of version \"{}\", this agent "
+                           "reads {}",
+                           printable(has.substr(0, 40)), kLayoutVersion)}
+      .hint("write it anew with skopeo, buildah or docker save");
+}
+
 Status take(const Entry& entry, const std::string& name, Extent where, ArchiveIndex& index,
             bool& layout_file) {
   const auto blob = blob_of(name);
@@ -104,6 +132,9 @@ Status take(const Entry& entry, const std::string& name, Extent where, ArchiveIn
   if (entry.type == EntryType::char_device || entry.type == EntryType::block_device ||
       entry.type == EntryType::hard_link)
     return unsafe(name, "is a device or a link");
+  // The first or the last: readers disagree.
+  if ((name == "oci-layout" && layout_file) || (name == "index.json" && index.layout.size != 0))
+    return unsafe(name, "is in it twice");
   if (name == "oci-layout") layout_file = true;
   if (name == "index.json") {
     if (where.size > proto::oci::kMaxDocumentBytes)
@@ -134,6 +165,7 @@ Result<ArchiveIndex> index_archive(int fd) {
     if (!*entry) break;
     HF_ASSIGN(const auto name, plain_name((*entry)->path));
     HF_TRY(take(**entry, name, {source.offset(), tar.data_left()}, index, layout_file));
+    if (name == "oci-layout") HF_TRY(check_version(tar));
   }
   struct stat info {};
   if (fstat(fd, &info) != 0) return errno_error(errno, "stat the archive");

@@ -64,8 +64,13 @@ def main(blobs, out, kind, *digests):
             write(archive, 'blobs/sha256/', b'', tarfile.DIRTYPE)
             write(archive, 'repositories', b'{"registry.example.com/lab/app":{"2":"0"}}')
         if kind != 'no-layout':
+            write(archive, prefix + 'oci-layout', {'layout-2': b'{"imageLayoutVersion":"2.0.0"}', 'layout-no-version': b'{}', 'layout-garbage': b'<html>'}.get(
+                kind, b'{"imageLayoutVersion":"1.0.0"}'))
+        if kind == 'layout-twice':
             write(archive, prefix + 'oci-layout', b'{"imageLayoutVersion":"1.0.0"}')
         write(archive, prefix + 'index.json', index)
+        if kind == 'index-twice':
+            write(archive, prefix + 'index.json', index)
         write(archive, prefix + 'manifest.json', b'[]')
         for digest, data in found.items():
             name = prefix + 'blobs/sha256/' + digest[7:]

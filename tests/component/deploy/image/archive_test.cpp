@@ -89,13 +89,25 @@ TEST_F(Archive, TheNameComesFromTheArchiveOrFromWhoImports) {
 
 TEST_F(Archive, HostileAndBrokenArchivesAreRefused) {
   const std::pair<const char*, Errc> cases[] = {
-      {"wrong", Errc::digest_mismatch}, {"wrong-manifest", Errc::digest_mismatch},
-      {"short", Errc::size_mismatch},   {"missing", Errc::not_found},
-      {"escape", Errc::layer_unsafe},   {"absolute", Errc::layer_unsafe},
-      {"link", Errc::layer_unsafe},     {"device", Errc::layer_unsafe},
-      {"giant", Errc::too_large},       {"many", Errc::layer_limit},
-      {"no-layout", Errc::usage},       {"gzip", Errc::usage},
-      {"cut", Errc::layer_corrupt},     {"not-json", Errc::layer_corrupt},
+      {"wrong", Errc::digest_mismatch},
+      {"wrong-manifest", Errc::digest_mismatch},
+      {"short", Errc::size_mismatch},
+      {"missing", Errc::not_found},
+      {"escape", Errc::layer_unsafe},
+      {"absolute", Errc::layer_unsafe},
+      {"link", Errc::layer_unsafe},
+      {"device", Errc::layer_unsafe},
+      {"giant", Errc::too_large},
+      {"many", Errc::layer_limit},
+      {"no-layout", Errc::usage},
+      {"gzip", Errc::usage},
+      {"layout-2", Errc::usage},
+      {"layout-no-version", Errc::usage},
+      {"layout-garbage", Errc::layer_corrupt},
+      {"layout-twice", Errc::layer_unsafe},
+      {"index-twice", Errc::layer_unsafe},
+      {"cut", Errc::layer_corrupt},
+      {"not-json", Errc::layer_corrupt},
   };
   for (const auto& [kind, code] : cases) {
     SCOPED_TRACE(kind);

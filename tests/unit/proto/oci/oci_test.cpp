@@ -117,6 +117,20 @@ TEST(Manifest, TellsAnArtifactFromAnImage) {
   EXPECT_THAT(parsed.error().what(), HasSubstr("artifact (type application/x-chart)"));
 }
 
+TEST(OciManifest, AConfigOfOldDockerIsOneInADockerManifestOnly) {
+  const auto with = [](std::string_view type) {
+    return fmt::format(
+        R"({{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/octet-stream",)"
+        R"("digest":"sha256:{}","size":2}},"layers":[{{"mediaType":)"
+        R"("application/vnd.docker.image.rootfs.diff.tar.gzip","digest":"sha256:{}","size":2}}]}})",
+        type, std::string(64, 'a'), std::string(64, 'b'));
+  };
+  EXPECT_TRUE(parse_manifest(with("application/vnd.docker.distribution.manifest.v2+json"), "", ""));
+  const auto refused = parse_manifest(with("application/vnd.oci.image.manifest.v1+json"), "", "");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::media_type);
+}
+
 TEST(Manifest, RefusesLayersItCannotUnpack) {
   EXPECT_EQ(manifest_error(manifest(layer("+gzip+encrypted"))), Errc::media_type);
   EXPECT_EQ(manifest_error(manifest(descriptor("application/vnd.in-toto+json", 'd'))),
