@@ -36,6 +36,7 @@ Status limit_process(const Limits& limits) {
   HF_TRY(set_limit(RLIMIT_AS, limits.address_space));
   HF_TRY(set_limit(RLIMIT_FSIZE, limits.file_size));
   HF_TRY(set_limit(RLIMIT_NOFILE, limits.open_files));
+  HF_TRY(set_limit(RLIMIT_CPU, limits.cpu_seconds));
   HF_TRY(set_limit(RLIMIT_CORE, 0));
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return errno_error(errno, "PR_SET_DUMPABLE");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error(errno, "PR_SET_NO_NEW_PRIVS");

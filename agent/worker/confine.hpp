@@ -18,6 +18,7 @@ struct Limits {
   std::uint64_t address_space;
   std::uint64_t file_size;
   std::uint64_t open_files;
+  std::uint64_t cpu_seconds = ~std::uint64_t{0};  ///< of all threads together; then SIGXCPU
 };
 
 /// Sets resource limits, no core dumps, not dumpable, no new privileges. Errors: by errno.

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 
 namespace holdfast::deploy::image {
 
@@ -60,7 +61,11 @@ Result<worker::UnpackReport> Unpacker::outcome() {
   if (!text_.empty()) return worker::decode_unpack_report(text_);
   const auto status = child_.wait(std::nullopt, {});
   if (!status) return status.error();
-  if (std::holds_alternative<os::Signalled>(*status) && std::get<os::Signalled>(*status).signo == 9)
+  const auto* signalled = std::get_if<os::Signalled>(&*status);
+  if (signalled != nullptr && signalled->signo == SIGXCPU)
+    return Error{Errc::layer_limit,
+                 "unpacking the layer takes more than an hour of processor time"};
+  if (signalled != nullptr && signalled->signo == SIGKILL)
     return Error{Errc::io, "the unpacking child was killed"}.hint(
         "the kernel's log tells whether memory ran out");
   return Error{Errc::layer_corrupt,

@@ -14,6 +14,17 @@ namespace holdfast::agent::worker::unpack {
 /// finds damage, not malice: who can write to a layer can write to its record too. Ten times as
 /// fast as a cryptographic sum, which would slow down every pull.
 [[nodiscard]] std::uint64_t add_to_sum(std::uint64_t before, std::span<const std::byte> data);
+/// The same for `count` zero bytes, in a time that does not grow with them.
+[[nodiscard]] std::uint64_t add_zeros_to_sum(std::uint64_t before, std::uint64_t count);
+
+/// A stretch of a file that is stored on disk: [begin, end).
+struct Stored {
+  std::uint64_t begin;
+  std::uint64_t end;
+};
+/// The first stretch at or after `from` in a file of `size` bytes; empty at its end when only a
+/// hole is left. Moves the file's offset. Errors: by errno.
+[[nodiscard]] Result<Stored> next_stored(int fd, std::uint64_t from, std::uint64_t size);
 
 /// Sums of files by inode, as they were written.
 using SumsByInode = std::unordered_map<std::uint64_t, std::uint64_t>;
@@ -22,11 +33,14 @@ using SumsByInode = std::unordered_map<std::uint64_t, std::uint64_t>;
 class FileReader {
  public:
   explicit FileReader(std::function<void(std::uint64_t)> rest) : rest_(std::move(rest)) {}
-  /// From the disk where the kernel allows that, not from its cache. Errors: by errno.
+  /// From the disk where the kernel allows that, not from its cache. What a sparse file does not
+  /// store is counted as zeros and not read. Errors: by errno.
   [[nodiscard]] Result<std::uint64_t> sum(int directory, const char* name);
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
+  Result<std::uint64_t> stretch(int fd, std::uint64_t before, std::uint64_t from, std::uint64_t to);
+
   std::function<void(std::uint64_t)> rest_;
   std::uint64_t bytes_ = 0;
   std::vector<std::byte> piece_;

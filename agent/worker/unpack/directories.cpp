@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -57,6 +58,14 @@ Status empty_directory(os::UniqueFd fd) {
       return errno_error(errno, "remove " + printable(name));
   }
   return ok();
+}
+
+/// Names in the archive are bounded by `components`; symlinks make longer ones of them.
+Status check_depth(std::string_view path) {
+  if (std::count(path.begin(), path.end(), '/') < static_cast<std::ptrdiff_t>(kMaxDepth))
+    return ok();
+  return Error{Errc::layer_limit,
+               fmt::format("a path of more than {} directories through symlinks", kMaxDepth)};
 }
 
 bool missing(int error) { return error == ENOENT || error == ENOTDIR || error == ELOOP; }
@@ -158,6 +167,7 @@ Status Directories::make(const std::string& path) {
   constexpr std::size_t kMaxPath = 4096;
   if (path.size() >= kMaxPath)
     return Error{Errc::layer_limit, "a path of more than 4096 bytes through symlinks"};
+  HF_TRY(check_depth(path));
   if (mkdirat(root_, path.c_str(), 0700) != 0)
     return errno_error(errno, "create directory " + printable(path));
   // What it looks like is said by the last layer that named it. The lowers do not tell which one
@@ -174,6 +184,7 @@ Status Directories::declare(const std::string& parent, const std::string& name,
     known->second.attributes = attributes;
     return ok();
   }
+  HF_TRY(check_depth(path));
   HF_ASSIGN(const int fd, open(parent));
   if (mkdirat(fd, name.c_str(), 0700) != 0) {
     if (errno != EEXIST) return errno_error(errno, "create directory " + printable(path));

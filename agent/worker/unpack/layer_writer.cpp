@@ -26,17 +26,6 @@ constexpr std::uint64_t kEarlyWriteBack = 256U << 10;
 
 Error unsafe(std::string what) { return Error{Errc::layer_unsafe, std::move(what)}; }
 
-Status write_at(int fd, std::span<const std::byte> data, std::uint64_t offset) {
-  while (!data.empty()) {
-    const ssize_t wrote = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return errno_error(errno, "write");
-    data = data.subspan(static_cast<std::size_t>(wrote));
-    offset += static_cast<std::uint64_t>(wrote);
-  }
-  return ok();
-}
-
 /// Whether the entry is below a directory that AUFS left behind (.wh..wh.orph, .wh..wh.plnk), which
 /// is no part of the image. Below any other marker nothing can be: one reader removes what another
 /// makes a directory of.
@@ -64,8 +53,30 @@ Status make_or_replace(Directories& directories, const std::string& parent, cons
 
 }  // namespace
 
-LayerWriter::LayerWriter(int root, int lowers, XattrPolicy policy)
-    : root_(root), policy_(policy), directories_(root, lowers) {}
+Status write_at(int fd, std::span<const std::byte> data, std::uint64_t offset) {
+  while (!data.empty()) {
+    const ssize_t wrote = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return errno_error(errno, "write");
+    data = data.subspan(static_cast<std::size_t>(wrote));
+    offset += static_cast<std::uint64_t>(wrote);
+  }
+  return ok();
+}
+
+LayerWriter::LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes)
+    : root_(root), bytes_left_(most_bytes), policy_(policy), directories_(root, lowers) {}
+
+/// A hole takes no room on the disk, but everything that reads the file later.
+Status LayerWriter::count_bytes(std::uint64_t size) {
+  if (size > bytes_left_)
+    return Error{Errc::layer_limit,
+                 fmt::format("the sizes of the layer's files, holes included, are beyond the limit "
+                             "of a layer by {}",
+                             human_bytes(size - bytes_left_))};
+  bytes_left_ -= size;
+  return ok();
+}
 
 Result<LayerSummary> LayerWriter::apply_all(TarReader& tar) {
   for (;;) {
@@ -141,6 +152,7 @@ Status LayerWriter::place(const Entry& entry, TarReader& tar, const std::string&
 Status LayerWriter::file(const Entry& entry, TarReader& tar, const std::string& parent,
                          const std::string& name) {
   const auto& attributes = entry.attributes;
+  HF_TRY(count_bytes(entry.size));
   os::UniqueFd fd;
   const std::uint32_t plain_mode = attributes.mode & 0777U;
   HF_TRY(make_or_replace(directories_, parent, name, [&](int at) {

@@ -1,6 +1,8 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,9 @@ struct LayerSummary {
   SumsByInode sums;  ///< of files whose content passed by in order
 };
 
+/// Writes all of it at `offset`. Errors: by errno.
+[[nodiscard]] Status write_at(int fd, std::span<const std::byte> data, std::uint64_t offset);
+
 /// Applies a layer's archive to an empty directory as an overlay lower: whiteouts become character
 /// devices 0:0, opaque directories carry `trusted.overlay.opaque` (image-spec layer.md;
 /// packaging/doc/security.md 2.3, 2.4). Writes through descriptors below `root` only. Not thread
@@ -29,8 +34,8 @@ struct LayerSummary {
 class LayerWriter {
  public:
   /// `lowers`: the merged view of the layers below, or -1 to unpack the layer by itself. Both are
-  /// borrowed.
-  LayerWriter(int root, int lowers, XattrPolicy policy);
+  /// borrowed. `most_bytes`: of all files together, holes too, by their sizes.
+  LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes);
 
   /// Errors: layer_unsafe, layer_limit, layer_corrupt, and by errno.
   [[nodiscard]] Result<LayerSummary> apply_all(TarReader& tar);
@@ -43,12 +48,14 @@ class LayerWriter {
   Status file(const Entry& entry, TarReader& tar, const std::string& parent,
               const std::string& name);
   Status fill(int fd, const Entry& entry, TarReader& tar);
+  Status count_bytes(std::uint64_t size);
   Status remember(int fd, std::optional<std::uint64_t> sum);
   Status hard_link(const Entry& entry, const std::string& parent, const std::string& name);
   Status copy_up(const std::string& path);
   Status special(const Entry& entry, const std::string& parent, const std::string& name);
 
   int root_;
+  std::uint64_t bytes_left_;
   XattrPolicy policy_;
   Directories directories_;
   LayerSummary summary_;

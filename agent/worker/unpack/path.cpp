@@ -8,7 +8,6 @@ namespace holdfast::agent::worker::unpack {
 
 Result<std::vector<std::string>> components(std::string_view name) {
   constexpr std::size_t kMaxComponent = 255;
-  constexpr std::size_t kMaxDepth = 256;
   std::vector<std::string> out;
   for (const auto part : split(name, '/')) {
     if (part.empty() || part == ".") continue;

@@ -15,6 +15,9 @@ namespace holdfast::agent::worker::unpack {
 [[nodiscard]] Result<std::vector<std::string>> components(std::string_view name);
 
 /// "a/b" + "c" → "a/b/c"; "" + "c" → "c".
+/// Levels below the root. Everything that walks a layer holds a descriptor for each.
+inline constexpr std::size_t kMaxDepth = 256;
+
 [[nodiscard]] std::string join(const std::string& directory, std::string_view name);
 
 /// "a/b/c" → {"a/b", "c"}; "c" → {"", "c"}.

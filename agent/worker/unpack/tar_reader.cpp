@@ -193,8 +193,9 @@ Result<std::optional<Entry>> TarReader::next() {
     }
     HF_TRY(check_sum(block));
     if (++entries_ > limits_.entries)
-      return Error{Errc::layer_limit,
-                   fmt::format("more than {} entries in one layer", limits_.entries)};
+      return Error{
+          Errc::layer_limit,
+          fmt::format("more than {} entries, too many for a layer of this size", limits_.entries)};
     const char type = static_cast<char>(block[156]);
     HF_ASSIGN(const std::int64_t stated, header_number(field(block, 124, 12), "size"));
     if (stated < 0) return corrupt("tar header with a negative size");

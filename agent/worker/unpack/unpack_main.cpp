@@ -29,6 +29,8 @@ namespace wire = deploy::image::worker;
 /// directories.
 constexpr std::uint64_t kAddressSpace = 1U << 30;
 constexpr std::uint64_t kOpenFiles = 512;
+/// A layer of 10 GiB takes a slow board some ten minutes.
+constexpr std::uint64_t kCpuSeconds = 3600;
 constexpr int kCapabilities[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,   CAP_FSETID,
                                  CAP_MKNOD, CAP_SETFCAP,      CAP_SYS_ADMIN};
 
@@ -68,8 +70,10 @@ Result<os::UniqueFd> open_lowers(std::uint32_t count, const os::UniqueFd& tree) 
 }
 
 Result<os::UniqueFd> confine(const wire::UnpackRoom& room) {
-  HF_TRY(limit_process(
-      {.address_space = kAddressSpace, .file_size = room.max_bytes + 1, .open_files = kOpenFiles}));
+  HF_TRY(limit_process({.address_space = kAddressSpace,
+                        .file_size = room.max_bytes + 1,
+                        .open_files = kOpenFiles,
+                        .cpu_seconds = kCpuSeconds}));
   HF_TRY(enter_namespaces());
   HF_ASSIGN(auto tree, reopen(wire::kUnpackTree));
   HF_ASSIGN(auto lowers, open_lowers(room.lowers, tree));
@@ -116,7 +120,7 @@ Result<wire::UnpackReport> unpack(const wire::UnpackRoom& room, const os::Unique
       job.compression,
       {.compressed = job.size, .uncompressed = room.max_bytes, .space = job.space}};
   TarReader tar{stream, TarLimits{.entries = job.max_entries, .file_bytes = room.max_bytes}};
-  LayerWriter writer{root.get(), lowers.get(), XattrPolicy::of_this_kernel()};
+  LayerWriter writer{root.get(), lowers.get(), XattrPolicy::of_this_kernel(), room.max_bytes};
   HF_ASSIGN(LayerSummary summary, writer.apply_all(tar));
   wire::UnpackReport report{.blob = stream.compressed_sha256(),
                             .diff_id = {},

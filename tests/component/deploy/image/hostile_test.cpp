@@ -250,6 +250,24 @@ TEST_F(HostileArchive, ExcessIsRefused) {
     SCOPED_TRACE(name);
     expect_refused(lab().ref(std::string{"bad-"} + name), Errc::layer_limit);
   }
+  for (const char* name : {"holes", "deep-links", "small-entries"}) {
+    SCOPED_TRACE(name);
+    expect_refused(lab().ref(name), Errc::layer_limit);
+  }
+}
+
+TEST_F(HostileArchive, AHoleCostsNothing) {
+  for (const char* name : {"hole", "hole-linked"}) {
+    TestStore store{lab()};
+    const BootTime began = store.clock.boot();
+    const auto pulled = store.pull(lab().ref(name));
+    ASSERT_TRUE(pulled) << name << ": " << pulled.error().to_string();
+    const auto verified = store.images->verify({}, {}, {}, {});
+    ASSERT_TRUE(verified) << verified.error().to_string();
+    EXPECT_TRUE(verified->damaged.empty()) << name;
+    EXPECT_LT(store.clock.boot() - began, std::chrono::seconds{5}) << name;
+    EXPECT_EQ(std::filesystem::file_size(pulled->image.lowers.front() / "f0"), 9ULL << 30);
+  }
 }
 
 TEST_F(HostileArchive, ABombIsStoppedBeforeItFillsTheDisk) {

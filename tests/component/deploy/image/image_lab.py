@@ -91,6 +91,21 @@ def ambiguous_tars():
         'attribute-two-ways': raw_tar(header(b'x', 'p', records((b'LIBARCHIVE.xattr.user.a', b'dg=='), (b'SCHILY.xattr.user.a', b'w'))), file),
     }
 
+def sparse(name, size):
+    """A file with `data` in its middle and nothing else, in PAX sparse format 0.1."""
+    return header(b'x', 'p', records((b'GNU.sparse.size', b'%d' % size), (b'GNU.sparse.map', b'%d,4' % (size // 2)))) + header(b'0', name, b'data')
+
+def deep_links():
+    """Directories in directories, each level reached through symlinks: no name is long, the tree is 900 deep."""
+    parts, here = [], 's0'
+    parts.append(directory('d'))
+    parts.append(symlink('s0', 'd'))
+    for i in range(1, 10):
+        parts.append(directory(here + '/' + '/'.join(['d'] * 100)))
+        parts.append(symlink('s%d' % i, here + '/' + '/'.join(['d'] * 100)))
+        here = 's%d' % i
+    return tar(*parts)
+
 def honest_tars():
     """The same means as real tools use them."""
     file = header(b'0', 'name', b'data')
@@ -203,6 +218,11 @@ def cases(blobs):
     wide = subprocess.run(['zstd', '-q', '-c', '--ultra', '--long=31'], input=good[0], stdout=subprocess.PIPE, check=True).stdout
     yield 'wide-window', image(blobs, good[:1], ZSTD, packed=[wide])
     yield 'entry-bomb', image(blobs, [tar()], packed=[entry_bomb()], diff_ids=['sha256:' + sha(b'bomb')])
+    yield 'small-entries', image(blobs, [tar()], packed=[gzip.compress(tar(*(entry('%d' % i) for i in range(40000))), 9)], diff_ids=['sha256:' + sha(b'bomb')])
+    for name, holes in (('hole', [9 << 30]), ('holes', [6 << 30, 6 << 30])):
+        yield name, image(blobs, [raw_tar(*(sparse('f%d' % i, size) for i, size in enumerate(holes)))])
+    yield 'hole-linked', image(blobs, [raw_tar(sparse('f0', 9 << 30)), tar(hardlink('again', 'f0'))])
+    yield 'deep-links', image(blobs, [deep_links()])
     yield 'many', image(blobs, [tar(directory('d'), *(entry('d/%d' % i, data=b'%d' % i) for i in range(4000)))])
     yield 'tools', image(blobs, [tools()])
     whole = tar(directory('a'), *(entry('a/%d' % i, data=random.Random(i).randbytes(700)) for i in range(20)))
