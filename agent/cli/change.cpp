@@ -71,7 +71,7 @@ ExitCode tell_end(const Context& context, const Ended& ended, Verb verb) {
     tell_failure(context, ended);
   } else if (!context.json()) {
     print(fmt::format("{} generation {} is {} ({})\n", mark(Mark::good, context.out),
-                      outcome.generation, verb == Verb::apply ? "good" : "in force again",
+                      outcome.generation, verb == Verb::apply ? "good" : "active again",
                       seconds_text(outcome.seconds)));
   }
   return exit;
@@ -82,10 +82,9 @@ ExitCode tell_unfinished(const Context& context, const api::Accepted& accepted,
                          const Error& error) {
   api::ErrorBody body{std::string{code(error.code())}, error.what(), error.next_step()};
   if (error.code() == Errc::timed_out || error.code() == Errc::cancelled) {
-    body.message =
-        fmt::format("{}; generation {} goes on without this program",
-                    error.code() == Errc::timed_out ? "the time-out is over" : "interrupted",
-                    accepted.generation);
+    body.message = fmt::format(
+        "{}; generation {} goes on without this program",
+        error.code() == Errc::timed_out ? "timed out waiting" : "interrupted", accepted.generation);
     body.next = kGoesOn;
   }
   print_outcome(context, {.generation = accepted.generation, .result = "pending", .error = body});

@@ -25,12 +25,12 @@ void add_image_command(CLI::App& app, ImageOptions& options) {
          "  holdfast image list\n  holdfast image list -o json | jq '.[].digest'",
          ImageOptions::Action::list);
 
-  auto* pull = action("pull", "Fetch and verify an image ahead of its roll-out",
+  auto* pull = action("pull", "Fetch and verify an image ahead of its rollout",
                       "  holdfast image pull registry.example.com/shop/web:1.8.2@sha256:<64 hex>\n"
                       "  holdfast image pull --keep 7d REF",
                       ImageOptions::Action::pull);
   pull->add_option("reference", options.reference, "Pinned image")->required()->type_name("REF");
-  pull->add_option("--keep", options.keep, "Keep it so long, needed or not (24h)")
+  pull->add_option("--keep", options.keep, "Keep it for this time, needed or not (24h)")
       ->type_name("SPAN");
 
   auto* verify = action("verify", "Hash what is on disk again; exit code 6 if damaged",
@@ -60,7 +60,9 @@ void add_image_command(CLI::App& app, ImageOptions& options) {
   import->add_option("file", options.file, "OCI layout archive")->required()->type_name("FILE");
   import->add_option("--reference", options.reference, "By which name to remember it")
       ->type_name("NAME");
-  import->add_option("--keep", options.keep, "Keep them so long although nothing needs them (24h)")
+  import
+      ->add_option("--keep", options.keep,
+                   "Keep them for this time although nothing needs them (24h)")
       ->type_name("SPAN");
 
   action("gc", "Remove what nothing needs any more",

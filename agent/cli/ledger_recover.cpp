@@ -22,7 +22,8 @@ constexpr Milliseconds kComesBackWithin{60'000};
 /// From the terminal; none without one.
 std::optional<bool> ask(const Context& context) {
   if (::isatty(STDIN_FILENO) != 1) return std::nullopt;
-  say(context, "Rebuild the ledger so? The damaged files are moved aside, not deleted. [y/N] ");
+  say(context,
+      "Rebuild the ledger as shown? The damaged files are moved aside, not deleted. [y/N] ");
   std::array<char, 16> line{};
   const auto got = ::read(STDIN_FILENO, line.data(), line.size());
   return got > 0 && (line[0] == 'y' || line[0] == 'Y');
@@ -97,7 +98,7 @@ ExitCode recover_ledger(const Context& context, const LedgerOptions& options) {
   if (!options.yes) {
     const auto answer = ask(context);
     if (!answer)
-      return report(context, Error{Errc::usage, "nobody is there to confirm it"}.hint(
+      return report(context, Error{Errc::usage, "no terminal to confirm on"}.hint(
                                  "look with --dry-run, then give --yes"));
     if (!*answer) {
       say(context, "nothing was changed\n");

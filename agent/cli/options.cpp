@@ -67,7 +67,7 @@ class Tree {
       : app_("Keeps this host running exactly what was declared.", "holdfast") {
     app_.require_subcommand(1);
     app_.fallthrough();
-    app_.set_help_flag("-h,--help", "Show help and leave");
+    app_.set_help_flag("-h,--help", "Show help and exit");
     app_.get_formatter()->column_width(24);
     app_.footer(
         std::string{"Start with: holdfast status. Help on one: holdfast COMMAND --help\n\n"} +
@@ -158,7 +158,7 @@ void Tree::look() {
 
 void Tree::wait_options(CLI::App* sub, WaitOptions& wait) {
   sub->add_flag("--no-wait", wait.no_wait, "Return as soon as the agent has accepted it");
-  sub->add_option("--timeout", wait.timeout, "Wait at most so long; the change goes on")
+  sub->add_option("--timeout", wait.timeout, "Maximum wait; the rollout continues")
       ->type_name("TIME")
       ->capture_default_str();
 }
@@ -221,7 +221,7 @@ void Tree::readiness() {
 void Tree::end_options(CLI::App* sub, EndOptions& end) {
   auto* until = sub->add_option("--until", end.until, "Ends by itself then: 2026-12-01T09:00:00Z")
                     ->type_name("TIME");
-  sub->add_option("--for", end.span, "Ends by itself after so long: 2h, 30m, 1d")
+  sub->add_option("--for", end.span, "Ends by itself after this time: 2h, 30m, 1d")
       ->type_name("SPAN")
       ->excludes(until);
 }
@@ -236,7 +236,7 @@ void Tree::restrain() {
   end_options(hold, given_.hold.end);
 
   command("resume", "End a hold; what waits for it begins",
-          "  holdfast resume\n  holdfast resume --reason \"incident 4711 is over\"")
+          "  holdfast resume\n  holdfast resume --reason \"incident 4711 resolved\"")
       ->add_option("-m,--reason", given_.resume.reason, "Why; goes to the history")
       ->type_name("TEXT");
 

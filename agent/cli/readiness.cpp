@@ -43,8 +43,7 @@ Result<api::RehearsalStatus> wait_for_verdict(const Context& context, const api:
         verdict.error().code() != Errc::timed_out)
       return std::move(verdict).error();
     if (context.clock.boot() >= deadline)
-      return Error{Errc::timed_out,
-                   "the time-out is over; the rehearsal goes on without this program"}
+      return Error{Errc::timed_out, "timed out waiting; the rehearsal goes on without this program"}
           .hint("look with: holdfast status");
     os::sleep_until(context.clock.boot() + kReconnect, {});
     const auto status = context.agent.status();

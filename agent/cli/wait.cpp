@@ -66,7 +66,7 @@ Result<Ended> Waiter::run() {
     if (!known && !passes(known.error())) return std::move(known).error();
     if (known && *known) return std::move(**known);
   }
-  return Error{Errc::timed_out, "the wait is over"};
+  return Error{Errc::timed_out, "timed out waiting"};
 }
 
 Waiter::MaybeEnd Waiter::follow() {

@@ -182,8 +182,8 @@ void Api::metrics(const Call& call) {
 
 void Api::healthz(const Call& call) {
   const bool alive = parts_.engine.alive();
-  call.exchange->respond(Response{alive ? 200U : 503U, "text/plain",
-                                  alive ? "ok\n" : "the engine does not move\n", ""});
+  call.exchange->respond(
+      Response{alive ? 200U : 503U, "text/plain", alive ? "ok\n" : "engine stalled\n", ""});
 }
 
 void Api::readyz(const Call& call) {

@@ -220,7 +220,7 @@ class Daemon {
 
   void stop(int signal_number) {
     log::info("event=stopping signal={}", signal_number);
-    notifier_.send(end_ == End::restart ? "STATUS=begins anew" : "STOPPING=1");
+    notifier_.send(end_ == End::restart ? "STATUS=restarts" : "STOPPING=1");
     // A step that hangs must not keep the agent: what is on disk is enough to go on from.
     const std::jthread guard{[this](const std::stop_token& stopped) {
       os::name_this_thread("stop-guard");

@@ -74,13 +74,13 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
 void add_rollouts(MetricsPage& page, const Snapshot& snapshot) {
   const auto& counters = snapshot.counters;
   const auto& gauges = snapshot.gauges;
-  page.gauge("holdfast_rollout_in_progress", "Whether a roll-out is under way.")
+  page.gauge("holdfast_rollout_in_progress", "Whether a rollout is under way.")
       .sample(snapshot.status.rollout.has_value());
-  page.gauge("holdfast_rollout_waiting", "What an accepted roll-out waits for.")
+  page.gauge("holdfast_rollout_waiting", "What an accepted rollout waits for.")
       .samples("for", gauges.waiting);
-  page.counter("holdfast_rollouts_total", "Roll-outs by result.")
+  page.counter("holdfast_rollouts_total", "Rollouts by result.")
       .samples("result", counters.rollouts);
-  page.histogram("holdfast_rollout_phase_duration_seconds", "Time of one phase of a roll-out.");
+  page.histogram("holdfast_rollout_phase_duration_seconds", "Time of one phase of a rollout.");
   for (const auto& [phase, histogram] : counters.phase_seconds)
     page.sample(histogram, {{"phase", phase}});
   page.counter("holdfast_rollbacks_total",
@@ -94,7 +94,7 @@ void add_rollouts(MetricsPage& page, const Snapshot& snapshot) {
 void add_readiness(MetricsPage& page, const Snapshot& snapshot) {
   const auto& counters = snapshot.counters;
   const auto& gauges = snapshot.gauges;
-  page.counter("holdfast_hooks_total", "Hooks of roll-outs that ended, by stage and result.");
+  page.counter("holdfast_hooks_total", "Hooks of rollouts that ended, by stage and result.");
   for (const auto& [key, count] : counters.hooks)
     page.sample(number(count), {{"stage", key.first}, {"result", key.second}});
   page.gauge("holdfast_rollback_rehearsal_timestamp_seconds",

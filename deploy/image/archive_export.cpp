@@ -71,7 +71,7 @@ class Exporter {
     HF_ASSIGN(const auto manifest_text, read_blob(store_.paths, record_.manifest));
     HF_ASSIGN(const auto parsed, proto::oci::parse_manifest(manifest_text, "", ""));
     const auto* manifest = std::get_if<proto::oci::Manifest>(&parsed);
-    if (manifest == nullptr) return Error{Errc::layer_corrupt, "the image's manifest is not one"};
+    if (manifest == nullptr) return Error{Errc::layer_corrupt, "stored blob is not a manifest"};
     HF_TRY(text("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
     HF_ASSIGN(const auto index, layout(manifest_text));
     HF_TRY(text("index.json", index));

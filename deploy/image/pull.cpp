@@ -164,7 +164,7 @@ Status Pull::check_inodes() const {
   return Error{Errc::nospace, fmt::format("the image needs at least {} inodes below {}, {} are "
                                           "available",
                                           needed, store_.paths.state.string(), *available)}
-      .hint("remove small files there, or make the file system anew with more inodes (mkfs -N)");
+      .hint("remove small files there, or recreate the file system with more inodes (mkfs -N)");
 }
 
 Status Pull::pull_layers() {

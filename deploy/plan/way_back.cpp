@@ -64,7 +64,7 @@ Result<RollbackChoice> choose_rollback(const Progress& progress, const RollbackF
                    fmt::format("generation {} is being rolled out", rollout.target.value())}
           .hint("wait for it (`holdfast status --watch`)");
     if (rollout.from.value() == 0)
-      return Error{Errc::not_found, "this is the first roll-out: there is nothing to go back to"}
+      return Error{Errc::not_found, "this is the first rollout: there is nothing to go back to"}
           .hint("wait for it to end");
     return RollbackChoice{rollout.from, true};
   }

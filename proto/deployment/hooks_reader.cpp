@@ -34,7 +34,7 @@ constexpr yaml::Alias kHookAliases[] = {
     {"ports", "a hook runs once and is reached by nobody"},
     {"health", "a hook is judged by its exit code"},
     {"healthcheck", "a hook is judged by its exit code"},
-    {"restart", "a hook runs once; a failure ends the roll-out"},
+    {"restart", "a hook runs once; a failure ends the rollout"},
     {"update", "a hook runs once; write deadline beside its image"},
     {"depends_on", "hooks run one after the other, in the order written"},
     {"user", "write security: {user: …}"},

@@ -86,7 +86,7 @@ TEST_F(ChangeTest, RollsBackAndSaysSo) {
   accepts(agent, {sse_answer({result_event(43, kGood)}, true)});
   const auto ran = holdfast({"rollback", "--to", "43", "--reason", "slow"});
   EXPECT_EQ(ran.exit, 0);
-  EXPECT_EQ(ran.out, "✓ generation 43 is in force again (2.1s)\n");
+  EXPECT_EQ(ran.out, "✓ generation 43 is active again (2.1s)\n");
   EXPECT_TRUE(contains(agent.requests()[0], R"("to":43,"reason":"slow","dry_run":false)"))
       << agent.requests()[0];
 }
