@@ -75,6 +75,7 @@ probe::Outcome Probes::ask_exec(const Asked& asked, const proto::ExecProbe& exec
                                                                     : probe::Verdict::failure;
   outcome.detail = ran ? fmt::format("exec {} → exit code {}", exec.command.front(), ran->code)
                        : ran.error().what();
+  if (ran && ran->code != 0) outcome.detail += probe::output_text(ran->output);
   return outcome;
 }
 

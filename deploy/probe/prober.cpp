@@ -1,7 +1,9 @@
 #include "deploy/probe/prober.hpp"
 
 #include <fmt/format.h>
+#include <strings.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -65,6 +67,22 @@ std::string request_target(std::string_view path) {
   return target;
 }
 
+/// The document's headers come in place of ours; names are the same in any case (RFC 9110, 5.1).
+std::string request_text(const proto::HttpProbe& probe, const std::string& target,
+                         const std::string& host) {
+  std::string text = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n", target, host);
+  const auto given = [&](std::string_view name) {
+    return std::any_of(probe.headers.begin(), probe.headers.end(), [&](const auto& header) {
+      return header.first.size() == name.size() &&
+             ::strncasecmp(header.first.data(), name.data(), name.size()) == 0;
+    });
+  };
+  if (!given("User-Agent")) text += "User-Agent: holdfast-probe/" HOLDFAST_VERSION "\r\n";
+  if (!given("Accept")) text += "Accept: */*\r\n";
+  for (const auto& [name, value] : probe.headers) text += fmt::format("{}: {}\r\n", name, value);
+  return text + "Connection: close\r\n\r\n";
+}
+
 Outcome judge(const proto::HttpProbe& probe, const HttpReader& reader, const std::string& doing) {
   const int status = *reader.status();
   const bool good_status = probe.status ? status == *probe.status : status >= 200 && status <= 399;
@@ -91,10 +109,7 @@ Outcome probe_http(const proto::HttpProbe& probe, std::uint32_t address, Millise
     Connection connection{deadline, stop};
     if (const auto early = connection.begin(address, probe.port))
       return interrupted("connect " + to, *early, timeout);
-    const auto request =
-        fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: holdfast-probe/" HOLDFAST_VERSION
-                    "\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                    target, to);
+    const auto request = request_text(probe, target, probe.host.empty() ? to : probe.host);
     if (const auto early = connection.send_all(request))
       return interrupted(connection.connected() ? doing : "connect " + to, *early, timeout);
     HttpReader reader;
@@ -115,6 +130,21 @@ Outcome probe_http(const proto::HttpProbe& probe, std::uint32_t address, Millise
       return {Verdict::failure, fmt::format("{}: {}", doing, reader.fault()), {}};
     return judge(probe, reader, doing);
   });
+}
+
+std::string output_text(std::string_view output) {
+  constexpr std::size_t kMost = 200;
+  std::string text;
+  for (const auto line : split(output.substr(0, 4 * kMost), '\n')) {
+    if (trim(line).empty()) continue;
+    text += fmt::format("{}{}", text.empty() ? "" : " / ", trim(line));
+  }
+  if (text.size() > kMost) {
+    std::size_t end = kMost;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+    text = text.substr(0, end) + "…";
+  }
+  return text.empty() ? text : ": " + printable(text);
 }
 
 Outcome probe_tcp(const proto::TcpProbe& probe, std::uint32_t address, Milliseconds timeout,

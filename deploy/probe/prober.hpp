@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "common/base/clock.hpp"
 #include "proto/deployment/deployment.hpp"
@@ -24,5 +25,9 @@ struct Outcome {
                                  Milliseconds timeout, const std::stop_token& stop);
 [[nodiscard]] Outcome probe_tcp(const proto::TcpProbe& probe, std::uint32_t address,
                                 Milliseconds timeout, const std::stop_token& stop);
+
+/// What a command that failed had to say: ": could not connect", its lines joined by " / ", at most
+/// 200 bytes, printable; empty when it said nothing. Pure.
+[[nodiscard]] std::string output_text(std::string_view output);
 
 }  // namespace holdfast::deploy::probe

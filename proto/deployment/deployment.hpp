@@ -69,6 +69,8 @@ struct HttpProbe {
   std::string path = "/";
   std::optional<int> status;        ///< none: 200 to 399
   std::optional<std::string> body;  ///< must occur in the first 64 KiB of the body
+  std::string host{};               ///< of the Host header; empty: the address that is asked
+  std::map<std::string, std::string> headers{};  ///< besides those that every probe sends
   bool operator==(const HttpProbe&) const = default;
 };
 struct TcpProbe {

@@ -13,9 +13,9 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 
-constexpr std::array<std::string_view, 11> kHealthKeys{
-    "http",         "tcp",     "exec",      "sd_notify", "interval", "timeout",
-    "start_period", "healthy", "unhealthy", "status",    "body"};
+constexpr std::array<std::string_view, 13> kHealthKeys{
+    "http",    "tcp",       "exec",   "sd_notify", "interval", "timeout", "start_period",
+    "healthy", "unhealthy", "status", "body",      "host",     "headers"};
 constexpr yaml::Alias kAliases[] = {
     {"test", "did you mean \"exec\"?"},         {"command", "did you mean \"exec\"?"},
     {"http_get", "did you mean \"http\"?"},     {"tcp_socket", "did you mean \"tcp\"?"},
@@ -25,6 +25,9 @@ constexpr std::array<std::string_view, 4> kProbeKeys{"http", "tcp", "exec", "sd_
 constexpr std::string_view kHttpForm = "write \"http://:8080/healthz\"";
 constexpr std::string_view kTcpForm = "write \"tcp://:6379\", \":6379\" or the port alone";
 constexpr std::size_t kMostBody = 1024;
+constexpr std::size_t kMostHost = 255;
+constexpr std::size_t kMostHeaders = 16;
+constexpr std::size_t kMostHeaderValue = 1024;
 
 bool is_request_path(std::string_view text) {
   return text.starts_with('/') && text.size() <= 1024 &&
@@ -145,11 +148,82 @@ std::optional<Probe> read_probe(yaml::Fields& fields, json::Object& canon) {
   return probe;
 }
 
+/// A name or address, with a port if need be (RFC 9110, 7.2).
+bool is_host(std::string_view text) {
+  return !text.empty() && text.size() <= kMostHost &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  std::string_view{".-_:[]"}.find(c) != std::string_view::npos;
+         });
+}
+
+/// A token (RFC 9110, 5.6.2), and none of those that the probe itself decides.
+rules::Verdict check_header_name(std::string_view name) {
+  const bool token =
+      !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+        return c > ' ' && c < '\x7f' &&
+               std::string_view{"\"(),/:;<=>?@[\\]{}"}.find(c) == std::string_view::npos;
+      });
+  if (!token) return rules::Fault{"is not the name of a header", "write Accept or X-Probe"};
+  std::string lower{name};
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  if (lower == "host") return rules::Fault{"has a key of its own", "write health.host"};
+  for (const std::string_view ours : {"connection", "content-length", "transfer-encoding"})
+    if (lower == ours) return rules::Fault{"is decided by the probe", ""};
+  return std::nullopt;
+}
+
+rules::Verdict check_header_value(std::string_view value) {
+  const bool plain =
+      value.size() <= kMostHeaderValue &&
+      std::all_of(value.begin(), value.end(), [](char c) { return c >= ' ' && c < '\x7f'; });
+  if (plain) return std::nullopt;
+  return rules::Fault{
+      fmt::format("must be at most {} printable characters of ASCII", kMostHeaderValue), ""};
+}
+
+void read_headers(yaml::Fields& fields, json::Object& canon, HttpProbe& http) {
+  const auto headers = fields.text_map("headers");
+  if (!headers) return;
+  if (headers->size() > kMostHeaders)
+    fields.findings().error(
+        fields.value_mark("headers"),
+        fmt::format("{} has more than {} headers", fields.path("headers"), kMostHeaders));
+  json::Object written;
+  for (const auto& [name, value] : *headers) {
+    const auto where = fmt::format("{}.{}", fields.path("headers"), yaml::shown(name.value));
+    if (!accept(fields.findings(), name.mark, where, check_header_name(name.value)) ||
+        !accept(fields.findings(), value.mark, where, check_header_value(value.value)))
+      continue;
+    http.headers.emplace(name.value, value.value);
+    written.set(name.value, value.value);
+  }
+  canon.set("headers", written);
+}
+
+/// What a program behind names needs to hear (Django's ALLOWED_HOSTS, a proxy's X-Forwarded-Proto).
+void read_request(yaml::Fields& fields, json::Object& canon, std::optional<Probe>& probe) {
+  auto* http = probe ? std::get_if<HttpProbe>(&*probe) : nullptr;
+  if (http == nullptr) return;
+  if (const auto host = fields.text("host")) {
+    if (is_host(host->value)) {
+      http->host = host->value;
+      canon.set("host", host->value);
+    } else {
+      fields.findings().error(host->mark, fields.path("host") + " is not a host name",
+                              "write shop.example");
+    }
+  }
+  read_headers(fields, canon, *http);
+}
+
 void read_expectations(yaml::Fields& fields, json::Object& canon, std::optional<Probe>& probe) {
   const auto status = fields.number("status", {100, 599});
   const auto body = fields.text("body");
   auto* http = probe ? std::get_if<HttpProbe>(&*probe) : nullptr;
-  for (const std::string_view key : {"status", "body"}) {
+  for (const std::string_view key : {"status", "body", "host", "headers"}) {
     if (fields.has(key) && !fields.has("http"))
       fields.findings().error(fields.mark(key),
                               fmt::format("{} needs an http probe", fields.path(key)));
@@ -190,6 +264,7 @@ void read_health(yaml::Fields& service, ServiceDraft& draft) {
   json::Object canon;
   auto probe = read_probe(fields, canon);
   read_expectations(fields, canon, probe);
+  read_request(fields, canon, probe);
   HealthRule rule;
   read_pace(fields, canon, rule);
   draft.canon.set("health", canon);

@@ -121,6 +121,36 @@ TEST(Prober, TheRequestIsPlainHttpAndAPathCannotBreakOut) {
   EXPECT_THAT(seen, testing::EndsWith("\r\n\r\n"));
 }
 
+TEST(Prober, TheHostAndTheHeadersOfTheDocumentAreSent) {
+  std::string seen;
+  {
+    const Server server{[&](int fd) {
+      seen = request_from(fd);
+      (void)send(fd, "HTTP/1.1 204 x\r\n\r\n", 18, MSG_NOSIGNAL);
+    }};
+    const proto::HttpProbe probe{
+        .port = server.port(),
+        .path = "/up",
+        .status = {},
+        .body = {},
+        .host = "shop.example",
+        .headers = {{"X-Forwarded-Proto", "https"}, {"accept", "text/plain"}}};
+    EXPECT_EQ(probe_http(probe, 0x7F000001, Milliseconds{2'000}, {}).verdict, Verdict::success);
+  }
+  EXPECT_THAT(seen, testing::StartsWith("GET /up HTTP/1.1\r\nHost: shop.example\r\n"));
+  EXPECT_THAT(seen, HasSubstr("X-Forwarded-Proto: https\r\n"));
+  EXPECT_THAT(seen, HasSubstr("accept: text/plain\r\n"));
+  EXPECT_THAT(seen, testing::Not(HasSubstr("Accept: */*")));
+}
+
+TEST(Prober, TheOutputOfACommandIsShortAndPrintable) {
+  EXPECT_EQ(output_text(""), "");
+  EXPECT_EQ(output_text("\n \n"), "");
+  EXPECT_EQ(output_text("no server\nat \x1b[2J:1\n"), R"(: no server / at \x1b[2J:1)");
+  const auto longest = output_text(std::string(5'000, 'x'));
+  EXPECT_EQ(longest, ": " + std::string(200, 'x') + "…");
+}
+
 TEST(Prober, ARefusedConnectionSaysSo) {
   std::uint16_t port = 0;
   {
