@@ -61,8 +61,7 @@ void add_image_command(CLI::App& app, ImageOptions& options) {
   import->add_option("--reference", options.reference, "By which name to remember it")
       ->type_name("NAME");
   import
-      ->add_option("--keep", options.keep,
-                   "Keep them for this time although nothing needs them (24h)")
+      ->add_option("--keep", options.keep, "Keep them this long although nothing needs them (24h)")
       ->type_name("SPAN");
 
   action("gc", "Remove what nothing needs any more",

@@ -85,6 +85,23 @@ void add_quarantine(const Parts& parts, const plan::Decision& decision, const Ac
   batch.quarantine.push_back(std::move(made));
 }
 
+/// A rollback quarantines what it leaves. One that failed left nothing: what serves is not at
+/// fault.
+void add_release(const Parts& parts, const plan::Decision& decision, ledger::Batch& batch) {
+  const auto& finished = decision.finished;
+  if (!finished || finished->trigger != plan::Trigger::rollback || !finished->failure) return;
+  const auto* serves = parts.generations.find(finished->from);
+  const auto* row = serves != nullptr ? parts.quarantine.find(serves->spec_digest) : nullptr;
+  if (row == nullptr) return;
+  const auto target = std::to_string(finished->target.value());
+  const auto evidence = row->evidence.find("rolled_back_to");
+  if (evidence == row->evidence.end() || evidence->second != target) return;
+  batch.release.push_back(serves->spec_digest);
+  batch.entries.push_back(parts.journal.entry(
+      EntryKind::released, "agent",
+      fmt::format("the rollback to generation {} failed: it keeps serving", target), serves->id));
+}
+
 }  // namespace
 
 ledger::Batch record_of(Parts& parts, const plan::Decision& decision) {
@@ -108,6 +125,7 @@ ledger::Batch record_of(Parts& parts, const plan::Decision& decision) {
   for (const auto& ending : decision.endings)
     batch.results.push_back({ending.generation, result_of(ending.verdict), ending.reason});
   add_quarantine(parts, decision, actor, batch);
+  add_release(parts, decision, batch);
   return batch;
 }
 

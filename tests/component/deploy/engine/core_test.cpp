@@ -385,5 +385,30 @@ TEST_F(CoreTest, AServiceThatAFailedRolloutDidNotNameKeepsItsCounters) {
   EXPECT_FALSE(agent.snapshot()->counters.workloads.contains("api"));
 }
 
+TEST_F(CoreTest, ARollbackThatFailsQuarantinesNothingThatKeepsServing) {
+  Agent agent{host_, dir_.path()};
+  for (const auto* version : {"1.0.0", "2.0.0"}) {
+    ASSERT_TRUE(agent.apply(document(version)));
+    agent.run(30s);
+  }
+  ASSERT_TRUE(agent.core().commands().standby.drop({"to create it again"}, kRoot));
+  agent.run(30s);
+  host_.unstartable.insert(proto::Digest::of("1.0.0"));
+  ASSERT_TRUE(agent.rollback());
+  agent.run(60s);
+  const auto now = agent.snapshot();
+  EXPECT_EQ(now->status.generation, 2U);
+  EXPECT_TRUE(now->records->quarantine.empty());
+  const auto again = agent.apply(document("2.0.0"));
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_FALSE(again->changed) << "it runs already";
+
+  ASSERT_TRUE(agent.apply(document("3.0.0")));
+  agent.run(30s);
+  ASSERT_TRUE(agent.rollback());
+  agent.run(30s);
+  EXPECT_EQ(agent.snapshot()->status.generation, 2U) << "the last that was good, not one before it";
+}
+
 }  // namespace
 }  // namespace holdfast::test
