@@ -24,8 +24,8 @@ struct Host {
   Cgroups cgroups;
   HostFacts facts;
   std::vector<std::string> refused_host_paths;  ///< no volume may be at or below them
-  std::filesystem::path log_writer;  ///< the program
-  Bytes log_max_size{};              ///< of one of the two files of an instance
+  std::filesystem::path log_writer;             ///< the program
+  Bytes log_max_size{};                         ///< of one of the two files of an instance
   const Clock& clock;
   network::Attachments& attachments;
   std::shared_ptr<NotifyListener> notify;
