@@ -208,6 +208,7 @@ struct ImagePolicy {
   bool require_semver_tag = false;
   std::vector<std::string> require_signature;  ///< key names
   std::optional<Bytes> max_size;
+  bool operator==(const ImagePolicy&) const = default;
 };
 
 struct Deployment {
