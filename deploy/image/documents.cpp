@@ -21,7 +21,9 @@ Error said_by_image(Error error) {
   const auto own = error.code();
   if (own == Errc::platform || own == Errc::too_large || own == Errc::digest_unsupported)
     return error;
-  return Error{Errc::media_type, error.what()}.hint(error.next_step());
+  // What is no digest can be checked by nobody.
+  const auto code = own == Errc::ref_invalid ? Errc::digest_unsupported : Errc::media_type;
+  return Error{code, error.what()}.hint(error.next_step());
 }
 
 /// What one endpoint answered; another may do better. A manifest whose header contradicts what it

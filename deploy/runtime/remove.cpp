@@ -23,6 +23,21 @@ Status remove_group(const Host& host, const plan::InstanceId& id) {
   return Error{Errc::busy, fmt::format("control group {} still has processes", host.group(id))};
 }
 
+/// With the last instance only: one that is being made has a record before it has a group. A
+/// supervisor that has ended keeps its group busy for a moment.
+void remove_shared_groups(const Host& host) {
+  constexpr Milliseconds kStep{2};
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    std::error_code unknown;
+    if (!std::filesystem::is_empty(host.paths.instances(), unknown) || unknown) return;
+    if (host.cgroups.remove_empty(host.supervisors()) &&
+        host.cgroups.remove_empty(host.group_parent))
+      return;
+    os::sleep_until(host.clock.boot() + kStep, {});
+  }
+}
+
 /// An empty log tells nothing; one with lines is kept for `holdfast logs` until it is old or too
 /// large (logs.hpp).
 Status keep_log(const Host& host, const InstanceRecord& record) {
@@ -57,12 +72,7 @@ Status remove_instance(const Host& host, const plan::InstanceId& id) {
   // removed again.
   if (first) step(os::remove_tree(host.paths.kept(id)), "remove its record");
   if (record) step(keep_log(host, *record), "shorten the logs of its service");
-  // With the last instance only: one that is being made has a record before it has a group.
-  std::error_code unknown;
-  if (std::filesystem::is_empty(host.paths.instances(), unknown) && !unknown) {
-    (void)host.cgroups.remove_empty(host.supervisors());
-    (void)host.cgroups.remove_empty(host.group_parent);
-  }
+  remove_shared_groups(host);
   return first;
 }
 
