@@ -6,7 +6,7 @@
 #include "agent/daemon/access.hpp"
 #include "agent/daemon/http.hpp"
 #include "agent/daemon/image_desk.hpp"
-#include "agent/daemon/jobs.hpp"
+#include "common/os/job_pool.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/runtime/logs/log_reader.hpp"
@@ -84,8 +84,8 @@ class Api {
 
   ApiParts parts_;
   Access access_;
-  Jobs ledger_jobs_{"ledger-read", 2, 32};
-  Jobs log_jobs_{"log-read", 8, 0};
+  os::JobPool ledger_jobs_{"ledger-read", {.threads = 2, .waiting = 32}};
+  os::JobPool log_jobs_{"log-read", {.threads = 8}};
 };
 
 }  // namespace holdfast::agent::daemon

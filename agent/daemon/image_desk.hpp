@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "agent/daemon/jobs.hpp"
 #include "agent/daemon/metrics.hpp"
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/os/as_user.hpp"
+#include "common/os/job_pool.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/image/archives.hpp"
 #include "deploy/image/care.hpp"
@@ -102,8 +102,8 @@ class ImageDesk {
   BootTime next_scrub_{};
   std::uint32_t failed_repairs_ = 0;
   ImageFigures figures_;
-  Jobs looks_{"image-look", 1, 16};
-  Jobs work_{"image", 1, 9};
+  os::JobPool looks_{"image-look", {.threads = 1, .waiting = 16}};
+  os::JobPool work_{"image", {.threads = 1, .waiting = 9}};
 };
 
 }  // namespace holdfast::agent::daemon

@@ -3,9 +3,9 @@
 #include <thread>
 
 #include "common/log/log.hpp"
+#include "common/os/job_pool.hpp"
 #include "common/os/process.hpp"
 #include "deploy/engine/core.hpp"
-#include "deploy/engine/job_pool.hpp"
 #include "deploy/engine/mailbox.hpp"
 #include "deploy/engine/request_quota.hpp"
 
@@ -20,14 +20,22 @@ constexpr auto kLate = std::chrono::seconds{2};
 /// Answers of probes that come within it are read together.
 constexpr Milliseconds kGather{5};
 
+/// What the engine starts is bounded by what it knows, documents by RequestQuota. A thread stays
+/// from one probe to the next.
+constexpr os::JobPool::Bounds threads(std::size_t most) {
+  constexpr std::chrono::minutes kLinger{1};
+  return {.threads = most, .waiting = os::JobPool::kAnyNumber, .linger = kLinger};
+}
+
 class ThreadedEngine final : public Engine, private Jobs {
  public:
   ThreadedEngine(Ports ports, Options options)
       : clock_(ports.clock),
         control_(ports.control),
         publisher_(ports.publisher),
-        pools_{JobPool{"job", 4},  JobPool{"pull", 2},   JobPool{"probe", 4},
-               JobPool{"stop", 4}, JobPool{"retire", 8}, JobPool{"drain", 2}},
+        pools_{os::JobPool{"job", threads(4)},    os::JobPool{"pull", threads(2)},
+               os::JobPool{"probe", threads(4)},  os::JobPool{"stop", threads(4)},
+               os::JobPool{"retire", threads(8)}, os::JobPool{"drain", threads(2)}},
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
 
@@ -114,8 +122,8 @@ class ThreadedEngine final : public Engine, private Jobs {
         std::move(reply));
   }
   void source_changed(std::string document, std::string source) override {
-    applies_.pool.submit([this, document = std::move(document),
-                          source = std::move(source)](const std::stop_token&) mutable {
+    (void)applies_.pool.start([this, document = std::move(document),
+                               source = std::move(source)](const std::stop_token&) mutable {
       auto read = read_candidate({std::move(document), source, "changed source", false, false});
       mailbox_.post([this, read = std::move(read), source]() mutable {
         core_.commands().applies.source_changed(std::move(read), source);
@@ -138,7 +146,7 @@ class ThreadedEngine final : public Engine, private Jobs {
  private:
   /// Documents of one kind, read in turn on a thread of their own.
   struct Readers {
-    JobPool pool;
+    os::JobPool pool;
     RequestQuota quota;
   };
 
@@ -147,8 +155,9 @@ class ThreadedEngine final : public Engine, private Jobs {
             std::function<void(Result<Candidate>)> done) {
     if (auto place = readers.quota.take(actor); !place)
       return mailbox_.post([place, done = std::move(done)] { done(place.error()); });
-    readers.pool.submit([this, &readers, request = std::move(request), actor = std::move(actor),
-                         done = std::move(done)](const std::stop_token&) mutable {
+    (void)readers.pool.start([this, &readers, request = std::move(request),
+                              actor = std::move(actor),
+                              done = std::move(done)](const std::stop_token&) mutable {
       mailbox_.post([&readers, actor, done, read = read_candidate(std::move(request))]() mutable {
         readers.quota.give_back(actor);
         done(std::move(read));
@@ -205,7 +214,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
 
   void run(Pool pool, Work work) override {
-    pools_[static_cast<std::size_t>(pool)].submit(
+    (void)pools_[static_cast<std::size_t>(pool)].start(
         [this, pool, work = std::move(work)](const std::stop_token& stop) {
           // Most probes answer what they answered before.
           if (auto back = work(stop)) mailbox_.post(std::move(back), pool != Pool::probe);
@@ -226,9 +235,9 @@ class ThreadedEngine final : public Engine, private Jobs {
   runtime::InstanceControl& control_;
   network::Publisher& publisher_;
   Mailbox mailbox_;
-  std::array<JobPool, 6> pools_;
-  Readers applies_{JobPool{"apply", 1}, RequestQuota{"applies", {}}};
-  Readers plans_{JobPool{"plan", 1}, RequestQuota{"plans", {}}};
+  std::array<os::JobPool, 6> pools_;
+  Readers applies_{os::JobPool{"apply", threads(1)}, RequestQuota{"applies", {}}};
+  Readers plans_{os::JobPool{"plan", threads(1)}, RequestQuota{"plans", {}}};
   Core core_;
   std::atomic<BootTime> pass_began_{};
   std::jthread thread_;
