@@ -21,6 +21,8 @@
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
+#include "deploy/desired/file_source.hpp"
+#include "deploy/desired/memory.hpp"
 
 namespace holdfast::agent::daemon {
 namespace {
@@ -139,12 +141,13 @@ class Daemon {
   void start_source() {
     source_.reset();
     if (config_.source_file.empty()) return;
-    auto watch = SourceWatch::start({io_, engine_, clock_, figures_, config_.state_dir},
-                                    config_.source_file);
-    if (watch) {
-      source_ = std::move(watch).value();
+    auto source = deploy::desired::FileSource::watch(config_.source_file);
+    if (source) {
+      auto memory = std::make_unique<deploy::desired::FileMemory>(config_.state_dir / "source");
+      source_ = SourceWatch::start({io_, engine_, std::move(source).value(), std::move(memory),
+                                    clock_, figures_.source_reads});
     } else {
-      log::error("event=source_not_watched error={}", log::field(watch.error().to_string()));
+      log::error("event=source_not_watched error={}", log::field(source.error().to_string()));
     }
     next_look_ = clock_.boot() + config_.resync;
   }

@@ -269,9 +269,9 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures&
              "When a document was last taken from the source; 0: never.")
       .sample(gauges.source_last_success_timestamp);
   page.counter("holdfast_source_reads_total", "Reads of the source by result.")
-      .sample(number(daemon.source_reads_updated), {{"result", "updated"}})
-      .sample(number(daemon.source_reads_unchanged), {{"result", "unchanged"}})
-      .sample(number(daemon.source_reads_error), {{"result", "error"}});
+      .sample(number(daemon.source_reads.updated), {{"result", "updated"}})
+      .sample(number(daemon.source_reads.unchanged), {{"result", "unchanged"}})
+      .sample(number(daemon.source_reads.error), {{"result", "error"}});
   page.gauge("holdfast_config_last_reload_successful",
              "Whether the last reading of the configuration worked.")
       .sample(daemon.last_reload_successful);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/clock.hpp"
+#include "deploy/desired/intake.hpp"
 #include "deploy/engine/snapshot.hpp"
 
 namespace holdfast::agent::daemon {
@@ -29,9 +30,7 @@ struct HostFigures {
 struct DaemonFigures {
   bool last_reload_successful = true;
   double last_reload_timestamp = 0;  ///< seconds since the epoch
-  std::uint64_t source_reads_updated = 0;
-  std::uint64_t source_reads_unchanged = 0;
-  std::uint64_t source_reads_error = 0;
+  deploy::desired::SourceReads source_reads;
   std::size_t api_connections = 0;
   bool engine_alive = true;
   ImageFigures images;

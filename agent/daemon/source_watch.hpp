@@ -1,10 +1,8 @@
 #pragma once
-#include <filesystem>
 #include <memory>
-#include <optional>
 
-#include "agent/daemon/metrics.hpp"
-#include "deploy/desired/file_source.hpp"
+#include "deploy/desired/intake.hpp"
+#include "deploy/desired/source.hpp"
 #include "deploy/engine/engine.hpp"
 
 namespace boost::asio {
@@ -13,27 +11,26 @@ class io_context;
 
 namespace holdfast::agent::daemon {
 
-/// Hands the watched file to the engine when it changes, and at start when it differs from the last
-/// one taken from it. While a roll-out is under way a new document waits: the engine would refuse
-/// it. Lives on the io thread.
+/// Moves candidates from a source through its intake to the engine: waits for the source's
+/// descriptor, reads on a thread of its own. What is offered and when, the intake decides. Lives on
+/// the io thread; destruction asks a read to stop and joins.
 class SourceWatch {
  public:
   struct Parts {
     boost::asio::io_context& io;
     deploy::engine::Engine& engine;
+    std::unique_ptr<deploy::desired::Source> source;
+    std::unique_ptr<deploy::desired::Memory> memory;
     const Clock& clock;
-    DaemonFigures& figures;
-    std::filesystem::path state_dir;
+    deploy::desired::SourceReads& reads;
   };
-  /// Errors: io.
-  [[nodiscard]] static Result<std::unique_ptr<SourceWatch>> start(
-      Parts parts, const std::filesystem::path& file);
+  /// Begins with a read.
+  [[nodiscard]] static std::unique_ptr<SourceWatch> start(Parts parts);
   virtual ~SourceWatch() = default;
 
-  /// Reads the file again, whatever the kernel reported.
+  /// Reads the source again, whatever it announced.
   virtual void look() = 0;
-  /// From time to time: hands over what waits, remembers what was taken. True while something is
-  /// left to do soon.
+  /// From time to time. True while something is left to do soon.
   virtual bool tick() = 0;
 };
 

@@ -21,9 +21,7 @@ constexpr std::size_t kLimit = 1U << 20;
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |
                                   IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
 
-Status check(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return errno_error(errno, "stat " + path.string());
+Status check(const struct stat& info, const std::filesystem::path& path) {
   if (!S_ISREG(info.st_mode))
     return Error{Errc::usage, fmt::format("{} is not a regular file", path.string())};
   const bool owned = info.st_uid == 0 || info.st_uid == ::geteuid();
@@ -33,10 +31,12 @@ Status check(int fd, const std::filesystem::path& path) {
       .hint(fmt::format("chown root {0} && chmod go-w {0}", path.string()));
 }
 
-Result<std::string> read_all(int fd, const std::filesystem::path& path) {
+Result<std::string> read_all(int fd, const std::filesystem::path& path,
+                             const std::stop_token& stop) {
   std::string text;
   std::array<char, 16384> buffer;
   for (;;) {
+    if (stop.stop_requested()) return Error{Errc::cancelled, "read " + path.string()};
     const auto got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno_error(errno, "read " + path.string());
@@ -50,13 +50,13 @@ Result<std::string> read_all(int fd, const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<FileSource> FileSource::watch(std::filesystem::path path) {
+Result<std::unique_ptr<Source>> FileSource::watch(std::filesystem::path path) {
   os::UniqueFd inotify{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
   if (!inotify)
     return errno_error(errno, "watch " + path.string()).hint("raise fs.inotify.max_user_instances");
-  FileSource source{std::move(path), std::move(inotify)};
-  source.watch_nearest_directory();
-  return source;
+  std::unique_ptr<FileSource> source{new FileSource{std::move(path), std::move(inotify)}};
+  source->watch_nearest_directory();
+  return std::unique_ptr<Source>{std::move(source)};
 }
 
 void FileSource::watch_nearest_directory() {
@@ -99,23 +99,17 @@ bool FileSource::take_changes() {
   return concerned;
 }
 
-Result<SourceDocument> FileSource::read() const {
+Result<Candidate> FileSource::read(const std::stop_token& stop) {
   HF_ASSIGN(const auto fd, os::open_file(path_, O_RDONLY | O_NONBLOCK));
-  HF_TRY(check(fd.get(), path_));
-  HF_ASSIGN(auto text, read_all(fd.get(), path_));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return errno_error(errno, "stat " + path_.string());
+  HF_TRY(check(info, path_));
+  HF_ASSIGN(auto text, read_all(fd.get(), path_, stop));
   auto sum = crypto::sha256_hex(text);
-  return SourceDocument{std::move(text), std::move(sum)};
-}
-
-bool SourceMemory::is_last(const SourceDocument& document,
-                           const std::filesystem::path& source) const {
-  const auto text = os::read_file(file_, 8192);
-  return text && *text == fmt::format("{} {}\n", document.sha256, source.string());
-}
-
-Status SourceMemory::remember(const SourceDocument& document,
-                              const std::filesystem::path& source) const {
-  return os::write_atomic(file_, fmt::format("{} {}\n", document.sha256, source.string()), 0600);
+  return Candidate{.text = std::move(text),
+                   .sha256 = std::move(sum),
+                   .origin = origin(),
+                   .time = WallTime{std::chrono::seconds{info.st_mtim.tv_sec}}};
 }
 
 }  // namespace holdfast::deploy::desired

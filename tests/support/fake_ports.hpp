@@ -10,27 +10,12 @@
 #include <string>
 
 #include "deploy/engine/core.hpp"
+#include "tests/support/fake_clock.hpp"
 
 namespace holdfast::test {
 
 /// Who asks, in tests.
 inline constexpr const char* kRoot = "root (uid 0)";
-
-class FakeClock final : public Clock {
- public:
-  [[nodiscard]] WallTime wall() const override { return wall_; }
-  [[nodiscard]] BootTime boot() const override { return boot_; }
-  /// Sets the wall clock, as an administrator does.
-  void set_wall(WallTime to) { wall_ = to; }
-  void advance(BootClock::duration by) {
-    boot_ += by;
-    wall_ += std::chrono::duration_cast<Milliseconds>(by);
-  }
-
- private:
-  BootTime boot_{std::chrono::hours{1}};
-  WallTime wall_{std::chrono::hours{24 * 365 * 55}};
-};
 
 /// What outlives the agent: images, containers and the kernel's routing.
 struct FakeHost {
