@@ -113,6 +113,7 @@ void Api::handle(const ExchangePtr& exchange) {
 void Api::stop() {
   log_jobs_.stop();
   ledger_jobs_.stop();
+  image_looks_.stop();
 }
 
 Result<std::uint64_t> Api::Call::number(const std::string& name, std::uint64_t otherwise) const {

@@ -5,9 +5,9 @@
 
 #include "agent/daemon/access.hpp"
 #include "agent/daemon/http.hpp"
-#include "agent/daemon/image_desk.hpp"
 #include "common/os/job_pool.hpp"
 #include "deploy/engine/engine.hpp"
+#include "deploy/image/upkeep/upkeep.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/runtime/logs/log_reader.hpp"
 
@@ -21,7 +21,7 @@ using OpenReader = std::function<Result<std::unique_ptr<deploy::ledger::Reader>>
 /// What the routes work with. All outlive the Api.
 struct ApiParts {
   deploy::engine::Engine& engine;
-  ImageDesk& images;
+  deploy::image::Upkeep& images;
   OpenReader open_reader;  ///< a connection of its own for each ledger request
   LogRead read_logs;
   std::function<std::string()> metrics;  ///< called on the io thread
@@ -84,6 +84,14 @@ class Api {
 
   ApiParts parts_;
   Access access_;
+  /// Begins a job on the image store, and answers with it.
+  template <class Begin>
+  void image_job(const Call& call, Begin begin);
+  /// Asks the disk, on a thread that may wait for it.
+  template <class T>
+  void look_at_images(const Call& call, Result<T> (deploy::image::Upkeep::*question)());
+
+  os::JobPool image_looks_{"image-look", {.threads = 1, .waiting = 16}};
   os::JobPool ledger_jobs_{"ledger-read", {.threads = 2, .waiting = 32}};
   os::JobPool log_jobs_{"log-read", {.threads = 8}};
 };

@@ -1,4 +1,4 @@
-// Routes of the image store. What takes longer is a job of the ImageDesk, and its end an event.
+// Routes of the image store. What takes longer is a job of its upkeep, and its end an event.
 #include <fmt/format.h>
 
 #include "agent/daemon/api_call.hpp"
@@ -8,6 +8,7 @@ namespace holdfast::agent::daemon {
 namespace {
 
 namespace api = proto::api;
+using deploy::image::Upkeep;
 
 /// The body as a request; answers itself when it is none.
 template <class T>
@@ -18,11 +19,6 @@ std::optional<T> read(const ExchangePtr& exchange) {
   return std::nullopt;
 }
 
-void answer(const ExchangePtr& exchange, const Result<api::ImageJob>& job) {
-  if (!job) return exchange->respond(job.error());
-  exchange->respond(Response{202, "application/json", api::encode(*job), ""});
-}
-
 /// Files belong to who asks, not to the agent.
 os::FileUser file_user(const Peer& peer) {
   return {.uid = peer.uid,
@@ -30,25 +26,36 @@ os::FileUser file_user(const Peer& peer) {
           .groups = peer.groups};
 }
 
-/// Asks the disk, on a thread that may wait for it.
-template <class T>
-void look(ImageDesk& desk, const ExchangePtr& exchange, Result<T> (ImageDesk::*question)()) {
-  const bool begun = desk.look([&desk, exchange, question] {
-    const auto found = (desk.*question)();
-    if (!found) return exchange->respond(found.error());
-    exchange->respond(Response{200, "application/json", api::encode(*found), ""});
-  });
-  if (!begun)
-    exchange->respond(Error{Errc::busy, "too many requests look at the images"}.hint("try again"));
-}
-
 }  // namespace
 
-void Api::images(const Call& call) { look(parts_.images, call.exchange, &ImageDesk::list); }
+template <class Begin>
+void Api::image_job(const Call& call, Begin begin) {
+  const auto last_event = parts_.engine.events().last();
+  Result<api::ImageJob> job = begin(parts_.images);
+  if (!job) return call.exchange->respond(job.error());
+  job->since_event = last_event;
+  call.exchange->respond(Response{202, "application/json", api::encode(*job), ""});
+}
+
+template <class T>
+void Api::look_at_images(const Call& call, Result<T> (deploy::image::Upkeep::*question)()) {
+  const bool begun = image_looks_.start(
+      [&upkeep = parts_.images, exchange = call.exchange, question](const std::stop_token&) {
+        const auto found = (upkeep.*question)();
+        if (!found) return exchange->respond(found.error());
+        exchange->respond(Response{200, "application/json", api::encode(*found), ""});
+      });
+  if (!begun)
+    call.exchange->respond(
+        Error{Errc::busy, "too many requests look at the images"}.hint("try again"));
+}
+
+void Api::images(const Call& call) { look_at_images(call, &Upkeep::list); }
 
 void Api::image_pull(const Call& call) {
   const auto request = read<api::ImagePullRequest>(call.exchange);
-  if (request) answer(call.exchange, parts_.images.pull(*request, call.actor()));
+  if (!request) return;
+  image_job(call, [&](Upkeep& upkeep) { return upkeep.pull(*request, call.actor()); });
 }
 
 void Api::image_verify(const Call& call) {
@@ -59,28 +66,30 @@ void Api::image_verify(const Call& call) {
         Error{Errc::perm,
               fmt::format("{} may not repair images: that needs the role deploy", call.actor())}
             .hint("leave out --repair, or join the group that agent.yaml names for the role"));
-  answer(call.exchange, parts_.images.verify(*request, call.actor()));
+  image_job(call, [&](Upkeep& upkeep) { return upkeep.verify(*request, call.actor()); });
 }
 
 void Api::image_gc(const Call& call) {
   const auto request = read<api::ImageGcRequest>(call.exchange);
   if (!request) return;
-  if (request->dry_run) return look(parts_.images, call.exchange, &ImageDesk::gc_plan);
-  answer(call.exchange, parts_.images.gc(call.actor()));
+  if (request->dry_run) return look_at_images(call, &Upkeep::gc_plan);
+  image_job(call, [&](Upkeep& upkeep) { return upkeep.gc(call.actor()); });
 }
 
 void Api::image_export(const Call& call) {
   const auto request = read<api::ImageExportRequest>(call.exchange);
-  if (request)
-    answer(call.exchange,
-           parts_.images.export_image(*request, call.actor(), file_user(*call.request().peer)));
+  if (!request) return;
+  image_job(call, [&](Upkeep& upkeep) {
+    return upkeep.export_image(*request, call.actor(), file_user(*call.request().peer));
+  });
 }
 
 void Api::image_import(const Call& call) {
   const auto request = read<api::ImageImportRequest>(call.exchange);
-  if (request)
-    answer(call.exchange,
-           parts_.images.import_images(*request, call.actor(), file_user(*call.request().peer)));
+  if (!request) return;
+  image_job(call, [&](Upkeep& upkeep) {
+    return upkeep.import_images(*request, call.actor(), file_user(*call.request().peer));
+  });
 }
 
 }  // namespace holdfast::agent::daemon

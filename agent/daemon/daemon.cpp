@@ -11,7 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
 
-#include "agent/daemon/image_desk.hpp"
+#include "agent/daemon/image_news.hpp"
 #include "agent/daemon/memory.hpp"
 #include "agent/daemon/metrics.hpp"
 #include "agent/daemon/notify.hpp"
@@ -56,9 +56,10 @@ class Daemon {
         clock_(clock),
         agent_(agent),
         engine_(agent.engine()),
-        desk_({engine_, agent.images(), agent.images(), agent.images(), clock},
-              options.config.scrub),
-        api_({engine_, desk_, agent.ledger(), agent.logs(), [this] { return metrics(); },
+        news_(engine_, clock),
+        upkeep_({agent.images(), agent.images(), agent.images(), clock, news_},
+                options.config.scrub),
+        api_({engine_, upkeep_, agent.ledger(), agent.logs(), [this] { return metrics(); },
               agent.plan_recovery(),
               [this](const deploy::ledger::RecoveryWish& wish) { return begin_anew(wish); }},
              access),
@@ -115,7 +116,7 @@ class Daemon {
       if (engine_.alive()) notifier_.send("WATCHDOG=1");
       notifier_.status(status_line(snapshot->status));
       keep_socket();
-      desk_.tick();
+      upkeep_.tick();
       give_back_memory();
     } else {
       notifier_.send("EXTEND_TIMEOUT_USEC=30000000");
@@ -216,7 +217,7 @@ class Daemon {
   std::string metrics() {
     figures_.api_connections = server_->connections();
     figures_.engine_alive = engine_.alive();
-    desk_.fill(figures_);
+    figures_.images = upkeep_.figures();
     figures_.host = agent_.host_figures();
     return metrics_text(*engine_.snapshot(), figures_);
   }
@@ -237,7 +238,7 @@ class Daemon {
     source_.reset();
     socket_.reset();
     api_.stop();
-    desk_.stop();
+    upkeep_.stop();
     engine_.stop();
     server_->close_all();
     io_.stop();
@@ -252,7 +253,8 @@ class Daemon {
   asio::io_context io_{1};
   DaemonFigures figures_;
   Notifier notifier_ = Notifier::from_environment();
-  ImageDesk desk_;
+  ImageNews news_;
+  deploy::image::Upkeep upkeep_;
   Api api_;
   std::vector<gid_t> groups_;
   std::unique_ptr<Server> server_;

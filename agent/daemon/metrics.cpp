@@ -198,7 +198,7 @@ void add_drift(MetricsPage& page, const Snapshot& snapshot) {
       .samples("kind", since);
 }
 
-void add_image_care(MetricsPage& page, const ImageFigures& images) {
+void add_image_care(MetricsPage& page, const deploy::image::UpkeepFigures& images) {
   page.counter("holdfast_image_jobs_total", "Operations on the image store that people asked for.");
   for (const auto* operation : {"pull", "verify", "gc", "export", "import"}) {
     for (const auto* result : {"success", "error"}) {

@@ -2,22 +2,13 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 
 #include "common/base/clock.hpp"
 #include "deploy/desired/intake.hpp"
 #include "deploy/engine/snapshot.hpp"
+#include "deploy/image/upkeep/figures.hpp"
 
 namespace holdfast::agent::daemon {
-
-/// What happened to the image store besides roll-outs.
-struct ImageFigures {
-  std::map<std::pair<std::string, std::string>, std::uint64_t> jobs;  ///< by operation and result
-  std::uint64_t verified_layers = 0;  ///< hashed again, by people or by the scrub
-  std::uint64_t verified_bytes = 0;
-  std::uint64_t damaged_images = 0;  ///< found so
-  double scrub_completed = 0;        ///< when no layer was due any more; 0: never
-};
 
 /// What the host and the containers have to report at this moment.
 struct HostFigures {
@@ -33,7 +24,7 @@ struct DaemonFigures {
   deploy::desired::SourceReads source_reads;
   std::size_t api_connections = 0;
   bool engine_alive = true;
-  ImageFigures images;
+  deploy::image::UpkeepFigures images;
   HostFigures host;
 };
 

@@ -1,0 +1,23 @@
+#include "deploy/image/upkeep/job_queue.hpp"
+
+#include <fmt/format.h>
+
+namespace holdfast::deploy::image {
+namespace {
+
+constexpr std::size_t kMostWaiting = 8;
+
+}  // namespace
+
+Result<JobQueue::Place> JobQueue::join(const std::string& operation, const std::string& actor) {
+  if (jobs_.size() > kMostWaiting)
+    return Error{Errc::busy, fmt::format("{} jobs wait for the image store already, the first is "
+                                         "the {}",
+                                         jobs_.size() - 1, jobs_.front())}
+        .hint("wait for them: holdfast events -f --kind image");
+  Place place{.number = next_++, .waits_for = jobs_.empty() ? std::string{} : jobs_.front()};
+  jobs_.push_back(fmt::format("{} of {}", operation, actor));
+  return place;
+}
+
+}  // namespace holdfast::deploy::image

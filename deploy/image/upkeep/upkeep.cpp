@@ -1,0 +1,114 @@
+// The thread of the image store's jobs: what runs on it, and when. The jobs: jobs.cpp.
+#include "deploy/image/upkeep/upkeep.hpp"
+
+#include <fmt/format.h>
+
+#include "common/log/log.hpp"
+#include "deploy/image/upkeep/views.hpp"
+
+namespace holdfast::deploy::image {
+
+namespace api = proto::api;
+
+Upkeep::Upkeep(Parts parts, proto::ScrubConfig scrub)
+    : parts_(parts),
+      scrubber_(parts.images, parts.care, scrub, sink()),
+      schedule_(scrub.every, parts.clock.boot()) {}
+
+Result<api::ImageJob> Upkeep::start(const std::string& operation, const std::string& actor,
+                                    Work work) {
+  const std::lock_guard lock{mutex_};
+  HF_ASSIGN(auto place, queue_.join(operation, actor));
+  if (scrub_) scrub_->request_stop();
+  const Outcome outcome{.job = place.number, .operation = operation};
+  const bool started = work_.start([this, outcome, work = std::move(work)](
+                                       const std::stop_token& stop) { run(outcome, work, stop); });
+  if (!started) return Error{Errc::busy, "the agent is about to end"}.hint("start it again");
+  log::info("event=image_job_started job={} operation={} actor={}", place.number, operation,
+            log::field(actor));
+  return api::ImageJob{.job = place.number,
+                       .operation = operation,
+                       .waits_for = std::move(place.waits_for),
+                       .since_event = 0};
+}
+
+void Upkeep::run(Outcome outcome, const Work& work, const std::stop_token& stop) {
+  const BootTime began = parts_.clock.boot();
+  const auto done = work(outcome, stop);
+  outcome.seconds = std::chrono::duration<double>(parts_.clock.boot() - began).count();
+  if (!done)
+    outcome.error = api::ErrorBody{std::string{code(done.error().code())}, done.error().what(),
+                                   done.error().next_step()};
+  log::info("event=image_job_ended job={} operation={} seconds={:.3f} bytes={} error={}",
+            outcome.job, outcome.operation, outcome.seconds, outcome.bytes,
+            log::field(done ? std::string{} : done.error().to_string()));
+  {
+    const std::lock_guard lock{mutex_};
+    queue_.leave();
+    ++figures_.jobs[{outcome.operation, done ? "success" : "error"}];
+  }
+  parts_.listener.ended(outcome);
+}
+
+void Upkeep::tick() {
+  const std::lock_guard lock{mutex_};
+  if (!queue_.empty() || scrub_ || !schedule_.due(parts_.clock.boot())) return;
+  scrub_.emplace();
+  if (!work_.start([this](const std::stop_token& stop) { scrub(stop); })) scrub_.reset();
+}
+
+void Upkeep::scrub(const std::stop_token& stop) {
+  std::stop_source ours;
+  {
+    const std::lock_guard lock{mutex_};
+    ours = *scrub_;
+  }
+  const std::stop_callback outer{stop, [&] { ours.request_stop(); }};
+  const auto repaired = scrubber_.repair_known(parts_.listener.repairs(), ours.get_token());
+  if (!repaired.images.empty()) parts_.listener.images_changed("", "agent");
+  const auto hashed =
+      scrubber_.hash_due_layers([this](const Verification& sum) { count(sum); }, ours.get_token());
+  if (hashed.damaged_images > 0) parts_.listener.images_changed("", "agent");
+  const std::lock_guard lock{mutex_};
+  scrub_.reset();
+  figures_.damaged_images += hashed.damaged_images;
+  if (hashed.completed)
+    figures_.scrub_completed =
+        std::chrono::duration<double>(parts_.clock.wall().time_since_epoch()).count();
+  schedule_.ended(
+      {.found_damage = hashed.damaged_images > 0, .repaired = repaired.first_failure.has_value()},
+      parts_.clock.boot());
+}
+
+Result<std::vector<api::ImageItem>> Upkeep::list() {
+  HF_ASSIGN(const auto all, parts_.care.inventory());
+  std::vector<api::ImageItem> items;
+  for (const auto& info : all) items.push_back(item_of(info));
+  return items;
+}
+
+Result<api::ImageGcReport> Upkeep::gc_plan() {
+  HF_ASSIGN(const auto plan, parts_.care.plan_collection());
+  auto report = report_of(plan);
+  report.dry_run = true;
+  return report;
+}
+
+UpkeepFigures Upkeep::figures() const {
+  const std::lock_guard lock{mutex_};
+  return figures_;
+}
+
+void Upkeep::count(const Verification& sum) {
+  const std::lock_guard lock{mutex_};
+  figures_.verified_layers += sum.layers;
+  figures_.verified_bytes += sum.bytes;
+}
+
+ProgressSink Upkeep::sink() {
+  return [this](const PullProgress& progress) { parts_.listener.progress(progress); };
+}
+
+void Upkeep::stop() { work_.stop(); }
+
+}  // namespace holdfast::deploy::image
