@@ -1,19 +1,24 @@
 #pragma once
 /// \file
-/// The agent's API as typed calls (proto/openapi.yaml). Each answer keeps the body as it came, for
+/// The agent's API as typed calls (proto/api/operations.hpp). Each answer keeps the body as it
+/// came, for
 /// `--output json`.
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "agent/cli/http_client.hpp"
 #include "agent/cli/sse.hpp"
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
-#include "proto/api/messages.hpp"
+#include "proto/api/codec.hpp"
+#include "proto/api/operations.hpp"
+#include "proto/api/query.hpp"
 
 namespace holdfast::agent::cli {
 
@@ -37,14 +42,11 @@ class EventStream {
   std::size_t taken_ = 0;
 };
 
-struct LogQuery {
-  std::string service;
-  std::optional<std::uint64_t> tail;
-  std::string since;  ///< RFC 3339; empty: from the start
-  bool follow = false;
+/// What a call takes beside its request.
+struct CallOptions {
+  std::string argument{};  ///< of the path's {}
+  Milliseconds timeout{30'000};
 };
-
-enum class Follow : std::uint8_t { yes, no };
 
 /// Errors of every call: unreachable (the agent itself), perm, timed_out, cancelled, internal; and
 /// what the agent answered, by its code, with its next step. The agent's own E_UNREACHABLE (it did
@@ -52,63 +54,69 @@ enum class Follow : std::uint8_t { yes, no };
 /// thread safe.
 class AgentClient {
  public:
+  template <proto::api::Literal kName>
+  using RequestOf = typename proto::api::Op<kName>::Request;
+  /// What an operation answers with, unless the caller names another of its answers.
+  template <proto::api::Literal kName>
+  using AnswerOf = std::tuple_element_t<0, typename proto::api::Op<kName>::Answer::Items>;
+
   AgentClient(const Clock& clock, HttpClient::Options options) : http_(clock, std::move(options)) {}
 
-  [[nodiscard]] Result<Answer<proto::api::Status>> status(Milliseconds timeout = kAnswer);
-  [[nodiscard]] Result<Answer<std::vector<proto::api::HistoryItem>>> history(
-      Milliseconds timeout = kAnswer);
-  [[nodiscard]] Result<Answer<proto::api::GenerationRecord>> generation(std::uint64_t number);
-  [[nodiscard]] Result<Answer<std::vector<proto::api::DriftItem>>> drift();
-  [[nodiscard]] Result<Answer<proto::api::PlanReport>> plan(
-      const proto::api::ApplyRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::PlanReport>> plan(
-      const proto::api::RollbackRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::Accepted>> apply(const proto::api::ApplyRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::Accepted>> rollback(
-      const proto::api::RollbackRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::HoldStatus>> hold(const proto::api::HoldRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::Resumed>> resume(
-      const proto::api::ResumeRequest& request);
-  [[nodiscard]] Result<Answer<std::vector<proto::api::QuarantineItem>>> quarantine();
-  [[nodiscard]] Result<Answer<proto::api::QuarantineItem>> quarantine_add(
-      const proto::api::QuarantineRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::Accepted>> rehearse(
-      const proto::api::RehearseRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::StandbyDropped>> standby_drop(
-      const proto::api::StandbyDropRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::QuarantineItem>> quarantine_release(
-      const proto::api::ReleaseRequest& request);
-  [[nodiscard]] Result<EventStream> events(std::uint64_t after, Follow follow);
-  [[nodiscard]] Result<Answer<std::vector<proto::api::LedgerEntry>>> ledger_entries(
-      std::uint64_t after, std::uint64_t limit);
-  [[nodiscard]] Result<Answer<proto::api::LedgerHead>> ledger_head();
-  [[nodiscard]] Result<Answer<proto::api::LedgerVerification>> ledger_verify();
-  /// With `dry_run` what it would keep and lose; else the same, and the agent begins anew.
-  [[nodiscard]] Result<Answer<proto::api::LedgerRecovery>> ledger_recover(
-      const proto::api::LedgerRecoverRequest& request);
-  [[nodiscard]] Result<Answer<std::vector<proto::api::ImageItem>>> images(
-      Milliseconds timeout = kAnswer);
-  [[nodiscard]] Result<Answer<proto::api::ImageGcReport>> image_gc_plan();
-  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_gc();
-  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_pull(
-      const proto::api::ImagePullRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_export(
-      const proto::api::ImageExportRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_import(
-      const proto::api::ImageImportRequest& request);
-  [[nodiscard]] Result<Answer<proto::api::ImageJob>> image_verify(
-      const proto::api::ImageVerifyRequest& request);
-  [[nodiscard]] Result<HttpStream> logs(const LogQuery& query);
-  [[nodiscard]] Result<Answer<proto::api::VersionInfo>> version(Milliseconds timeout = kAnswer);
+  /// call<"hold">({reason, until}): a row of proto/api/operations.hpp by its name.
+  template <proto::api::Literal kName, class T = AnswerOf<kName>>
+  [[nodiscard]] Result<Answer<T>> call(const RequestOf<kName>& request = {},
+                                       const CallOptions& options = {}) const {
+    using Operation = proto::api::Op<kName>;
+    static_assert(proto::api::kAnswersWith<Operation, T>, "the row knows no such answer");
+    static_assert(!Operation::Answer::kIsStream, "its answer goes on: use stream");
+    HF_ASSIGN(auto body,
+              send(Operation::kRow, asked<Operation>(request, options), options.timeout));
+    auto value = proto::api::decode<T>(body);
+    if (!value) return not_understood(value.error());
+    return Answer<T>{std::move(value).value(), std::move(body)};
+  }
+
+  /// The same for an answer that goes on.
+  template <proto::api::Literal kName>
+  [[nodiscard]] Result<HttpStream> stream(const RequestOf<kName>& request,
+                                          const CallOptions& options = {}) const {
+    using Operation = proto::api::Op<kName>;
+    static_assert(Operation::Answer::kIsStream, "its answer ends: use call");
+    return open(Operation::kRow, asked<Operation>(request, options), options.timeout);
+  }
+  [[nodiscard]] Result<EventStream> events(const proto::api::EventsQuery& query) const {
+    HF_ASSIGN(auto opened, stream<"events">(query));
+    return EventStream{std::move(opened)};
+  }
 
   [[nodiscard]] const std::filesystem::path& socket() const { return http_.socket(); }
 
  private:
-  static constexpr Milliseconds kAnswer{30'000};
+  using Query = std::vector<std::pair<std::string, std::string>>;
+  struct Asked {
+    const std::string& argument;
+    Query query;
+    std::string body;
+  };
 
-  [[nodiscard]] Result<std::string> call(const HttpRequest& request,
-                                         Milliseconds timeout = kAnswer);
-  [[nodiscard]] Result<HttpStream> stream(const HttpRequest& request);
+  template <class Operation>
+  static Asked asked(const typename Operation::Request& request, const CallOptions& options) {
+    if constexpr (std::is_same_v<typename Operation::Request, proto::api::Nothing>) {
+      return {options.argument, {}, {}};
+    } else if constexpr (Operation::kRow.method == proto::api::Method::get) {
+      return {options.argument, proto::api::query_of(request), {}};
+    } else {
+      return {options.argument, {}, proto::api::encode(request)};
+    }
+  }
+
+  [[nodiscard]] Result<std::string> send(const proto::api::OperationRow& row, Asked asked,
+                                         Milliseconds timeout) const;
+  [[nodiscard]] Result<HttpStream> open(const proto::api::OperationRow& row, Asked asked,
+                                        Milliseconds timeout) const;
+  friend class EventStream;
+  static HttpRequest request_of(const proto::api::OperationRow& row, Asked asked);
+  static Error not_understood(const Error& error);
 
   HttpClient http_;
 };

@@ -137,8 +137,8 @@ ExitCode run_command(const Context& context, const ApplyOptions& options) {
                             .error = api::ErrorBody{"E_SPEC_PARSE", checked.faults, {}}});
     return ExitCode::rejected;
   }
-  const auto accepted =
-      context.agent.apply({document->text, document->name, options.reason, false, options.now});
+  const auto accepted = context.agent.call<"apply">(
+      {document->text, document->name, options.reason, false, options.now});
   if (!accepted) return refuse(context, accepted.error());
   return finish(context, accepted->value, options.wait, Verb::apply);
 }
@@ -147,7 +147,7 @@ ExitCode run_command(const Context& context, const RollbackOptions& options) {
   if (options.dry_run) return run_command(context, PlanOptions{.rollback = true, .to = options.to});
   if (const auto span = parse_span(options.wait.timeout); !span)
     return report(context, span.error());
-  const auto accepted = context.agent.rollback({options.to, options.reason, false});
+  const auto accepted = context.agent.call<"rollback">({options.to, options.reason, false});
   if (!accepted) return refuse(context, accepted.error());
   return finish(context, accepted->value, options.wait, Verb::rollback);
 }
@@ -159,12 +159,12 @@ ExitCode run_command(const Context& context, const PlanOptions& options) {
                                                       : "plan needs a file, or --rollback"}
                       .hint("holdfast plan FILE"));
   const auto ask = [&]() -> Result<Answer<api::PlanReport>> {
-    if (options.rollback) return context.agent.plan(api::RollbackRequest{options.to, {}, true});
+    if (options.rollback)
+      return context.agent.call<"rollback", api::PlanReport>({options.to, {}, true});
     HF_ASSIGN(const auto document, read_document(options.file));
     const auto checked = check_document(context, document);
     if (!checked.deployment) return Error{Errc::spec_parse, {}};
-    return context.agent.plan(
-        api::ApplyRequest{document.text, document.name, {}, true, options.now});
+    return context.agent.call<"plan">({document.text, document.name, {}, true, options.now});
   };
   const auto plan = ask();
   if (!plan)

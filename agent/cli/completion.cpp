@@ -23,12 +23,12 @@ ExitCode run_command(const Context&, const CompletionOptions& options) {
 ExitCode run_command(const Context& context, const CompleteOptions& options) {
   std::string words;
   if (options.what == "services") {
-    if (const auto status = context.agent.status(kPatience))
+    if (const auto status = context.agent.call<"status">({}, {.timeout = kPatience}))
       for (const auto& service : status->value.services) words += completion_word(service.name);
   } else if (options.what == "images") {
-    if (const auto images = context.agent.images(kPatience))
+    if (const auto images = context.agent.call<"images">({}, {.timeout = kPatience}))
       for (const auto& image : images->value) words += completion_word(image.digest.substr(7, 12));
-  } else if (const auto history = context.agent.history(kPatience)) {
+  } else if (const auto history = context.agent.call<"history">({}, {.timeout = kPatience})) {
     for (const auto& item : history->value)
       if (options.what != "good-generations" || item.result == "good")
         words += fmt::format("{}\n", item.generation);

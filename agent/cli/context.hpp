@@ -14,6 +14,9 @@
 
 namespace holdfast::agent::cli {
 
+/// For what makes the agent read its whole ledger.
+inline constexpr Milliseconds kReadsAll{600'000};
+
 /// All outlive the command.
 struct Context {
   const Globals& globals;

@@ -43,7 +43,7 @@ Configuration configuration(const std::string& named) {
 /// The agent itself; it may not be running yet, which stops nothing.
 Finding check_agent(const Context& context, std::vector<std::string>& images) {
   constexpr Milliseconds kPatience{2'000};
-  const auto status = context.agent.status(kPatience);
+  const auto status = context.agent.call<"status">({}, {.timeout = kPatience});
   if (status) {
     for (const auto& service : status->value.services) images.push_back(service.image);
     const auto& message = status->value.message;

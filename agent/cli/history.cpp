@@ -20,7 +20,7 @@ bool is_number(std::string_view text) {
 }
 
 Result<std::uint64_t> current_generation(const Context& context) {
-  HF_ASSIGN(const auto status, context.agent.status());
+  HF_ASSIGN(const auto status, context.agent.call<"status">());
   if (status.value.generation == 0)
     return Error{Errc::not_found, "there is no current generation yet"}.hint("holdfast apply FILE");
   return status.value.generation;
@@ -29,7 +29,7 @@ Result<std::uint64_t> current_generation(const Context& context) {
 ExitCode show_generation(const Context& context, const ShowOptions& options) {
   auto number = options.what.empty() ? current_generation(context) : parse_number(options.what);
   if (!number) return report(context, number.error());
-  const auto record = context.agent.generation(*number);
+  const auto record = context.agent.call<"generation">({}, {.argument = std::to_string(*number)});
   if (!record) return report(context, record.error());
   if (options.document) {
     print(record->value.document);
@@ -47,7 +47,8 @@ struct Side {
 };
 
 Result<Side> generation_side(const Context& context, std::uint64_t number) {
-  HF_ASSIGN(auto record, context.agent.generation(number));
+  HF_ASSIGN(auto record,
+            context.agent.call<"generation">({}, {.argument = std::to_string(number)}));
   auto name = fmt::format("generation {}", number);
   if (!record.value.canonical.empty())
     return Side{std::move(name), std::move(record.value.canonical)};
@@ -99,7 +100,7 @@ std::string json_of(const Sides& sides, const std::vector<proto::FieldChange>& c
 }  // namespace
 
 ExitCode run_command(const Context& context, const HistoryOptions& options) {
-  auto answer = context.agent.history();
+  auto answer = context.agent.call<"history">();
   if (!answer) return report(context, answer.error());
   auto items = std::move(answer->value);
   if (options.limit > 0 && items.size() > options.limit) items.resize(options.limit);

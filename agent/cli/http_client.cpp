@@ -82,8 +82,12 @@ int milliseconds_until(BootTime deadline, BootTime now) {
 }  // namespace
 
 struct HttpStream::State {
-  State(const Clock& the_clock, os::UniqueFd the_fd, int the_interrupt)
-      : clock(the_clock), fd(std::move(the_fd)), interrupt(the_interrupt) {
+  State(const Clock& the_clock, os::UniqueFd the_fd, int the_interrupt,
+        std::string_view the_next_step)
+      : clock(the_clock),
+        fd(std::move(the_fd)),
+        interrupt(the_interrupt),
+        if_cut_off(the_next_step) {
     parser.eager(true);
     parser.header_limit(kHeaderLimit);
     parser.body_limit(boost::none);
@@ -99,6 +103,7 @@ struct HttpStream::State {
   const Clock& clock;
   os::UniqueFd fd;
   int interrupt;
+  std::string if_cut_off;
   http::response_parser<http::string_body> parser;
   std::string pending;  ///< read, not yet taken by the parser
 };
@@ -155,7 +160,7 @@ Status HttpStream::State::end_of_connection() {
   if (parser.got_some()) parser.put_eof(failed);
   if (!failed && parser.is_done()) return ok();
   return Error{Errc::unreachable, "the agent closed the connection before its answer was complete"}
-      .hint("it may have been restarted: try again, and look at \"journalctl -u holdfastd\"");
+      .hint(if_cut_off);
 }
 
 Status HttpStream::State::read_some(std::optional<BootTime> deadline) {
@@ -197,7 +202,8 @@ Result<std::optional<std::string>> HttpStream::next(std::optional<BootTime> dead
 Result<HttpStream> HttpClient::open(const HttpRequest& request, Milliseconds timeout) const {
   const auto deadline = clock_.boot() + timeout;
   HF_ASSIGN(auto fd, connect_to(options_.socket));
-  auto state = std::make_unique<HttpStream::State>(clock_, std::move(fd), options_.interrupt_fd);
+  auto state = std::make_unique<HttpStream::State>(clock_, std::move(fd), options_.interrupt_fd,
+                                                   request.if_cut_off);
   HF_TRY(state->write_all(encode(request), deadline));
   while (!state->parser.is_header_done()) HF_TRY(state->read_some(deadline));
   return HttpStream{std::move(state)};

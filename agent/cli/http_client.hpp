@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
@@ -18,6 +19,9 @@ struct HttpRequest {
   std::string method = "GET";
   std::string target;  ///< path and query, already encoded
   std::string body;    ///< JSON; empty: none
+  /// The next step when the connection ends before the answer is complete.
+  std::string_view if_cut_off =
+      "it may have been restarted: try again, and look at \"journalctl -u holdfastd\"";
 };
 
 struct HttpResponse {

@@ -50,7 +50,7 @@ Result<Answer<api::ImageResult>> follow(const Context& context, const api::Image
   if (!job.waits_for.empty())
     say(context, fmt::format("{} waits for the {}\n", job.operation, printable(job.waits_for)));
   ProgressPrinter printer{STDERR_FILENO, context.err, style_of(context)};
-  HF_ASSIGN(auto stream, context.agent.events(job.since_event, Follow::yes));
+  HF_ASSIGN(auto stream, context.agent.events({job.since_event, true, {}}));
   for (;;) {
     const auto event = stream.next(context.clock.boot() + printer.period());
     if (!event && event.error().code() != Errc::timed_out) return event.error();
@@ -149,7 +149,7 @@ ExitCode finish(const Context& context, const Result<Answer<api::ImageJob>>& job
 }
 
 ExitCode list(const Context& context) {
-  const auto answer = context.agent.images();
+  const auto answer = context.agent.call<"images">();
   if (!answer) return report(context, answer.error());
   if (context.json()) return print_json(context, answer->body);
   print(images_view(answer->value, context.out, context.clock.wall()));
@@ -168,7 +168,7 @@ ExitCode pull(const Context& context, const ImageOptions& options) {
   if (!ref) return report(context, ref.error());
   const auto until = lease_of(context, options);
   if (!until) return report(context, until.error());
-  return finish(context, context.agent.image_pull({options.reference, *until}),
+  return finish(context, context.agent.call<"image_pull">({options.reference, *until}),
                 Progress::of_images(ref->str()));
 }
 
@@ -182,15 +182,16 @@ std::string absolute(const std::string& file) {
 ExitCode import(const Context& context, const ImageOptions& options) {
   const auto until = lease_of(context, options);
   if (!until) return report(context, until.error());
-  return finish(context,
-                context.agent.image_import({absolute(options.file), options.reference, *until}),
-                Progress::of_images(""));
+  return finish(
+      context,
+      context.agent.call<"image_import">({absolute(options.file), options.reference, *until}),
+      Progress::of_images(""));
 }
 
 ExitCode gc(const Context& context, const ImageOptions& options) {
   if (!options.dry_run)
-    return finish(context, context.agent.image_gc(), Progress::of_images("nothing"));
-  const auto plan = context.agent.image_gc_plan();
+    return finish(context, context.agent.call<"image_gc">(), Progress::of_images("nothing"));
+  const auto plan = context.agent.call<"image_gc", api::ImageGcReport>({true});
   if (!plan) return report(context, plan.error());
   if (context.json()) return print_json(context, plan->body);
   print(gc_view(plan->value, context.out));
@@ -263,11 +264,11 @@ ExitCode run_command(const Context& context, const ImageOptions& options) {
     case Action::pull:
       return pull(context, options);
     case Action::verify:
-      return finish(context, context.agent.image_verify({options.images, options.repair}),
+      return finish(context, context.agent.call<"image_verify">({options.images, options.repair}),
                     Progress::of_images(""));
     case Action::export_:
       return finish(context,
-                    context.agent.image_export({options.reference, absolute(options.file)}),
+                    context.agent.call<"image_export">({options.reference, absolute(options.file)}),
                     Progress::of_images(""));
     case Action::import:
       return import(context, options);

@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kPage = 500;
 
 ExitCode verify(const Context& context) {
-  const auto answer = context.agent.ledger_verify();
+  const auto answer = context.agent.call<"ledger_verify">({}, {.timeout = kReadsAll});
   if (!answer) return report(context, answer.error());
   const auto& found = answer->value;
   if (context.json()) {
@@ -31,7 +31,7 @@ ExitCode verify(const Context& context) {
 }
 
 ExitCode head(const Context& context) {
-  const auto answer = context.agent.ledger_head();
+  const auto answer = context.agent.call<"ledger_head">();
   if (!answer) return report(context, answer.error());
   if (context.json()) return print_json(context, answer->body);
   print(fmt::format("{} {}\n", answer->value.number, printable(answer->value.hash)));
@@ -41,7 +41,7 @@ ExitCode head(const Context& context) {
 /// Page by page, so that a long history needs no memory. Always JSON, one entry a line.
 ExitCode export_all(const Context& context, std::uint64_t after) {
   for (;;) {
-    const auto page = context.agent.ledger_entries(after, kPage);
+    const auto page = context.agent.call<"ledger_entries">({after, kPage});
     if (!page) return report(context, page.error());
     for (const auto& entry : page->value) {
       const auto line = json_line(proto::api::encode(entry));

@@ -32,7 +32,7 @@ std::optional<bool> ask(const Context& context) {
 /// The entry that tells of the recovery; none while the agent is not back.
 Result<std::optional<api::LedgerEntry>> recovered_entry(const Context& context,
                                                         const api::LedgerRecovery& plan) {
-  const auto page = context.agent.ledger_entries(plan.new_head.number, 10);
+  const auto page = context.agent.call<"ledger_entries">({plan.new_head.number, 10});
   if (!page) {
     const bool away = page.error().code() == Errc::unreachable;
     if (away) return std::optional<api::LedgerEntry>{};
@@ -87,7 +87,8 @@ std::string recovery_view(const api::LedgerRecovery& report, const Look& look) {
 }
 
 ExitCode recover_ledger(const Context& context, const LedgerOptions& options) {
-  const auto plan = context.agent.ledger_recover({true, options.reason});
+  const auto plan =
+      context.agent.call<"ledger_recover">({true, options.reason}, {.timeout = kReadsAll});
   if (!plan) return report(context, plan.error());
   if (options.dry_run) {
     if (context.json()) return print_json(context, plan->body);
@@ -105,7 +106,8 @@ ExitCode recover_ledger(const Context& context, const LedgerOptions& options) {
       return ExitCode::error;
     }
   }
-  const auto begun = context.agent.ledger_recover({false, options.reason});
+  const auto begun =
+      context.agent.call<"ledger_recover">({false, options.reason}, {.timeout = kReadsAll});
   if (!begun) return report(context, begun.error());
   if (const auto back = wait_for_recovery(context, begun->value); !back)
     return report(context, back.error());

@@ -22,7 +22,7 @@ bool is_verdict(const std::string& word) { return word != "waiting" && word != "
 /// The verdict among the events after the request; none when the stream or the time ended before.
 Result<std::optional<api::RehearsalStatus>> follow(AgentClient& agent, const api::Accepted& asked,
                                                    BootTime deadline) {
-  HF_ASSIGN(auto stream, agent.events(asked.since_event, Follow::yes));
+  HF_ASSIGN(auto stream, agent.events({asked.since_event, true, {}}));
   for (;;) {
     auto event = stream.next(deadline);
     if (!event) return std::move(event).error();
@@ -46,7 +46,7 @@ Result<api::RehearsalStatus> wait_for_verdict(const Context& context, const api:
       return Error{Errc::timed_out, "timed out waiting; the rehearsal goes on without this program"}
           .hint("look with: holdfast status");
     os::sleep_until(context.clock.boot() + kReconnect, {});
-    const auto status = context.agent.status();
+    const auto status = context.agent.call<"status">();
     if (status && status->value.rehearsal && is_verdict(status->value.rehearsal->verdict))
       return *status->value.rehearsal;
   }
@@ -101,7 +101,7 @@ std::string rehearsal_text(const api::RehearsalStatus& rehearsal, WallTime now) 
 ExitCode run_command(const Context& context, const RehearseOptions& options) {
   const auto span = parse_span(options.wait.timeout);
   if (!span) return report(context, span.error());
-  const auto asked = context.agent.rehearse({options.generation, options.reason});
+  const auto asked = context.agent.call<"rehearse">({options.generation, options.reason});
   if (!asked) return report(context, asked.error());
   if (options.wait.no_wait) {
     if (context.json()) return print_json(context, asked->body);
@@ -117,14 +117,14 @@ ExitCode run_command(const Context& context, const RehearseOptions& options) {
 
 ExitCode run_command(const Context& context, const StandbyOptions& options) {
   if (options.action == StandbyOptions::Action::list) {
-    const auto status = context.agent.status();
+    const auto status = context.agent.call<"status">();
     if (!status) return report(context, status.error());
     if (context.json())
       return print_json(context, api::encode(api::StandbyDropped{status->value.standby}));
     print(standby_view(status->value.standby, context.out, context.clock.wall()));
     return ExitCode::done;
   }
-  const auto answer = context.agent.standby_drop({options.reason});
+  const auto answer = context.agent.call<"standby_drop">({options.reason});
   if (!answer) return report(context, answer.error());
   if (context.json()) return print_json(context, answer->body);
   const auto count = answer->value.dropped.size();

@@ -37,7 +37,7 @@ ExitCode tell(const Context& context, const std::string& body, const std::string
 }
 
 ExitCode list(const Context& context) {
-  const auto answer = context.agent.quarantine();
+  const auto answer = context.agent.call<"quarantine">();
   if (!answer) return report(context, answer.error());
   return tell(context, answer->body,
               quarantine_view(answer->value, context.out, context.clock.wall()));
@@ -46,7 +46,7 @@ ExitCode list(const Context& context) {
 ExitCode add(const Context& context, const QuarantineOptions& options) {
   const auto until = end_of(options.end, context.clock.wall());
   if (!until) return report(context, until.error());
-  const auto answer = context.agent.quarantine_add({options.what, options.reason, *until});
+  const auto answer = context.agent.call<"quarantine_add">({options.what, options.reason, *until});
   if (!answer) return report(context, answer.error());
   return tell(
       context, answer->body,
@@ -55,7 +55,7 @@ ExitCode add(const Context& context, const QuarantineOptions& options) {
 }
 
 ExitCode release(const Context& context, const QuarantineOptions& options) {
-  const auto answer = context.agent.quarantine_release({options.what, options.reason});
+  const auto answer = context.agent.call<"quarantine_release">({options.what, options.reason});
   if (!answer) return report(context, answer.error());
   const auto& item = answer->value;
   const auto done = tell(context, answer->body,
@@ -104,7 +104,7 @@ std::string quarantine_view(const std::vector<api::QuarantineItem>& items, const
 ExitCode run_command(const Context& context, const HoldOptions& options) {
   const auto until = end_of(options.end, context.clock.wall());
   if (!until) return report(context, until.error());
-  const auto answer = context.agent.hold({options.reason, *until});
+  const auto answer = context.agent.call<"hold">({options.reason, *until});
   if (!answer) return report(context, answer.error());
   const auto done = tell(context, answer->body,
                          fmt::format("{} changes are held {}\n", mark(Mark::good, context.out),
@@ -114,7 +114,7 @@ ExitCode run_command(const Context& context, const HoldOptions& options) {
 }
 
 ExitCode run_command(const Context& context, const ResumeOptions& options) {
-  const auto answer = context.agent.resume({options.reason});
+  const auto answer = context.agent.call<"resume">({options.reason});
   if (!answer) return report(context, answer.error());
   const auto& hold = answer->value.hold;
   return tell(context, answer->body,

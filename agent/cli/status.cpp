@@ -54,7 +54,7 @@ struct Picture {
 };
 
 Result<Picture> picture(const Context& context, const StatusOptions& options) {
-  HF_ASSIGN(auto answer, context.agent.status());
+  HF_ASSIGN(auto answer, context.agent.call<"status">());
   auto status = std::move(answer.value);
   auto exit = exit_code_of_status(status);
   if (!options.service.empty()) {
@@ -104,14 +104,14 @@ ExitCode run_command(const Context& context, const StatusOptions& options) {
 }
 
 ExitCode run_command(const Context& context, const DriftOptions& options) {
-  auto answer = context.agent.drift();
+  auto answer = context.agent.call<"drift">();
   if (!answer) return report(context, answer.error());
   auto drift = std::move(answer->value);
   if (!options.service.empty()) {
     std::erase_if(drift, [&](const auto& item) { return item.service != options.service; });
     // What nobody declared may differ too, so the name is doubted only where nothing bears it.
     if (drift.empty()) {
-      auto known = context.agent.status();
+      auto known = context.agent.call<"status">();
       if (!known) return report(context, known.error());
       if (const auto one = only(std::move(known->value), options.service); !one)
         return report(context, one.error());
@@ -128,7 +128,7 @@ ExitCode run_command(const Context& context, const DriftOptions& options) {
 
 ExitCode run_command(const Context& context, const VersionOptions&) {
   constexpr Milliseconds kQuick{2'000};
-  const auto agent = context.agent.version(kQuick);
+  const auto agent = context.agent.call<"version">({}, {.timeout = kQuick});
   if (context.json()) {
     const auto theirs = agent ? json_quoted(agent->value.version) : "null";
     return print_json(context, fmt::format(R"({{"client":"{}","agent":{},"api":"v1"}})",

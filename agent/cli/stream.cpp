@@ -72,7 +72,7 @@ bool wanted_kind(const std::vector<std::string>& kinds, std::string_view kind) {
 /// One connection's worth of events. `after` moves on with them.
 Status print_events(const Context& context, const EventsOptions& options,
                     std::optional<WallTime> since, std::uint64_t& after) {
-  HF_ASSIGN(auto stream, context.agent.events(after, options.follow ? Follow::yes : Follow::no));
+  HF_ASSIGN(auto stream, context.agent.events({after, options.follow, {}}));
   for (;;) {
     HF_ASSIGN(const auto event, stream.next(std::nullopt));
     if (!event) return ok();
@@ -94,13 +94,13 @@ Status print_events(const Context& context, const EventsOptions& options,
 }  // namespace
 
 ExitCode run_command(const Context& context, const LogsOptions& options) {
-  LogQuery query{options.service, options.tail, {}, options.follow};
+  api::LogsQuery query{options.follow, options.tail, {}};
   if (!options.since.empty()) {
     const auto since = parse_since(options.since, context.clock.wall());
     if (!since) return report(context, since.error());
     query.since = to_rfc3339(*since);
   }
-  auto stream = context.agent.logs(query);
+  auto stream = context.agent.stream<"logs">(query, {.argument = options.service});
   if (!stream) return report(context, stream.error());
   return print_log(context, options, *stream);
 }

@@ -70,7 +70,7 @@ Result<Ended> Waiter::run() {
 }
 
 Waiter::MaybeEnd Waiter::follow() {
-  HF_ASSIGN(auto stream, agent_.events(after_, Follow::yes));
+  HF_ASSIGN(auto stream, agent_.events({after_, true, {}}));
   for (;;) {
     auto ended = next_event(stream);
     if (!ended || *ended) return ended;
@@ -107,8 +107,8 @@ Waiter::MaybeEnd Waiter::on_event(const api::Event& event) {
 
 Waiter::MaybeEnd Waiter::check_records() {
   checked_ = clock_.boot();
-  HF_ASSIGN(const auto status, agent_.status());
-  HF_ASSIGN(const auto history, agent_.history());
+  HF_ASSIGN(const auto status, agent_.call<"status">());
+  HF_ASSIGN(const auto history, agent_.call<"history">());
   // Numbers of events begin anew with the agent.
   const auto since = parse_rfc3339(status.value.agent_since);
   if (since && *since > started_wall_) {

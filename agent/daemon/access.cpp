@@ -15,9 +15,6 @@
 namespace holdfast::agent::daemon {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Role>, 3> kRoles{
-    {{"observe", Role::observe}, {"rollback", Role::rollback}, {"deploy", Role::deploy}}};
-
 Result<gid_t> gid_of(const std::string& name) {
   std::array<char, 16384> buffer;
   group entry{};
@@ -32,26 +29,17 @@ Result<gid_t> gid_of(const std::string& name) {
 
 }  // namespace
 
-std::string_view to_string(Role role) {
-  for (const auto& [name, value] : kRoles) {
-    if (value == role) return name;
-  }
-  return "none";
-}
-
 Result<Access> Access::create(const std::map<std::string, std::string>& groups) {
   Access access;
   for (const auto& [role_name, group_name] : groups) {
-    const auto role =
-        std::find_if(kRoles.begin(), kRoles.end(),
-                     [&wanted = role_name](const auto& known) { return known.first == wanted; });
-    if (role == kRoles.end())
+    const auto role = proto::api::role_from(role_name);
+    if (!role)
       return Error{Errc::usage,
                    fmt::format("groups: there is no role \"{}\"", printable(role_name))}
           .hint("roles are observe, rollback and deploy");
     HF_ASSIGN(const gid_t gid, gid_of(group_name));
     auto& held = access.roles_[gid];
-    held = std::max(held, role->second);
+    held = std::max(held, *role);
   }
   return access;
 }
@@ -103,6 +91,10 @@ std::string actor_name(uid_t uid) {
     }
   }
   return fmt::format("uid {}", uid);
+}
+
+std::string actor_of(const Request& request) {
+  return request.peer ? actor_name(request.peer->uid) : std::string{"a client over TCP"};
 }
 
 }  // namespace holdfast::agent::daemon

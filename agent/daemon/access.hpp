@@ -8,12 +8,11 @@
 
 #include "agent/daemon/http.hpp"
 #include "common/base/result.hpp"
+#include "proto/api/operations.hpp"
 
 namespace holdfast::agent::daemon {
 
-/// Each includes the ones before it.
-enum class Role : std::uint8_t { none, observe, rollback, deploy };
-[[nodiscard]] std::string_view to_string(Role role);
+using proto::api::Role;
 
 /// Roles of groups, resolved once.
 class Access {
@@ -36,5 +35,7 @@ class Access {
 
 /// "root (uid 0)", "uid 1234" for a user that /etc/passwd does not know. No name service is asked.
 [[nodiscard]] std::string actor_name(uid_t uid);
+/// The same of who sent a request.
+[[nodiscard]] std::string actor_of(const Request& request);
 
 }  // namespace holdfast::agent::daemon

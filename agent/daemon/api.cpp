@@ -1,23 +1,16 @@
-// Who may call what. The routes themselves are in api_reads.cpp, api_changes.cpp and
-// api_streams.cpp.
+// From a request to the handler of its row, for those who may. The handlers are in api_reads.cpp,
+// api_changes.cpp, api_images.cpp and api_streams.cpp.
 #include "agent/daemon/api.hpp"
 
 #include <fmt/format.h>
 
-#include "agent/daemon/api_call.hpp"
 #include "common/base/text.hpp"
+#include "proto/api/query.hpp"
 
 namespace holdfast::agent::daemon {
-
-struct Api::Route {
-  std::string_view method;
-  std::string_view path;  ///< "{}" stands for one segment
-  Role role;
-  void (Api::*run)(const Call&);
-  bool on_tcp = false;
-};
-
 namespace {
+
+namespace api = proto::api;
 
 /// Whether `path` fits `pattern`; `argument` is what stands for "{}".
 bool fits(std::string_view pattern, std::string_view path, std::string& argument) {
@@ -30,9 +23,10 @@ bool fits(std::string_view pattern, std::string_view path, std::string& argument
   return true;
 }
 
-Response not_allowed(std::string_view method, std::string_view path, std::string_view allowed) {
-  auto response =
-      error_response(Error{Errc::usage, fmt::format("{} is not for {}", printable(method), path)});
+Response not_allowed(std::string_view method, const api::OperationRow& row) {
+  const auto allowed = to_string(row.method);
+  auto response = error_response(
+      Error{Errc::usage, fmt::format("{} is not for {}", printable(method), row.path)});
   response.status = 405;
   response.allow = std::string{allowed};
   return response;
@@ -44,100 +38,74 @@ Error unknown_path(const std::string& path, std::span<const std::string_view> kn
   return near.empty() ? error : std::move(error).hint(fmt::format("did you mean {}?", near));
 }
 
+/// What was asked, read once: what was read is what is executed.
+template <class Operation>
+Result<typename Operation::Request> read_request(const Request& request) {
+  using Asked = typename Operation::Request;
+  if constexpr (std::is_same_v<Asked, api::Nothing>) {
+    return Asked{};
+  } else if constexpr (Operation::kRow.method == api::Method::get) {
+    return api::read_query<Asked>(request.query);
+  } else {
+    auto asked = api::decode<Asked>(request.body);
+    if (!asked) return std::move(asked).error().in("request body");
+    return asked;
+  }
+}
+
 }  // namespace
+
+struct Api::Route {
+  const api::OperationRow& row;
+  void (Api::*dispatch)(const ExchangePtr&, std::string argument);
+};
+
+template <class Operation>
+void Api::dispatch(const ExchangePtr& exchange, std::string argument) {
+  auto asked = read_request<Operation>(exchange->request());
+  if (!asked) return exchange->respond(asked.error());
+  handle(Call<Operation>{exchange, std::move(argument), std::move(asked).value()});
+}
+
+const std::vector<Api::Route>& Api::routes() {
+  static const auto all = []<class... Ops>(std::tuple<Ops...>*) {
+    return std::vector<Route>{{Ops::kRow, &Api::dispatch<Ops>}...};
+  }(static_cast<api::Operations*>(nullptr));
+  return all;
+}
 
 Api::Api(ApiParts parts, Access access) : parts_(std::move(parts)), access_(std::move(access)) {}
 Api::~Api() = default;
 
-const std::vector<Api::Route>& Api::routes() {
-  using enum Role;
-  static const std::vector<Route> all{
-      {"GET", "/v1/status", observe, &Api::status},
-      {"GET", "/v1/history", observe, &Api::history},
-      {"GET", "/v1/generations/{}", observe, &Api::generation},
-      {"GET", "/v1/drift", observe, &Api::drift},
-      {"POST", "/v1/plan", observe, &Api::plan},
-      {"POST", "/v1/apply", deploy, &Api::apply},
-      {"POST", "/v1/rollback", Role::rollback, &Api::rollback},
-      {"POST", "/v1/hold", Role::rollback, &Api::hold},
-      {"POST", "/v1/resume", deploy, &Api::resume},
-      {"GET", "/v1/quarantine", observe, &Api::quarantine},
-      {"POST", "/v1/quarantine/add", Role::rollback, &Api::quarantine_add},
-      {"POST", "/v1/quarantine/release", deploy, &Api::quarantine_release},
-      {"POST", "/v1/rehearse", Role::rollback, &Api::rehearse},
-      {"POST", "/v1/standby/drop", deploy, &Api::standby_drop},
-      {"GET", "/v1/events", observe, &Api::events},
-      {"GET", "/v1/ledger/entries", observe, &Api::ledger_entries},
-      {"GET", "/v1/ledger/head", observe, &Api::ledger_head},
-      {"POST", "/v1/ledger/verify", observe, &Api::ledger_verify},
-      {"POST", "/v1/ledger/recover", deploy, &Api::ledger_recover},
-      {"GET", "/v1/logs/{}", observe, &Api::logs},
-      {"GET", "/v1/images", observe, &Api::images},
-      {"POST", "/v1/images/verify", observe, &Api::image_verify},
-      {"POST", "/v1/images/gc", deploy, &Api::image_gc},
-      {"POST", "/v1/images/export", deploy, &Api::image_export},
-      {"POST", "/v1/images/import", deploy, &Api::image_import},
-      {"POST", "/v1/images/pull", deploy, &Api::image_pull},
-      {"GET", "/v1/version", observe, &Api::version},
-      {"GET", "/metrics", observe, &Api::metrics, true},
-      {"GET", "/healthz", observe, &Api::healthz, true},
-      {"GET", "/readyz", observe, &Api::readyz, true},
-  };
-  return all;
-}
-
 void Api::handle(const ExchangePtr& exchange) {
   const auto& request = exchange->request();
   const bool over_tcp = !request.peer;
-  Call call{exchange, ""};
+  std::string argument;
   const Route* found = nullptr;
   std::vector<std::string_view> known;
   for (const auto& route : routes()) {
-    if (over_tcp && !route.on_tcp) continue;
-    known.push_back(route.path);
-    if (fits(route.path, request.path, call.argument)) found = &route;
+    if (over_tcp && route.row.reach != api::Reach::socket_and_tcp) continue;
+    known.push_back(route.row.path);
+    if (fits(route.row.path, request.path, argument)) found = &route;
   }
   if (found == nullptr) return exchange->respond(unknown_path(request.path, known));
-  if (request.method != found->method)
-    return exchange->respond(not_allowed(request.method, found->path, found->method));
+  const auto& row = found->row;
+  if (request.method != to_string(row.method))
+    return exchange->respond(not_allowed(request.method, row));
   if (const auto role = over_tcp ? Role::observe : access_.role_of(*request.peer);
-      role < found->role) {
+      role < row.role) {
     return exchange->respond(
-        Error{Errc::perm, fmt::format("{} may not {} {}: that needs the role {}", call.actor(),
-                                      found->method, found->path, to_string(found->role))}
+        Error{Errc::perm, fmt::format("{} may not {} {}: that needs the role {}", actor_of(request),
+                                      to_string(row.method), row.path, to_string(row.role))}
             .hint("run this as root, or join the group that agent.yaml names for the role"));
   }
-  (this->*found->run)(call);
+  (this->*found->dispatch)(exchange, std::move(argument));
 }
 
 void Api::stop() {
   log_jobs_.stop();
   ledger_jobs_.stop();
   image_looks_.stop();
-}
-
-Result<std::uint64_t> Api::Call::number(const std::string& name, std::uint64_t otherwise) const {
-  const auto found = request().query.find(name);
-  if (found == request().query.end()) return otherwise;
-  auto value = parse_number(found->second);
-  if (!value) return std::move(value).error().in(name);
-  return value;
-}
-
-Result<bool> Api::Call::flag(const std::string& name) const {
-  const auto value = text(name);
-  if (value == "1") return true;
-  if (value.empty() || value == "0") return false;
-  return Error{Errc::usage, fmt::format("{}: \"{}\" is neither 0 nor 1", name, printable(value))};
-}
-
-std::string Api::Call::text(const std::string& name) const {
-  const auto found = request().query.find(name);
-  return found == request().query.end() ? std::string{} : found->second;
-}
-
-std::string Api::Call::actor() const {
-  return request().peer ? actor_name(request().peer->uid) : std::string{"a client over TCP"};
 }
 
 }  // namespace holdfast::agent::daemon

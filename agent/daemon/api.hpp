@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/daemon/access.hpp"
+#include "agent/daemon/api_call.hpp"
 #include "agent/daemon/http.hpp"
 #include "common/os/job_pool.hpp"
 #include "deploy/engine/engine.hpp"
@@ -30,7 +31,8 @@ struct ApiParts {
   std::function<Status(const deploy::ledger::RecoveryWish&)> recover;
 };
 
-/// The routes of proto/openapi.yaml. Lives on the io thread; what blocks runs on a few job threads.
+/// What proto/openapi.yaml describes. Lives on the io thread; what blocks runs on a few job
+/// threads.
 class Api {
  public:
   Api(ApiParts parts, Access access);
@@ -44,53 +46,56 @@ class Api {
   void stop();
 
  private:
-  struct Call;
   struct Route;
   static const std::vector<Route>& routes();
+  template <class Operation>
+  void dispatch(const ExchangePtr& exchange, std::string argument);
 
-  void status(const Call& call);
-  void history(const Call& call);
-  void generation(const Call& call);
-  void drift(const Call& call);
-  void plan(const Call& call);
-  void apply(const Call& call);
-  void rollback(const Call& call);
-  void hold(const Call& call);
-  void resume(const Call& call);
-  void quarantine(const Call& call);
-  void quarantine_add(const Call& call);
-  void quarantine_release(const Call& call);
-  void rehearse(const Call& call);
-  void standby_drop(const Call& call);
-  void events(const Call& call);
-  void ledger_entries(const Call& call);
-  void ledger_head(const Call& call);
-  void ledger_verify(const Call& call);
-  void ledger_recover(const Call& call);
-  void logs(const Call& call);
-  void images(const Call& call);
-  void image_pull(const Call& call);
-  void image_verify(const Call& call);
-  void image_gc(const Call& call);
-  void image_export(const Call& call);
-  void image_import(const Call& call);
-  void version(const Call& call);
-  void metrics(const Call& call);
-  void healthz(const Call& call);
-  void readyz(const Call& call);
+  // The handlers: each row of proto/api/operations.hpp has one, or this does not compile.
+  void handle(const CallOf<"status">& call);
+  void handle(const CallOf<"history">& call);
+  void handle(const CallOf<"generation">& call);
+  void handle(const CallOf<"drift">& call);
+  void handle(const CallOf<"plan">& call);
+  void handle(const CallOf<"apply">& call);
+  void handle(const CallOf<"rollback">& call);
+  void handle(const CallOf<"hold">& call);
+  void handle(const CallOf<"resume">& call);
+  void handle(const CallOf<"quarantine">& call);
+  void handle(const CallOf<"quarantine_add">& call);
+  void handle(const CallOf<"quarantine_release">& call);
+  void handle(const CallOf<"rehearse">& call);
+  void handle(const CallOf<"standby_drop">& call);
+  void handle(const CallOf<"events">& call);
+  void handle(const CallOf<"ledger_entries">& call);
+  void handle(const CallOf<"ledger_head">& call);
+  void handle(const CallOf<"ledger_verify">& call);
+  void handle(const CallOf<"ledger_recover">& call);
+  void handle(const CallOf<"logs">& call);
+  void handle(const CallOf<"images">& call);
+  void handle(const CallOf<"image_pull">& call);
+  void handle(const CallOf<"image_verify">& call);
+  void handle(const CallOf<"image_gc">& call);
+  void handle(const CallOf<"image_export">& call);
+  void handle(const CallOf<"image_import">& call);
+  void handle(const CallOf<"version">& call);
+  void handle(const CallOf<"metrics">& call);
+  void handle(const CallOf<"healthz">& call);
+  void handle(const CallOf<"readyz">& call);
 
-  using LedgerWork = std::function<Result<std::string>(deploy::ledger::Reader&)>;
-  void with_ledger(const Call& call, LedgerWork work);
+  using LedgerRead = std::function<void(deploy::ledger::Reader&)>;
+  /// On a job thread, with a connection of its own.
+  void with_ledger(const ExchangePtr& exchange, LedgerRead read);
+
+  /// Begins a job on the image store, and answers with it.
+  template <class Operation, class Begin>
+  void image_job(const Call<Operation>& call, Begin begin);
+  /// Asks the disk, on a thread that may wait for it.
+  template <class Operation, class T>
+  void look_at_images(const Call<Operation>& call, Result<T> (deploy::image::Upkeep::*question)());
 
   ApiParts parts_;
   Access access_;
-  /// Begins a job on the image store, and answers with it.
-  template <class Begin>
-  void image_job(const Call& call, Begin begin);
-  /// Asks the disk, on a thread that may wait for it.
-  template <class T>
-  void look_at_images(const Call& call, Result<T> (deploy::image::Upkeep::*question)());
-
   os::JobPool image_looks_{"image-look", {.threads = 1, .waiting = 16}};
   os::JobPool ledger_jobs_{"ledger-read", {.threads = 2, .waiting = 32}};
   os::JobPool log_jobs_{"log-read", {.threads = 8}};

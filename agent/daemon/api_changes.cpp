@@ -1,135 +1,82 @@
-// Routes that ask the engine for a decision. The body is read once, and what was read is what is
-// executed.
-#include "agent/daemon/api_call.hpp"
+// Handlers that ask the engine for a decision.
+#include "agent/daemon/api.hpp"
 #include "common/log/log.hpp"
-#include "proto/api/codec.hpp"
 
 namespace holdfast::agent::daemon {
 namespace {
 
 namespace api = proto::api;
 
-template <class T>
-deploy::engine::Reply<T> answer_with(ExchangePtr exchange, unsigned (*status)(const T&)) {
-  return [exchange = std::move(exchange), status](Result<T> outcome) {
-    if (!outcome) return exchange->respond(outcome.error());
-    exchange->respond(Response{status(*outcome), "application/json", api::encode(*outcome), ""});
-  };
-}
-
-unsigned accepted_status(const api::Accepted& accepted) { return accepted.changed ? 202 : 200; }
-unsigned plan_status(const api::PlanReport&) { return 200; }
-
-Result<api::ApplyRequest> apply_request(const std::string& body) {
-  auto request = api::decode<api::ApplyRequest>(body);
-  if (!request) return std::move(request).error().in("request body");
-  if (request->document.empty())
-    return Error{Errc::usage, "request body: document is missing or empty"}.hint(
-        "send the YAML as \"document\"");
-  return request;
-}
-
-template <class T>
-unsigned done_status(const T&) {
-  return 200;
+Status check_document(const api::ApplyRequest& request) {
+  if (!request.document.empty()) return ok();
+  return Error{Errc::usage, "request body: document is missing or empty"}.hint(
+      "send the YAML as \"document\"");
 }
 
 }  // namespace
 
-void Api::plan(const Call& call) {
-  auto request = apply_request(call.request().body);
-  if (!request) return call.exchange->respond(request.error());
-  parts_.engine.plan_apply(std::move(request).value(), call.actor(),
-                           answer_with<api::PlanReport>(call.exchange, plan_status));
+void Api::handle(const CallOf<"plan">& call) {
+  if (const auto checked = check_document(call.asked); !checked)
+    return call.answer(checked.error());
+  parts_.engine.plan_apply(call.asked, call.actor(), call.answer);
 }
 
-void Api::apply(const Call& call) {
-  auto request = apply_request(call.request().body);
-  if (!request) return call.exchange->respond(request.error());
-  if (request->dry_run)
-    return parts_.engine.plan_apply(std::move(request).value(), call.actor(),
-                                    answer_with<api::PlanReport>(call.exchange, plan_status));
+void Api::handle(const CallOf<"apply">& call) {
+  if (const auto checked = check_document(call.asked); !checked)
+    return call.answer(checked.error());
+  if (call.asked.dry_run) return parts_.engine.plan_apply(call.asked, call.actor(), call.answer);
   log::info("event=apply_requested actor={} reason={}", log::field(call.actor()),
-            log::field(request->reason));
-  parts_.engine.apply(std::move(request).value(), call.actor(),
-                      answer_with<api::Accepted>(call.exchange, accepted_status));
+            log::field(call.asked.reason));
+  parts_.engine.apply(call.asked, call.actor(), call.answer);
 }
 
-void Api::rollback(const Call& call) {
-  auto request = api::decode<api::RollbackRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
-  if (request->dry_run)
-    return parts_.engine.plan_rollback(std::move(request).value(),
-                                       answer_with<api::PlanReport>(call.exchange, plan_status));
+void Api::handle(const CallOf<"rollback">& call) {
+  if (call.asked.dry_run) return parts_.engine.plan_rollback(call.asked, call.answer);
   log::info("event=rollback_requested actor={} to={} reason={}", log::field(call.actor()),
-            request->to, log::field(request->reason));
-  parts_.engine.rollback(std::move(request).value(), call.actor(),
-                         answer_with<api::Accepted>(call.exchange, accepted_status));
+            call.asked.to, log::field(call.asked.reason));
+  parts_.engine.rollback(call.asked, call.actor(), call.answer);
 }
 
-void Api::hold(const Call& call) {
-  auto request = api::decode<api::HoldRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
-  parts_.engine.hold(std::move(request).value(), call.actor(),
-                     answer_with<api::HoldStatus>(call.exchange, done_status));
+void Api::handle(const CallOf<"hold">& call) {
+  parts_.engine.hold(call.asked, call.actor(), call.answer);
 }
 
-void Api::resume(const Call& call) {
-  auto request = api::decode<api::ResumeRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
-  parts_.engine.resume(std::move(request).value(), call.actor(),
-                       answer_with<api::Resumed>(call.exchange, done_status));
+void Api::handle(const CallOf<"resume">& call) {
+  parts_.engine.resume(call.asked, call.actor(), call.answer);
 }
 
-void Api::quarantine_add(const Call& call) {
-  auto request = api::decode<api::QuarantineRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
-  parts_.engine.quarantine(std::move(request).value(), call.actor(),
-                           answer_with<api::QuarantineItem>(call.exchange, done_status));
+void Api::handle(const CallOf<"quarantine_add">& call) {
+  parts_.engine.quarantine(call.asked, call.actor(), call.answer);
 }
 
-void Api::quarantine_release(const Call& call) {
-  auto request = api::decode<api::ReleaseRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
-  parts_.engine.release(std::move(request).value(), call.actor(),
-                        answer_with<api::QuarantineItem>(call.exchange, done_status));
+void Api::handle(const CallOf<"quarantine_release">& call) {
+  parts_.engine.release(call.asked, call.actor(), call.answer);
 }
 
-void Api::rehearse(const Call& call) {
-  auto request = api::decode<api::RehearseRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
-  parts_.engine.rehearse(std::move(request).value(), call.actor(),
-                         answer_with<api::Accepted>(call.exchange, accepted_status));
+void Api::handle(const CallOf<"rehearse">& call) {
+  parts_.engine.rehearse(call.asked, call.actor(), call.answer);
 }
 
-void Api::standby_drop(const Call& call) {
-  auto request = api::decode<api::StandbyDropRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
-  parts_.engine.drop_standby(std::move(request).value(), call.actor(),
-                             answer_with<api::StandbyDropped>(call.exchange, done_status));
+void Api::handle(const CallOf<"standby_drop">& call) {
+  parts_.engine.drop_standby(call.asked, call.actor(), call.answer);
 }
 
-/// What would be is worked out on a job thread; what is wished is done by the next start, when
+/// What would be is worked out on a job thread; what is asked for is done by the next start, when
 /// nobody else has the files.
-void Api::ledger_recover(const Call& call) {
-  auto request = api::decode<api::LedgerRecoverRequest>(call.request().body);
-  if (!request) return call.exchange->respond(std::move(request).error().in("request body"));
+void Api::handle(const CallOf<"ledger_recover">& call) {
   const bool started = ledger_jobs_.start([plan = parts_.plan_recovery, recover = parts_.recover,
-                                           exchange = call.exchange, request = *request,
+                                           answer = call.answer, request = call.asked,
                                            actor = call.actor()](const std::stop_token&) {
     auto report = plan();
-    if (!report) return exchange->respond(std::move(report).error());
+    if (!report) return answer(report.error());
     report->dry_run = request.dry_run;
     if (!request.dry_run) {
-      if (auto wished = recover({actor, request.reason}); !wished)
-        return exchange->respond(std::move(wished).error());
+      if (const auto begun = recover({actor, request.reason}); !begun) return answer(begun.error());
     }
-    exchange->respond(
-        Response{request.dry_run ? 200U : 202U, "application/json", api::encode(*report), ""});
+    answer(*report);
   });
   if (!started)
-    call.exchange->respond(
-        Error{Errc::busy, "too many requests read the ledger"}.hint("try again"));
+    call.answer(Error{Errc::busy, "too many requests read the ledger"}.hint("try again"));
 }
 
 }  // namespace holdfast::agent::daemon

@@ -1,13 +1,12 @@
-// Routes that show what is and what was.
+// Handlers that show what is and what was.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
 
-#include "agent/daemon/api_call.hpp"
+#include "agent/daemon/api.hpp"
 #include "common/base/text.hpp"
-#include "proto/api/codec.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::agent::daemon {
@@ -16,7 +15,6 @@ namespace {
 namespace api = proto::api;
 namespace ledger = deploy::ledger;
 
-constexpr std::uint64_t kDefaultEntries = 100;
 constexpr std::uint64_t kMostEntries = 1000;
 
 std::vector<api::LedgerEntry> messages(std::vector<ledger::NumberedEntry> entries) {
@@ -41,7 +39,7 @@ std::vector<api::LedgerEntry> messages(std::vector<ledger::NumberedEntry> entrie
   return out;
 }
 
-Result<std::string> generation_record(ledger::Reader& reader, api::HistoryItem item) {
+Result<api::GenerationRecord> generation_record(ledger::Reader& reader, api::HistoryItem item) {
   api::GenerationRecord record;
   HF_ASSIGN(auto entries, reader.entries_of(deploy::plan::GenerationId{item.generation}));
   record.entries = messages(std::move(entries));
@@ -51,7 +49,7 @@ Result<std::string> generation_record(ledger::Reader& reader, api::HistoryItem i
       proto::load_deployment(record.document, fmt::format("generation {}", item.generation));
   if (parsed) record.canonical = std::move(parsed->canonical_json);
   record.generation = std::move(item);
-  return api::encode(record);
+  return record;
 }
 
 /// What the engine holds in memory, and before it what only the ledger has.
@@ -75,121 +73,121 @@ Result<std::vector<api::HistoryItem>> whole_history(ledger::Reader& reader,
   return items;
 }
 
-Result<std::string> older_record(ledger::Reader& reader, const deploy::engine::Snapshot& snapshot,
-                                 std::uint64_t number) {
-  HF_ASSIGN(const auto items, whole_history(reader, snapshot));
-  for (const auto& item : items) {
-    if (item.generation == number) return generation_record(reader, item);
-  }
+Error no_generation(std::uint64_t number) {
   return Error{Errc::not_found, fmt::format("there is no generation {}", number)}.hint(
       "`holdfast history` lists them");
 }
 
+Result<api::GenerationRecord> older_record(ledger::Reader& reader,
+                                           const deploy::engine::Snapshot& snapshot,
+                                           std::uint64_t number) {
+  HF_ASSIGN(const auto items, whole_history(reader, snapshot));
+  for (const auto& item : items) {
+    if (item.generation == number) return generation_record(reader, item);
+  }
+  return no_generation(number);
+}
+
+/// What a read found, or what was in its way.
+template <class Answer, class T>
+void answer_read(const Answer& answer, Result<T> found) {
+  if (!found) return answer(std::move(found).error().in("read the ledger"));
+  answer(*found);
+}
+
 }  // namespace
 
-void Api::with_ledger(const Call& call, LedgerWork work) {
-  const bool started = ledger_jobs_.start([open = parts_.open_reader, exchange = call.exchange,
-                                           work = std::move(work)](const std::stop_token&) {
-    auto reader = open();
-    auto body = reader ? work(**reader) : Result<std::string>{std::move(reader).error()};
-    if (!body) return exchange->respond(std::move(body).error().in("read the ledger"));
-    exchange->respond(Response{200, "application/json", std::move(body).value(), ""});
-  });
+void Api::with_ledger(const ExchangePtr& exchange, LedgerRead read) {
+  const bool started = ledger_jobs_.start(
+      [open = parts_.open_reader, exchange, read = std::move(read)](const std::stop_token&) {
+        auto reader = open();
+        if (!reader) return exchange->respond(std::move(reader).error().in("read the ledger"));
+        read(**reader);
+      });
   if (!started)
-    call.exchange->respond(
-        Error{Errc::busy, "too many requests read the ledger"}.hint("try again"));
+    exchange->respond(Error{Errc::busy, "too many requests read the ledger"}.hint("try again"));
 }
 
-void Api::status(const Call& call) { call.json(api::encode(parts_.engine.snapshot()->status)); }
+void Api::handle(const CallOf<"status">& call) { call.answer(parts_.engine.snapshot()->status); }
 
-void Api::history(const Call& call) {
+void Api::handle(const CallOf<"history">& call) {
   const auto snapshot = parts_.engine.snapshot();
-  if (snapshot->records->history_complete)
-    return call.json(api::encode(snapshot->records->history));
-  with_ledger(call, [snapshot](ledger::Reader& reader) -> Result<std::string> {
-    HF_ASSIGN(const auto items, whole_history(reader, *snapshot));
-    return api::encode(items);
+  if (snapshot->records->history_complete) return call.answer(snapshot->records->history);
+  with_ledger(call.exchange, [snapshot, answer = call.answer](ledger::Reader& reader) {
+    answer_read(answer, whole_history(reader, *snapshot));
   });
 }
 
-void Api::quarantine(const Call& call) {
-  call.json(api::encode(parts_.engine.snapshot()->records->quarantine));
+void Api::handle(const CallOf<"quarantine">& call) {
+  call.answer(parts_.engine.snapshot()->records->quarantine);
 }
 
-void Api::drift(const Call& call) {
-  call.json(api::encode(parts_.engine.snapshot()->status.drift));
+void Api::handle(const CallOf<"drift">& call) {
+  call.answer(parts_.engine.snapshot()->status.drift);
 }
 
-void Api::generation(const Call& call) {
+void Api::handle(const CallOf<"generation">& call) {
   const auto number = parse_number(call.argument);
-  if (!number) return call.exchange->respond(Error{number.error()}.in("generation"));
+  if (!number) return call.answer(Error{number.error()}.in("generation"));
   const auto snapshot = parts_.engine.snapshot();
-  const auto found =
-      std::find_if(snapshot->records->history.begin(), snapshot->records->history.end(),
-                   [&](const auto& item) { return item.generation == *number; });
-  if (found == snapshot->records->history.end() && !snapshot->records->history_complete)
-    return with_ledger(call, [snapshot, number = *number](ledger::Reader& reader) {
-      return older_record(reader, *snapshot, number);
+  const auto& history = snapshot->records->history;
+  const auto found = std::find_if(history.begin(), history.end(),
+                                  [&](const auto& item) { return item.generation == *number; });
+  if (found != history.end())
+    return with_ledger(call.exchange, [item = *found, answer = call.answer](auto& reader) {
+      answer_read(answer, generation_record(reader, item));
     });
-  if (found == snapshot->records->history.end())
-    return call.exchange->respond(
-        Error{Errc::not_found, fmt::format("there is no generation {}", *number)}.hint(
-            "`holdfast history` lists them"));
-  with_ledger(call,
-              [item = *found](ledger::Reader& reader) { return generation_record(reader, item); });
-}
-
-void Api::ledger_entries(const Call& call) {
-  const auto after = call.number("after", 0);
-  if (!after) return call.exchange->respond(after.error());
-  const auto limit = call.number("limit", kDefaultEntries);
-  if (!limit) return call.exchange->respond(limit.error());
-  if (*limit == 0 || *limit > kMostEntries)
-    return call.exchange->respond(
-        Error{Errc::usage, fmt::format("limit: {} is not between 1 and {}", *limit, kMostEntries)});
-  with_ledger(call,
-              [after = *after, limit = *limit](ledger::Reader& reader) -> Result<std::string> {
-                HF_ASSIGN(auto entries, reader.entries(after, limit));
-                return api::encode(messages(std::move(entries)));
-              });
-}
-
-void Api::ledger_head(const Call& call) {
-  with_ledger(call, [](ledger::Reader& reader) -> Result<std::string> {
-    HF_ASSIGN(auto head, reader.head());
-    return api::encode(api::LedgerHead{head.number, std::move(head.hash)});
+  if (snapshot->records->history_complete) return call.answer(no_generation(*number));
+  with_ledger(call.exchange, [snapshot, number = *number, answer = call.answer](auto& reader) {
+    answer_read(answer, older_record(reader, *snapshot, number));
   });
 }
 
-void Api::ledger_verify(const Call& call) {
-  with_ledger(call, [](ledger::Reader& reader) -> Result<std::string> {
-    HF_ASSIGN(auto report, reader.verify());
-    return api::encode(api::LedgerVerification{report.intact,
-                                               report.entries,
-                                               {report.head.number, std::move(report.head.hash)},
-                                               std::move(report.fault)});
+void Api::handle(const CallOf<"ledger_entries">& call) {
+  const auto asked = call.asked;
+  if (asked.limit == 0 || asked.limit > kMostEntries)
+    return call.answer(Error{
+        Errc::usage, fmt::format("limit: {} is not between 1 and {}", asked.limit, kMostEntries)});
+  with_ledger(call.exchange, [asked, answer = call.answer](ledger::Reader& reader) {
+    auto entries = reader.entries(asked.after, asked.limit);
+    if (!entries) return answer(std::move(entries).error().in("read the ledger"));
+    answer(messages(std::move(entries).value()));
   });
 }
 
-void Api::version(const Call& call) {
-  call.json(api::encode(api::VersionInfo{HOLDFAST_VERSION, "v1"}));
+void Api::handle(const CallOf<"ledger_head">& call) {
+  with_ledger(call.exchange, [answer = call.answer](ledger::Reader& reader) {
+    auto head = reader.head();
+    if (!head) return answer(std::move(head).error().in("read the ledger"));
+    answer(api::LedgerHead{head->number, std::move(head->hash)});
+  });
 }
 
-void Api::metrics(const Call& call) {
-  call.exchange->respond(
-      Response{200, "text/plain; version=0.0.4; charset=utf-8", parts_.metrics(), ""});
+void Api::handle(const CallOf<"ledger_verify">& call) {
+  with_ledger(call.exchange, [answer = call.answer](ledger::Reader& reader) {
+    auto report = reader.verify();
+    if (!report) return answer(std::move(report).error().in("read the ledger"));
+    answer(api::LedgerVerification{report->intact,
+                                   report->entries,
+                                   {report->head.number, std::move(report->head.hash)},
+                                   std::move(report->fault)});
+  });
 }
 
-void Api::healthz(const Call& call) {
+void Api::handle(const CallOf<"version">& call) {
+  call.answer(api::VersionInfo{HOLDFAST_VERSION, "v1"});
+}
+
+void Api::handle(const CallOf<"metrics">& call) { call.answer.text(200, parts_.metrics()); }
+
+void Api::handle(const CallOf<"healthz">& call) {
   const bool alive = parts_.engine.alive();
-  call.exchange->respond(
-      Response{alive ? 200U : 503U, "text/plain", alive ? "ok\n" : "engine stalled\n", ""});
+  call.answer.text(alive ? 200 : 503, alive ? "ok\n" : "engine stalled\n");
 }
 
-void Api::readyz(const Call& call) {
+void Api::handle(const CallOf<"readyz">& call) {
   const bool ready = parts_.engine.snapshot()->ready;
-  call.exchange->respond(
-      Response{ready ? 200U : 503U, "text/plain", ready ? "ok\n" : "not adopted yet\n", ""});
+  call.answer.text(ready ? 200 : 503, ready ? "ok\n" : "not adopted yet\n");
 }
 
 }  // namespace holdfast::agent::daemon

@@ -1,11 +1,11 @@
-// Routes whose answer goes on: events and logs.
+// Handlers whose answer goes on: events and logs.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
 
-#include "agent/daemon/api_call.hpp"
+#include "agent/daemon/api.hpp"
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "proto/api/codec.hpp"
@@ -83,6 +83,7 @@ class LogPipe {
 
 struct LogJob {
   ExchangePtr exchange;
+  Answerer<api::Op<"logs">> answer;
   LogRead read;
   runtime::LogQuery query;
   std::shared_ptr<LogPipe> pipe = std::make_shared<LogPipe>();
@@ -101,8 +102,8 @@ struct LogJob {
     if (auto found = read(
             first, [](const runtime::LogLine&) { return false; }, gone.get_token());
         !found)
-      return exchange->respond(found.error());
-    exchange->stream({"application/x-ndjson", [held = pipe] { return held->take(); }, ""});
+      return answer(found.error());
+    answer.stream([held = pipe] { return held->take(); }, "");
     const auto done = read(
         query, [this](const runtime::LogLine& line) { return take(line); }, gone.get_token());
     if (!done && done.error().code() != Errc::cancelled)
@@ -121,21 +122,15 @@ struct LogJob {
   }
 };
 
-Result<runtime::LogQuery> log_query(const std::string& service, const std::string& since,
-                                    const std::string& tail, bool follow) {
+Result<runtime::LogQuery> log_query(const std::string& service, const api::LogsQuery& asked) {
   runtime::LogQuery query;
   query.service = proto::ServiceName{service};
-  query.follow = follow ? runtime::Follow::yes : runtime::Follow::no;
-  if (!since.empty()) {
-    auto time = parse_rfc3339(since);
-    if (!time) return std::move(time).error().in("since");
-    query.since = *time;
-  }
-  if (!tail.empty()) {
-    auto lines = parse_number(tail);
-    if (!lines) return std::move(lines).error().in("tail");
-    query.tail = *lines;
-  }
+  query.follow = asked.follow ? runtime::Follow::yes : runtime::Follow::no;
+  query.tail = asked.tail;
+  if (asked.since.empty()) return query;
+  auto time = parse_rfc3339(asked.since);
+  if (!time) return std::move(time).error().in("since");
+  query.since = *time;
   return query;
 }
 
@@ -147,45 +142,40 @@ bool is_service_name(std::string_view name) {
 
 }  // namespace
 
-void Api::events(const Call& call) {
+void Api::handle(const CallOf<"events">& call) {
   auto& log = parts_.engine.events();
-  auto after = call.number("after", 0);
-  if (after && call.request().last_event_id) after = parse_number(*call.request().last_event_id);
-  if (!after) return call.exchange->respond(after.error());
-  const auto follow = call.flag("follow");
-  if (!follow) return call.exchange->respond(follow.error());
+  Result<std::uint64_t> after = call.asked.after;
+  if (const auto& last = call.request().last_event_id) after = parse_number(*last);
+  if (!after) return call.answer(after.error());
   // A number from an earlier life of the agent: everything since its start is new.
   const auto cursor = std::make_shared<EventCursor>(
-      EventCursor{log, *after > log.last() ? 0 : *after, {}, *follow});
-  for (const auto kind : split(call.text("kind"), ',')) {
+      EventCursor{log, *after > log.last() ? 0 : *after, {}, call.asked.follow});
+  for (const auto kind : split(call.asked.kind, ',')) {
     if (!kind.empty()) cursor->kinds.emplace_back(kind);
   }
-  if (*follow) {
+  if (call.asked.follow) {
     const auto token = log.subscribe([weak = std::weak_ptr{call.exchange}] {
       if (const auto exchange = weak.lock()) exchange->poke();
     });
     call.exchange->on_close([&log, token] { log.unsubscribe(token); });
   }
-  call.exchange->stream(
-      {"text/event-stream", [cursor] { return cursor->next(); }, ": still here\n\n"});
+  call.answer.stream([cursor] { return cursor->next(); }, ": still here\n\n");
 }
 
-void Api::logs(const Call& call) {
+void Api::handle(const CallOf<"logs">& call) {
   if (!is_service_name(call.argument))
-    return call.exchange->respond(Error{
+    return call.answer(Error{
         Errc::usage, fmt::format("\"{}\" is not a name of a service", printable(call.argument))});
-  const auto follow = call.flag("follow");
-  if (!follow) return call.exchange->respond(follow.error());
-  auto query = log_query(call.argument, call.text("since"), call.text("tail"), *follow);
-  if (!query) return call.exchange->respond(query.error());
-  const auto job =
-      std::make_shared<LogJob>(LogJob{call.exchange, parts_.read_logs, std::move(query).value()});
+  auto query = log_query(call.argument, call.asked);
+  if (!query) return call.answer(query.error());
+  const auto job = std::make_shared<LogJob>(
+      LogJob{call.exchange, call.answer, parts_.read_logs, std::move(query).value()});
   call.exchange->on_close([pipe = job->pipe, gone = job->gone]() mutable {
     gone.request_stop();
     pipe->close();
   });
   if (!log_jobs_.start([job](const std::stop_token& stop) { job->run(stop); }))
-    call.exchange->respond(Error{Errc::busy, "8 requests read logs already"}.hint(
+    call.answer(Error{Errc::busy, "8 requests read logs already"}.hint(
         "end one of them, or read the files in the state directory"));
 }
 

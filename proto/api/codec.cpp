@@ -10,6 +10,7 @@
 
 #include "common/base/text.hpp"
 #include "proto/api/members.hpp"
+#include "proto/api/operations.hpp"
 #include "proto/json/json.hpp"
 
 namespace holdfast::proto::api {
@@ -18,16 +19,6 @@ namespace {
 namespace bj = boost::json;
 
 using Texts = std::map<std::string, std::string>;
-
-template <class T>
-inline constexpr bool kIsRequest =
-    std::is_same_v<T, ApplyRequest> || std::is_same_v<T, RollbackRequest> ||
-    std::is_same_v<T, HoldRequest> || std::is_same_v<T, ResumeRequest> ||
-    std::is_same_v<T, QuarantineRequest> || std::is_same_v<T, ReleaseRequest> ||
-    std::is_same_v<T, RehearseRequest> || std::is_same_v<T, StandbyDropRequest> ||
-    std::is_same_v<T, ImagePullRequest> || std::is_same_v<T, ImageVerifyRequest> ||
-    std::is_same_v<T, ImageGcRequest> || std::is_same_v<T, ImageExportRequest> ||
-    std::is_same_v<T, ImageImportRequest> || std::is_same_v<T, LedgerRecoverRequest>;
 
 /// Appends JSON text; no tree in between, so a large answer costs its own size.
 class Writer {
@@ -244,60 +235,13 @@ Result<T> decode(std::string_view text) {
   return message;
 }
 
-#define HOLDFAST_API_MESSAGE(T)             \
+#define HOLDFAST_API_CODEC(T)               \
   template std::string encode<T>(const T&); \
   template Result<T> decode<T>(std::string_view);
-
-HOLDFAST_API_MESSAGE(ErrorBody)
-HOLDFAST_API_MESSAGE(DriftItem)
-HOLDFAST_API_MESSAGE(ServiceStatus)
-HOLDFAST_API_MESSAGE(RollbackReadiness)
-HOLDFAST_API_MESSAGE(RolloutStatus)
-HOLDFAST_API_MESSAGE(Status)
-HOLDFAST_API_MESSAGE(HistoryItem)
-HOLDFAST_API_MESSAGE(ApplyRequest)
-HOLDFAST_API_MESSAGE(RollbackRequest)
-HOLDFAST_API_MESSAGE(StandbyStatus)
-HOLDFAST_API_MESSAGE(RehearsalStatus)
-HOLDFAST_API_MESSAGE(RehearseRequest)
-HOLDFAST_API_MESSAGE(StandbyDropRequest)
-HOLDFAST_API_MESSAGE(StandbyDropped)
-HOLDFAST_API_MESSAGE(PlanHook)
-HOLDFAST_API_MESSAGE(HoldStatus)
-HOLDFAST_API_MESSAGE(QuarantineItem)
-HOLDFAST_API_MESSAGE(HoldRequest)
-HOLDFAST_API_MESSAGE(ResumeRequest)
-HOLDFAST_API_MESSAGE(Resumed)
-HOLDFAST_API_MESSAGE(QuarantineRequest)
-HOLDFAST_API_MESSAGE(ReleaseRequest)
-HOLDFAST_API_MESSAGE(Accepted)
-HOLDFAST_API_MESSAGE(PlanStep)
-HOLDFAST_API_MESSAGE(PlanReport)
-HOLDFAST_API_MESSAGE(Event)
-HOLDFAST_API_MESSAGE(Outcome)
-HOLDFAST_API_MESSAGE(LedgerHead)
-HOLDFAST_API_MESSAGE(LedgerEntry)
-HOLDFAST_API_MESSAGE(LedgerVerification)
-HOLDFAST_API_MESSAGE(LedgerRecoverRequest)
-HOLDFAST_API_MESSAGE(LedgerRecovery)
-HOLDFAST_API_MESSAGE(GenerationRecord)
-HOLDFAST_API_MESSAGE(LogLine)
-HOLDFAST_API_MESSAGE(VersionInfo)
-HOLDFAST_API_MESSAGE(ImageItem)
-HOLDFAST_API_MESSAGE(ImagePullRequest)
-HOLDFAST_API_MESSAGE(ImageVerifyRequest)
-HOLDFAST_API_MESSAGE(ImageGcRequest)
-HOLDFAST_API_MESSAGE(ImageExportRequest)
-HOLDFAST_API_MESSAGE(ImageImportRequest)
-HOLDFAST_API_MESSAGE(ImageGcReport)
-HOLDFAST_API_MESSAGE(ImageJob)
-HOLDFAST_API_MESSAGE(ImageResult)
-HOLDFAST_API_MESSAGE(std::vector<ImageItem>)
-HOLDFAST_API_MESSAGE(std::vector<HistoryItem>)
-HOLDFAST_API_MESSAGE(std::vector<DriftItem>)
-HOLDFAST_API_MESSAGE(std::vector<QuarantineItem>)
-HOLDFAST_API_MESSAGE(std::vector<LedgerEntry>)
-HOLDFAST_API_MESSAGE(std::vector<Event>)
-#undef HOLDFAST_API_MESSAGE
+#define HOLDFAST_API_LIST_CODEC(T) HOLDFAST_API_CODEC(std::vector<T>)
+HOLDFAST_API_MESSAGES(HOLDFAST_API_CODEC)
+HOLDFAST_API_LISTS(HOLDFAST_API_LIST_CODEC)
+#undef HOLDFAST_API_LIST_CODEC
+#undef HOLDFAST_API_CODEC
 
 }  // namespace holdfast::proto::api

@@ -13,8 +13,7 @@
 
 namespace holdfast::proto::api {
 
-/// For every struct of messages.hpp, and for vectors of HistoryItem, DriftItem, QuarantineItem,
-/// LedgerEntry and Event.
+/// For every message and for the lists named in members.hpp.
 template <class T>
 [[nodiscard]] std::string encode(const T& message);
 

@@ -1,9 +1,28 @@
 #pragma once
 /// \file
-/// The members of each message, once, in the order in which they are written. `v` is called with
-/// name and member.
+/// The messages, once, and the members of each, in the order in which they are written. `v` is
+/// called with name and member.
 
 #include "proto/api/messages.hpp"
+
+/// X(T) for every message, each a schema of openapi.yaml under its name (ErrorBody is Error).
+// clang-format off
+#define HOLDFAST_API_MESSAGES(X) \
+  X(ErrorBody) X(DriftItem) X(ServiceStatus) X(RollbackReadiness) X(RolloutStatus) \
+  X(StandbyStatus) X(RehearsalStatus) X(RehearseRequest) X(StandbyDropRequest) X(StandbyDropped) \
+  X(HoldStatus) X(QuarantineItem) X(HoldRequest) X(ResumeRequest) X(Resumed) \
+  X(QuarantineRequest) X(ReleaseRequest) X(Status) X(HistoryItem) X(ApplyRequest) \
+  X(RollbackRequest) X(Accepted) X(PlanStep) X(PlanHook) X(PlanReport) X(Event) X(Outcome) \
+  X(LedgerHead) X(LedgerEntry) X(LedgerVerification) X(LedgerRecoverRequest) X(LedgerRecovery) \
+  X(GenerationRecord) X(LogLine) X(ImageItem) X(ImagePullRequest) X(ImageVerifyRequest) \
+  X(ImageExportRequest) X(ImageImportRequest) X(ImageGcRequest) X(ImageGcItem) X(ImageGcKept) \
+  X(ImageGcReport) X(ImageJob) X(ImageResult) X(VersionInfo)
+/// X(T) for every message of which lists are answered.
+#define HOLDFAST_API_LISTS(X) \
+  X(HistoryItem) X(DriftItem) X(QuarantineItem) X(LedgerEntry) X(ImageItem) X(Event)
+/// X(T) for every query.
+#define HOLDFAST_API_QUERIES(X) X(EventsQuery) X(EntriesQuery) X(LogsQuery)
+// clang-format on
 
 namespace holdfast::proto::api::detail {
 
@@ -163,6 +182,21 @@ template <class V, class M>
 void members(V& v, M& m, Outcome*) {
   v("generation", m.generation), v("result", m.result), v("seconds", m.seconds);
   v("services", m.services), v("error", m.error);
+}
+
+template <class V, class M>
+void members(V& v, M& m, EventsQuery*) {
+  v("after", m.after), v("follow", m.follow), v("kind", m.kind);
+}
+
+template <class V, class M>
+void members(V& v, M& m, EntriesQuery*) {
+  v("after", m.after), v("limit", m.limit);
+}
+
+template <class V, class M>
+void members(V& v, M& m, LogsQuery*) {
+  v("follow", m.follow), v("tail", m.tail), v("since", m.since);
 }
 
 template <class V, class M>

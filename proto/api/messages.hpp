@@ -233,6 +233,24 @@ struct Outcome {
   std::optional<ErrorBody> error;
 };
 
+/// Which events; the reader of a stream that broke off says it by the header Last-Event-ID, too.
+struct EventsQuery {
+  std::uint64_t after = 0;  ///< only those with a higher number
+  bool follow = false;      ///< keeps the stream open
+  std::string kind;         ///< separated by commas; empty: all
+};
+/// Which entries of the ledger, oldest first.
+struct EntriesQuery {
+  std::uint64_t after = 0;    ///< only those with a higher number
+  std::uint64_t limit = 100;  ///< 1 to 1000
+};
+/// Which lines of a service's output.
+struct LogsQuery {
+  bool follow = false;                ///< goes on with new lines
+  std::optional<std::uint64_t> tail;  ///< only so many of the last ones
+  std::string since;                  ///< RFC 3339; empty: from the first
+};
+
 struct LedgerHead {
   std::uint64_t number = 0;  ///< of the last entry; 0: empty
   std::string hash;          ///< 64 hex digits

@@ -210,7 +210,11 @@ void FakeEngine::quarantine(api::QuarantineRequest request, deploy::engine::Acto
     item.reason = request.reason;
     item.since = to_rfc3339(clock_.wall());
     item.until = request.until;
-    renew_records([&](Records& next) { next.quarantine.push_back(item); });
+    renew_records([&](Records& next) {
+      std::erase_if(next.quarantine,
+                    [&](const auto& known) { return known.spec_digest == item.spec_digest; });
+      next.quarantine.push_back(item);
+    });
     reply(item);
   });
 }

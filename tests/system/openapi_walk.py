@@ -99,11 +99,11 @@ class Walk:
             self.faults += self.check(json.loads(text), content[content_type]["schema"], where)
         elif content_type == "application/x-ndjson":
             for line in text.splitlines():
-                self.faults += self.check(json.loads(line), {"$ref": "#/components/schemas/LogLine"}, where)
+                self.faults += self.check(json.loads(line), content[content_type]["x-items"], where)
         elif content_type == "text/event-stream":
             for line in text.splitlines():
                 if line.startswith("data: "):
-                    self.faults += self.check(json.loads(line[6:]), {"$ref": "#/components/schemas/Event"}, where)
+                    self.faults += self.check(json.loads(line[6:]), content[content_type]["x-items"], where)
         print(where)
 
     def walk(self):
@@ -118,7 +118,21 @@ class Walk:
                     body = json.dumps(operation["requestBody"]["content"]["application/json"]["example"])
                 ok = [code for code in (200, 202, 422) if str(code) in operation["responses"]]
                 self.expect(method.upper(), target, operation, body, wanted=ok)
+                if operation.get("x-idempotent", True):
+                    self.repeat(method.upper(), target, body)
                 self.walk_faults(method.upper(), target, operation)
+
+    def picture(self):
+        """What the agent remembers, without the times at which it was asked."""
+        state = {target: json.loads(self.call("GET", target)[2]) for target in ("/v1/status", "/v1/history", "/v1/quarantine")}
+        return re.sub(r'"(since|time|until|begins)": "[^"]*"|"seconds": [0-9.e-]+', "", json.dumps(state, sort_keys=True))
+
+    def repeat(self, method, target, body):
+        """What is idempotent leaves on the second call what it left on the first one."""
+        before = self.picture()
+        self.call(method, target, body)
+        if self.picture() != before:
+            self.faults.append(f"{method} {target}: asked twice it is not what it was, but it is said to be idempotent")
 
     def walk_faults(self, method, target, operation):
         """What is not as described is answered by a described error."""
@@ -137,7 +151,7 @@ def main():
         api = yaml.safe_load(file)
     over_socket = Walk(api, lambda: UnixConnection(sys.argv[2]))
     over_socket.walk()
-    tcp = {path: item for path, item in api["paths"].items() if path in ("/metrics", "/healthz", "/readyz")}
+    tcp = {path: item for path, item in api["paths"].items() if any(operation.get("x-tcp") for operation in item.values())}
     over_tcp = Walk({**api, "paths": tcp}, lambda: http.client.HTTPConnection("127.0.0.1", int(sys.argv[3]), timeout=10))
     over_tcp.walk()
     faults = over_socket.faults + over_tcp.faults

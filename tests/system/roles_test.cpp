@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proto/api/operations.hpp"
 #include "tests/support/daemon_fixture.hpp"
 
 namespace holdfast {
@@ -31,27 +32,33 @@ class Roles : public test::DaemonTest {
   }
 
   /// HTTP status that a user in `group` (none: empty) gets; -1 when the socket cannot even be
-  /// opened.
+  /// opened, -2 when this process could not become that user.
   int as(const std::string& group, const std::string& method, const std::string& target,
          const std::string& body) {
     const auto* entry = group.empty() ? nullptr : getgrnam(group.c_str());
     std::vector<gid_t> groups;
     if (entry != nullptr) groups.push_back(entry->gr_gid);
+    int ends[2];
+    EXPECT_EQ(::pipe(ends), 0);
+    const os::UniqueFd from{ends[0]};
+    os::UniqueFd to{ends[1]};
     const pid_t child = ::fork();
     if (child == 0) {
-      if (::setgroups(groups.size(), groups.data()) != 0 || ::setgid(kOwnGroup) != 0 ||
-          ::setuid(kUser) != 0)
-        ::_exit(99);
-      const auto client = test::RawClient::over_socket(socket());
-      if (!client.connected()) ::_exit(98);
-      client.send(fmt::format("{} {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{}", method,
-                              target, body.size(), body));
-      ::_exit(test::parse_reply(client.read_all()).status / 10);  // an exit code has 8 bits
+      int status = -2;
+      if (::setgroups(groups.size(), groups.data()) == 0 && ::setgid(kOwnGroup) == 0 &&
+          ::setuid(kUser) == 0) {
+        const auto client = test::RawClient::over_socket(socket());
+        client.send(fmt::format("{} {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{}", method,
+                                target, body.size(), body));
+        status = client.connected() ? test::parse_reply(client.read_all()).status : -1;
+      }
+      ::_exit(::write(to.get(), &status, sizeof(status)) == sizeof(status) ? 0 : 1);
     }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 99;
-    return code == 98 ? -1 : code * 10;
+    to.reset();
+    int status = -2;
+    EXPECT_EQ(::read(from.get(), &status, sizeof(status)), static_cast<ssize_t>(sizeof(status)));
+    ::waitpid(child, nullptr, 0);
+    return status;
   }
   int reads(const std::string& group) { return as(group, "GET", "/v1/status", ""); }
   int rolls_back(const std::string& group) {
@@ -74,12 +81,12 @@ class Roles : public test::DaemonTest {
 
 TEST_F(Roles, WhoMayRollBackMayStopChangesAndOnlyWhoDeploysLetsThemGoOn) {
   EXPECT_EQ(as(kObserve, "GET", "/v1/quarantine", ""), 200);
-  EXPECT_EQ(holds(kObserve), 400);
-  EXPECT_EQ(quarantines(kObserve), 400);
+  EXPECT_EQ(holds(kObserve), 403);
+  EXPECT_EQ(quarantines(kObserve), 403);
   EXPECT_EQ(holds(kRollback), 200);
   EXPECT_EQ(quarantines(kRollback), 200);
-  EXPECT_EQ(resumes(kRollback), 400);
-  EXPECT_EQ(releases(kRollback), 400);
+  EXPECT_EQ(resumes(kRollback), 403);
+  EXPECT_EQ(releases(kRollback), 403);
   EXPECT_EQ(resumes(kDeploy), 200);
   EXPECT_EQ(releases(kDeploy), 200);
 }
@@ -89,16 +96,32 @@ TEST_F(Roles, WhoObservesMayVerifyImagesAndWhoDeploysMayChangeThem) {
     return as(group, "POST", "/v1/images/verify", body);
   };
   EXPECT_EQ(as(kObserve, "GET", "/v1/images", ""), 200);
-  EXPECT_EQ(verifies(kObserve, "{}"), 200);  // 202, by ten
-  EXPECT_EQ(verifies(kObserve, R"({"repair":true})"), 400);
-  EXPECT_EQ(verifies(kRollback, R"({"repair":true})"), 400);
-  EXPECT_EQ(verifies(kDeploy, R"({"repair":true})"), 200);
+  EXPECT_EQ(verifies(kObserve, "{}"), 202);
+  EXPECT_EQ(verifies(kObserve, R"({"repair":true})"), 403);
+  EXPECT_EQ(verifies(kRollback, R"({"repair":true})"), 403);
+  EXPECT_EQ(verifies(kDeploy, R"({"repair":true})"), 202);
   for (const char* what : {"gc", "pull"}) {
     const auto path = std::string{"/v1/images/"} + what;
-    EXPECT_EQ(as(kRollback, "POST", path, "{}"), 400) << what;
-    EXPECT_NE(as(kDeploy, "POST", path, "{}"), 400) << what;
+    EXPECT_EQ(as(kRollback, "POST", path, "{}"), 403) << what;
+    EXPECT_NE(as(kDeploy, "POST", path, "{}"), 403) << what;
   }
   EXPECT_EQ(as(kDeploy, "POST", "/v1/images/gc", R"({"dry_run":true})"), 200);
+}
+
+TEST_F(Roles, EveryOperationAsksForTheRoleOfItsRow) {
+  using proto::api::Role;
+  const std::pair<Role, const char*> members[] = {
+      {Role::observe, kObserve}, {Role::rollback, kRollback}, {Role::deploy, kDeploy}};
+  for (const auto& row : proto::api::kOperations) {
+    auto target = std::string{row.path};
+    if (const auto hole = target.find("{}"); hole != std::string::npos)
+      target.replace(hole, 2, "1");
+    for (const auto& [role, group] : members) {
+      // No request is a list: who may ask is told so, and nothing is done.
+      const auto status = as(group, std::string{to_string(row.method)}, target, "[]");
+      EXPECT_EQ(status == 403, role < row.role) << row.name << " " << group << " " << status;
+    }
+  }
 }
 
 TEST_F(Roles, StrangersCannotOpenTheSocket) {
@@ -111,21 +134,21 @@ TEST_F(Roles, StrangersCannotOpenTheSocket) {
 
 TEST_F(Roles, ObserversOnlyRead) {
   EXPECT_EQ(reads(kObserve), 200);
-  EXPECT_EQ(rolls_back(kObserve), 400);  // 403, by ten
-  EXPECT_EQ(applies(kObserve), 400);
+  EXPECT_EQ(rolls_back(kObserve), 403);
+  EXPECT_EQ(applies(kObserve), 403);
   EXPECT_EQ(get("/v1/history").body, "[]");
 }
 
 TEST_F(Roles, RollbackMayRollBackButNotApply) {
   EXPECT_EQ(reads(kRollback), 200);
   EXPECT_EQ(rolls_back(kRollback), 200);
-  EXPECT_EQ(applies(kRollback), 400);
+  EXPECT_EQ(applies(kRollback), 403);
 }
 
 TEST_F(Roles, DeployMayDoEverything) {
   EXPECT_EQ(reads(kDeploy), 200);
   EXPECT_EQ(rolls_back(kDeploy), 200);
-  EXPECT_EQ(applies(kDeploy), 200);
+  EXPECT_EQ(applies(kDeploy), 202);
   EXPECT_THAT(get("/v1/history").body, ::testing::HasSubstr("uid 65533"));
 }
 
@@ -139,7 +162,7 @@ TEST_F(Roles, AReloadChangesWhoMayDoWhat) {
   signal(SIGHUP);
   EXPECT_TRUE(eventually([this] { return reads(kObserve) == -1; })) << log();
   EXPECT_EQ(reads(kDeploy), 200);
-  EXPECT_EQ(applies(kDeploy), 400);
+  EXPECT_EQ(applies(kDeploy), 403);
 }
 
 TEST_F(Roles, AnUnknownGroupIsAnErrorAtTheStart) {

@@ -13,9 +13,9 @@ class ChangeTest : public HoldfastTest {
   void accepts(FakeAgent& agent, std::deque<Canned> streams) const {
     const auto accepted = json_answer(
         202, R"({"generation":43,"spec_digest":"sha256:44","changed":true,"since_event":5})");
-    agent.on("POST /v1/apply", {accepted});
-    agent.on("POST /v1/rollback", {accepted});
-    agent.on("GET /v1/events", std::move(streams));
+    agent.on<"apply">({accepted});
+    agent.on<"rollback">({accepted});
+    agent.on<"events">(std::move(streams));
   }
   static constexpr const char* kGood =
       R"({"generation":43,"result":"good","seconds":2.1,"services":[],"error":null})";
@@ -104,8 +104,7 @@ TEST_F(ChangeTest, RefusesABrokenDocumentBeforeAskingTheAgent) {
 
 TEST_F(ChangeTest, TellsTheRefusalsOfTheAgentApart) {
   FakeAgent agent{socket()};
-  agent.on(
-      "POST /v1/apply",
+  agent.on<"apply">(
       {json_answer(409, R"({"code":"E_QUARANTINED","message":"quarantined","next":"change it"})"),
        json_answer(422, R"({"code":"E_POLICY","message":"no version tag","next":""})"),
        json_answer(409, R"({"code":"E_BUSY","message":"busy","next":""})"),
@@ -120,10 +119,8 @@ TEST_F(ChangeTest, TellsTheRefusalsOfTheAgentApart) {
 
 TEST_F(ChangeTest, SaysWhenThereIsNothingToDo) {
   FakeAgent agent{socket()};
-  agent.on(
-      "POST /v1/apply",
-      {json_answer(
-          200, R"({"generation":42,"spec_digest":"sha256:44","changed":false,"since_event":5})")});
+  agent.on<"apply">({json_answer(
+      200, R"({"generation":42,"spec_digest":"sha256:44","changed":false,"since_event":5})")});
   const auto ran = holdfast({"apply", document()});
   EXPECT_EQ(ran.exit, 0);
   EXPECT_EQ(ran.out, "generation 42 already runs this: nothing to do\n");
@@ -133,11 +130,9 @@ TEST_F(ChangeTest, SaysWhenThereIsNothingToDo) {
 
 TEST_F(ChangeTest, ShowsWhatTheServicesWillMissOnTheHost) {
   FakeAgent agent{socket()};
-  agent.on(
-      "POST /v1/apply",
-      {json_answer(
-          202,
-          R"({"generation":43,"spec_digest":"","changed":true,"since_event":1,"warnings":["web: no name \u001b[2J"]})")});
+  agent.on<"apply">({json_answer(
+      202,
+      R"({"generation":43,"spec_digest":"","changed":true,"since_event":1,"warnings":["web: no name \u001b[2J"]})")});
   const auto ran = holdfast({"apply", document(), "--no-wait"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.err, "! web: no name \\x1b[2J\n");
@@ -188,13 +183,12 @@ TEST_F(ChangeTest, FindsTheAgentAgainAfterItsRestart) {
   accepts(agent, {sse_answer({R"({"number":6,"kind":"phase","generation":43,"message":"staging"})"},
                              false),
                   sse_answer({}, true)});
-  agent.on(
-      "GET /v1/status",
+  agent.on<"status">(
       {json_answer(503, R"({"code":"E_BUSY","message":"starting","next":""})"),
        json_answer(
            200,
            R"({"generation":43,"state":"converged","rollout":null,"agent_since":"2099-01-01T00:00:00Z"})")});
-  agent.on("GET /v1/history", {json_answer(200, R"([{"generation":43,"result":"good"}])")});
+  agent.on<"history">({json_answer(200, R"([{"generation":43,"result":"good"}])")});
   const auto ran = holdfast({"apply", document()});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_TRUE(contains(ran.out, "generation 43 is good")) << ran.out;
@@ -203,14 +197,11 @@ TEST_F(ChangeTest, FindsTheAgentAgainAfterItsRestart) {
 TEST_F(ChangeTest, FindsAFailureThatHappenedWhileTheAgentWasAway) {
   FakeAgent agent{socket()};
   accepts(agent, {sse_answer({}, false)});
-  agent.on(
-      "GET /v1/status",
-      {json_answer(
-          200,
-          R"({"generation":42,"state":"converged","rollout":null,"agent_since":"2099-01-01T00:00:00Z"})")});
-  agent.on("GET /v1/history",
-           {json_answer(
-               200, R"([{"generation":43,"result":"rolled_back","reason":"web is unhealthy"}])")});
+  agent.on<"status">({json_answer(
+      200,
+      R"({"generation":42,"state":"converged","rollout":null,"agent_since":"2099-01-01T00:00:00Z"})")});
+  agent.on<"history">({json_answer(
+      200, R"([{"generation":43,"result":"rolled_back","reason":"web is unhealthy"}])")});
   const auto ran = holdfast({"apply", document()});
   EXPECT_EQ(ran.exit, 4);
   EXPECT_TRUE(contains(ran.err, "web is unhealthy")) << ran.err;

@@ -25,11 +25,9 @@ TEST_F(CommandsTest, EndsWith7AndTheNextStepWithoutAnAgent) {
 
 TEST_F(CommandsTest, EndsWith8WhenTheAgentSaysNo) {
   FakeAgent agent{socket()};
-  agent.on(
-      "POST /v1/rollback",
-      {json_answer(
-          403,
-          R"({"code":"E_PERM","message":"uid 1000 may not roll back","next":"join the group ops"})")});
+  agent.on<"rollback">({json_answer(
+      403,
+      R"({"code":"E_PERM","message":"uid 1000 may not roll back","next":"join the group ops"})")});
   const auto ran = holdfast({"rollback"});
   EXPECT_EQ(ran.exit, 8);
   EXPECT_EQ(ran.err, "error: uid 1000 may not roll back\n  next: join the group ops\n");
@@ -37,7 +35,7 @@ TEST_F(CommandsTest, EndsWith8WhenTheAgentSaysNo) {
 
 TEST_F(CommandsTest, ShowsStatusForPeopleAndForPrograms) {
   FakeAgent agent{socket()};
-  agent.on("GET /v1/status", {json_answer(200, kStatus)});
+  agent.on<"status">({json_answer(200, kStatus)});
   const auto table = holdfast({"status"});
   EXPECT_EQ(table.exit, 0);
   EXPECT_TRUE(contains(table.out, "State       converged\n")) << table.out;
@@ -54,8 +52,7 @@ TEST_F(CommandsTest, ShowsStatusForPeopleAndForPrograms) {
 
 TEST_F(CommandsTest, EndsStatusWith6WhenDegradedAnd5WhenHeld) {
   FakeAgent agent{socket()};
-  agent.on(
-      "GET /v1/status",
+  agent.on<"status">(
       {json_answer(200, R"({"state":"degraded"})"), json_answer(200, R"({"state":"held"})"),
        json_answer(200, R"({"state":"converged","drift":[{"service":"web","kind":"limits"}]})")});
   EXPECT_EQ(holdfast({"status"}).exit, 6);
@@ -65,8 +62,8 @@ TEST_F(CommandsTest, EndsStatusWith6WhenDegradedAnd5WhenHeld) {
 
 TEST_F(CommandsTest, DoubtsTheNameOfAServiceThatShowsNoDrift) {
   FakeAgent agent{socket()};
-  agent.on("GET /v1/drift", {json_answer(200, R"([{"service":"gone","kind":"orphan"}])")});
-  agent.on("GET /v1/status", {json_answer(200, R"({"services":[{"name":"web"}]})")});
+  agent.on<"drift">({json_answer(200, R"([{"service":"gone","kind":"orphan"}])")});
+  agent.on<"status">({json_answer(200, R"({"services":[{"name":"web"}]})")});
   const auto unknown = holdfast({"drift", "we"});
   EXPECT_EQ(unknown.exit, 1);
   EXPECT_EQ(unknown.out, "");
@@ -77,20 +74,35 @@ TEST_F(CommandsTest, DoubtsTheNameOfAServiceThatShowsNoDrift) {
 
 TEST_F(CommandsTest, NeverPassesEscapeSequencesOn) {
   FakeAgent agent{socket()};
-  agent.on("GET /v1/status",
-           {json_answer(200, R"({"state":"degraded","message":"\u001b]52;c;x\u0007\u202e"})")});
-  agent.on("GET /v1/logs/web", {{"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
-                                 "{\"time\":\"2026-11-23T12:00:00Z\",\"stream\":\"stdout\","
-                                 "\"text\":\"a\\u001b[2Jb\",\"partial\":false}\n",
-                                 false}});
+  agent.on<"status">(
+      {json_answer(200, R"({"state":"degraded","message":"\u001b]52;c;x\u0007\u202e"})")});
+  agent.on<"logs">({{"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
+                     "{\"time\":\"2026-11-23T12:00:00Z\",\"stream\":\"stdout\","
+                     "\"text\":\"a\\u001b[2Jb\",\"partial\":false}\n",
+                     false}},
+                   "web");
   EXPECT_TRUE(contains(holdfast({"status"}).out, "\\x1b]52;c;x\\x07\\u{202e}"));
   EXPECT_TRUE(contains(holdfast({"status", "-o", "json"}).out, "\\u001b]52;c;x\\u0007\\u202e"));
   EXPECT_EQ(holdfast({"logs", "web"}).out, "a\\x1b[2Jb\n");
 }
 
+/// A connection that ends half-way says nothing of what the agent has done.
+TEST_F(CommandsTest, TellsToLookBeforeAskingForAnotherRollback) {
+  FakeAgent agent{socket()};
+  agent.on<"rollback">({{"HTTP/1.1 202 Accepted\r\nContent-Le", false}});
+  agent.on<"hold">({{"HTTP/1.1 200 OK\r\nContent-Le", false}});
+  const auto rollback = holdfast({"rollback"});
+  EXPECT_EQ(rollback.exit, 7);
+  EXPECT_TRUE(contains(rollback.err, "look at \"holdfast status\" and \"holdfast history\" before"))
+      << rollback.err;
+  const auto hold = holdfast({"hold", "-m", "busy"});
+  EXPECT_EQ(hold.exit, 7);
+  EXPECT_TRUE(contains(hold.err, "try again")) << hold.err;
+}
+
 TEST_F(CommandsTest, PassesTheQueryOfLogsOn) {
   FakeAgent agent{socket()};
-  agent.on("GET /v1/logs/web", {{"HTTP/1.1 200 OK\r\n\r\n", false}});
+  agent.on<"logs">({{"HTTP/1.1 200 OK\r\n\r\n", false}}, "web");
   EXPECT_EQ(holdfast({"logs", "web", "-n", "20", "--since", "2026-11-23T12:00:00Z"}).exit, 0);
   EXPECT_EQ(agent.requests().back(),
             "GET /v1/logs/web?follow=0&tail=20&since=2026-11-23T12%3A00%3A00.000Z\n");
@@ -103,11 +115,10 @@ TEST_F(CommandsTest, FiltersEvents) {
     return R"({"number":)" + std::to_string(number) + R"(,"time":")" + time + R"(","kind":")" +
            kind + R"(","generation":42,"service":"web","message":"m","detail":""})";
   };
-  agent.on("GET /v1/events", {sse_answer({event(1, "2026-11-20T12:00:00Z", "good"),
-                                          event(2, "2026-11-23T12:00:00Z", "drift_detected"),
-                                          event(3, "2026-11-23T12:00:01Z", "pull"),
-                                          event(4, "2026-11-23T12:00:02Z", "failed")},
-                                         false)});
+  agent.on<"events">({sse_answer(
+      {event(1, "2026-11-20T12:00:00Z", "good"), event(2, "2026-11-23T12:00:00Z", "drift_detected"),
+       event(3, "2026-11-23T12:00:01Z", "pull"), event(4, "2026-11-23T12:00:02Z", "failed")},
+      false)});
   EXPECT_EQ(holdfast({"events", "--since", "2026-11-23T00:00:00Z"}).out,
             "2026-11-23 12:00:00  drift detected      42  web  m\n2026-11-23 12:00:02  failed    "
             "          42  web  m\n");
@@ -119,8 +130,7 @@ TEST_F(CommandsTest, FiltersEvents) {
 
 TEST_F(CommandsTest, SaysWhenTheLedgerIsBroken) {
   FakeAgent agent{socket()};
-  agent.on(
-      "POST /v1/ledger/verify",
+  agent.on<"ledger_verify">(
       {json_answer(200,
                    R"({"intact":true,"entries":3,"head":{"number":3,"hash":"ab"},"fault":""})"),
        json_answer(
@@ -138,9 +148,9 @@ TEST_F(CommandsTest, ExportsTheLedgerPageByPage) {
   for (int i = 1; i <= 500; ++i)
     page += (i > 1 ? "," : "") + (R"({"number":)" + std::to_string(i)) +
             R"(,"hash":"ab","kind":"good"})";
-  agent.on("GET /v1/ledger/entries?after=0&", {json_answer(200, "[" + page + "]")});
-  agent.on("GET /v1/ledger/entries?after=500&",
-           {json_answer(200, R"([{"number":501,"hash":"cd","kind":"failed"}])")});
+  agent.on<"ledger_entries">({json_answer(200, "[" + page + "]")}, "?after=0&");
+  agent.on<"ledger_entries">({json_answer(200, R"([{"number":501,"hash":"cd","kind":"failed"}])")},
+                             "?after=500&");
   const auto ran = holdfast({"ledger", "export"});
   EXPECT_EQ(ran.exit, 0);
   EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 501);
@@ -177,14 +187,11 @@ TEST_F(CommandsTest, LintsDocumentsAndNamesEveryFault) {
 
 TEST_F(CommandsTest, PlansAndSaysWhatComesNext) {
   FakeAgent agent{socket()};
-  agent.on(
-      "POST /v1/plan",
-      {json_answer(
-          200,
-          R"({"from":1,"to":2,"spec_digest":"sha256:44","changes":true,"steps":[{"service":"web","change":"cutover"}]})")});
-  agent.on("POST /v1/rollback",
-           {json_answer(
-               200, R"({"from":2,"to":1,"spec_digest":"sha256:44","changes":true,"steps":[]})")});
+  agent.on<"plan">({json_answer(
+      200,
+      R"({"from":1,"to":2,"spec_digest":"sha256:44","changes":true,"steps":[{"service":"web","change":"cutover"}]})")});
+  agent.on<"rollback">({json_answer(
+      200, R"({"from":2,"to":1,"spec_digest":"sha256:44","changes":true,"steps":[]})")});
   const auto path = file("shop.yaml", kDocument);
   const auto plan = holdfast({"plan", path});
   EXPECT_EQ(plan.exit, 0);
@@ -200,9 +207,9 @@ TEST_F(CommandsTest, PlansAndSaysWhatComesNext) {
 
 TEST_F(CommandsTest, RefusesAnAnswerThatIsNotOurs) {
   FakeAgent agent{socket()};
-  agent.on("GET /v1/status", {{"SSH-2.0-x\r\n", false},
-                              json_answer(200, "[]"),
-                              {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", false}});
+  agent.on<"status">({{"SSH-2.0-x\r\n", false},
+                      json_answer(200, "[]"),
+                      {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", false}});
   EXPECT_EQ(holdfast({"status"}).exit, 1);
   EXPECT_EQ(holdfast({"status"}).exit, 1);
   const auto cut = holdfast({"status"});
@@ -212,7 +219,7 @@ TEST_F(CommandsTest, RefusesAnAnswerThatIsNotOurs) {
 
 TEST_F(CommandsTest, PrintsTheSchemaAndVersions) {
   FakeAgent agent{socket()};
-  agent.on("GET /v1/version", {json_answer(200, R"({"version":"0.9.9","api":"v1"})")});
+  agent.on<"version">({json_answer(200, R"({"version":"0.9.9","api":"v1"})")});
   EXPECT_TRUE(holdfast({"schema"}).out.starts_with("{"));
   EXPECT_TRUE(contains(holdfast({"version"}).out, "holdfastd  0.9.9, API v1\n"));
   EXPECT_TRUE(contains(holdfast({"version", "-o", "json"}).out, "\"agent\": \"0.9.9\""));
@@ -220,7 +227,7 @@ TEST_F(CommandsTest, PrintsTheSchemaAndVersions) {
 
 TEST_F(CommandsTest, GivesTheShellWordsThatItCanRun) {
   FakeAgent agent{socket()};
-  agent.on("GET /v1/status", {json_answer(200, R"j({"services":[{"name":"web"},{"name":"$(id)"}]
+  agent.on<"status">({json_answer(200, R"j({"services":[{"name":"web"},{"name":"$(id)"}]
 })j")});
   EXPECT_EQ(holdfast({"__complete", "services"}).out, "web\n");
   const auto script = file(

@@ -19,6 +19,7 @@
 
 #include "common/base/result.hpp"
 #include "common/os/unique_fd.hpp"
+#include "proto/api/operations.hpp"
 
 namespace holdfast::test {
 
@@ -65,11 +66,15 @@ class FakeAgent {
     thread_.join();
   }
 
-  /// Answers to requests whose "METHOD target" begins with `prefix`, one after the other; the last
-  /// one stays.
-  void on(const std::string& prefix, std::deque<Canned> answers) {
+  /// Answers to calls of an operation whose argument and query begin with `rest`, one after the
+  /// other; the last one stays.
+  template <proto::api::Literal kName>
+  void on(std::deque<Canned> answers, const std::string& rest = "") {
+    constexpr auto row = proto::api::Op<kName>::kRow;
+    const auto path = row.path.substr(0, row.path.find("{}"));
     const std::scoped_lock lock{mutex_};
-    answers_[prefix] = std::move(answers);
+    answers_[std::string{to_string(row.method)} + " " + std::string{path} + rest] =
+        std::move(answers);
   }
   /// First line and body of every request so far.
   [[nodiscard]] std::vector<std::string> requests() const {

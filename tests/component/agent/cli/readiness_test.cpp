@@ -7,18 +7,14 @@ namespace {
 class ReadinessTest : public HoldfastTest {
  protected:
   void asked(FakeAgent& agent, const std::string& verdict, const std::string& reason) const {
-    agent.on(
-        "POST /v1/rehearse",
-        {json_answer(
-            202, R"({"generation":41,"spec_digest":"sha256:44","changed":true,"since_event":5})")});
-    agent.on(
-        "GET /v1/events",
-        {sse_answer(
-            {R"({"number":6,"kind":"rehearsal_started","generation":41})",
-             R"({"number":7,"kind":"rehearsal_result","generation":41,"message":"x","detail":"{\"generation\":41,\"verdict\":\")" +
-                 verdict + R"(\",\"reason\":\")" + reason +
-                 R"(\",\"actor\":\"root\",\"time\":\"2026-11-23T12:00:00Z\",\"seconds\":1.5,\"remarks\":[\"db: not rehearsed: host network\"]}"})"},
-            true)});
+    agent.on<"rehearse">({json_answer(
+        202, R"({"generation":41,"spec_digest":"sha256:44","changed":true,"since_event":5})")});
+    agent.on<"events">({sse_answer(
+        {R"({"number":6,"kind":"rehearsal_started","generation":41})",
+         R"({"number":7,"kind":"rehearsal_result","generation":41,"message":"x","detail":"{\"generation\":41,\"verdict\":\")" +
+             verdict + R"(\",\"reason\":\")" + reason +
+             R"(\",\"actor\":\"root\",\"time\":\"2026-11-23T12:00:00Z\",\"seconds\":1.5,\"remarks\":[\"db: not rehearsed: host network\"]}"})"},
+        true)});
   }
 };
 
@@ -48,8 +44,7 @@ TEST_F(ReadinessTest, AFailedOneEndsWith6AndOneThatWasCutOffWith1) {
 
 TEST_F(ReadinessTest, StandbyIsListedAndGivenUp) {
   FakeAgent agent{socket()};
-  agent.on(
-      "POST /v1/standby/drop",
+  agent.on<"standby_drop">(
       {json_answer(200, R"({"dropped":[{"service":"web","instance":"w","since":"","until":""}]})"),
        json_answer(200, R"({"dropped":[]})")});
   const auto first = holdfast({"standby", "drop", "--reason", "memory"});
