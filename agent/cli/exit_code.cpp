@@ -97,6 +97,11 @@ ExitCode exit_code_of_status(const proto::api::Status& status) noexcept {
   return needs_a_look(status.drift) ? ExitCode::degraded : ExitCode::done;
 }
 
+bool is_bad(proto::Word<proto::api::ServiceState> state) noexcept {
+  return state == "missing" || state == "exited" || state == "backoff" || state == "frozen" ||
+         state == "unsupervised" || state == "broken";
+}
+
 bool needs_a_look(const std::vector<proto::api::DriftItem>& drift) noexcept {
   return std::any_of(drift.begin(), drift.end(), [](const auto& item) {
     return item.kind != "writes" || item.action != "report";

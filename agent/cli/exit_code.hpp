@@ -34,6 +34,9 @@ enum class ExitCode : int {
 /// For `status`: 5 when held, 6 when degraded, reverting or drifted.
 [[nodiscard]] ExitCode exit_code_of_status(const proto::api::Status& status) noexcept;
 
+/// It does not serve, and somebody should look.
+[[nodiscard]] bool is_bad(proto::Word<proto::api::ServiceState> state) noexcept;
+
 /// Any of it but writes into a root that may be written to, which are told and nothing more.
 [[nodiscard]] bool needs_a_look(const std::vector<proto::api::DriftItem>& drift) noexcept;
 

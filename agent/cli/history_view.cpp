@@ -10,14 +10,14 @@ namespace {
 
 namespace api = proto::api;
 
-Tone tone_of_result(std::string_view result) {
+Tone tone_of(proto::Word<api::GenerationResult> result) {
   if (result == "good") return Tone::good;
   if (result == "failed" || result == "rolled_back") return Tone::act;
   return result == "pending" ? Tone::waiting : Tone::dim;
 }
 
-std::string result_text(std::string_view result) {
-  return result == "rolled_back" ? "rolled back" : std::string{result};
+std::string result_text(proto::Word<api::GenerationResult> result) {
+  return result == "rolled_back" ? "rolled back" : result.str();
 }
 
 std::string facts_of(const api::LedgerEntry& entry) {
@@ -53,7 +53,7 @@ std::string history_view(const std::vector<api::HistoryItem>& items, const Look&
     const auto number = fmt::format("{}{:>3}", item.current ? "*" : " ", item.generation);
     const auto reason = (item.quarantined ? "[quarantined] " : "") + item.reason;
     table.add({{number, item.current ? Tone::bold : Tone::plain},
-               {result_text(item.result), tone_of_result(item.result)},
+               {result_text(item.result), tone_of(item.result)},
                {ago(item.time, now)},
                {short_digest(item.spec_digest), Tone::dim},
                {item.actor},
@@ -67,7 +67,7 @@ std::string generation_view(const api::GenerationRecord& record, const Look& loo
   const auto row = [&](std::string_view label, const std::string& text) {
     return paint(fmt::format("{:<12}", label), Tone::dim, look) + text + "\n";
   };
-  auto result = paint(result_text(printable(item.result)), tone_of_result(item.result), look);
+  auto result = paint(result_text(item.result), tone_of(item.result), look);
   if (item.current) result += ", current";
   if (item.quarantined) result += ", quarantined: it will not be applied again";
   std::string out = row("Generation", std::to_string(item.generation));

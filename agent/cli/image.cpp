@@ -48,7 +48,8 @@ ProgressPrinter::Style style_of(const Context& context) {
 Result<Answer<api::ImageResult>> follow(const Context& context, const api::ImageJob& job,
                                         Progress progress) {
   if (!job.waits_for.empty())
-    say(context, fmt::format("{} waits for the {}\n", job.operation, printable(job.waits_for)));
+    say(context,
+        fmt::format("{} waits for the {}\n", job.operation.text(), printable(job.waits_for)));
   ProgressPrinter printer{STDERR_FILENO, context.err, style_of(context)};
   HF_ASSIGN(auto stream, context.agent.events({job.since_event, true, {}}));
   for (;;) {
@@ -56,7 +57,7 @@ Result<Answer<api::ImageResult>> follow(const Context& context, const api::Image
     if (!event && event.error().code() != Errc::timed_out) return event.error();
     if (event && !*event)
       return Error{Errc::unreachable,
-                   fmt::format("the agent ended, and the {} with it", job.operation)}
+                   fmt::format("the agent ended, and the {} with it", job.operation.text())}
           .hint("start it, then do this again: what was fetched so far is not fetched again");
     if (event && (*event)->kind == "image") {
       auto result = api::decode<api::ImageResult>((*event)->detail);
@@ -74,7 +75,7 @@ ExitCode tell_lost(const Context& context, const api::ImageJob& job, const Error
   if (error.code() != Errc::cancelled) return report(context, error);
   report(context, api::ErrorBody{"E_CANCELLED",
                                  fmt::format("interrupted; the {} goes on without this program",
-                                             job.operation),
+                                             job.operation.text()),
                                  "follow it with: holdfast events -f --kind pull,image"});
   return ExitCode::interrupted;
 }

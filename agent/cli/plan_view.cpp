@@ -13,7 +13,7 @@ namespace {
 namespace api = proto::api;
 
 struct Kind {
-  std::string_view change;
+  proto::Word<api::PlanChange> change;
   std::string_view sign;
   std::string_view words;    ///< beside the service
   std::string_view counted;  ///< in the summary
@@ -29,8 +29,8 @@ constexpr std::array<Kind, 6> kKinds{{
     {"keep", "=", "no change", "unchanged", Tone::dim},
 }};
 
-const Kind& kind_of(std::string_view change) {
-  static constexpr Kind kOther{"", "?", "", "other", Tone::plain};
+const Kind& kind_of(proto::Word<api::PlanChange> change) {
+  static constexpr Kind kOther{{}, "?", "", "other", Tone::plain};
   const auto* found = std::find_if(kKinds.begin(), kKinds.end(),
                                    [&](const Kind& kind) { return kind.change == change; });
   return found == kKinds.end() ? kOther : *found;
@@ -40,7 +40,7 @@ std::string step_text(const api::PlanStep& step, std::size_t width, const Look& 
   const auto& kind = kind_of(step.change);
   const auto name = printable(step.service);
   const std::string fill(width - std::min(width, display_width(name)), ' ');
-  auto words = kind.words.empty() ? printable(step.change) : std::string{kind.words};
+  auto words = kind.words.empty() ? step.change.str() : std::string{kind.words};
   if (!step.reason.empty()) words += ": " + printable(step.reason);
   auto out = fmt::format("  {} {}{}  {}\n", paint(kind.sign, kind.tone, look),
                          paint(name, Tone::bold, look), fill, words);
@@ -54,8 +54,8 @@ std::string step_text(const api::PlanStep& step, std::size_t width, const Look& 
 std::string hooks_text(const std::vector<api::PlanHook>& hooks, const Look& look) {
   std::string out;
   for (const auto& hook : hooks) {
-    out += fmt::format("{}  hook {:<11} {}  {} {}\n", out.empty() ? "\n" : "",
-                       printable(hook.stage), paint(printable(hook.name), Tone::bold, look),
+    out += fmt::format("{}  hook {:<11} {}  {} {}\n", out.empty() ? "\n" : "", hook.stage.text(),
+                       paint(printable(hook.name), Tone::bold, look),
                        printable(shorten_digests(hook.image)), printable(hook.note));
     for (const auto& relaxed : hook.relaxations)
       out += fmt::format("    {} relaxes {}\n", mark(Mark::warn, look), printable(relaxed));

@@ -17,7 +17,9 @@ using namespace std::chrono_literals;
 
 constexpr Milliseconds kReconnect{200};
 
-bool is_verdict(const std::string& word) { return word != "waiting" && word != "running"; }
+bool is_verdict(proto::Word<api::RehearsalState> word) {
+  return word != "waiting" && word != "running";
+}
 
 /// The verdict among the events after the request; none when the stream or the time ended before.
 Result<std::optional<api::RehearsalStatus>> follow(AgentClient& agent, const api::Accepted& asked,
@@ -94,7 +96,7 @@ std::string rehearsal_text(const api::RehearsalStatus& rehearsal, WallTime now) 
   if (rehearsal.verdict == "running") return what + "is being rehearsed";
   if (rehearsal.verdict == "waiting") return what + "waits " + printable(rehearsal.reason);
   return fmt::format(
-      "{}{} {}{}", what, rehearsal.verdict == "cut_off" ? "cut off" : rehearsal.verdict,
+      "{}{} {}{}", what, rehearsal.verdict == "cut_off" ? "cut off" : rehearsal.verdict.text(),
       ago(rehearsal.time, now), rehearsal.reason.empty() ? "" : ": " + printable(rehearsal.reason));
 }
 

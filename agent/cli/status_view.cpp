@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "agent/cli/exit_code.hpp"
 #include "agent/cli/table.hpp"
 #include "agent/cli/views.hpp"
 #include "agent/cli/when.hpp"
@@ -18,21 +19,23 @@ std::string row(std::string_view label, std::string_view text, const Look& look)
   return paint(head, Tone::dim, look) + std::string{text} + "\n";
 }
 
-Tone tone_of_state(std::string_view state) {
-  if (state == "converged" || state == "running" || state == "completed") return Tone::good;
-  if (state == "degraded" || state == "reverting" || state == "held" || state == "missing" ||
-      state == "exited" || state == "backoff")
-    return Tone::act;
-  return Tone::waiting;
+Tone tone_of(proto::Word<api::DeploymentState> state) {
+  if (state == "converged") return Tone::good;
+  return state == "degraded" || state == "reverting" || state == "held" ? Tone::act : Tone::waiting;
 }
 
-Tone tone_of_health(std::string_view health) {
+Tone tone_of(proto::Word<api::ServiceState> state) {
+  if (state == "running" || state == "completed") return Tone::good;
+  return is_bad(state) ? Tone::act : Tone::waiting;
+}
+
+Tone tone_of(proto::Word<api::HealthState> health) {
   if (health == "healthy") return Tone::good;
   return health == "unhealthy" ? Tone::act : health == "starting" ? Tone::waiting : Tone::dim;
 }
 
 std::string state_text(const api::Status& status, const Look& look) {
-  auto text = paint(printable(status.state), tone_of_state(status.state), look);
+  auto text = paint(status.state.text(), tone_of(status.state), look);
   if (!status.message.empty()) text += ": " + printable(status.message);
   return text;
 }
@@ -77,8 +80,8 @@ std::string summary(const api::Status& status, const Look& look, WallTime now) {
   out += row("State", state_text(status, look), look);
   if (status.rollout) {
     const auto& rollout = *status.rollout;
-    auto text = fmt::format("generation {}, {} for {}", rollout.generation,
-                            printable(rollout.phase), seconds_text(rollout.seconds));
+    auto text = fmt::format("generation {}, {} for {}", rollout.generation, rollout.phase.text(),
+                            seconds_text(rollout.seconds));
     if (!rollout.waiting_for.empty()) text += ": " + printable(rollout.waiting_for);
     out += row("Roll-out", text, look);
   }
@@ -108,8 +111,8 @@ std::string services_table(const std::vector<api::ServiceStatus>& services, cons
                {"IMAGE"}}};
   for (const auto& service : services)
     table.add({{service.name, Tone::bold},
-               {service.state, tone_of_state(service.state)},
-               {service.health, tone_of_health(service.health)},
+               {service.state.str(), tone_of(service.state)},
+               {service.health.str(), tone_of(service.health)},
                {std::to_string(service.restarts)},
                {age(service.since, now)},
                {short_digest(service.digest), Tone::dim},
@@ -136,7 +139,7 @@ std::string status_view(const api::Status& status, const Look& look, WallTime no
   for (const auto& service : status.services) {
     if (service.detail.empty()) continue;
     if (std::exchange(first, false)) out += "\n";
-    const bool bad = service.health == "unhealthy" || tone_of_state(service.state) == Tone::act;
+    const bool bad = service.health == "unhealthy" || is_bad(service.state);
     out += fmt::format("{} {}: {}\n", mark(bad ? Mark::bad : Mark::warn, look),
                        printable(service.name), printable(service.detail));
     if (bad) out += fmt::format("  next: holdfast logs {}\n", printable(service.name));
@@ -147,12 +150,11 @@ std::string status_view(const api::Status& status, const Look& look, WallTime no
 
 std::string service_view(const api::Status& status, const api::ServiceStatus& service,
                          const Look& look, WallTime now) {
-  auto state = paint(printable(service.state), tone_of_state(service.state), look);
+  auto state = paint(service.state.text(), tone_of(service.state), look);
   if (!service.since.empty()) state += fmt::format(" for {}", age(service.since, now));
   std::string out = row("Service", printable(service.name), look);
   out += row("State", state, look);
-  out +=
-      row("Health", paint(printable(service.health), tone_of_health(service.health), look), look);
+  out += row("Health", paint(service.health.text(), tone_of(service.health), look), look);
   if (!service.detail.empty()) out += row("Why", printable(service.detail), look);
   out += row("Image", printable(service.image), look);
   out += row("Digest", printable(service.digest), look);
@@ -177,15 +179,15 @@ std::string drift_view(const std::vector<api::DriftItem>& drift, const Look& loo
   Table table{{{"SERVICE"}, {"DRIFT"}, {"SINCE", Align::right}, {"ACTION"}, {"EVIDENCE"}}};
   for (const auto& item : drift)
     table.add({{item.service.empty() ? "(host)" : item.service, Tone::bold},
-               {item.kind, Tone::act},
+               {item.kind.str(), Tone::act},
                {age(item.since, now)},
-               {item.action},
+               {item.action.str()},
                {shorten_digests(item.evidence)}});
   auto out = table.render(look);
   for (const auto& item : drift) {
     if (item.action != "repair" && !item.next.empty())
       out += fmt::format("  {} {}: {}\n", item.service.empty() ? "(host)" : printable(item.service),
-                         printable(item.kind), printable(item.next));
+                         item.kind.text(), printable(item.next));
   }
   return out;
 }

@@ -123,6 +123,14 @@ Waiter::MaybeEnd Waiter::check_records() {
 
 }  // namespace
 
+namespace {
+
+proto::Word<api::OutcomeResult> outcome_of(proto::Word<api::GenerationResult> result) {
+  return proto::Word<api::OutcomeResult>::read(result.text());
+}
+
+}  // namespace
+
 std::optional<api::Outcome> end_from_records(std::uint64_t generation, const api::Status& status,
                                              const std::vector<api::HistoryItem>& history) {
   if (status.rollout && status.rollout->phase == "waiting" &&
@@ -136,18 +144,19 @@ std::optional<api::Outcome> end_from_records(std::uint64_t generation, const api
   const auto item = std::find_if(history.begin(), history.end(),
                                  [&](const auto& each) { return each.generation == generation; });
   if (item == history.end() || item->result == "pending") return std::nullopt;
-  api::Outcome outcome{generation, item->result, 0, status.services, std::nullopt};
-  const auto failed = [&](std::string result, std::string message) {
-    outcome.result = std::move(result);
+  api::Outcome outcome{generation, outcome_of(item->result), 0, status.services, std::nullopt};
+  const auto failed = [&](api::OutcomeResult result, std::string message) {
+    outcome.result = result;
     outcome.error = api::ErrorBody{"E_UNHEALTHY", std::move(message),
                                    fmt::format("holdfast show {}", generation)};
   };
   if (item->result == "failed" || item->result == "rolled_back")
-    failed(status.generation == 0 ? "failed" : "rolled_back",
+    failed(status.generation == 0 ? api::OutcomeResult::failed : api::OutcomeResult::rolled_back,
            item->reason.empty() ? fmt::format("generation {} failed", generation) : item->reason);
   else if (item->result == "good" && status.generation != generation)
-    failed("rolled_back", fmt::format("generation {} did not become current; generation {} is",
-                                      generation, status.generation));
+    failed(api::OutcomeResult::rolled_back,
+           fmt::format("generation {} did not become current; generation {} is", generation,
+                       status.generation));
   return outcome;
 }
 

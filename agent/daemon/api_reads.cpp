@@ -55,6 +55,7 @@ Result<api::GenerationRecord> generation_record(ledger::Reader& reader, api::His
 /// What the engine holds in memory, and before it what only the ledger has.
 Result<std::vector<api::HistoryItem>> whole_history(ledger::Reader& reader,
                                                     const deploy::engine::Snapshot& snapshot) {
+  using Outcome = proto::Word<api::GenerationResult>;
   HF_ASSIGN(const auto rows, reader.generations());
   std::map<std::uint64_t, const api::HistoryItem*> newer;
   for (const auto& item : snapshot.records->history) newer.emplace(item.generation, &item);
@@ -66,7 +67,7 @@ Result<std::vector<api::HistoryItem>> whole_history(ledger::Reader& reader,
     items.push_back(known != newer.end()
                         ? *known->second
                         : api::HistoryItem{row.id.value(), row.spec_digest.str(),
-                                           std::string{ledger::to_string(row.result)}, row.reason,
+                                           Outcome::read(ledger::to_string(row.result)), row.reason,
                                            row.actor, to_rfc3339(row.accepted), false,
                                            quarantined.contains(row.spec_digest.str())});
   }

@@ -114,7 +114,8 @@ struct LogJob {
   }
 
   bool take(const runtime::LogLine& line) {
-    const api::LogLine message{to_rfc3339(line.time), line.is_stderr ? "stderr" : "stdout",
+    const api::LogLine message{to_rfc3339(line.time),
+                               line.is_stderr ? api::LogOrigin::err : api::LogOrigin::out,
                                line.text, line.partial};
     if (!pipe->push(api::encode(message))) return false;
     exchange->poke();

@@ -44,7 +44,7 @@ double seconds_since_epoch(const Clock& clock) {
 
 /// Settings that only a restart changes.
 std::string status_line(const proto::api::Status& status) {
-  auto line = fmt::format("{}, generation {}", status.state, status.generation);
+  auto line = fmt::format("{}, generation {}", status.state.text(), status.generation);
   return status.message.empty() ? line : line + ": " + status.message;
 }
 

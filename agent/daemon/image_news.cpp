@@ -20,7 +20,7 @@ void ImageNews::ended(const proto::api::ImageResult& result) {
   event.time = to_rfc3339(clock_.wall());
   event.kind = "image";
   event.message =
-      fmt::format("{} {}", result.operation, result.error ? result.error->message : "done");
+      fmt::format("{} {}", result.operation.text(), result.error ? result.error->message : "done");
   event.detail = proto::api::encode(result);
   engine_.events().publish(std::move(event));
 }

@@ -18,6 +18,10 @@ double seconds_of(const std::string& rfc3339) {
   return time ? std::chrono::duration<double>(time->time_since_epoch()).count() : 0;
 }
 
+/// Those that a rehearsal ends with.
+constexpr auto kVerdicts = std::span{proto::Words<api::RehearsalState>::kAll}.subspan(
+    static_cast<std::size_t>(api::RehearsalState::passed));
+
 double number(std::uint64_t value) { return static_cast<double>(value); }
 
 std::string short_digest(const std::string& digest) {
@@ -40,10 +44,7 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
   if (!status.deployment.empty())
     page.sample(1,
                 {{"deployment", status.deployment}, {"digest", short_digest(status.spec_digest)}});
-  page.gauge("holdfast_deployment_state", "State of the deployment.")
-      .one_of("state",
-              {"empty", "converged", "rolling", "reverting", "waiting", "held", "degraded"},
-              status.state);
+  page.gauge("holdfast_deployment_state", "State of the deployment.").one_of("state", status.state);
   page.gauge("holdfast_generation_current", "Generation the host converges to; 0 before the first.")
       .sample(number(status.generation));
   page.gauge("holdfast_generation_good",
@@ -101,7 +102,7 @@ void add_readiness(MetricsPage& page, const Snapshot& snapshot) {
              "When a rollback was last rehearsed to a verdict; 0: never.")
       .sample(gauges.rehearsal_timestamp);
   page.gauge("holdfast_rollback_rehearsal_result", "Verdict of the last rehearsal of a rollback.")
-      .one_of("verdict", {"passed", "failed", "cut_off"}, gauges.rehearsal_verdict);
+      .one_of("verdict", kVerdicts, gauges.rehearsal_verdict);
   page.gauge("holdfast_standby_instances", "Frozen instances that a rollback would thaw.")
       .sample(static_cast<double>(snapshot.status.standby.size()));
   page.counter("holdfast_standby_dropped_total",
@@ -128,15 +129,9 @@ void add_workload_states(MetricsPage& page, const std::vector<api::ServiceStatus
                     {"image", s.image.substr(0, s.image.find('@'))},
                     {"digest", short_digest(s.digest)}});
   page.gauge("holdfast_workload_state", "State of a workload.");
-  for (const auto& s : services)
-    page.one_of("state",
-                {"pending", "pulling", "starting", "running", "stopping", "exited", "completed",
-                 "backoff", "missing"},
-                s.state, {{"workload", s.name}});
+  for (const auto& s : services) page.one_of("state", s.state, {{"workload", s.name}});
   page.gauge("holdfast_workload_health", "Health of a workload.");
-  for (const auto& s : services)
-    page.one_of("status", {"healthy", "unhealthy", "starting", "none"}, s.health,
-                {{"workload", s.name}});
+  for (const auto& s : services) page.one_of("status", s.health, {{"workload", s.name}});
   page.gauge("holdfast_workload_start_time_seconds",
              "Start of the running process of a workload; 0 without one.");
   for (const auto& s : services) page.sample(start_seconds(s), {{"workload", s.name}});
@@ -181,7 +176,7 @@ void add_drift(MetricsPage& page, const Snapshot& snapshot) {
   for (const auto& item : snapshot.status.drift) {
     const auto found = seconds_of(item.since);
     if (oldest == 0 || found < oldest) oldest = found;
-    auto& of_kind = since[item.kind];
+    auto& of_kind = since[item.kind.str()];
     if (of_kind == 0 || found < of_kind) of_kind = found;
   }
   page.counter("holdfast_drift_detected_total",

@@ -99,8 +99,7 @@ MetricsPage& MetricsPage::samples(std::string_view label,
   return *this;
 }
 
-MetricsPage& MetricsPage::one_of(std::string_view label,
-                                 std::initializer_list<std::string_view> known,
+MetricsPage& MetricsPage::one_of(std::string_view label, std::span<const std::string_view> known,
                                  std::string_view actual, MetricLabels labels) {
   for (const auto value : known) line("", value == actual ? 1 : 0, labels, {label, value});
   return *this;

@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,8 +27,14 @@ class MetricsPage {
   /// One sample for each entry, with its key as `label`.
   MetricsPage& samples(std::string_view label, const std::map<std::string, std::uint64_t>& values);
   MetricsPage& samples(std::string_view label, const std::map<std::string, double>& values);
+  /// 1 for the word that it is, 0 for all others: a state as a set of series, complete from the
+  /// start.
+  template <class E>
+  MetricsPage& one_of(std::string_view label, proto::Word<E> actual, MetricLabels labels = {}) {
+    return one_of(label, proto::Words<E>::kAll, actual.text(), labels);
+  }
   /// 1 for `actual`, 0 for the other known values: a state as a set of series.
-  MetricsPage& one_of(std::string_view label, std::initializer_list<std::string_view> known,
+  MetricsPage& one_of(std::string_view label, std::span<const std::string_view> known,
                       std::string_view actual, MetricLabels labels = {});
 
   [[nodiscard]] std::string text() && { return std::move(text_); }

@@ -8,11 +8,13 @@
 
 namespace holdfast::deploy::engine {
 
-proto::api::Outcome Announcer::outcome(GenerationId id, std::string word,
+using proto::api::OutcomeResult;
+
+proto::api::Outcome Announcer::outcome(GenerationId id, OutcomeResult word,
                                        const plan::Rollout& rollout) const {
   proto::api::Outcome made;
   made.generation = id.value();
-  made.result = std::move(word);
+  made.result = word;
   made.seconds = std::chrono::duration<double>(parts_.ports.clock.boot() - rollout.started).count();
   made.services = services_();
   return made;
@@ -23,7 +25,7 @@ void Announcer::publish(const proto::api::Outcome& outcome, std::string detail) 
   event.time = to_rfc3339(parts_.ports.clock.wall());
   event.kind = "result";
   event.generation = outcome.generation;
-  event.message = outcome.result;
+  event.message = outcome.result.str();
   event.detail = std::move(detail);
   parts_.events.publish(std::move(event));
 }
@@ -54,9 +56,9 @@ std::string Announcer::failure_detail(const std::string& outcome,
   return boost::json::serialize(detail);
 }
 
-void Announcer::result(GenerationId id, std::string word, const plan::Rollout& rollout,
+void Announcer::result(GenerationId id, OutcomeResult word, const plan::Rollout& rollout,
                        Ended ended) {
-  auto made = outcome(id, std::move(word), rollout);
+  auto made = outcome(id, word, rollout);
   if (ended == Ended::arrived || !rollout.failure) return publish(made, proto::api::encode(made));
   const auto& failure = *rollout.failure;
   auto next = next_step(failure);
@@ -67,17 +69,18 @@ void Announcer::result(GenerationId id, std::string word, const plan::Rollout& r
 }
 
 void Announcer::result(const plan::Rollout& rollout) {
-  if (!rollout.failure) return result(rollout.target, "good", rollout, Ended::arrived);
+  if (!rollout.failure) return result(rollout.target, OutcomeResult::good, rollout, Ended::arrived);
   // With nothing to go back to it failed; else the earlier generation is effective again.
-  result(rollout.target, rollout.from.value() == 0 ? "failed" : "rolled_back", rollout,
+  result(rollout.target,
+         rollout.from.value() == 0 ? OutcomeResult::failed : OutcomeResult::rolled_back, rollout,
          Ended::went_back);
   const bool by_operator = rollout.failure->code == Errc::cancelled;
-  if (by_operator) result(rollout.from, "good", rollout, Ended::arrived);
+  if (by_operator) result(rollout.from, OutcomeResult::good, rollout, Ended::arrived);
 }
 
 void Announcer::superseded(const plan::Rollout& rollout) {
   if (rollout.phase == plan::Phase::staging)
-    result(rollout.target, "superseded", rollout, Ended::arrived);
+    result(rollout.target, OutcomeResult::superseded, rollout, Ended::arrived);
 }
 
 void Announcer::wait() {
@@ -86,7 +89,7 @@ void Announcer::wait() {
   if (!wait) return;
   const auto id = progress.rollout->target;
   const bool held = wait->cause == plan::Wait::Cause::hold;
-  auto made = outcome(id, "waiting", *progress.rollout);
+  auto made = outcome(id, OutcomeResult::waiting, *progress.rollout);
   made.error = proto::api::ErrorBody{
       std::string{code(Errc::held)},
       fmt::format("generation {} is accepted and its images are here, but it waits: {}", id.value(),
@@ -100,7 +103,7 @@ void Announcer::rehearsal(const proto::api::RehearsalStatus& verdict) {
   event.time = to_rfc3339(parts_.ports.clock.wall());
   event.kind = "rehearsal_result";
   event.generation = verdict.generation;
-  event.message = verdict.verdict;
+  event.message = verdict.verdict.str();
   event.detail = proto::api::encode(verdict);
   parts_.events.publish(std::move(event));
 }

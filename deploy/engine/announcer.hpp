@@ -27,11 +27,12 @@ class Announcer {
 
  private:
   enum class Ended : std::uint8_t { arrived, went_back };
-  void result(GenerationId id, std::string word, const plan::Rollout& rollout, Ended ended);
+  void result(GenerationId id, proto::api::OutcomeResult word, const plan::Rollout& rollout,
+              Ended ended);
   [[nodiscard]] std::string next_step(const plan::Failure& failure) const;
   [[nodiscard]] std::string failure_detail(const std::string& outcome,
                                            const plan::Failure& failure) const;
-  [[nodiscard]] proto::api::Outcome outcome(GenerationId id, std::string word,
+  [[nodiscard]] proto::api::Outcome outcome(GenerationId id, proto::api::OutcomeResult word,
                                             const plan::Rollout& rollout) const;
   void publish(const proto::api::Outcome& outcome, std::string detail);
 

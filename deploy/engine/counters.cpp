@@ -7,7 +7,7 @@
 namespace holdfast::deploy::engine {
 
 Counters::Counters() {
-  for (const auto name : proto::drift_kind_names())
+  for (const auto name : proto::Words<proto::DriftKind>::kAll)
     drift_detected[std::string{name}] = drift_repaired[std::string{name}] = 0;
   for (const auto* result : {"good", "failed", "rolled_back", "superseded"}) rollouts[result] = 0;
   for (const auto* trigger : {"operator", "automatic"}) rollbacks[trigger] = 0;
@@ -16,10 +16,9 @@ Counters::Counters() {
     for (const auto* result : {"success", "failure"}) hooks[{stage, result}] = 0;
   }
   for (const auto* result : {"success", "error"}) pulls[result] = 0;
-  for (const auto phase : plan::kPhases)
-    phase_seconds.try_emplace(
-        std::string{plan::to_string(phase)},
-        Histogram{{.005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}});
+  for (const auto phase : proto::Words<plan::Phase>::kAll)
+    phase_seconds.try_emplace(std::string{phase}, Histogram{{.005, .01, .05, .1, .25, .5, 1, 2.5, 5,
+                                                             10, 30, 60, 120, 300}});
   for (std::size_t i = 0; i < kErrcCount; ++i) errors[std::string{code(static_cast<Errc>(i))}] = 0;
 }
 

@@ -9,6 +9,7 @@ namespace holdfast::deploy::engine {
 namespace {
 
 Records list(const Parts& parts, GenerationId effective) {
+  using Result = proto::Word<proto::api::GenerationResult>;
   Records made;
   const auto& rows = parts.generations.rows();
   made.history.reserve(rows.size());
@@ -17,7 +18,7 @@ Records list(const Parts& parts, GenerationId effective) {
     const bool stays = row.ever_good && row.result == ledger::GenerationResult::superseded;
     made.history.push_back(
         {row.id.value(), row.spec_digest.str(),
-         std::string{ledger::to_string(stays ? ledger::GenerationResult::good : row.result)},
+         Result::read(ledger::to_string(stays ? ledger::GenerationResult::good : row.result)),
          stays ? std::string{} : row.reason, row.actor, to_rfc3339(row.accepted),
          row.id == effective, parts.quarantine.contains(row.spec_digest)});
   }

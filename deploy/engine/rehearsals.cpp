@@ -45,23 +45,26 @@ void Rehearsals::announce() {
     announcer_.rehearsal(*verdict);
 }
 
+using Verdict = proto::Word<proto::api::RehearsalState>;
+
 std::optional<proto::api::RehearsalStatus> rehearsal_status(const plan::Progress& progress,
                                                             BootTime boot, WallTime wall) {
   if (const auto& r = progress.rehearsal) {
     const bool running = !r->instances.empty();
     const auto took = std::chrono::duration<double>(boot - r->since).count();
-    return proto::api::RehearsalStatus{r->target.value(),
-                                       running ? "running" : "waiting",
-                                       running ? r->reason : "for the rollout under way",
-                                       r->actor,
-                                       to_rfc3339(wall),
-                                       running ? took : 0,
-                                       {}};
+    return proto::api::RehearsalStatus{
+        r->target.value(),
+        running ? proto::api::RehearsalState::running : proto::api::RehearsalState::waiting,
+        running ? r->reason : "for the rollout under way",
+        r->actor,
+        to_rfc3339(wall),
+        running ? took : 0,
+        {}};
   }
   if (!progress.rehearsed) return std::nullopt;
   const auto& v = *progress.rehearsed;
   return proto::api::RehearsalStatus{
-      v.generation.value(), std::string{plan::to_string(v.kind)},          v.reason, v.actor,
+      v.generation.value(), Verdict::read(plan::to_string(v.kind)),        v.reason, v.actor,
       to_rfc3339(v.at),     std::chrono::duration<double>(v.took).count(), v.remarks};
 }
 

@@ -13,6 +13,8 @@ namespace holdfast::deploy::engine {
 namespace {
 
 using plan::InstanceState;
+using proto::api::DeploymentState;
+using proto::api::ServiceState;
 
 const proto::Deployment* shown_document(const StatusInput& in) {
   const auto effective = plan::in_force(in.progress);
@@ -48,11 +50,11 @@ void fill_absent(const StatusInput& in, const plan::ServiceName& name, const pro
   const auto image = in.observed.images.find(wanted.image.digest);
   const bool known = image != in.observed.images.end();
   const bool pulling = known && image->second.state == plan::ImageView::State::pulling;
-  status.state = pulling                                   ? "pulling"
-                 : in.observed.busy.contains(name)         ? "starting"
-                 : in.observed.job_failures.contains(name) ? "backoff"
-                 : in.progress.rollout                     ? "pending"
-                                                           : "missing";
+  status.state = pulling                                   ? ServiceState::pulling
+                 : in.observed.busy.contains(name)         ? ServiceState::starting
+                 : in.observed.job_failures.contains(name) ? ServiceState::backoff
+                 : in.progress.rollout                     ? ServiceState::pending
+                                                           : ServiceState::missing;
   if (status.detail.empty() && known && image->second.error)
     status.detail = image->second.error->to_string();
 }
@@ -66,6 +68,24 @@ std::string end_text(const plan::ExitInfo& exit, const proto::Service& wanted) {
                          : "");
 }
 
+ServiceState state_of(InstanceState seen, const proto::Service& wanted) {
+  switch (seen) {
+    case InstanceState::creating:
+      return ServiceState::creating;
+    case InstanceState::running:
+      return ServiceState::running;
+    case InstanceState::frozen:
+      return ServiceState::frozen;
+    case InstanceState::exited:
+      return wanted.restart == proto::Restart::never ? ServiceState::exited : ServiceState::backoff;
+    case InstanceState::unsupervised:
+      return ServiceState::unsupervised;
+    case InstanceState::broken:
+      break;
+  }
+  return ServiceState::broken;
+}
+
 void fill_present(const StatusInput& in, const plan::ServiceName& name,
                   const proto::Service& wanted, const plan::InstanceView& view,
                   proto::api::ServiceStatus& status) {
@@ -74,14 +94,10 @@ void fill_present(const StatusInput& in, const plan::ServiceName& name,
   status.pid = seen.pid;
   if (seen.address != 0) status.address = plan::address_text(seen.address);
   if (seen.pid != 0) status.since = to_rfc3339(seen.started);
-  status.state = seen.state == InstanceState::running ? "running"
-                 : seen.state == InstanceState::exited
-                     ? (wanted.restart == proto::Restart::never ? "exited" : "backoff")
-                     : std::string{plan::to_string(seen.state)};
+  status.state = state_of(seen.state, wanted);
   if (wanted.health)
-    status.health = health.state == plan::HealthState::none
-                        ? "starting"
-                        : std::string{plan::to_string(health.state)};
+    status.health =
+        health.state == plan::HealthState::none ? plan::HealthState::starting : health.state;
   if (status.detail.empty() && is_crash_looping(in, name))
     status.detail = crash_loop_text(in, name);
   if (status.detail.empty() && seen.exit && seen.state == InstanceState::exited)
@@ -152,7 +168,7 @@ std::optional<proto::api::RolloutStatus> rollout_status(const StatusInput& in) {
   const auto& r = *in.progress.rollout;
   proto::api::RolloutStatus rollout;
   rollout.generation = r.target.value();
-  rollout.phase = std::string{plan::to_string(r.phase)};
+  rollout.phase = r.phase;
   rollout.seconds = std::chrono::duration<double>(in.boot - r.started).count();
   rollout.waiting_for = waiting_for(in, r);
   if (r.phase != plan::Phase::waiting) return rollout;
@@ -201,7 +217,7 @@ bool is_degraded(const StatusInput& in, const proto::api::Status& status) {
 }
 
 struct State {
-  const char* word;
+  DeploymentState state;
   std::string message;
 };
 
@@ -211,44 +227,49 @@ std::optional<State> state_without_document(const StatusInput& in,
   if (in.progress.current.value() != 0) return std::nullopt;
   if (!in.progress.kept.empty())
     return State{
-        "degraded",
+        DeploymentState::degraded,
         fmt::format("{} instances run as they are, but the ledger lost what declares them; "
                     "next: apply their document again, which takes them over",
                     in.progress.kept.size())};
   if (in.progress.hold || status.quarantined) return std::nullopt;
-  return State{"empty", in.records.history.empty()
-                            ? "nothing has been applied yet"
-                            : "nothing runs: " + in.records.history.front().reason};
+  return State{DeploymentState::empty, in.records.history.empty()
+                                           ? "nothing has been applied yet"
+                                           : "nothing runs: " + in.records.history.front().reason};
 }
 
 /// What keeps changes from happening.
 std::optional<State> state_held(const proto::api::Status& status) {
   if (status.hold)
-    return State{"held",
+    return State{DeploymentState::held,
                  fmt::format("changes wait{}, by {}: {}",
                              status.hold->until.empty() ? "" : " until " + status.hold->until,
                              status.hold->actor, status.hold->reason)};
   if (status.quarantined)
-    return State{"held", fmt::format("what {} declares is quarantined: {}",
-                                     status.quarantined->source, status.quarantined->reason)};
+    return State{DeploymentState::held,
+                 fmt::format("what {} declares is quarantined: {}", status.quarantined->source,
+                             status.quarantined->reason)};
   return std::nullopt;
 }
 
 State overall(const StatusInput& in, const proto::api::Status& status) {
   const bool waiting = plan::is_waiting(in.progress);
   if (in.refusal)
-    return {"degraded", fmt::format("{}; next: {}", in.refusal->fault, in.refusal->next)};
+    return {DeploymentState::degraded,
+            fmt::format("{}; next: {}", in.refusal->fault, in.refusal->next)};
   if (in.progress.rollout && !waiting)
-    return {in.progress.rollout->phase == plan::Phase::reverting ? "reverting" : "rolling", {}};
+    return {in.progress.rollout->phase == plan::Phase::reverting ? DeploymentState::reverting
+                                                                 : DeploymentState::rolling,
+            {}};
   if (auto state = state_without_document(in, status)) return *state;
   const bool serves = !waiting || in.progress.rollout->from.value() != 0;
-  if (serves && is_degraded(in, status)) return {"degraded", why_degraded(status)};
+  if (serves && is_degraded(in, status)) return {DeploymentState::degraded, why_degraded(status)};
   if (auto state = state_held(status)) return *state;
   if (waiting)
-    return {"waiting", fmt::format("generation {} waits: {}", status.rollout->generation,
-                                   status.rollout->waiting_for)};
+    return {DeploymentState::waiting,
+            fmt::format("generation {} waits: {}", status.rollout->generation,
+                        status.rollout->waiting_for)};
   const auto hooks = plan::hooks_under_way(in.progress, in.observed);
-  return {"converged", hooks.empty() ? std::string{} : hooks.begin()->second};
+  return {DeploymentState::converged, hooks.empty() ? std::string{} : hooks.begin()->second};
 }
 
 }  // namespace
@@ -271,9 +292,8 @@ proto::api::Status make_status(const StatusInput& in) {
   status.services = services_status(in);
   status.rollout = rollout_status(in);
   for (const auto& [key, item] : in.drift)
-    status.drift.push_back({item.drift.service, std::string{proto::to_string(item.drift.kind)},
-                            to_rfc3339(item.since), item.drift.evidence,
-                            std::string{proto::to_string(item.drift.action)}, item.drift.next});
+    status.drift.push_back({item.drift.service, item.drift.kind, to_rfc3339(item.since),
+                            item.drift.evidence, item.drift.action, item.drift.next});
   if (in.progress.hold) status.hold = hold_status(*in.progress.hold);
   const auto& quarantine = in.records.quarantine;
   const auto declared = std::find_if(quarantine.begin(), quarantine.end(),
@@ -284,15 +304,16 @@ proto::api::Status make_status(const StatusInput& in) {
   status.rollback = in.rollback;
   status.agent_version = HOLDFAST_VERSION;
   status.agent_since = to_rfc3339(in.since);
-  auto [word, message] = overall(in, status);
-  status.state = word;
+  auto [state, message] = overall(in, status);
+  status.state = state;
   status.message = std::move(message);
   return status;
 }
 
 Gauges make_gauges(const StatusInput& in) {
   Gauges gauges;
-  for (const auto name : proto::drift_kind_names()) gauges.drift_now[std::string{name}] = 0;
+  for (const auto name : proto::Words<proto::DriftKind>::kAll)
+    gauges.drift_now[std::string{name}] = 0;
   for (const auto& [key, item] : in.drift)
     ++gauges.drift_now[std::string{proto::to_string(item.drift.kind)}];
   gauges.waiting = {{"hold", 0}, {"window", 0}};

@@ -48,7 +48,7 @@ proto::api::PlanStep step_for(const ServiceName& name, const proto::Service* old
     step.change = "create";
   } else if (old->run_hash != wanted.run_hash) {
     const bool replace = wanted.update.strategy == proto::Strategy::replace;
-    step.change = replace ? "replace" : "cutover";
+    step.change = replace ? proto::api::PlanChange::replace : proto::api::PlanChange::cutover;
     step.reason = replace ? downtime(name, wanted, start_times) : beside(wanted);
   } else if (old->policy_hash != wanted.policy_hash) {
     step.change = "policy";
@@ -104,7 +104,7 @@ std::vector<proto::api::PlanStep> compare(const proto::Deployment* before,
 void add_hooks(const proto::Deployment& document, proto::HookStage stage,
                std::vector<proto::api::PlanHook>& hooks) {
   for (const auto& hook : document.hooks.of(stage))
-    hooks.push_back({std::string{to_string(stage)}, hook.name.str(), hook.service.image.str(),
+    hooks.push_back({stage, hook.name.str(), hook.service.image.str(),
                      "within " + human_duration(hook.deadline), hook.service.security.relaxations});
 }
 

@@ -266,26 +266,6 @@ std::string_view to_string(RehearsalVerdict::Kind kind) {
   return "unknown";
 }
 
-std::string_view to_string(Phase phase) {
-  switch (phase) {
-    case Phase::staging:
-      return "staging";
-    case Phase::starting:
-      return "starting";
-    case Phase::checking:
-      return "checking";
-    case Phase::switching:
-      return "switching";
-    case Phase::soaking:
-      return "soaking";
-    case Phase::reverting:
-      return "reverting";
-    case Phase::waiting:
-      return "waiting";
-  }
-  return "unknown";
-}
-
 std::string_view to_string(Trigger trigger) {
   switch (trigger) {
     case Trigger::apply:
@@ -294,20 +274,6 @@ std::string_view to_string(Trigger trigger) {
       return "source";
     case Trigger::rollback:
       return "rollback";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(HealthState state) {
-  switch (state) {
-    case HealthState::none:
-      return "none";
-    case HealthState::starting:
-      return "starting";
-    case HealthState::healthy:
-      return "healthy";
-    case HealthState::unhealthy:
-      return "unhealthy";
   }
   return "unknown";
 }

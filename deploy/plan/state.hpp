@@ -16,6 +16,7 @@
 #include "common/base/result.hpp"
 #include "deploy/plan/model.hpp"
 #include "deploy/plan/window.hpp"
+#include "proto/api/states.hpp"
 #include "proto/config/agent_config.hpp"
 #include "proto/deployment/deployment.hpp"
 #include "proto/ledger/entry.hpp"
@@ -24,20 +25,8 @@ namespace holdfast::deploy::plan {
 
 using proto::ServiceName;
 
-/// Stored by number: new ones come last. `waiting` lies between staging and starting.
-enum class Phase : std::uint8_t {
-  staging,
-  starting,
-  checking,
-  switching,
-  soaking,
-  reverting,
-  waiting,
-};
-inline constexpr std::array kPhases{Phase::staging,   Phase::starting, Phase::checking,
-                                    Phase::switching, Phase::soaking,  Phase::reverting,
-                                    Phase::waiting};
-[[nodiscard]] std::string_view to_string(Phase phase);
+using Phase = proto::api::RolloutPhase;
+[[nodiscard]] constexpr std::string_view to_string(Phase phase) { return proto::word_of(phase); }
 
 enum class Trigger : std::uint8_t { apply, source, rollback };
 [[nodiscard]] std::string_view to_string(Trigger trigger);
@@ -185,8 +174,10 @@ struct Progress {
 /// Errors: ledger_corrupt.
 [[nodiscard]] Result<Progress> decode_progress(std::string_view text, BootTime now);
 
-enum class HealthState : std::uint8_t { none, starting, healthy, unhealthy };
-[[nodiscard]] std::string_view to_string(HealthState state);
+using HealthState = proto::api::HealthState;
+[[nodiscard]] constexpr std::string_view to_string(HealthState state) {
+  return proto::word_of(state);
+}
 
 struct Health {
   HealthState state = HealthState::none;

@@ -32,6 +32,10 @@ class Writer {
     first_ = false;
   }
   void value(const std::string& text) { quote(text); }
+  template <class E>
+  void value(Word<E> word) {
+    quote(word.text());
+  }
   void value(bool flag) { out_ += flag ? "true" : "false"; }
   void value(std::uint64_t number) { out_ += std::to_string(number); }
   void value(int number) { out_ += std::to_string(number); }
@@ -148,6 +152,12 @@ class Reader {
   void take(const std::string& path, const bj::value& from, std::string& to) {
     if (!from.is_string()) return fault(path, "a text");
     to = std::string{from.get_string()};
+  }
+  template <class E>
+  void take(const std::string& path, const bj::value& from, Word<E>& to) {
+    if (!from.is_string()) return fault(path, "a text");
+    const auto& text = from.get_string();
+    to = Word<E>::read({text.data(), text.size()});
   }
   void take(const std::string& path, const bj::value& from, bool& to) {
     if (!from.is_bool()) return fault(path, "true or false");

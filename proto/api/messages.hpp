@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "proto/api/states.hpp"
+
 namespace holdfast::proto::api {
 
 struct ErrorBody {
@@ -20,12 +22,11 @@ struct ErrorBody {
 
 struct DriftItem {
   std::string service;  ///< empty: the host as a whole
-  std::string kind;     ///< missing, exited, frozen, wrong_run_hash, wrong_image, limits, mounts,
-                        ///< network, publish, unsupervised, orphan, layer_damaged, …
+  Word<DriftKind> kind;
   std::string since;
   std::string evidence;
-  std::string action;  ///< repair | report | hold
-  std::string next;    ///< what the agent does about it, or somebody should
+  Word<DriftAction> action;
+  std::string next;  ///< what the agent does about it, or somebody should
 };
 
 struct ServiceStatus {
@@ -33,9 +34,8 @@ struct ServiceStatus {
   std::string image;     ///< as in the document
   std::string digest;    ///< pinned
   std::string manifest;  ///< platform manifest digest, empty before the pull
-  std::string state;   ///< pending | pulling | starting | running | stopping | exited | completed |
-                       ///< backoff | missing
-  std::string health;  ///< healthy | unhealthy | starting | none
+  Word<ServiceState> state;
+  Word<HealthState> health;
   std::uint64_t restarts = 0;
   std::string instance;
   int pid = 0;
@@ -53,7 +53,7 @@ struct RollbackReadiness {
 
 struct RolloutStatus {
   std::uint64_t generation = 0;
-  std::string phase;  ///< staging | waiting | starting | checking | switching | soaking | reverting
+  Word<RolloutPhase> phase;
   double seconds = 0;
   std::string waiting_for;  ///< "web: GET :8080/healthz → 500 (2 of 3)"
   std::string begins;       ///< when a waiting one begins by itself; empty: not known
@@ -70,8 +70,8 @@ struct StandbyStatus {
 /// The last rehearsal of a rollback target, or the one under way.
 struct RehearsalStatus {
   std::uint64_t generation = 0;
-  std::string verdict;  ///< waiting | running | passed | failed | cut_off
-  std::string reason;   ///< why it failed or was cut off, what it waits for
+  Word<RehearsalState> verdict;
+  std::string reason;  ///< why it failed or was cut off, what it waits for
   std::string actor;
   std::string time;                  ///< of the verdict, or of the request
   double seconds = 0;                ///< that it took
@@ -102,7 +102,7 @@ struct Status {
   std::string deployment;        ///< name; empty before the first
   std::uint64_t generation = 0;  ///< current
   std::string spec_digest;
-  std::string state;  ///< empty | converged | rolling | reverting | waiting | held | degraded
+  Word<DeploymentState> state;
   std::vector<ServiceStatus> services;
   std::vector<DriftItem> drift;
   RollbackReadiness rollback;
@@ -119,7 +119,7 @@ struct Status {
 struct HistoryItem {
   std::uint64_t generation = 0;
   std::string spec_digest;
-  std::string result;  ///< pending | good | failed | rolled_back | superseded
+  Word<GenerationResult> result;
   std::string reason;
   std::string actor;
   std::string time;
@@ -186,7 +186,7 @@ struct Accepted {
 
 struct PlanStep {
   std::string service;
-  std::string change;               ///< create | cutover | replace | policy | remove | keep
+  Word<PlanChange> change;
   std::string reason;               ///< why this strategy; expected downtime
   std::vector<std::string> fields;  ///< "env.LOG_LEVEL: info → debug"
   std::vector<std::string> relaxations;
@@ -194,7 +194,7 @@ struct PlanStep {
 
 /// A hook that the change would run.
 struct PlanHook {
-  std::string stage;  ///< before | after | on_rollback
+  Word<HookStage> stage;
   std::string name;
   std::string image;
   std::string note;  ///< "within 5m"
@@ -227,7 +227,7 @@ struct Event {
 /// The `result` event's detail, and what `apply`/`rollback --output json` print.
 struct Outcome {
   std::uint64_t generation = 0;
-  std::string result;  ///< good | failed | rolled_back | superseded | unchanged | waiting
+  Word<OutcomeResult> result;
   double seconds = 0;
   std::vector<ServiceStatus> services;
   std::optional<ErrorBody> error;
@@ -260,7 +260,7 @@ struct LedgerHead {
 struct LedgerEntry {
   std::uint64_t number = 0;
   std::string hash;
-  std::string kind;
+  std::string kind;  ///< of Words<EntryKind>; one that only the agent knows is exported as it is
   std::string time;
   std::string actor;
   std::string reason;
@@ -310,7 +310,7 @@ struct GenerationRecord {
 
 struct LogLine {
   std::string time;
-  std::string stream;  ///< stdout | stderr
+  Word<LogOrigin> stream;
   std::string text;
   bool partial = false;  ///< the line goes on in the next one
 };
@@ -353,7 +353,7 @@ struct ImageGcRequest {
 
 /// Something that a collection takes.
 struct ImageGcItem {
-  std::string kind;  ///< image | layer | blob | replaced
+  Word<CollectedKind> kind;
   std::string name;
   std::string reference;  ///< of an image
   std::uint64_t bytes = 0;
@@ -374,7 +374,7 @@ struct ImageGcReport {
 /// Answer to what takes longer: the job has begun. Its end is the event `image` with this number.
 struct ImageJob {
   std::uint64_t job = 0;
-  std::string operation;          ///< pull | verify | gc | export | import
+  Word<ImageOperation> operation;
   std::string waits_for;          ///< "verify of root (uid 0)": one at a time; empty: it begins now
   std::uint64_t since_event = 0;  ///< follow events from here
 };
@@ -382,7 +382,7 @@ struct ImageJob {
 /// How an image job ended; the detail of its event `image`.
 struct ImageResult {
   std::uint64_t job = 0;
-  std::string operation;
+  Word<ImageOperation> operation;
   double seconds = 0;
   std::vector<ImageItem> images;  ///< that it was about, as they are now
   std::uint64_t bytes = 0;  ///< fetched (pull), hashed (verify), given back (gc), written or read

@@ -7,11 +7,9 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, kDriftKinds> kKindNames{
-    "missing",         "exited", "frozen", "unsupervised",  "wrong_run_hash",
-    "wrong_image",     "limits", "mounts", "network",       "publish",
-    "foreign_process", "writes", "secret", "layer_damaged", "orphan"};
-constexpr std::array<std::string_view, 3> kActionNames{"repair", "report", "hold"};
+constexpr auto& kKindNames = Words<DriftKind>::kAll;
+constexpr auto& kActionNames = Words<DriftAction>::kAll;
+constexpr auto kDriftKinds = kKindNames.size();
 
 constexpr std::array<std::string_view, kDriftKinds + 1> drift_keys() {
   std::array<std::string_view, kDriftKinds + 1> keys{"default"};
@@ -26,14 +24,6 @@ std::optional<DriftAction> word_of(DriftKind kind, const DriftPolicy& policy) {
 }
 
 }  // namespace
-
-std::string_view to_string(DriftKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
-
-std::span<const std::string_view> drift_kind_names() { return kKindNames; }
-
-std::string_view to_string(DriftAction action) {
-  return kActionNames[static_cast<std::size_t>(action)];
-}
 
 DriftAction drift_action(DriftKind kind, const DriftPolicy& host, const DriftPolicy& document) {
   if (const auto word = word_of(kind, host)) return *word;

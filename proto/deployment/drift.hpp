@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <span>
 #include <string_view>
+
+#include "proto/words.hpp"
 
 namespace holdfast::proto {
 
@@ -28,17 +29,25 @@ enum class DriftKind : std::uint8_t {
   layer_damaged,
   orphan,  ///< an instance of ours that nothing asked for
 };
-inline constexpr std::size_t kDriftKinds = 15;
-[[nodiscard]] std::string_view to_string(DriftKind kind);
-/// All, in the order of the enum.
-[[nodiscard]] std::span<const std::string_view> drift_kind_names();
+template <>
+struct Words<DriftKind> {
+  static constexpr std::array<std::string_view, 15> kAll{
+      "missing",         "exited", "frozen", "unsupervised",  "wrong_run_hash",
+      "wrong_image",     "limits", "mounts", "network",       "publish",
+      "foreign_process", "writes", "secret", "layer_damaged", "orphan"};
+};
+[[nodiscard]] constexpr std::string_view to_string(DriftKind kind) { return word_of(kind); }
 
 enum class DriftAction : std::uint8_t {
   repair,
   report,
   hold,  ///< reported, and changes wait until somebody looked
 };
-[[nodiscard]] std::string_view to_string(DriftAction action);
+template <>
+struct Words<DriftAction> {
+  static constexpr std::array<std::string_view, 3> kAll{"repair", "report", "hold"};
+};
+[[nodiscard]] constexpr std::string_view to_string(DriftAction action) { return word_of(action); }
 
 /// What somebody wrote: a word for all kinds (`default`) and words for some.
 struct DriftPolicy {

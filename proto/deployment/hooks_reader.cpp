@@ -3,13 +3,14 @@
 #include <array>
 #include <map>
 
+#include "proto/api/states.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
 
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 3> kStages{"before", "after", "on_rollback"};
+constexpr auto& kStages = Words<HookStage>::kAll;
 constexpr yaml::Alias kStageAliases[] = {
     {"pre", "did you mean \"before\"?"},
     {"pre_deploy", "did you mean \"before\"?"},
@@ -114,7 +115,7 @@ Hooks read_hooks(const yaml::Node& node, const ImagePolicy& policy,
   return hooks;
 }
 
-std::string_view to_string(HookStage stage) { return kStages[static_cast<std::size_t>(stage)]; }
+std::string_view to_string(HookStage stage) { return word_of(stage); }
 
 const std::vector<Hook>& Hooks::of(HookStage stage) const {
   return stage == HookStage::before ? before : stage == HookStage::after ? after : on_rollback;

@@ -16,39 +16,7 @@ namespace {
 
 namespace bj = boost::json;
 
-constexpr std::array<std::string_view, 31> kKinds{
-    "agent_started",
-    "accepted",
-    "apply_unchanged",
-    "refused",
-    "rollout_started",
-    "phase",
-    "switched",
-    "good",
-    "failed",
-    "rollback_started",
-    "rolled_back",
-    "superseded",
-    "quarantined",
-    "released",
-    "held",
-    "resumed",
-    "drift_detected",
-    "drift_repaired",
-    "instance_exited",
-    "restarted",
-    "collected",
-    "hook_started",
-    "hook_finished",
-    "hook_failed",
-    "rehearsal_started",
-    "rehearsed",
-    "standby_dropped",
-    "drained",
-    "recovered",
-    "stop_killed",
-    "completed",
-};
+constexpr auto& kKinds = Words<EntryKind>::kAll;
 static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::completed) + 1);
 
 void put(bj::object& to, std::string_view key, const std::string& value) {
@@ -114,8 +82,6 @@ class Members {
 };
 
 }  // namespace
-
-std::string_view to_string(EntryKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
 
 std::optional<EntryKind> entry_kind_from(std::string_view text) {
   const auto found = std::find(kKinds.begin(), kKinds.end(), text);

@@ -12,6 +12,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "proto/digest.hpp"
+#include "proto/words.hpp"
 
 namespace holdfast::proto {
 
@@ -49,7 +50,41 @@ enum class EntryKind : std::uint8_t {
   stop_killed,        ///< it outlived the timeout of its stop rule; detail: instance, timeout
   completed,          ///< a one-shot ended with exit code 0; detail: instance
 };
-[[nodiscard]] std::string_view to_string(EntryKind kind);
+template <>
+struct Words<EntryKind> {
+  static constexpr std::array<std::string_view, 31> kAll{"agent_started",
+                                                         "accepted",
+                                                         "apply_unchanged",
+                                                         "refused",
+                                                         "rollout_started",
+                                                         "phase",
+                                                         "switched",
+                                                         "good",
+                                                         "failed",
+                                                         "rollback_started",
+                                                         "rolled_back",
+                                                         "superseded",
+                                                         "quarantined",
+                                                         "released",
+                                                         "held",
+                                                         "resumed",
+                                                         "drift_detected",
+                                                         "drift_repaired",
+                                                         "instance_exited",
+                                                         "restarted",
+                                                         "collected",
+                                                         "hook_started",
+                                                         "hook_finished",
+                                                         "hook_failed",
+                                                         "rehearsal_started",
+                                                         "rehearsed",
+                                                         "standby_dropped",
+                                                         "drained",
+                                                         "recovered",
+                                                         "stop_killed",
+                                                         "completed"};
+};
+[[nodiscard]] constexpr std::string_view to_string(EntryKind kind) { return word_of(kind); }
 [[nodiscard]] std::optional<EntryKind> entry_kind_from(std::string_view text);
 
 struct Entry {

@@ -22,7 +22,8 @@ FakeEngine::FakeEngine(deploy::ledger::Ledger& ledger, const Clock& clock, Optio
     next.status.agent_version = HOLDFAST_VERSION;
     next.status.agent_since = to_rfc3339(clock_.wall());
     next.gauges.waiting = {{"hold", 0}, {"window", 0}};
-    for (const auto kind : proto::drift_kind_names()) next.gauges.drift_now[std::string{kind}] = 0;
+    for (const auto kind : proto::Words<proto::DriftKind>::kAll)
+      next.gauges.drift_now[std::string{kind}] = 0;
   });
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "common/base/text.hpp"
+#include "proto/api/states.hpp"
 #include "tests/support/daemon_fixture.hpp"
 
 namespace holdfast {
@@ -10,6 +11,13 @@ namespace {
 using test::RawClient;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+std::size_t split_count(std::string_view text, std::string_view part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1))
+    ++count;
+  return count;
+}
 
 class Metrics : public test::DaemonTest {
  protected:
@@ -61,6 +69,30 @@ TEST_F(Metrics, ShowEveryKnownValueFromTheStart) {
                            "process_open_fds", "process_threads", "process_start_time_seconds",
                            "holdfast_build_info{version=\"" HOLDFAST_VERSION "\"}"})
     EXPECT_THAT(page, HasSubstr(std::string{"\n"} + name));
+}
+
+TEST_F(Metrics, HaveASeriesForEveryKnownStateFromTheStart) {
+  ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one")).status, 202);
+  const auto page = scrape().body;
+  const auto expect_all = [&](const std::string& before, const auto& words, auto value_of) {
+    for (const auto word : words)
+      EXPECT_THAT(page, HasSubstr(fmt::format("{}\"{}\"}} {}\n", before, word, value_of(word))));
+    EXPECT_EQ(split_count(page, before), words.size()) << before << ": others too";
+  };
+  const auto one_for = [](std::string_view actual) {
+    return [actual](std::string_view word) { return word == actual ? 1 : 0; };
+  };
+  using namespace proto::api;
+  expect_all("holdfast_workload_state{workload=\"web\",state=", proto::Words<ServiceState>::kAll,
+             one_for("running"));
+  expect_all("holdfast_workload_health{workload=\"web\",status=", proto::Words<HealthState>::kAll,
+             one_for("healthy"));
+  expect_all("holdfast_deployment_state{state=", proto::Words<DeploymentState>::kAll,
+             one_for("converged"));
+  expect_all("holdfast_rollout_phase_duration_seconds_count{phase=",
+             proto::Words<RolloutPhase>::kAll, one_for("none of them"));
+  expect_all("holdfast_drift_items{kind=", proto::Words<proto::DriftKind>::kAll,
+             one_for("none of them"));
 }
 
 TEST_F(Metrics, FollowWhatRunsAndNameItWorkload) {

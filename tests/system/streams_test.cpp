@@ -103,7 +103,7 @@ TEST_F(Streams, LogsAreLinesOfJson) {
   const auto lines = split(trim(reply.body), '\n');
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_EQ(api::decode<api::LogLine>(lines[0])->text, "first");
-  EXPECT_EQ(api::decode<api::LogLine>(lines[1])->stream, "stderr");
+  EXPECT_EQ(api::decode<api::LogLine>(lines[1])->stream.text(), "stderr");
   EXPECT_THAT(reply.body, Not(HasSubstr("\x1b")));
   EXPECT_EQ(split(trim(get("/v1/logs/web?tail=1").body), '\n').size(), 1U);
   EXPECT_EQ(split(trim(get("/v1/logs/web?since=2026-11-23T09:00:00.5Z").body), '\n').size(), 1U);

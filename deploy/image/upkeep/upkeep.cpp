@@ -15,16 +15,16 @@ Upkeep::Upkeep(Parts parts, proto::ScrubConfig scrub)
       scrubber_(parts.images, parts.care, scrub, sink()),
       schedule_(scrub.every, parts.clock.boot()) {}
 
-Result<api::ImageJob> Upkeep::start(const std::string& operation, const std::string& actor,
-                                    Work work) {
+Result<api::ImageJob> Upkeep::start(proto::Word<api::ImageOperation> operation,
+                                    const std::string& actor, Work work) {
   const std::lock_guard lock{mutex_};
-  HF_ASSIGN(auto place, queue_.join(operation, actor));
+  HF_ASSIGN(auto place, queue_.join(operation.str(), actor));
   if (scrub_) scrub_->request_stop();
   const Outcome outcome{.job = place.number, .operation = operation};
   const bool started = work_.start([this, outcome, work = std::move(work)](
                                        const std::stop_token& stop) { run(outcome, work, stop); });
   if (!started) return Error{Errc::busy, "the agent is about to end"}.hint("start it again");
-  log::info("event=image_job_started job={} operation={} actor={}", place.number, operation,
+  log::info("event=image_job_started job={} operation={} actor={}", place.number, operation.text(),
             log::field(actor));
   return api::ImageJob{.job = place.number,
                        .operation = operation,
@@ -40,12 +40,12 @@ void Upkeep::run(Outcome outcome, const Work& work, const std::stop_token& stop)
     outcome.error = api::ErrorBody{std::string{code(done.error().code())}, done.error().what(),
                                    done.error().next_step()};
   log::info("event=image_job_ended job={} operation={} seconds={:.3f} bytes={} error={}",
-            outcome.job, outcome.operation, outcome.seconds, outcome.bytes,
+            outcome.job, outcome.operation.text(), outcome.seconds, outcome.bytes,
             log::field(done ? std::string{} : done.error().to_string()));
   {
     const std::lock_guard lock{mutex_};
     queue_.leave();
-    ++figures_.jobs[{outcome.operation, done ? "success" : "error"}];
+    ++figures_.jobs[{outcome.operation.str(), done ? "success" : "error"}];
   }
   parts_.listener.ended(outcome);
 }

@@ -76,8 +76,8 @@ class Upkeep {
   using Work = std::function<Status(Outcome&, const std::stop_token&)>;
   using Digests = std::set<proto::Digest>;
 
-  Result<proto::api::ImageJob> start(const std::string& operation, const std::string& actor,
-                                     Work work);
+  Result<proto::api::ImageJob> start(proto::Word<proto::api::ImageOperation> operation,
+                                     const std::string& actor, Work work);
   void run(Outcome outcome, const Work& work, const std::stop_token& stop);
   Status do_pull(const proto::ImageRef& ref, WallTime until, const std::string& actor,
                  Outcome& outcome, const std::stop_token& stop);

@@ -23,10 +23,11 @@ proto::api::ImageItem item_of(const ImageInfo& info) {
 }
 
 proto::api::ImageGcReport report_of(const CollectionPlan& plan) {
+  using Kind = proto::Word<proto::api::CollectedKind>;
   proto::api::ImageGcReport report{
       .dry_run = false, .removed = {}, .kept = {}, .bytes = plan.bytes};
   for (const auto& each : plan.remove)
-    report.removed.push_back({each.kind, each.name, each.reference, each.bytes});
+    report.removed.push_back({Kind::read(each.kind), each.name, each.reference, each.bytes});
   for (const auto& each : plan.kept)
     report.kept.push_back({each.image.str(), each.reference, each.why});
   return report;

@@ -38,10 +38,10 @@ TEST_F(CoreTest, AnAppliedDocumentBecomesGood) {
   ASSERT_TRUE(accepted) << accepted.error().to_string();
   agent.run(10s);
   const auto now = agent.snapshot();
-  EXPECT_EQ(now->status.state, "converged");
+  EXPECT_EQ(now->status.state.text(), "converged");
   EXPECT_EQ(now->status.generation, 1U);
   ASSERT_THAT(now->records->history, SizeIs(1));
-  EXPECT_EQ(now->records->history[0].result, "good");
+  EXPECT_EQ(now->records->history[0].result.text(), "good");
   EXPECT_THAT(host_.routing->ports, SizeIs(1));
   EXPECT_TRUE(agent.ledger().verify()->intact);
 }
@@ -84,13 +84,13 @@ TEST_F(CoreTest, ASuspendedAgentGivesNoVerdictForTheTimeItDidNotRun) {
   ASSERT_TRUE(agent.apply(document("2.0.0")));
   agent.run(1s);
   ASSERT_TRUE(agent.snapshot()->status.rollout);
-  ASSERT_EQ(agent.snapshot()->status.rollout->phase, "soaking");
+  ASSERT_EQ(agent.snapshot()->status.rollout->phase.text(), "soaking");
   host_.clock.advance(60s);
   agent.core().suspended(60s);
   agent.run(1ms);
   ASSERT_TRUE(agent.snapshot()->status.rollout)
       << "two seconds of soak were declared, less was seen";
-  EXPECT_EQ(agent.snapshot()->status.rollout->phase, "soaking");
+  EXPECT_EQ(agent.snapshot()->status.rollout->phase.text(), "soaking");
   agent.run(3s);
   EXPECT_FALSE(agent.snapshot()->status.rollout);
   EXPECT_EQ(agent.snapshot()->status.generation, 2U);
@@ -125,7 +125,7 @@ TEST_F(CoreTest, ARollbackDuringTheCutSparesTheInstanceItGoesBackTo) {
   ASSERT_TRUE(asked);
   EXPECT_EQ(host_.spared, 1);
   EXPECT_EQ(agent.snapshot()->status.generation, 1U);
-  EXPECT_EQ(agent.snapshot()->status.state, "converged");
+  EXPECT_EQ(agent.snapshot()->status.state.text(), "converged");
 }
 
 TEST_F(CoreTest, ARollbackNeedsNoPullAndIsNotUndone) {
@@ -170,7 +170,7 @@ TEST_F(CoreTest, AVersionThatCannotStartIsRolledBackWithItsReason) {
   agent.run(20s);
   const auto now = agent.snapshot();
   EXPECT_EQ(now->status.generation, 1U);
-  EXPECT_EQ(now->records->history[0].result, "failed");
+  EXPECT_EQ(now->records->history[0].result.text(), "failed");
   EXPECT_THAT(now->records->history[0].reason, HasSubstr("no such file"));
   EXPECT_TRUE(now->records->history[0].quarantined);
   EXPECT_EQ(now->counters.rollbacks.at("automatic"), 1U);
@@ -185,7 +185,7 @@ TEST_F(CoreTest, ARegistryThatIsAwayFailsTheApplyWithoutQuarantine) {
   ASSERT_TRUE(agent.apply(document("2.0.0")));
   agent.run(60s);
   EXPECT_EQ(agent.snapshot()->status.generation, 1U);
-  EXPECT_EQ(agent.snapshot()->status.state, "converged");
+  EXPECT_EQ(agent.snapshot()->status.state.text(), "converged");
   EXPECT_FALSE(agent.snapshot()->records->history[0].quarantined);
   host_.pull_errors.clear();
   EXPECT_TRUE(agent.apply(document("2.0.0")));
@@ -225,11 +225,11 @@ TEST_F(CoreTest, AServiceThatHasYetToAnswerIsNotCalledConverged) {
     const auto now = agent.snapshot();
     const auto& web = now->status.services.front();
     if (seen.empty() && web.health == "healthy") continue;  // the next look is yet to come
-    seen.insert(web.state + "/" + web.health);
-    ASSERT_NE(web.health, "none");
+    seen.insert(web.state.str() + "/" + web.health.str());
+    ASSERT_NE(web.health.text(), "none");
     const bool well = web.state == "running" && web.health == "healthy";
-    ASSERT_EQ(now->status.state, well ? "converged" : "degraded")
-        << web.state << " " << web.health << " " << now->status.message;
+    ASSERT_EQ(now->status.state.text(), well ? "converged" : "degraded")
+        << web.state.text() << " " << web.health.text() << " " << now->status.message;
   }
   EXPECT_THAT(seen, ::testing::IsSupersetOf({"running/starting", "running/healthy"}));
 }
@@ -242,7 +242,7 @@ TEST_F(CoreTest, AKilledAgentAdoptsWhatRuns) {
   }
   Agent again{host_, dir_.path()};
   again.run(10s);
-  EXPECT_EQ(again.snapshot()->status.state, "converged");
+  EXPECT_EQ(again.snapshot()->status.state.text(), "converged");
   EXPECT_EQ(host_.creates, 1);
   EXPECT_THAT(host_.instances, SizeIs(1));
 }
@@ -261,7 +261,8 @@ TEST_F(CoreTest, AnAgentKilledAtAnyMomentOfARollOutGoesOn) {
     Agent again{host, dir.path()};
     again.run(40s);
     EXPECT_EQ(again.snapshot()->status.generation, 2U) << "cut after " << cut_ms << " ms";
-    EXPECT_EQ(again.snapshot()->status.state, "converged") << "cut after " << cut_ms << " ms";
+    EXPECT_EQ(again.snapshot()->status.state.text(), "converged")
+        << "cut after " << cut_ms << " ms";
     EXPECT_TRUE(again.ledger().verify()->intact);
   }
 }
@@ -329,8 +330,8 @@ TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
   agent.core().images_changed("", "test");
   agent.run(10s);
   ASSERT_THAT(agent.snapshot()->status.drift, SizeIs(1));
-  EXPECT_EQ(agent.snapshot()->status.drift.front().kind, "layer_damaged");
-  EXPECT_EQ(agent.snapshot()->status.services.front().state, "running");
+  EXPECT_EQ(agent.snapshot()->status.drift.front().kind.text(), "layer_damaged");
+  EXPECT_EQ(agent.snapshot()->status.services.front().state.text(), "running");
   EXPECT_EQ(host_.creates, creates) << "what runs is left alone";
 
   host_.damaged_images.clear();
@@ -353,10 +354,10 @@ TEST_F(CoreTest, PullsThatASourceAsksForAreSpreadOverTheJitterAndThoseOfPeopleAr
                                                  "shop.yaml");
   agent.run(30s);
   EXPECT_EQ(host_.pulls, 0) << "resyncs draw no new lot";
-  EXPECT_EQ(agent.snapshot()->status.rollout->phase, "staging");
+  EXPECT_EQ(agent.snapshot()->status.rollout->phase.text(), "staging");
   agent.run(1h);
   EXPECT_EQ(host_.pulls, 1);
-  EXPECT_EQ(agent.snapshot()->status.state, "converged");
+  EXPECT_EQ(agent.snapshot()->status.state.text(), "converged");
   ASSERT_TRUE(agent.apply(document("2.0.0")));
   agent.run(1s);
   EXPECT_EQ(host_.pulls, 2);

@@ -39,7 +39,7 @@ class Endings : public ::testing::Test {
     agent_->jobs().delayed = {Jobs::Pool::retire};
     ASSERT_TRUE(agent_->apply(stoppable("2")));
     agent_->run(20s);
-    ASSERT_EQ(status().state, "converged");
+    ASSERT_EQ(status().state.text(), "converged");
     ASSERT_THAT(host_.instances, SizeIs(2)) << "one of them is being stopped";
   }
   void begin() {
@@ -67,7 +67,7 @@ TEST_F(Endings, ARollbackIsDoneWhileAnOlderInstanceIsBeingStopped) {
   ASSERT_TRUE(agent_->rollback());
   agent_->run(3s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
   EXPECT_THAT(agent_->snapshot()->records->quarantine, SizeIs(1)) << "what was left, only";
 }
 
@@ -75,7 +75,7 @@ TEST_F(Endings, AnUpdateIsGoodAndACrashIsRestartedMeanwhile) {
   ASSERT_TRUE(agent_->apply(stoppable("3")));
   agent_->run(4s);
   EXPECT_EQ(status().generation, 3U);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
   auto& serving = host_.instances.at(deploy::plan::InstanceId{status().services[0].instance});
   serving.state = InstanceState::exited;
   serving.exit = deploy::plan::ExitInfo{1, false, {}};

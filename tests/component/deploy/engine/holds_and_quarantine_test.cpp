@@ -47,12 +47,12 @@ class RestraintsTest : public ::testing::Test {
     const auto accepted = agent_->apply(shop(version));
     ASSERT_TRUE(accepted) << accepted.error().to_string();
     agent_->run(15s);
-    ASSERT_EQ(status().state, "converged") << status().message;
+    ASSERT_EQ(status().state.text(), "converged") << status().message;
   }
   [[nodiscard]] proto::api::Status status() const { return agent_->snapshot()->status; }
   [[nodiscard]] std::string result_of(std::uint64_t generation) const {
     for (const auto& item : agent_->snapshot()->records->history)
-      if (item.generation == generation) return item.result;
+      if (item.generation == generation) return item.result.str();
     return "";
   }
   [[nodiscard]] std::uint64_t entries(proto::EntryKind kind) {
@@ -156,7 +156,7 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
   agent_->run(20s);
   host_.failing_creates.clear();
   for (int life = 0; life < 2; ++life) {
-    EXPECT_EQ(status().state, "held") << status().message;
+    EXPECT_EQ(status().state.text(), "held") << status().message;
     EXPECT_THAT(status().message, HasSubstr(kFile));
     ASSERT_TRUE(status().quarantined);
     EXPECT_EQ(status().quarantined->source, kFile);
@@ -170,7 +170,7 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
   EXPECT_EQ(status().generation, 1U) << "the same file again is not applied again";
   core().commands().applies.source_changed(candidate(shop("2.0.1"), kFile), kFile);
   agent_->run(15s);
-  EXPECT_EQ(status().state, "converged") << "a newer one is applied as usual";
+  EXPECT_EQ(status().state.text(), "converged") << "a newer one is applied as usual";
   EXPECT_FALSE(status().quarantined);
 }
 
@@ -180,24 +180,24 @@ TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
   const auto accepted = agent_->apply(shop("2.0.0"));
   ASSERT_TRUE(accepted) << accepted.error().to_string();
   agent_->run(60s);
-  EXPECT_EQ(status().state, "held");
+  EXPECT_EQ(status().state.text(), "held");
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().rollout->phase, "waiting");
+  EXPECT_EQ(status().rollout->phase.text(), "waiting");
   EXPECT_THAT(status().rollout->waiting_for, HasSubstr("the shop is busy"));
   EXPECT_EQ(result_of(2), "pending");
   EXPECT_TRUE(host_.local_images.contains(proto::Digest::of("2.0.0"))) << "pulls do not wait";
   EXPECT_EQ(host_.creates, 1);
   EXPECT_EQ(agent_->snapshot()->gauges.waiting.at("hold"), 1U);
   ASSERT_THAT(outcomes(), SizeIs(2));
-  EXPECT_EQ(outcomes().back().result, "waiting");
+  EXPECT_EQ(outcomes().back().result.text(), "waiting");
   EXPECT_EQ(outcomes().back().error->code, "E_HELD");
   EXPECT_THAT(outcomes().back().error->next, HasSubstr("holdfast resume"));
   begin();
   agent_->run(60s);
-  EXPECT_EQ(status().state, "held") << "it survives the agent";
+  EXPECT_EQ(status().state.text(), "held") << "it survives the agent";
   ASSERT_TRUE(core().commands().holds.resume({"over"}, kRoot)->hold);
   agent_->run(20s);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
   EXPECT_EQ(status().generation, 2U);
   EXPECT_EQ(result_of(2), "good");
   EXPECT_EQ(entries(proto::EntryKind::held), 1U);
@@ -213,7 +213,7 @@ TEST_F(RestraintsTest, AHoldEndsByItself) {
   EXPECT_EQ(status().generation, 1U);
   agent_->run(60min);
   EXPECT_EQ(status().generation, 2U);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
   EXPECT_EQ(entries(proto::EntryKind::resumed), 1U);
 }
 
@@ -223,20 +223,20 @@ TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
   ASSERT_TRUE(core().commands().holds.hold({"incident", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("3.0.0")));
   agent_->run(10s);
-  ASSERT_EQ(status().rollout->phase, "waiting");
+  ASSERT_EQ(status().rollout->phase.text(), "waiting");
   for (auto& [id, instance] : host_.instances) {
     if (instance.state != deploy::plan::InstanceState::running) continue;
     instance.state = deploy::plan::InstanceState::exited;
     instance.exit = deploy::plan::ExitInfo{137, false, host_.clock.wall()};
   }
   agent_->run(10s);
-  EXPECT_EQ(status().services.at(0).state, "running");
+  EXPECT_EQ(status().services.at(0).state.text(), "running");
   const auto back = agent_->rollback();
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_EQ(back->generation, 1U) << "the one before what runs, not before what waits";
   agent_->run(10s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "held");
+  EXPECT_EQ(status().state.text(), "held");
   EXPECT_EQ(result_of(3), "superseded");
   EXPECT_EQ(result_of(2), "rolled_back");
 }
@@ -278,7 +278,7 @@ TEST_F(RestraintsTest, ApplyingWhatRunsTakesBackWhatWaits) {
   ASSERT_TRUE(core().commands().holds.resume({""}, kRoot));
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
   EXPECT_EQ(result_of(2), "superseded");
 }
 
@@ -303,7 +303,7 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   EXPECT_THAT(plan->warnings, ::testing::Contains(HasSubstr("2026-11-23 22:00 Europe/Berlin")));
   ASSERT_TRUE(agent_->apply(windowed));
   agent_->run(1h);
-  EXPECT_EQ(status().state, "waiting") << status().message;
+  EXPECT_EQ(status().state.text(), "waiting") << status().message;
   EXPECT_THAT(status().message, HasSubstr("2026-11-23 22:00 Europe/Berlin"));
   EXPECT_EQ(status().rollout->begins, "2026-11-23T21:00:00.000Z");
   EXPECT_EQ(status().generation, 1U);
@@ -314,7 +314,7 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   EXPECT_EQ(status().generation, 1U);
   agent_->run(2h);
   EXPECT_EQ(status().generation, 2U);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
 }
 
 TEST_F(RestraintsTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
@@ -322,7 +322,7 @@ TEST_F(RestraintsTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
   const auto windowed = shop("2.0.0", R"({hours: "22:00-04:00"})");
   ASSERT_TRUE(agent_->apply(windowed));
   agent_->run(10s);
-  ASSERT_EQ(status().state, "waiting");
+  ASSERT_EQ(status().state.text(), "waiting");
   ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(windowed, true));
   agent_->run(10s);
@@ -369,9 +369,9 @@ TEST_F(RestraintsTest, ARollbackDuringARollOutWinsInEveryPhase) {
     agent.run(20s);
     const auto now = agent.snapshot();
     EXPECT_EQ(now->status.generation, 1U) << cut_ms;
-    EXPECT_EQ(now->status.state, "converged") << cut_ms;
+    EXPECT_EQ(now->status.state.text(), "converged") << cut_ms;
     EXPECT_TRUE(now->records->history.at(0).quarantined) << cut_ms;
-    EXPECT_EQ(now->records->history.at(0).result, "rolled_back") << cut_ms;
+    EXPECT_EQ(now->records->history.at(0).result.text(), "rolled_back") << cut_ms;
     EXPECT_FALSE(agent.apply(shop("2.0.0"))) << cut_ms;
   }
 }

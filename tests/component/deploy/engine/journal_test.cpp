@@ -67,7 +67,7 @@ TEST_F(UnrecordedTest, AChangeIsRefusedAndWhatRunsGoesOn) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Errc::io);
   agent_->run(60s);
-  EXPECT_EQ(status().state, "degraded");
+  EXPECT_EQ(status().state.text(), "degraded");
   EXPECT_THAT(status().message, HasSubstr("Input/output error"));
   EXPECT_EQ(status().generation, 2U);
   EXPECT_FALSE(agent_->snapshot()->ledger_writable);
@@ -82,15 +82,15 @@ TEST_F(UnrecordedTest, OfAnOldHostOnlyTheNewestGenerationsAndTheWaysBackStayInMe
   EXPECT_EQ(held->records->history.front().generation, 100U);
   EXPECT_EQ(held->records->history.size(), 64U);
   EXPECT_FALSE(held->records->history_complete);
-  EXPECT_EQ(held->records->history.front().result, "good");
-  EXPECT_EQ(held->records->history.at(1).result, "good") << "it was, and stays so";
+  EXPECT_EQ(held->records->history.front().result.text(), "good");
+  EXPECT_EQ(held->records->history.at(1).result.text(), "good") << "it was, and stays so";
   begin();
   EXPECT_EQ(agent_->snapshot()->records->history.size(), 64U);
   EXPECT_EQ(ledger_.generations()->size(), 100U);
   ASSERT_TRUE(agent_->rollback());
   agent_->run(20s);
   EXPECT_EQ(status().generation, 99U);
-  EXPECT_EQ(agent_->snapshot()->records->history.front().result, "rolled_back");
+  EXPECT_EQ(agent_->snapshot()->records->history.front().result.text(), "rolled_back");
 }
 
 TEST_F(UnrecordedTest, ALedgerOlderThanWhatRunsStopsNothingAndMovesNoTraffic) {
@@ -114,7 +114,7 @@ TEST_F(UnrecordedTest, ALedgerOlderThanWhatRunsStopsNothingAndMovesNoTraffic) {
   }
   EXPECT_EQ(host_.routing, routing);
   EXPECT_EQ(host_.creates, creates);
-  EXPECT_EQ(status().state, "degraded");
+  EXPECT_EQ(status().state.text(), "degraded");
   EXPECT_THAT(status().message, HasSubstr("holdfast ledger recover"));
   EXPECT_TRUE(status().drift.empty()) << "what is declared is not known";
   const auto back = agent_->rollback(1);
@@ -136,7 +136,7 @@ TEST_F(UnrecordedTest, ARollbackWorksAndIsRecordedWhenTheLedgerTakesEntriesAgain
 
   ledger_.fault.reset();
   agent_->run(2 * kResync);
-  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
   EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
   EXPECT_EQ(recorded(EntryKind::switched), 3);
   EXPECT_TRUE(ledger_.verify()->intact);
@@ -153,12 +153,12 @@ TEST_F(UnrecordedTest, ARollbackIsNotLostWhenTheAgentDiesBeforeItCouldRecordIt) 
   begin();
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U) << "the intent is in the run directory";
-  EXPECT_EQ(status().state, "degraded");
+  EXPECT_EQ(status().state.text(), "degraded");
   ledger_.fault.reset();
   begin();
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
   EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
   EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
 }
@@ -169,11 +169,11 @@ TEST_F(UnrecordedTest, ADiskThatTakesTooLongHoldsUpNoRollbackAndNothingIsRecorde
   ASSERT_TRUE(back) << back.error().to_string();
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "degraded");
+  EXPECT_EQ(status().state.text(), "degraded");
   EXPECT_EQ(recorded(EntryKind::rollback_started), 0);
   ledger_.slow = false;
   agent_->run(1s);
-  EXPECT_EQ(status().state, "converged") << status().message << ": before the next resync";
+  EXPECT_EQ(status().state.text(), "converged") << status().message << ": before the next resync";
   EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
   EXPECT_EQ(recorded(EntryKind::quarantined), 1);
   EXPECT_EQ(recorded(EntryKind::switched), 3);
@@ -190,10 +190,10 @@ TEST_F(UnrecordedTest, ADiskThatBeginsToTakeTooLongOnTheWayToTheSwitchHoldsUpNot
       << "it does not spin";
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "degraded");
+  EXPECT_EQ(status().state.text(), "degraded");
   ledger_.slow = false;
   agent_->run(1s);
-  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
   EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
   EXPECT_EQ(recorded(EntryKind::switched), 3);
 }
@@ -227,8 +227,8 @@ TEST_F(UnrecordedTest, AnApplyThatTheDiskTookTooLongForBeginsOnceItIsRecorded) {
   ledger_.slow = false;
   agent_->run(20s);
   EXPECT_EQ(status().generation, 3U);
-  EXPECT_EQ(status().state, "converged") << status().message;
-  EXPECT_EQ(agent_->snapshot()->records->history.front().result, "good");
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
+  EXPECT_EQ(agent_->snapshot()->records->history.front().result.text(), "good");
 }
 
 TEST_F(UnrecordedTest, AnApplyThatTheDiskRefusedInTheEndDoesNotBegin) {
@@ -253,7 +253,7 @@ TEST_F(UnrecordedTest, ARollbackGoesBeforeAnApplyThatIsRecordedTooLate) {
   ledger_.slow = false;
   agent_->run(20s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
   EXPECT_EQ(ledger_.generations()->front().result, deploy::ledger::GenerationResult::superseded);
   begin();
   agent_->run(20s);
@@ -273,7 +273,7 @@ TEST_F(UnrecordedTest, ARollbackIsNotUndoneByAnEarlierApplyThatIsFoundRecordedAf
   begin();
   agent_->run(60s);
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
   EXPECT_EQ(ledger_.generations()->front().result, deploy::ledger::GenerationResult::superseded);
   EXPECT_EQ(recorded(EntryKind::rollback_started), 1);
 }
@@ -311,7 +311,7 @@ TEST_F(UnrecordedTest, ARollbackOfARollOutUnderWayWorksToo) {
 TEST_F(UnrecordedTest, AnUpdateThatFailsInItsSoakIsRevertedWithoutTheLedger) {
   ASSERT_TRUE(agent_->apply(storable("3.0.0")));
   agent_->run(1s);
-  ASSERT_EQ(status().rollout->phase, "soaking");
+  ASSERT_EQ(status().rollout->phase.text(), "soaking");
   break_ledger();
   for (auto& [id, instance] : host_.instances) {
     if (instance.generation != 3) continue;

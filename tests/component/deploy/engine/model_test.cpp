@@ -370,8 +370,8 @@ class Life {
   void check() {
     const auto now = agent_->snapshot();
     EXPECT_EQ(now->status.generation, model_.in_force)
-        << now->status.state << ": " << now->status.message << ", first of history: "
-        << (now->records->history.empty() ? "" : now->records->history.front().result);
+        << now->status.state.text() << ": " << now->status.message << ", first of history: "
+        << (now->records->history.empty() ? "" : now->records->history.front().result.text());
     EXPECT_EQ(now->status.rollout.has_value(), model_.pending.has_value());
     EXPECT_EQ(now->status.hold.has_value(), model_.held);                // I-3
     ASSERT_EQ(now->records->history.size(), model_.generations.size());  // I-3
@@ -384,9 +384,9 @@ class Life {
       const auto& row = model_.generations[item.generation - 1];
       if (row.good) {
         EXPECT_TRUE(item.result == "good" || item.result == "rolled_back")
-            << item.generation << " is " << item.result;
+            << item.generation << " is " << item.result.text();
       } else {
-        EXPECT_NE(item.result, "good") << item.generation;
+        EXPECT_NE(item.result.text(), "good") << item.generation;
       }
     }
     if (model_.in_force != 0) {

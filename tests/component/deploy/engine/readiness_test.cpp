@@ -88,7 +88,7 @@ TEST_F(Readiness, AHookThatCannotBeStartedVetoesAndTheHostIsNotUnwellForIt) {
   host_.create_errors.emplace("migrate", Error{Errc::user, "no user \"app\" in the image"});
   apply(document("v2", "hooks:\n" + hook("before", "migrate")));
   EXPECT_EQ(status().generation, 1U);
-  EXPECT_EQ(status().state, "converged") << status().message;
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
   ASSERT_THAT(entries(proto::EntryKind::hook_failed), SizeIs(1));
   EXPECT_THAT(entries(proto::EntryKind::hook_failed).front().reason,
               HasSubstr("before hook migrate could not be started: no user"));
@@ -137,7 +137,7 @@ TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
   const auto back = agent().core().commands().rollbacks.plan({0, "", true});
   ASSERT_TRUE(back);
   ASSERT_THAT(back->hooks, SizeIs(1));
-  EXPECT_EQ(back->hooks.front().stage, "on_rollback");
+  EXPECT_EQ(back->hooks.front().stage.text(), "on_rollback");
 }
 
 TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
@@ -167,7 +167,7 @@ TEST_F(Readiness, ARehearsalEndsWithAVerdictInTheLedgerTheStatusAndAnEvent) {
   EXPECT_FALSE(agent().core().commands().rehearsals.rehearse({0, ""}, kRoot));
   agent().run(10s);
   ASSERT_TRUE(status().rehearsal);
-  EXPECT_EQ(status().rehearsal->verdict, "passed");
+  EXPECT_EQ(status().rehearsal->verdict.text(), "passed");
   EXPECT_EQ(status().rehearsal->actor, kRoot);
   EXPECT_THAT(host_.created, Contains("web.rehearsal"));
   ASSERT_THAT(entries(proto::EntryKind::rehearsed), SizeIs(1));
@@ -185,9 +185,9 @@ TEST_F(Readiness, ATargetThatCannotStartAnyMoreIsFoundBeforeItIsNeeded) {
   host_.create_errors.emplace("web.rehearsal", Error{Errc::user, "secret db: no such file"});
   ASSERT_TRUE(agent().core().commands().rehearsals.rehearse({0, ""}, kRoot));
   agent().run(10s);
-  EXPECT_EQ(status().rehearsal->verdict, "failed");
+  EXPECT_EQ(status().rehearsal->verdict.text(), "failed");
   EXPECT_THAT(status().rehearsal->reason, HasSubstr("secret db: no such file"));
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
   EXPECT_EQ(agent().snapshot()->gauges.rehearsal_verdict, "failed");
 }
 
@@ -198,7 +198,7 @@ TEST_F(Readiness, TheScheduleOfAgentYamlAsksForRehearsals) {
   apply(document("v2"));
   agent().run(10s);
   ASSERT_TRUE(status().rehearsal);
-  EXPECT_EQ(status().rehearsal->verdict, "passed");
+  EXPECT_EQ(status().rehearsal->verdict.text(), "passed");
   agent().run(30min);
   EXPECT_THAT(entries(proto::EntryKind::rehearsed), SizeIs(1));
   agent().run(40min);

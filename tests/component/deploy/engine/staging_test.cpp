@@ -30,7 +30,7 @@ class StagingTest : public ::testing::Test {
   }
   std::string result_of(std::uint64_t generation) {
     for (const auto& item : agent_.snapshot()->records->history)
-      if (item.generation == generation) return item.result;
+      if (item.generation == generation) return item.result.str();
     return {};
   }
   os::TempDir dir_ = os::TempDir::create("/tmp", "holdfast-staging").value();
@@ -55,7 +55,7 @@ TEST_F(StagingTest, WhateverARegistryDidWrongTheSameDocumentIsDeployedWhenItIsMe
     host_.pull_errors.clear();
     ASSERT_TRUE(agent_.apply(stageable(name)));
     agent_.run(20s);
-    EXPECT_EQ(status().state, "converged");
+    EXPECT_EQ(status().state.text(), "converged");
     EXPECT_EQ(status().spec_digest,
               proto::load_deployment(stageable(name), "x")->spec_digest.str());
   }
@@ -65,7 +65,7 @@ TEST_F(StagingTest, ANewerDocumentTakesThePlaceOfOneThatIsStillFetched) {
   agent_.jobs().delayed = {Jobs::Pool::pull};
   ASSERT_TRUE(agent_.apply(stageable("1")));
   agent_.run(1s);
-  ASSERT_EQ(status().rollout->phase, "staging");
+  ASSERT_EQ(status().rollout->phase.text(), "staging");
   const auto newer = agent_.apply(stageable("2"));
   ASSERT_TRUE(newer) << newer.error().to_string();
   agent_.run(1s);
@@ -74,7 +74,7 @@ TEST_F(StagingTest, ANewerDocumentTakesThePlaceOfOneThatIsStillFetched) {
   agent_.jobs().release();
   agent_.run(20s);
   EXPECT_EQ(status().generation, newer->generation);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
   EXPECT_FALSE(host_.local_images.contains(proto::Digest::of("1"))) << "its download was ended";
   const auto told = agent_.core().events().after(0, 1'000);
   EXPECT_TRUE(std::any_of(told.begin(), told.end(), [](const auto& event) {

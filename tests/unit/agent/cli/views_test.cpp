@@ -323,19 +323,20 @@ TEST(ExitCodes, NeverCallARollbackASuccess) {
 
 TEST(EndFromRecords, ReadsTheEndOfAChangeWhoseEventWasLost) {
   auto now = status();
-  const auto item = [](std::uint64_t number, const char* result, const char* reason) {
+  const auto item = [](std::uint64_t number, proto::Word<api::GenerationResult> result,
+                       const char* reason) {
     return api::HistoryItem{number, "", result, reason, "", "", false, false};
   };
-  EXPECT_EQ(end_from_records(42, now, {item(42, "good", "")})->result, "good");
+  EXPECT_EQ(end_from_records(42, now, {item(42, "good", "")})->result.text(), "good");
   EXPECT_FALSE(end_from_records(43, now, {item(43, "pending", "")}));
   EXPECT_FALSE(end_from_records(43, now, {}));
   const auto failed = end_from_records(43, now, {item(43, "failed", "api is unhealthy")});
-  EXPECT_EQ(failed->result, "rolled_back");
+  EXPECT_EQ(failed->result.text(), "rolled_back");
   EXPECT_EQ(failed->error->message, "api is unhealthy");
-  EXPECT_EQ(end_from_records(41, now, {item(41, "good", "")})->result, "rolled_back")
+  EXPECT_EQ(end_from_records(41, now, {item(41, "good", "")})->result.text(), "rolled_back")
       << "a rollback to 41 that did not take";
   now.rollout = api::RolloutStatus{43, "waiting", 1, "held by root: busy", ""};
-  EXPECT_EQ(end_from_records(43, now, {item(43, "pending", "")})->result, "waiting");
+  EXPECT_EQ(end_from_records(43, now, {item(43, "pending", "")})->result.text(), "waiting");
   EXPECT_EQ(end_from_records(43, now, {item(43, "pending", "")})->error->code, "E_HELD");
   now.rollout = api::RolloutStatus{};
   EXPECT_FALSE(end_from_records(42, now, {item(42, "good", "")}));

@@ -27,7 +27,7 @@ class ValueMemory final : public Memory {
 
 class IntakeTest : public testing::Test {
  protected:
-  static proto::api::Status at(const std::string& phase) {
+  static proto::api::Status at(proto::Word<proto::api::RolloutPhase> phase) {
     proto::api::Status status;
     status.rollout.emplace().phase = phase;
     return status;
@@ -70,12 +70,14 @@ TEST_F(IntakeTest, DoesNotOfferAfterARestartWhatIsRememberedButWhatComesThen) {
 }
 
 TEST_F(IntakeTest, WaitsForARolloutUnlessThatWaitsItself) {
-  for (const std::string phase :
-       {"staging", "starting", "checking", "switching", "soaking", "reverting"}) {
-    intake_.take(candidate(phase));
-    EXPECT_EQ(offered(at(phase)), "") << phase;
+  using Phase = proto::Word<proto::api::RolloutPhase>;
+  for (const auto word : Phase::kAll) {
+    const auto phase = Phase::read(word);
+    if (phase == "waiting") continue;
+    intake_.take(candidate(phase.str()));
+    EXPECT_EQ(offered(at(phase)), "") << word;
     EXPECT_TRUE(intake_.unsettled());
-    EXPECT_EQ(offered(at("waiting")), phase);
+    EXPECT_EQ(offered(at("waiting")), word);
   }
 }
 

@@ -225,7 +225,7 @@ TEST(Hooks, ArePartOfThePlan) {
   add_hooks(*wanted, proto::HookStage::before, hooks);
   add_hooks(*wanted, proto::HookStage::after, hooks);
   ASSERT_EQ(hooks.size(), 1U);
-  EXPECT_EQ(hooks.front().stage, "before");
+  EXPECT_EQ(hooks.front().stage.text(), "before");
   EXPECT_EQ(hooks.front().note, "within 10s");
 }
 

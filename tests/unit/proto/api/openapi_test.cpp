@@ -35,6 +35,18 @@ std::string shape(const double*) { return "number"; }
 std::string shape(const std::uint64_t*) { return "integer"; }
 std::string shape(const int*) { return "integer"; }
 std::string shape(const std::map<std::string, std::string>*) { return "{string}"; }
+/// A closed set: "string(a|b)".
+template <class Known>
+std::string set_of(const Known& known) {
+  const std::set<std::string> sorted{known.begin(), known.end()};
+  std::string text;
+  for (const auto& word : sorted) text += (text.empty() ? "string(" : "|") + word;
+  return text + ")";
+}
+template <class E>
+std::string shape(const Word<E>*) {
+  return set_of(Words<E>::kAll);
+}
 template <class T>
 std::string shape(const T* message) {
   return schema_name(message);
@@ -59,6 +71,8 @@ std::string shape(const YAML::Node& schema) {
   const auto type = schema["type"].as<std::string>();
   if (type == "array") return "[" + shape(schema["items"]) + "]";
   if (type == "object") return "{" + shape(schema["additionalProperties"]) + "}";
+  if (const auto known = schema["enum"]; known && type == "string")
+    return set_of(known.as<std::vector<std::string>>());
   return type;
 }
 
@@ -70,6 +84,9 @@ std::map<std::string, std::string> members_of(const T*) {
   };
   T sample;
   detail::members(collect, sample, static_cast<T*>(nullptr));
+  // Texts of which the possible ones are known all the same.
+  if constexpr (std::is_same_v<T, LedgerEntry>) found["kind"] = set_of(Words<EntryKind>::kAll);
+  if constexpr (std::is_same_v<T, VersionInfo>) found["api"] = "string(v1)";
   return found;
 }
 
