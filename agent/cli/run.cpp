@@ -5,32 +5,24 @@
 #include <cstdio>
 #include <optional>
 
-#include "agent/cli/commands.hpp"
-#include "agent/cli/interrupt.hpp"
-#include "agent/cli/options.hpp"
+#include "agent/cli/client/interrupt.hpp"
+#include "agent/cli/commands/context.hpp"
+#include "agent/cli/commands/options.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
-
-/// A change goes on when this program ends, and Ctrl-C has to say so; everything else may just end.
-bool needs_interrupt(const CommandOptions& command) {
-  return std::holds_alternative<ApplyOptions>(command) ||
-         std::holds_alternative<RollbackOptions>(command) ||
-         std::holds_alternative<ImageOptions>(command);
-}
 
 ExitCode dispatch(const Invocation& invocation) {
   const SystemClock clock;
   const auto colours = invocation.globals.no_color ? Colours::never : Colours::automatic;
   std::optional<Interrupt> interrupt;
-  if (needs_interrupt(invocation.command)) {
+  if (invocation.command->outlives_us()) {
     if (auto installed = Interrupt::install()) interrupt = std::move(*installed);
   }
   AgentClient agent{clock, {invocation.globals.socket, interrupt ? interrupt->fd() : -1}};
   const Context context{invocation.globals, look_of(STDOUT_FILENO, colours),
                         look_of(STDERR_FILENO, colours), clock, agent};
-  return std::visit([&](const auto& options) { return run_command(context, options); },
-                    invocation.command);
+  return invocation.command->run(context);
 }
 
 }  // namespace

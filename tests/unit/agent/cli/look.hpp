@@ -1,7 +1,7 @@
 // What the tests of the command line look at the world through: a terminal of 80 columns, at noon.
 #pragma once
 
-#include "agent/cli/look.hpp"
+#include "agent/cli/render/look.hpp"
 #include "common/base/clock.hpp"
 
 namespace holdfast::agent::cli {

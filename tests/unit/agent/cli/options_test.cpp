@@ -1,9 +1,20 @@
-#include "agent/cli/options.hpp"
+#include "agent/cli/commands/options.hpp"
 
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
-#include "agent/cli/completion.hpp"
+#include "agent/cli/commands/change.hpp"
+#include "agent/cli/commands/completion.hpp"
+#include "agent/cli/commands/doctor.hpp"
+#include "agent/cli/commands/document.hpp"
+#include "agent/cli/commands/history.hpp"
+#include "agent/cli/commands/image.hpp"
+#include "agent/cli/commands/ledger.hpp"
+#include "agent/cli/commands/readiness.hpp"
+#include "agent/cli/commands/restrain.hpp"
+#include "agent/cli/commands/status.hpp"
+#include "agent/cli/commands/stream.hpp"
+#include "agent/cli/completion/scripts.hpp"
 #include "common/base/text.hpp"
 
 namespace holdfast::agent::cli {
@@ -16,9 +27,10 @@ T parsed(const std::vector<std::string>& args) {
     ADD_FAILURE() << leave->out << leave->err;
     return {};
   }
-  const auto* options = std::get_if<T>(&std::get<Invocation>(result).command);
-  EXPECT_NE(options, nullptr);
-  return options == nullptr ? T{} : *options;
+  const auto* command =
+      dynamic_cast<const CommandOf<T>*>(std::get<Invocation>(result).command.get());
+  EXPECT_NE(command, nullptr);
+  return command == nullptr ? T{} : command->options;
 }
 
 Leave left(const std::vector<std::string>& args) {

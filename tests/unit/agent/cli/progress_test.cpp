@@ -1,8 +1,8 @@
-#include "agent/cli/progress.hpp"
+#include "agent/cli/render/progress.hpp"
 
 #include <gtest/gtest.h>
 
-#include "agent/cli/detail.hpp"
+#include "agent/cli/render/detail.hpp"
 #include "tests/unit/agent/cli/look.hpp"
 
 namespace holdfast::agent::cli {

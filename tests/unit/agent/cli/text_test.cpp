@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
-#include "agent/cli/json_text.hpp"
-#include "agent/cli/look.hpp"
-#include "agent/cli/sse.hpp"
-#include "agent/cli/suggest.hpp"
-#include "agent/cli/table.hpp"
-#include "agent/cli/when.hpp"
+#include "agent/cli/render/json_text.hpp"
+#include "agent/cli/render/look.hpp"
+#include "agent/cli/client/sse.hpp"
+#include "agent/cli/render/suggest.hpp"
+#include "agent/cli/render/table.hpp"
+#include "agent/cli/render/when.hpp"
 #include "tests/unit/agent/cli/look.hpp"
 
 namespace holdfast::agent::cli {

@@ -1,12 +1,12 @@
 // Golden output at 80 columns, from the agent's JSON.
-#include "agent/cli/views.hpp"
+#include "agent/cli/render/views.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "agent/cli/exit_code.hpp"
-#include "agent/cli/wait.hpp"
+#include "agent/cli/render/exit_code.hpp"
+#include "agent/cli/client/wait.hpp"
 #include "common/base/text.hpp"
 #include "proto/api/codec.hpp"
 #include "tests/unit/agent/cli/look.hpp"
