@@ -298,7 +298,7 @@ std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures)
   add_host(page, figures.host);
   add_agent(page, snapshot, figures);
   add_process_metrics(page);
-  return std::move(page).text();
+  return page.text();
 }
 
 }  // namespace holdfast::agent::daemon

@@ -1,89 +1,62 @@
 #include "agent/daemon/metrics_page.hpp"
 
-#include <fmt/format.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
 
-#include <cmath>
+#include <sstream>
 
 #include "common/base/text.hpp"
 
 namespace holdfast::agent::daemon {
 namespace {
 
-std::string number_text(double value) {
-  if (std::isnan(value)) return "Nan";
-  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
-  return fmt::format("{}", value);
-}
-
-/// As the text format of Prometheus escapes the values of labels; of a help text, all but the
-/// quotes.
-void append_escaped(std::string& out, std::string_view raw, bool quotes) {
-  for (const char c : well_formed(raw)) {
-    if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\\' || (quotes && c == '"')) {
-      out += '\\';
-      out += c;
-    } else {
-      out += c;
-    }
-  }
-}
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
 
 }  // namespace
 
-MetricsPage& MetricsPage::begin(std::string name, std::string_view help, std::string_view type) {
-  name_ = std::move(name);
-  text_ += fmt::format("# HELP {} ", name_);
-  append_escaped(text_, help, false);
-  text_ += fmt::format("\n# TYPE {} {}\n", name_, type);
+MetricsPage::MetricsPage() : families_(std::make_unique<std::vector<MetricFamily>>()) {}
+MetricsPage::~MetricsPage() = default;
+
+MetricsPage& MetricsPage::gauge(std::string name, std::string_view help) {
+  families_->push_back({std::move(name), std::string{help}, MetricType::Gauge, {}});
+  return *this;
+}
+MetricsPage& MetricsPage::counter(std::string name, std::string_view help) {
+  families_->push_back({std::move(name), std::string{help}, MetricType::Counter, {}});
+  return *this;
+}
+MetricsPage& MetricsPage::histogram(std::string name, std::string_view help) {
+  families_->push_back({std::move(name), std::string{help}, MetricType::Histogram, {}});
   return *this;
 }
 
-MetricsPage& MetricsPage::gauge(std::string name, std::string_view help) {
-  return begin(std::move(name), help, "gauge");
-}
-MetricsPage& MetricsPage::counter(std::string name, std::string_view help) {
-  return begin(std::move(name), help, "counter");
-}
-MetricsPage& MetricsPage::histogram(std::string name, std::string_view help) {
-  return begin(std::move(name), help, "histogram");
+ClientMetric& MetricsPage::metric(MetricLabels labels) {
+  auto& made = families_->back().metric.emplace_back();
+  made.label.reserve(labels.size() + 1);
+  for (const auto& [name, value] : labels)
+    made.label.push_back({std::string{name}, well_formed(value)});
+  return made;
 }
 
-void MetricsPage::line(std::string_view suffix, double value, MetricLabels labels,
-                       const Label& more) {
-  text_ += name_;
-  text_ += suffix;
-  char before = '{';
-  const auto put = [&](const Label& label) {
-    text_ += std::exchange(before, ',');
-    text_ += label.first;
-    text_ += "=\"";
-    append_escaped(text_, label.second, true);
-    text_ += '"';
-  };
-  for (const auto& label : labels) put(label);
-  if (!more.first.empty()) put(more);
-  if (before == ',') text_ += '}';
-  text_ += ' ';
-  text_ += number_text(value);
-  text_ += '\n';
+void MetricsPage::set(ClientMetric& metric, double value) const {
+  (families_->back().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) =
+      value;
 }
 
 MetricsPage& MetricsPage::sample(double value, MetricLabels labels) {
-  line("", value, labels);
+  set(metric(labels), value);
   return *this;
 }
 
 MetricsPage& MetricsPage::sample(const deploy::engine::Histogram& value, MetricLabels labels) {
-  std::uint64_t total = 0;
+  auto& made = metric(labels).histogram;
+  made.sample_sum = value.sum;
   for (std::size_t i = 0; i < value.counts.size(); ++i) {
-    total += value.counts[i];
-    const auto bound = i < value.bounds.size() ? number_text(value.bounds[i]) : std::string{"+Inf"};
-    line("_bucket", static_cast<double>(total), labels, {"le", bound});
+    made.sample_count += value.counts[i];
+    if (i < value.bounds.size()) made.bucket.push_back({made.sample_count, value.bounds[i]});
   }
-  line("_sum", value.sum, labels);
-  line("_count", static_cast<double>(total), labels);
   return *this;
 }
 
@@ -101,8 +74,18 @@ MetricsPage& MetricsPage::samples(std::string_view label,
 
 MetricsPage& MetricsPage::one_of(std::string_view label, std::span<const std::string_view> known,
                                  std::string_view actual, MetricLabels labels) {
-  for (const auto value : known) line("", value == actual ? 1 : 0, labels, {label, value});
+  for (const auto value : known) {
+    auto& made = metric(labels);
+    made.label.push_back({std::string{label}, std::string{value}});
+    set(made, value == actual ? 1 : 0);
+  }
   return *this;
+}
+
+std::string MetricsPage::text() const {
+  std::ostringstream out;
+  prometheus::TextSerializer{}.Serialize(out, *families_);
+  return std::move(out).str();
 }
 
 }  // namespace holdfast::agent::daemon

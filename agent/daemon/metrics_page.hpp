@@ -1,15 +1,22 @@
 #pragma once
 /// \file
-/// Families of metrics in the making, in the text format of Prometheus (exposition format 0.0.4).
+/// Families of metrics in the making (prometheus::MetricFamily).
 
 #include <initializer_list>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "deploy/engine/snapshot.hpp"
+
+namespace prometheus {
+struct ClientMetric;
+struct MetricFamily;
+}  // namespace prometheus
 
 namespace holdfast::agent::daemon {
 
@@ -17,6 +24,9 @@ using MetricLabels = std::initializer_list<std::pair<std::string_view, std::stri
 
 class MetricsPage {
  public:
+  MetricsPage();
+  ~MetricsPage();
+
   /// Begins a family; the samples that follow belong to it.
   MetricsPage& gauge(std::string name, std::string_view help);
   MetricsPage& counter(std::string name, std::string_view help);
@@ -37,15 +47,14 @@ class MetricsPage {
   MetricsPage& one_of(std::string_view label, std::span<const std::string_view> known,
                       std::string_view actual, MetricLabels labels = {});
 
-  [[nodiscard]] std::string text() && { return std::move(text_); }
+  /// In the text format of Prometheus (exposition format 0.0.4).
+  [[nodiscard]] std::string text() const;
 
  private:
-  using Label = std::pair<std::string_view, std::string_view>;
-  MetricsPage& begin(std::string name, std::string_view help, std::string_view type);
-  void line(std::string_view suffix, double value, MetricLabels labels, const Label& more = {});
+  prometheus::ClientMetric& metric(MetricLabels labels);
+  void set(prometheus::ClientMetric& metric, double value) const;
 
-  std::string name_;  ///< of the family
-  std::string text_;
+  std::unique_ptr<std::vector<prometheus::MetricFamily>> families_;
 };
 
 /// process_*: of this process, from /proc/self.
