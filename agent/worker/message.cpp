@@ -7,11 +7,11 @@
 #include <cerrno>
 #include <cstring>
 
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/fetch.hpp"
 
 namespace holdfast::agent::worker {
 
-namespace wire = deploy::image::worker;
+namespace wire = proto::worker;
 
 Result<Message> receive_message() {
   std::string text(wire::kMaxMessageBytes, '\0');

@@ -14,7 +14,7 @@ struct Message {
   os::UniqueFd partial;
 };
 
-/// The next message on descriptor 3 (deploy/image/worker_protocol.hpp). Blocks. Errors: by errno.
+/// The next message on descriptor 3 (proto/worker/fetch.hpp). Blocks. Errors: by errno.
 [[nodiscard]] Result<Message> receive_message();
 
 }  // namespace holdfast::agent::worker

@@ -124,7 +124,9 @@ Error failure(CURLcode code, const Transfer& transfer, const char* detail, long 
   if (transfer.refused_address)
     return Error{
         Errc::ssrf,
-        fmt::format("{} has an address inside this network, which the registry has not", host)};
+        fmt::format(
+            "{} has an address inside this network, which the server that sent us there has not",
+            host)};
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
@@ -230,6 +232,7 @@ Result<HttpHead> HttpClient::perform(const HttpRequest& request, const BodySink&
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &transfer);
+  if (request.method == HttpMethod::head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (!request.post.empty()) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.post.c_str());
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.post.size()));

@@ -21,11 +21,14 @@ namespace holdfast::net {
 /// (packaging/doc/security.md ).
 enum class Reach : std::uint8_t { public_, private_, loopback, link_local };
 
+enum class HttpMethod : std::uint8_t { get, head };
+
 struct HttpRequest {
+  HttpMethod method = HttpMethod::get;
   std::string url;
   std::vector<std::string> headers;
   bool allow_http = false;  ///< else https only
-  std::string post;         ///< form body; empty: GET
+  std::string post;         ///< form body, sent by POST whatever `method` says; empty: none
   std::string ca_pem;       ///< trust anchors in place of the system's bundle when not empty
   std::string client_certificate_pem;
   std::string client_key_pem;

@@ -14,9 +14,10 @@
 #include "common/base/text.hpp"
 #include "common/crypto/sha256.hpp"
 #include "common/os/file.hpp"
+#include "deploy/fetch/endpoints.hpp"
+#include "deploy/fetch/fetcher.hpp"
 #include "deploy/image/documents.hpp"
-#include "deploy/image/endpoints.hpp"
-#include "deploy/image/fetcher.hpp"
+#include "deploy/image/object_requests.hpp"
 #include "proto/oci/oci.hpp"
 
 namespace holdfast::deploy::image {
@@ -185,19 +186,15 @@ class Exporter {
           .hint("keep the archive it came from, or pull the image by a reference first");
     if (!fetcher_) {
       HF_ASSIGN(auto endpoints,
-                endpoints_for(store_.registries, store_.proxy, store_.host_files, *ref));
-      fetcher_.emplace(store_.worker_path, store_.pace.get());
-      fetcher_->configure({.host = ref->host,
-                           .repository = ref->repository,
-                           .endpoints = std::move(endpoints),
-                           .bytes_per_second = store_.bytes_per_second});
+                fetch::endpoints_for(store_.registries, store_.proxy, store_.host_files, *ref));
+      fetcher_.emplace(fetch::network_child(store_.worker_path, store_.bandwidth.get()));
+      fetcher_->configure(
+          {.endpoints = std::move(endpoints), .bytes_per_second = store_.bytes_per_second});
     }
     HF_ASSIGN(auto body, os::make_pipe());
-    HF_ASSIGN(auto download, fetcher_->blob({.kind = worker::FetchKind::blob,
-                                             .digest = blob.digest.str(),
-                                             .size = blob.size,
-                                             .limit = blob.size},
-                                            std::move(body.second)));
+    const auto request =
+        ObjectRequests::at_registry(*ref).object(ObjectKind::blob, blob.digest, blob.size);
+    HF_ASSIGN(auto download, fetcher_->stream(request, std::move(body.second)));
     auto copied = copy(body.first.get(), blob);
     if (copied) return ok();
     // Why too little came is what the child has to say.
@@ -206,8 +203,8 @@ class Exporter {
       if (::poll(&wait, 1, kPollMs) < 0 && errno != EINTR) break;
       const auto said = wait.revents != 0 ? download.advance() : std::nullopt;
       if (said && !*said)
-        return Error{said->error()}.hint(
-            "export while the registry can be reached: compressed layers are not kept here");
+        return explain_fetch(said->error())
+            .hint("export while the registry can be reached: compressed layers are not kept here");
       if (said) break;
     }
     return copied;
@@ -231,7 +228,7 @@ class Exporter {
   const ProgressSink& progress_;
   const std::stop_token& stop_;
   Leases::Lease lease_;
-  std::optional<Fetcher> fetcher_;
+  std::optional<fetch::Fetcher> fetcher_;
   std::uint64_t written_ = 0;
   BootTime told_{};
 };

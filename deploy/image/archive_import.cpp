@@ -7,7 +7,8 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
-#include "deploy/image/fetcher.hpp"
+#include "deploy/fetch/fetcher.hpp"
+#include "deploy/image/archive_child.hpp"
 #include "deploy/image/lease_file.hpp"
 #include "deploy/image/pull.hpp"
 #include "deploy/image/records.hpp"
@@ -28,12 +29,8 @@ Status check_file(const os::UniqueFd& file) {
 
 Result<std::vector<proto::oci::LayoutEntry>> entries_of(Store& store,
                                                         const ImportRequest& request) {
-  Fetcher fetcher{store.worker_path, FromArchive{request.file.get()}};
-  HF_ASSIGN(const auto document, fetcher.document({.kind = worker::FetchKind::layout,
-                                                   .digest = proto::Digest::of("").str(),
-                                                   .size = 0,
-                                                   .limit = proto::oci::kMaxDocumentBytes},
-                                                  request.stop));
+  fetch::Fetcher fetcher{archive_child(store.worker_path, request.file.get())};
+  HF_ASSIGN(const auto document, fetcher.document(ObjectRequests::layout(), request.stop));
   return proto::oci::parse_layout(document.bytes);
 }
 

@@ -28,8 +28,8 @@ Error said_by_image(Error error) {
 
 /// What one endpoint answered; another may do better. A manifest whose header contradicts what it
 /// calls itself is such an answer too: the header is nothing that a digest vouches for.
-Status check_answer(const worker::FetchRequest& request, const proto::Digest& digest,
-                    const FetchedDocument& answer) {
+Status check_answer(ObjectKind kind, const proto::Digest& digest, std::uint64_t declared,
+                    const fetch::FetchedDocument& answer) {
   const auto actual = proto::Digest::of(answer.bytes);
   if (actual != digest)
     return Error{Errc::digest_mismatch, fmt::format("{} has the digest {} at {}", digest.str(),
@@ -38,7 +38,7 @@ Status check_answer(const worker::FetchRequest& request, const proto::Digest& di
             "the registry or something on the way to it changed the bytes: compare with another "
             "host, then push the image again");
   // Below a verified parent the descriptor says what it is.
-  if (request.kind != worker::FetchKind::manifest || request.size > 0) return ok();
+  if (kind != ObjectKind::manifest || declared > 0) return ok();
   const auto alone = proto::oci::parse_manifest(answer.bytes, "", "");
   const auto headed = proto::oci::parse_manifest(answer.bytes, answer.report.content_type, "");
   if (!alone || headed) return ok();
@@ -50,23 +50,23 @@ Status check_answer(const worker::FetchRequest& request, const proto::Digest& di
 
 class Resolver {
  public:
-  Resolver(const Paths& paths, Fetcher& fetcher, Leases::Lease& lease, const std::stop_token& stop)
-      : paths_(paths), fetcher_(fetcher), lease_(lease), stop_(stop) {}
+  Resolver(const Paths& paths, const Origin& origin, Leases::Lease& lease,
+           const std::stop_token& stop)
+      : paths_(paths), origin_(origin), lease_(lease), stop_(stop) {}
 
-  Result<Document> get(worker::FetchKind kind, const proto::Digest& digest, std::uint64_t size) {
+  Result<Document> get(ObjectKind kind, const proto::Digest& digest, std::uint64_t size) {
     lease_.hold(digest.hex());
     if (auto stored = read_blob(paths_, digest)) return Document{*std::move(stored), {}};
-    worker::FetchRequest request{.kind = kind,
-                                 .digest = digest.str(),
-                                 .size = size,
-                                 .limit = size > 0 ? size : proto::oci::kMaxDocumentBytes};
-    if (request.limit > proto::oci::kMaxDocumentBytes)
+    auto request = origin_.requests.object(kind, digest, size);
+    if (request.limits.bytes > proto::oci::kMaxDocumentBytes)
       return Error{Errc::too_large, fmt::format("{} is declared with {} bytes, at most {} are read",
                                                 digest.str(), size, proto::oci::kMaxDocumentBytes)};
     for (int tries = 0;; ++tries) {
-      HF_ASSIGN(auto fetched, fetcher_.document(request, stop_));
+      auto answer = origin_.fetcher.document(request, stop_);
+      if (!answer) return explain_fetch(std::move(answer).error());
+      auto fetched = std::move(answer).value();
       fetched_ += fetched.bytes.size();
-      auto sound = check_answer(request, digest, fetched);
+      auto sound = check_answer(kind, digest, size, fetched);
       if (sound) {
         HF_TRY(os::write_atomic(paths_.blob(digest), fetched.bytes, 0600, os::Durability::lazy));
         return Document{std::move(fetched.bytes), std::move(fetched.report.content_type)};
@@ -81,7 +81,7 @@ class Resolver {
                                                                   std::uint64_t size,
                                                                   const std::string& expected,
                                                                   int depth) {
-    auto document = get(worker::FetchKind::manifest, digest, size);
+    auto document = get(ObjectKind::manifest, digest, size);
     if (!document) return std::move(document).error().in("manifest " + digest.short_hex());
     auto parsed = proto::oci::parse_manifest(document->bytes, document->content_type, expected);
     if (!parsed)
@@ -100,7 +100,7 @@ class Resolver {
 
  private:
   const Paths& paths_;
-  Fetcher& fetcher_;
+  const Origin& origin_;
   Leases::Lease& lease_;
   const std::stop_token& stop_;
   std::uint64_t fetched_ = 0;
@@ -131,13 +131,13 @@ Result<std::string> read_blob(const Paths& paths, const proto::Digest& digest) {
 }
 
 Result<Documents> resolve_documents(const Paths& paths, const proto::ImageRef& ref,
-                                    Fetcher& fetcher, Leases::Lease& lease,
+                                    const Origin& origin, Leases::Lease& lease,
                                     const std::stop_token& stop) {
-  Resolver resolver{paths, fetcher, lease, stop};
+  Resolver resolver{paths, origin, lease, stop};
   HF_ASSIGN(auto found, resolver.manifest(ref.digest, 0, "", 0));
   const auto config_descriptor = found.second.config;
   auto config_bytes =
-      resolver.get(worker::FetchKind::blob, config_descriptor.digest, config_descriptor.size);
+      resolver.get(ObjectKind::blob, config_descriptor.digest, config_descriptor.size);
   if (!config_bytes)
     return std::move(config_bytes).error().in("config " + config_descriptor.digest.short_hex());
   auto config = proto::oci::parse_config(config_bytes->bytes);

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/image/fetcher.hpp"
 #include "deploy/image/leases.hpp"
+#include "deploy/image/object_requests.hpp"
 #include "deploy/image/paths.hpp"
 #include "proto/image_ref.hpp"
 #include "proto/oci/oci.hpp"
@@ -30,7 +30,7 @@ struct Documents {
 /// and stored then (not yet durable). Errors: digest_mismatch, media_type, platform, layer_corrupt,
 /// those of the registry.
 [[nodiscard]] Result<Documents> resolve_documents(const Paths& paths, const proto::ImageRef& ref,
-                                                  Fetcher& fetcher, Leases::Lease& lease,
+                                                  const Origin& origin, Leases::Lease& lease,
                                                   const std::stop_token& stop);
 
 }  // namespace holdfast::deploy::image

@@ -8,12 +8,12 @@
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
+#include "deploy/fetch/bandwidth_limit.hpp"
 #include "deploy/image/archive_export.hpp"
 #include "deploy/image/archive_import.hpp"
 #include "deploy/image/collector.hpp"
 #include "deploy/image/documents.hpp"
 #include "deploy/image/lease_file.hpp"
-#include "deploy/image/pace.hpp"
 #include "deploy/image/pull.hpp"
 #include "deploy/image/store.hpp"
 #include "deploy/image/verifier.hpp"
@@ -367,9 +367,9 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
     HF_TRY(os::make_directories(directory));
   HF_TRY(sweep(paths.ingest(), options.clock));
   HF_ASSIGN(auto sync, SyncPoint::open(paths.state));
-  os::UniqueFd pace;
+  os::UniqueFd bandwidth;
   if (options.bytes_per_second > 0) {
-    HF_ASSIGN(pace, make_pace());
+    HF_ASSIGN(bandwidth, fetch::make_bandwidth_limit());
   }
   auto store = std::unique_ptr<Store>{
       new Store{.paths = paths,
@@ -378,7 +378,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
                 .parallel_downloads = std::max(options.parallel_downloads, 1U),
                 .bytes_per_second = options.bytes_per_second,
                 .keep_blobs = options.keep_blobs,
-                .pace = std::move(pace),
+                .bandwidth = std::move(bandwidth),
                 .proxy = std::move(options.proxy),
                 .host_files = std::move(options.host_files),
                 .clock = options.clock,

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "common/base/clock.hpp"
+#include "deploy/fetch/endpoints.hpp"
 #include "deploy/image/archives.hpp"
 #include "deploy/image/care.hpp"
-#include "deploy/image/endpoints.hpp"
 #include "deploy/image/images.hpp"
 #include "proto/config/agent_config.hpp"
 
@@ -26,7 +26,7 @@ class ImageStore : public Images, public ImageCare, public ImageArchives {
     const Clock& clock;
     std::uint64_t bytes_per_second = 0;  ///< of all downloads together; 0: no limit
     bool keep_blobs = false;             ///< compressed layers too, for export without a registry
-    HostFiles host_files = {};
+    fetch::HostFiles host_files = {};
     proto::ProxyConfig proxy = {};
   };
 

@@ -34,12 +34,12 @@ std::uint64_t most_entries(std::uint64_t compressed) {
 }
 
 struct Attempt {
-  std::optional<Result<worker::FetchReport>> fetched;
-  std::optional<Result<worker::UnpackReport>> unpacked;
+  std::optional<Result<proto::worker::FetchReport>> fetched;
+  std::optional<Result<proto::worker::UnpackReport>> unpacked;
 };
 
 /// Waits for both children. The one that failed first decides when the other is hopeless.
-Status await_both(Download& download, Unpacker& unpacker, Attempt& attempt,
+Status await_both(fetch::Download& download, Unpacker& unpacker, Attempt& attempt,
                   const LayerProgress& progress, const std::stop_token& stop) {
   while (!attempt.fetched || !attempt.unpacked) {
     if (stop.stop_requested()) return Error{Errc::cancelled, "pull the layer"};
@@ -60,7 +60,7 @@ Status await_both(Download& download, Unpacker& unpacker, Attempt& attempt,
   return ok();
 }
 
-Status check_digests(const LayerJob& job, const worker::UnpackReport& report,
+Status check_digests(const LayerJob& job, const proto::worker::UnpackReport& report,
                      const std::string& endpoint) {
   const auto& expected = job.layer.blob.digest;
   if (report.blob != expected.hex())
@@ -102,7 +102,7 @@ Result<LayerOutcome> conclude(const LayerJob& job, Attempt& attempt, std::uint64
 }
 
 struct Source {
-  Fetcher& fetcher;
+  const Origin& origin;
   const std::string& worker_path;
   Partial& partial;
   std::uint32_t skip_endpoints = 0;
@@ -150,13 +150,11 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                          .max_entries = most_entries(job.layer.blob.size)}));
   // A descriptor of its own: the child reads what is there from its beginning.
   const auto partial = source.partial.reader();
-  const worker::FetchRequest request{.kind = worker::FetchKind::blob,
-                                     .digest = job.layer.blob.digest.str(),
-                                     .size = job.layer.blob.size,
-                                     .limit = job.layer.blob.size,
-                                     .skip_endpoints = source.skip_endpoints,
-                                     .have = partial ? source.partial.bytes() : 0};
-  HF_ASSIGN(auto download, source.fetcher.blob(request, std::move(ready->body), partial));
+  auto request =
+      source.origin.requests.object(ObjectKind::blob, job.layer.blob.digest, job.layer.blob.size);
+  request.skip_endpoints = source.skip_endpoints;
+  request.have = partial ? source.partial.bytes() : 0;
+  HF_ASSIGN(auto download, source.origin.fetcher.stream(request, std::move(ready->body), partial));
   Attempt attempt;
   HF_TRY(await_both(download, unpacker, attempt, progress, stop));
   if (attempt.fetched && *attempt.fetched)
@@ -176,7 +174,7 @@ bool wrong_bytes(const Error& error) {
 }
 
 Error explain(Error error, const std::filesystem::path& staging) {
-  if (error.code() != Errc::nospace) return error;
+  if (error.code() != Errc::nospace) return explain_fetch(std::move(error));
   return std::move(error).hint(
       fmt::format("free space on the file system of {}, or remove images that are not needed",
                   staging.parent_path().parent_path().string()));
@@ -192,12 +190,12 @@ Result<std::unique_ptr<ReadyUnpacker>> ReadyUnpacker::start(const std::string& w
   return start_unpacker(worker_path, {}, staging, nullptr);
 }
 
-Result<LayerOutcome> pull_layer(Fetcher& fetcher, const std::string& worker_path,
+Result<LayerOutcome> pull_layer(const Origin& origin, const std::string& worker_path,
                                 const LayerJob& job, const std::filesystem::path& staging,
                                 std::unique_ptr<ReadyUnpacker> ready, const LayerProgress& progress,
                                 const std::stop_token& stop) {
   auto partial = Partial::open(job.partials, job.layer.blob.digest, job.layer.blob.size);
-  Source source{.fetcher = fetcher, .worker_path = worker_path, .partial = partial};
+  Source source{.origin = origin, .worker_path = worker_path, .partial = partial};
   for (int tries = 0;; ++tries) {
     std::uint32_t next_endpoint = 0;
     auto outcome =

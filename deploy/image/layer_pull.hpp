@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/image/fetcher.hpp"
+#include "deploy/image/object_requests.hpp"
 #include "deploy/image/records.hpp"
 #include "deploy/image/unpacker.hpp"
 #include "proto/digest.hpp"
@@ -53,7 +53,7 @@ using LayerProgress = std::function<void(std::uint64_t bytes)>;
 /// from the next mirror. Not durable yet. Errors: digest_mismatch, diffid_mismatch, size_mismatch,
 /// layer_*, nospace, those of the registry, cancelled. `ready`, with the same staging, is used for
 /// the first try.
-[[nodiscard]] Result<LayerOutcome> pull_layer(Fetcher& fetcher, const std::string& worker_path,
+[[nodiscard]] Result<LayerOutcome> pull_layer(const Origin& origin, const std::string& worker_path,
                                               const LayerJob& job,
                                               const std::filesystem::path& staging,
                                               std::unique_ptr<ReadyUnpacker> ready,

@@ -3,11 +3,13 @@
 #include <boost/json.hpp>
 
 #include "common/os/file.hpp"
-#include "deploy/image/json_fields.hpp"
+#include "proto/json/fields.hpp"
 
 namespace holdfast::deploy::image {
 
 namespace bj = boost::json;
+using proto::json::json_object;
+using proto::json::string_field;
 
 Status write_lease(const Paths& paths, const KeptLease& lease) {
   if (const auto former = read_lease(paths, lease.image); former && former->until >= lease.until)

@@ -11,6 +11,7 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "deploy/image/archive_child.hpp"
 #include "deploy/image/merged_view.hpp"
 #include "deploy/image/top_layer.hpp"
 #include "deploy/image/tree_digest.hpp"
@@ -48,8 +49,10 @@ Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progres
       stop_(std::move(stop)),
       from_(std::move(from)),
       lease_(store.leases),
-      fetcher_(from_.archive >= 0 ? Fetcher{store.worker_path, FromArchive{from_.archive}}
-                                  : Fetcher{store.worker_path, store.pace.get()}),
+      fetcher_(from_.archive >= 0 ? archive_child(store.worker_path, from_.archive)
+                                  : fetch::network_child(store.worker_path, store.bandwidth.get())),
+      origin_{fetcher_,
+              from_.archive >= 0 ? ObjectRequests::in_archive() : ObjectRequests::at_registry(ref)},
       slots_(store.parallel_downloads) {}
 
 void Pull::report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
@@ -67,7 +70,7 @@ Result<PullStats> Pull::run() {
   const BootTime started = store_.clock.boot();
   report("", PullPhase::resolving, 0, 0);
   HF_TRY(begin());
-  HF_ASSIGN(documents_, resolve_documents(store_.paths, ref_, fetcher_, lease_, stop_));
+  HF_ASSIGN(documents_, resolve_documents(store_.paths, ref_, origin_, lease_, stop_));
   stats_.bytes_fetched += documents_->fetched;
   HF_TRY(proto::rules::check_image_size(ref_.str(), Bytes{documents_->manifest.compressed_size()},
                                         from_.max_size));
@@ -85,11 +88,9 @@ Result<PullStats> Pull::run() {
 Status Pull::begin() {
   if (from_.archive < 0) {
     HF_ASSIGN(auto endpoints,
-              endpoints_for(store_.registries, store_.proxy, store_.host_files, ref_));
-    fetcher_.configure({.host = ref_.host,
-                        .repository = ref_.repository,
-                        .endpoints = std::move(endpoints),
-                        .bytes_per_second = store_.bytes_per_second});
+              fetch::endpoints_for(store_.registries, store_.proxy, store_.host_files, ref_));
+    fetcher_.configure(
+        {.endpoints = std::move(endpoints), .bytes_per_second = store_.bytes_per_second});
   }
   HF_TRY(fetcher_.start());
   HF_ASSIGN(auto dir, os::TempDir::create(store_.paths.ingest(), "pull"));
@@ -240,7 +241,7 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
   const BootTime began = store_.clock.boot();
   report(name, PullPhase::downloading, 0, descriptor.blob.size);
   HF_ASSIGN(auto outcome, pull_layer(
-                              fetcher_, store_.worker_path, job, staged, std::move(ready),
+                              origin_, store_.worker_path, job, staged, std::move(ready),
                               [&](std::uint64_t bytes) {
                                 const bool all = bytes >= descriptor.blob.size;
                                 report(name, all ? PullPhase::unpacking : PullPhase::downloading,

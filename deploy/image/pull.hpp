@@ -9,11 +9,12 @@
 
 #include "common/base/result.hpp"
 #include "common/os/file.hpp"
+#include "deploy/fetch/fetcher.hpp"
 #include "deploy/image/documents.hpp"
-#include "deploy/image/fetcher.hpp"
 #include "deploy/image/images.hpp"
 #include "deploy/image/layer_pull.hpp"
 #include "deploy/image/merged_view.hpp"
+#include "deploy/image/object_requests.hpp"
 #include "deploy/image/slots.hpp"
 #include "deploy/image/store.hpp"
 #include "proto/image_ref.hpp"
@@ -70,7 +71,8 @@ class Pull {
   std::stop_token stop_;
   PullFrom from_;
   Leases::Lease lease_;
-  Fetcher fetcher_;
+  fetch::Fetcher fetcher_;
+  Origin origin_;
   std::filesystem::path staging_;
   std::optional<os::TempDir> staging_dir_;
   std::optional<os::FileLock> staging_lock_;

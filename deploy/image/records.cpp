@@ -2,11 +2,18 @@
 
 #include <boost/json.hpp>
 
-#include "deploy/image/json_fields.hpp"
+#include "proto/json/fields.hpp"
+#include "proto/worker/escaped_path.hpp"
 
 namespace holdfast::deploy::image {
 
 namespace bj = boost::json;
+using proto::json::json_object;
+using proto::json::number_field;
+using proto::json::string_field;
+using proto::json::strings_field;
+using proto::worker::paths_array;
+using proto::worker::paths_field;
 
 std::string encode(const LayerMeta& meta) {
   return bj::serialize(bj::object{{"diff_id", meta.diff_id},

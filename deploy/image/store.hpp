@@ -9,7 +9,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/os/unique_fd.hpp"
-#include "deploy/image/endpoints.hpp"
+#include "deploy/fetch/endpoints.hpp"
 #include "deploy/image/flights.hpp"
 #include "deploy/image/images.hpp"
 #include "deploy/image/leases.hpp"
@@ -28,9 +28,9 @@ struct Store {
   std::uint32_t parallel_downloads;
   std::uint64_t bytes_per_second;  ///< of all downloads together; 0: no limit
   bool keep_blobs;                 ///< compressed layers too
-  os::UniqueFd pace;               ///< shared by the fetching children
+  os::UniqueFd bandwidth;          ///< shared by the fetching children
   proto::ProxyConfig proxy;
-  HostFiles host_files;
+  fetch::HostFiles host_files;
   const Clock& clock;
   std::unique_ptr<SyncPoint> sync;
   Flights flights;

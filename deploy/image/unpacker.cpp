@@ -9,30 +9,30 @@
 
 namespace holdfast::deploy::image {
 
-Result<Unpacker> Unpacker::start(const std::string& worker_path, worker::UnpackRoom room,
+Result<Unpacker> Unpacker::start(const std::string& worker_path, proto::worker::UnpackRoom room,
                                  const os::UniqueFd& input, const os::UniqueFd& tree,
                                  const std::vector<os::UniqueFd>& lowers) {
   HF_ASSIGN(auto report, os::make_pipe());
   HF_ASSIGN(auto job, os::make_pipe());
   fcntl(report.first.get(), F_SETFL, O_NONBLOCK);
   room.lowers = static_cast<std::uint32_t>(lowers.size());
-  os::SpawnOptions options{.argv = {worker_path, "unpack", worker::encode(room)},
+  os::SpawnOptions options{.argv = {worker_path, "unpack", proto::worker::encode(room)},
                            .env = {},
-                           .fds = {{input.get(), worker::kUnpackInput},
-                                   {tree.get(), worker::kUnpackTree},
-                                   {report.second.get(), worker::kUnpackReport},
-                                   {job.first.get(), worker::kUnpackJob}},
+                           .fds = {{input.get(), proto::worker::kUnpackInput},
+                                   {tree.get(), proto::worker::kUnpackTree},
+                                   {report.second.get(), proto::worker::kUnpackReport},
+                                   {job.first.get(), proto::worker::kUnpackJob}},
                            .directory = "/",
                            .new_session = true};
   for (std::size_t i = 0; i < lowers.size(); ++i)
-    options.fds.emplace_back(lowers[i].get(), worker::kUnpackLowers + static_cast<int>(i));
+    options.fds.emplace_back(lowers[i].get(), proto::worker::kUnpackLowers + static_cast<int>(i));
   auto child = os::Process::spawn(options);
   if (!child) return std::move(child).error().in("start the unpacking child");
   return Unpacker{*std::move(child), std::move(job.second), std::move(report.first)};
 }
 
-Status Unpacker::begin(const worker::UnpackJob& job) {
-  const auto text = worker::encode(job);
+Status Unpacker::begin(const proto::worker::UnpackJob& job) {
+  const auto text = proto::worker::encode(job);
   ssize_t wrote = 0;
   do {
     wrote = ::write(job_.get(), text.data(), text.size());  // less than a pipe takes at once
@@ -43,7 +43,7 @@ Status Unpacker::begin(const worker::UnpackJob& job) {
       "see the log for its last words; it is started anew with the next try");
 }
 
-std::optional<Result<worker::UnpackReport>> Unpacker::advance() {
+std::optional<Result<proto::worker::UnpackReport>> Unpacker::advance() {
   std::array<char, 65536> buffer;
   for (;;) {
     const ssize_t got = ::read(report_.get(), buffer.data(), buffer.size());
@@ -51,14 +51,14 @@ std::optional<Result<worker::UnpackReport>> Unpacker::advance() {
     if (got < 0 && errno == EAGAIN) return std::nullopt;
     if (got <= 0) return outcome();
     text_.append(buffer.data(), static_cast<std::size_t>(got));
-    if (text_.size() > worker::kMaxReportBytes)
-      return Result<worker::UnpackReport>{
+    if (text_.size() > proto::worker::kMaxReportBytes)
+      return Result<proto::worker::UnpackReport>{
           Error{Errc::layer_limit, "the layer has too many implicit directories"}};
   }
 }
 
-Result<worker::UnpackReport> Unpacker::outcome() {
-  if (!text_.empty()) return worker::decode_unpack_report(text_);
+Result<proto::worker::UnpackReport> Unpacker::outcome() {
+  if (!text_.empty()) return proto::worker::decode_unpack_report(text_);
   const auto status = child_.wait(std::nullopt, {});
   if (!status) return status.error();
   const auto* signalled = std::get_if<os::Signalled>(&*status);

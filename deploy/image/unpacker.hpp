@@ -7,7 +7,7 @@
 #include "common/base/result.hpp"
 #include "common/os/process.hpp"
 #include "common/os/unique_fd.hpp"
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/unpack.hpp"
 
 namespace holdfast::deploy::image {
 
@@ -18,22 +18,22 @@ class Unpacker {
   /// `lowers`, lowest first, when the layer needs them. It confines itself and waits. Errors: by
   /// errno.
   [[nodiscard]] static Result<Unpacker> start(const std::string& worker_path,
-                                              worker::UnpackRoom room, const os::UniqueFd& input,
-                                              const os::UniqueFd& tree,
+                                              proto::worker::UnpackRoom room,
+                                              const os::UniqueFd& input, const os::UniqueFd& tree,
                                               const std::vector<os::UniqueFd>& lowers);
 
   /// Says what comes out of `input`. Once. Errors: io when the child is gone.
-  [[nodiscard]] Status begin(const worker::UnpackJob& job);
+  [[nodiscard]] Status begin(const proto::worker::UnpackJob& job);
 
   /// Readable when there is something to `advance` over.
   [[nodiscard]] int fd() const noexcept { return report_.get(); }
   /// Takes what has been reported; returns the outcome once the child is done with it.
-  [[nodiscard]] std::optional<Result<worker::UnpackReport>> advance();
+  [[nodiscard]] std::optional<Result<proto::worker::UnpackReport>> advance();
 
  private:
   Unpacker(os::Process child, os::UniqueFd job, os::UniqueFd report)
       : child_(std::move(child)), job_(std::move(job)), report_(std::move(report)) {}
-  Result<worker::UnpackReport> outcome();
+  Result<proto::worker::UnpackReport> outcome();
 
   os::Process child_;
   os::UniqueFd job_;

@@ -11,7 +11,7 @@
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/unpack.hpp"
 
 namespace holdfast::deploy::image {
 namespace {
@@ -29,13 +29,14 @@ Error child_gone() {
 Result<std::string> Verifier::hash(const std::string& key, const Progress& progress) {
   HF_ASSIGN(const auto tree, os::open_file(store_.paths.tree(key), O_RDONLY | O_DIRECTORY));
   HF_ASSIGN(auto report, os::make_pipe());
-  const worker::VerifyJob job{.bytes_per_second = budget_.bytes_per_second};
-  auto child = os::Process::spawn(
-      {.argv = {store_.worker_path, "verify", worker::encode(job)},
-       .env = {},
-       .fds = {{tree.get(), worker::kVerifyTree}, {report.second.get(), worker::kVerifyReport}},
-       .directory = "/",
-       .new_session = true});
+  const proto::worker::VerifyJob job{.bytes_per_second = budget_.bytes_per_second};
+  auto child =
+      os::Process::spawn({.argv = {store_.worker_path, "verify", proto::worker::encode(job)},
+                          .env = {},
+                          .fds = {{tree.get(), proto::worker::kVerifyTree},
+                                  {report.second.get(), proto::worker::kVerifyReport}},
+                          .directory = "/",
+                          .new_session = true});
   if (!child) return std::move(child).error().in("start the verifying child");
   report.second.reset();
   std::string text;
@@ -47,10 +48,10 @@ Result<std::string> Verifier::hash(const std::string& key, const Progress& progr
     if (wait.revents == 0) continue;
     const ssize_t got = ::read(report.first.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0 || text.size() > worker::kMaxMessageBytes) return child_gone();
+    if (got <= 0 || text.size() > proto::worker::kMaxMessageBytes) return child_gone();
     text.append(buffer.data(), static_cast<std::size_t>(got));
     for (auto end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
-      auto said = worker::decode_verify_report(std::string_view{text}.substr(0, end));
+      auto said = proto::worker::decode_verify_report(std::string_view{text}.substr(0, end));
       text.erase(0, end + 1);
       if (!said) return std::move(said).error();
       if (progress) progress(said->bytes);

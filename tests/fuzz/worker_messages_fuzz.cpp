@@ -3,12 +3,15 @@
 #include <string_view>
 
 #include "deploy/image/records.hpp"
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/escaped_path.hpp"
+#include "proto/worker/fetch.hpp"
+#include "proto/worker/unpack.hpp"
 
 /// What a child that was taken over may say to the daemon, what the daemon says to it, and the
 /// store's records.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace holdfast::deploy::image;
+  namespace worker = holdfast::proto::worker;
   const std::string_view text{reinterpret_cast<const char*>(data), size};
   if (const auto report = worker::decode_unpack_report(text)) {
     for (const auto& path : report->implicit_directories) {
@@ -23,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)worker::decode_verify_job(text);
   (void)worker::decode_fetch_setup(text);
   if (const auto request = worker::decode_fetch_request(text)) {
-    if (request->digest.size() != 71) std::abort();
+    const auto again = worker::decode_fetch_request(worker::encode(*request));
+    if (!again || again->url != request->url) std::abort();
   }
   (void)decode_layer_meta(text);
   if (const auto record = decode_image_record(text)) {

@@ -113,7 +113,7 @@ Result<std::string> Authorizer::token(const Challenge& challenge, net::HttpClien
   HF_TRY(check_realm(realm));
   const std::string service = parameter(challenge, "service");
   std::string scope = parameter(challenge, "scope");
-  if (scope.empty()) scope = fmt::format("repository:{}:pull", realm_.repository);
+  if (scope.empty()) scope = realm_.scope;
   net::HttpRequest request;
   request.allow_http = realm_.allow_http;
   request.ca_pem = realm_.ca_pem;

@@ -21,8 +21,8 @@ struct Credentials {
 
 /// A registry as the token flow sees it.
 struct Realm {
-  std::string base;  ///< URL of the registry
-  std::string repository;
+  std::string base;   ///< URL of the registry
+  std::string scope;  ///< to ask for where the challenge names none
   std::string ca_pem;
   std::string client_certificate_pem;  ///< shown to the registry's own origin only
   std::string client_key_pem;

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "agent/worker/confine.hpp"
+#include "agent/worker/fetch/client.hpp"
 #include "agent/worker/fetch/kept.hpp"
-#include "agent/worker/fetch/registry_client.hpp"
 #include "agent/worker/fetch/throttle.hpp"
 #include "agent/worker/message.hpp"
 #include "common/os/file.hpp"
@@ -21,7 +21,7 @@
 namespace holdfast::agent::worker::fetch {
 namespace {
 
-namespace wire = deploy::image::worker;
+namespace wire = proto::worker;
 
 constexpr Milliseconds kProgressInterval{100};
 
@@ -29,8 +29,8 @@ constexpr Milliseconds kProgressInterval{100};
 /// next.
 class Server {
  public:
-  Server(const wire::FetchSetup& setup, const std::vector<Endpoint>& endpoints, Throttle throttle)
-      : setup_(setup), endpoints_(endpoints), throttle_(throttle) {}
+  Server(const std::vector<Endpoint>& endpoints, Throttle throttle)
+      : endpoints_(endpoints), throttle_(throttle) {}
   ~Server() {
     for (auto& thread : threads_) thread.join();
   }
@@ -83,20 +83,19 @@ class Server {
     idle_.push_back(std::move(client));
   }
 
-  std::unique_ptr<RegistryClient> take_client() {
+  std::unique_ptr<Client> take_client() {
     const std::lock_guard lock{mutex_};
-    if (idle_.empty()) return std::make_unique<RegistryClient>(setup_, endpoints_, clock_);
+    if (idle_.empty()) return std::make_unique<Client>(endpoints_, clock_);
     auto client = std::move(idle_.back());
     idle_.pop_back();
     return client;
   }
 
-  const wire::FetchSetup& setup_;
   const std::vector<Endpoint>& endpoints_;
   Throttle throttle_;
   SystemClock clock_;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<RegistryClient>> idle_;
+  std::vector<std::unique_ptr<Client>> idle_;
   std::vector<std::thread> threads_;
 };
 
@@ -117,11 +116,12 @@ Status serve_parent() {
   HF_ASSIGN(const auto setup, wire::decode_fetch_setup(first.text));
   const SystemClock clock;
   HF_ASSIGN(const auto endpoints, endpoints_of(setup, clock));
-  HF_ASSIGN(const auto throttle, Throttle::open(wire::kFetchPace, setup.bytes_per_second, clock));
+  HF_ASSIGN(const auto throttle,
+            Throttle::open(wire::kFetchBandwidth, setup.bytes_per_second, clock));
   HF_TRY(net::HttpClient::start());
   if (auto confined = confine(); !confined)
     return std::move(confined).error().in("confine the fetcher");
-  Server server{setup, endpoints, throttle};
+  Server server{endpoints, throttle};
   return server.run();
 }
 

@@ -3,7 +3,7 @@
 namespace holdfast::agent::worker::fetch {
 
 /// `holdfast-fetch`: drops all privileges and serves FetchRequests from descriptor 3 until
-/// it is closed (deploy/image/worker_protocol.hpp). Returns the exit code.
+/// it is closed (proto/worker/fetch.hpp). Returns the exit code.
 [[nodiscard]] int fetch_main();
 
 }  // namespace holdfast::agent::worker::fetch

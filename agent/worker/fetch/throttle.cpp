@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "common/os/process.hpp"
-#include "deploy/image/pace.hpp"
+#include "proto/worker/fetch.hpp"
 
 namespace holdfast::agent::worker::fetch {
 
@@ -16,7 +16,7 @@ using std::chrono::microseconds;
 Result<Throttle> Throttle::open(int fd, std::uint64_t bytes_per_second, const Clock& clock) {
   if (bytes_per_second == 0) return Throttle{nullptr, 0, clock};
   void* memory =
-      mmap(nullptr, deploy::image::kPaceBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+      mmap(nullptr, proto::worker::kBandwidthBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) return errno_error(errno, "map the memory that limits bandwidth");
   static_assert(std::atomic<std::int64_t>::is_always_lock_free);
   return Throttle{static_cast<std::atomic<std::int64_t>*>(memory), bytes_per_second, clock};

@@ -8,7 +8,7 @@
 
 namespace holdfast::agent::worker::fetch {
 
-/// Keeps all fetching children of a host together below a rate (deploy/image/pace.hpp). Thread
+/// Keeps all fetching children of a host together below a rate (proto/worker/fetch.hpp). Thread
 /// safe.
 class Throttle {
  public:

@@ -15,12 +15,12 @@
 #include "common/base/clock.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/fetch.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
 
-namespace wire = deploy::image::worker;
+namespace wire = proto::worker;
 
 constexpr std::uint64_t kArchiveAddressSpace = 512U << 20;
 constexpr std::uint64_t kArchiveOpenFiles = 1024;
@@ -47,23 +47,29 @@ class Archive {
   }
 
  private:
+  /// Of "/index.json" or "/blobs/sha256/<hex>"; names are compared, never used as paths.
+  [[nodiscard]] std::optional<Extent> extent_of(std::string_view url) const {
+    constexpr std::string_view kBlobs = "/blobs/sha256/";
+    if (url == "/index.json") return index_->layout;
+    if (!url.starts_with(kBlobs)) return std::nullopt;
+    const auto blob = index_->blobs.find(std::string{url.substr(kBlobs.size())});
+    return blob == index_->blobs.end() ? std::nullopt : std::optional{blob->second};
+  }
+
   Result<Extent> find(const wire::FetchRequest& request) const {
     if (!index_) return index_.error();
-    Extent found = index_->layout;
-    if (request.kind != wire::FetchKind::layout) {
-      const auto blob = index_->blobs.find(request.digest.substr(request.digest.find(':') + 1));
-      if (blob == index_->blobs.end())
-        return Error{Errc::not_found, fmt::format("the archive lacks {}", request.digest)}.hint(
-            "write the archive anew, whole: with skopeo, --all for every platform");
-      found = blob->second;
-    }
+    const auto extent = extent_of(request.url);
+    if (!extent)
+      return Error{Errc::not_found, fmt::format("the archive lacks {}", request.subject)}.hint(
+          "write the archive anew, whole: with skopeo, --all for every platform");
+    const Extent found = *extent;
     if (request.size > 0 && found.size != request.size)
       return Error{Errc::size_mismatch,
                    fmt::format("the archive has {} bytes of {}, {} are declared", found.size,
-                               request.digest, request.size)};
-    if (found.size > request.limit)
+                               request.subject, request.size)};
+    if (found.size > request.limits.bytes)
       return Error{Errc::too_large, fmt::format("{} in the archive is larger than {} bytes",
-                                                request.digest, request.limit)};
+                                                request.subject, request.limits.bytes)};
     return found;
   }
 
@@ -72,8 +78,11 @@ class Archive {
     SystemClock clock;
     BootTime last = clock.boot();
     std::vector<char> piece(kArchivePiece);
-    wire::FetchReport report{
-        .done = false, .bytes = 0, .content_type = {}, .endpoint = "the archive"};
+    wire::FetchReport report{.done = false,
+                             .bytes = 0,
+                             .length = extent.size,
+                             .content_type = {},
+                             .endpoint = "the archive"};
     while (report.bytes < extent.size) {
       const auto wanted = std::min<std::uint64_t>(piece.size(), extent.size - report.bytes);
       const ssize_t got = ::pread(wire::kArchiveFile, piece.data(), wanted,

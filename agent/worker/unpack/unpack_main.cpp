@@ -18,12 +18,12 @@
 #include "agent/worker/unpack/pipeline.hpp"
 #include "common/os/file.hpp"
 #include "deploy/image/tree_digest.hpp"
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/unpack.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
 
-namespace wire = deploy::image::worker;
+namespace wire = proto::worker;
 
 /// Address space: buffers, the zstd window of 128 MiB, thread stacks, and the names of a million
 /// directories.
@@ -99,7 +99,7 @@ Result<std::string> tree_on_disk(const SumsByInode& sums) {
 
 /// Waits until the parent knows what there is to do; empty when it turns out to be nothing.
 Result<std::string> job_text() {
-  std::string text(wire::kMaxMessageBytes, '\0');
+  std::string text(wire::kMaxJobBytes, '\0');
   std::size_t have = 0;
   for (ssize_t got = -1; got != 0;) {
     got = ::read(wire::kUnpackJob, text.data() + have, text.size() - have);

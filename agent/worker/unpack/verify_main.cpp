@@ -14,12 +14,12 @@
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "deploy/image/tree_digest.hpp"
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/unpack.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
 
-namespace wire = deploy::image::worker;
+namespace wire = proto::worker;
 
 constexpr std::uint64_t kVerifyAddressSpace = 256U << 20;
 constexpr std::uint64_t kVerifyOpenFiles = 512;

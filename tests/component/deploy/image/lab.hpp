@@ -158,7 +158,7 @@ struct TestStore {
   SystemClock clock;
   std::uint64_t bytes_per_second = 0;               ///< from the next `reopen` on
   bool keep_blobs = false;                          ///< the same
-  deploy::image::HostFiles host_files{{}, {}, {}};  ///< nothing of this host's
+  deploy::fetch::HostFiles host_files{{}, {}, {}};  ///< nothing of this host's
   std::unique_ptr<deploy::image::ImageStore> images;
 };
 

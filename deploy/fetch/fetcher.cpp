@@ -1,4 +1,4 @@
-#include "deploy/image/fetcher.hpp"
+#include "deploy/fetch/fetcher.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <span>
 
-namespace holdfast::deploy::image {
+namespace holdfast::deploy::fetch {
 namespace {
 
 constexpr int kPollMs = 200;  // how soon a stop is seen
@@ -47,20 +47,28 @@ Status send_message(int socket, const std::string& text, std::span<const int> fd
 
 }  // namespace
 
-std::optional<Result<worker::FetchReport>> Download::advance() {
+std::optional<Result<proto::worker::FetchReport>> Download::advance() {
   std::array<char, 4096> buffer;
   const ssize_t got = ::read(reports_.get(), buffer.data(), buffer.size());
   if (got < 0 && (errno == EINTR || errno == EAGAIN)) return std::nullopt;
-  if (got <= 0) return Result<worker::FetchReport>{child_gone()};
+  if (got <= 0) return Result<proto::worker::FetchReport>{child_gone()};
   pending_.append(buffer.data(), static_cast<std::size_t>(got));
-  if (pending_.size() > worker::kMaxMessageBytes) return Result<worker::FetchReport>{child_gone()};
+  if (pending_.size() > proto::worker::kMaxMessageBytes)
+    return Result<proto::worker::FetchReport>{child_gone()};
   for (auto end = pending_.find('\n'); end != std::string::npos; end = pending_.find('\n')) {
-    auto report = worker::decode_fetch_report(std::string_view{pending_}.substr(0, end));
+    auto report = proto::worker::decode_fetch_report(std::string_view{pending_}.substr(0, end));
     pending_.erase(0, end + 1);
     if (!report || report->done) return report;
     bytes_ = report->bytes;
   }
   return std::nullopt;
+}
+
+ChildProgram network_child(const std::string& worker_path, int bandwidth) {
+  const auto program = std::filesystem::path{worker_path}.parent_path() / "holdfast-fetch";
+  ChildProgram child{.argv = {program.string()}, .fds = {}};
+  if (bandwidth >= 0) child.fds.emplace_back(bandwidth, proto::worker::kFetchBandwidth);
+  return child;
 }
 
 Status Fetcher::start() {
@@ -71,34 +79,26 @@ Status Fetcher::start() {
     return errno_error(errno, "socketpair");
   os::UniqueFd ours{ends[0]};
   const os::UniqueFd theirs{ends[1]};
-  const auto program = std::filesystem::path{worker_path_}.parent_path() / "holdfast-fetch";
-  os::SpawnOptions options{.argv = {program.string()},
-                           .env = {},
-                           .fds = {{theirs.get(), worker::kFetchControl}},
-                           .directory = "/",
-                           .new_session = true};
-  if (pace_ >= 0) options.fds.emplace_back(pace_, worker::kFetchPace);
-  if (archive_ >= 0) {
-    options.argv = {worker_path_, "archive"};
-    options.fds.emplace_back(archive_, worker::kArchiveFile);
-  }
+  os::SpawnOptions options{
+      .argv = program_.argv, .env = {}, .fds = program_.fds, .directory = "/", .new_session = true};
+  options.fds.emplace_back(theirs.get(), proto::worker::kFetchControl);
   auto child = os::Process::spawn(options);
   if (!child) return std::move(child).error().in("start the fetching child");
-  HF_TRY(send_message(ours.get(), worker::encode(setup_), {}));
+  HF_TRY(send_message(ours.get(), proto::worker::encode(setup_), {}));
   child_.emplace(*std::move(child));
   control_ = std::move(ours);
   return ok();
 }
 
-Result<Download> Fetcher::blob(const worker::FetchRequest& request, os::UniqueFd body,
-                               const os::UniqueFd& partial) {
+Result<Download> Fetcher::stream(const proto::worker::FetchRequest& request, os::UniqueFd body,
+                                 const os::UniqueFd& partial) {
   HF_TRY(start());
   HF_ASSIGN(auto reports, os::make_pipe());
   fcntl(reports.first.get(), F_SETFL, O_NONBLOCK);
   const std::array<int, 3> all{body.get(), reports.second.get(), partial.get()};
   const auto fds = std::span{all}.first(partial ? 3 : 2);
   const std::lock_guard lock{mutex_};
-  if (auto sent = send_message(control_.get(), worker::encode(request), fds); !sent) {
+  if (auto sent = send_message(control_.get(), proto::worker::encode(request), fds); !sent) {
     child_.reset();
     control_.reset();
     return std::move(sent).error();
@@ -106,13 +106,13 @@ Result<Download> Fetcher::blob(const worker::FetchRequest& request, os::UniqueFd
   return Download{std::move(reports.first)};
 }
 
-Result<FetchedDocument> Fetcher::document(const worker::FetchRequest& request,
+Result<FetchedDocument> Fetcher::document(const proto::worker::FetchRequest& request,
                                           const std::stop_token& stop) {
   HF_ASSIGN(auto body, os::make_pipe());
-  HF_ASSIGN(auto download, blob(request, std::move(body.second)));
+  HF_ASSIGN(auto download, stream(request, std::move(body.second)));
   FetchedDocument document;
   std::array<char, 16384> buffer;
-  std::optional<Result<worker::FetchReport>> outcome;
+  std::optional<Result<proto::worker::FetchReport>> outcome;
   bool more = true;
   while (more || !outcome) {
     if (stop.stop_requested()) return Error{Errc::cancelled, "fetch a document"};
@@ -124,9 +124,9 @@ Result<FetchedDocument> Fetcher::document(const worker::FetchRequest& request,
       const ssize_t got = ::read(body.first.get(), buffer.data(), buffer.size());
       if (got > 0) document.bytes.append(buffer.data(), static_cast<std::size_t>(got));
       if (got == 0 || (got < 0 && errno != EINTR)) more = false;
-      if (document.bytes.size() > request.limit)
+      if (document.bytes.size() > request.limits.bytes)
         return Error{Errc::size_mismatch,
-                     fmt::format("the document is larger than {} bytes", request.limit)};
+                     fmt::format("the document is larger than {} bytes", request.limits.bytes)};
     }
     if (fds[1].revents != 0) outcome = download.advance();
     if (outcome && !*outcome) return std::move(*outcome).error();
@@ -135,4 +135,4 @@ Result<FetchedDocument> Fetcher::document(const worker::FetchRequest& request,
   return document;
 }
 
-}  // namespace holdfast::deploy::image
+}  // namespace holdfast::deploy::fetch

@@ -1,4 +1,4 @@
-#include "deploy/image/credentials.hpp"
+#include "deploy/fetch/credentials.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,13 +10,15 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
-#include "deploy/image/credential_helper.hpp"
-#include "deploy/image/json_fields.hpp"
+#include "deploy/fetch/credential_helper.hpp"
+#include "proto/json/fields.hpp"
 
-namespace holdfast::deploy::image {
+namespace holdfast::deploy::fetch {
 namespace {
 
 namespace bj = boost::json;
+using proto::json::json_object;
+using proto::json::string_field;
 
 Error bad_file(const std::filesystem::path& file, std::string_view what) {
   return Error{Errc::auth, fmt::format("credentials file {}: {}", file.string(), what)};
@@ -118,4 +120,4 @@ Result<Login> credentials_for(const std::filesystem::path& file, std::string_vie
   }
 }
 
-}  // namespace holdfast::deploy::image
+}  // namespace holdfast::deploy::fetch

@@ -1,4 +1,4 @@
-#include "deploy/image/credential_helper.hpp"
+#include "deploy/fetch/credential_helper.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -10,10 +10,13 @@
 
 #include "common/base/text.hpp"
 #include "common/os/process.hpp"
-#include "deploy/image/json_fields.hpp"
+#include "proto/json/fields.hpp"
 
-namespace holdfast::deploy::image {
+namespace holdfast::deploy::fetch {
 namespace {
+
+using proto::json::json_object;
+using proto::json::string_field;
 
 constexpr Milliseconds kPatience{10'000};
 constexpr std::size_t kMaxAnswer = 64U << 10;
@@ -79,4 +82,4 @@ Result<Login> ask_helper(const std::string& name, std::string_view host,
   return login;
 }
 
-}  // namespace holdfast::deploy::image
+}  // namespace holdfast::deploy::fetch

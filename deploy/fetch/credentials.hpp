@@ -6,7 +6,7 @@
 
 #include "common/base/result.hpp"
 
-namespace holdfast::deploy::image {
+namespace holdfast::deploy::fetch {
 
 /// A login; all empty: anonymous.
 struct Login {
@@ -24,4 +24,4 @@ struct Login {
     const std::filesystem::path& file, std::string_view host, std::string_view repository,
     const std::vector<std::filesystem::path>& helper_directories);
 
-}  // namespace holdfast::deploy::image
+}  // namespace holdfast::deploy::fetch

@@ -1,12 +1,12 @@
-#include "deploy/image/endpoints.hpp"
+#include "deploy/fetch/endpoints.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "deploy/image/credentials.hpp"
+#include "deploy/fetch/credentials.hpp"
 
-namespace holdfast::deploy::image {
+namespace holdfast::deploy::fetch {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,7 +33,7 @@ Result<Login> login_for(const std::string& named, const HostFiles& files, const 
 /// containers-certs.d.5: *.crt are authorities, NAME.cert and NAME.key the client's pair. The
 /// directory's name must be the host as references write it, port and all.
 Status add_certificates(const HostFiles& files, const std::string& host,
-                        worker::FetchEndpoint& endpoint) {
+                        proto::worker::FetchEndpoint& endpoint) {
   for (const auto& top : files.certificates) {
     std::error_code error;
     std::vector<fs::path> found;
@@ -59,26 +59,28 @@ Status add_certificates(const HostFiles& files, const std::string& host,
 
 }  // namespace
 
-Result<std::vector<worker::FetchEndpoint>> endpoints_for(
+Result<std::vector<proto::worker::FetchEndpoint>> endpoints_for(
     const std::map<std::string, proto::RegistryConfig>& registries, const proto::ProxyConfig& proxy,
     const HostFiles& files, const proto::ImageRef& ref) {
   const auto it = registries.find(ref.host);
   const proto::RegistryConfig config =
       it == registries.end() ? proto::RegistryConfig{} : it->second;
-  std::vector<worker::FetchEndpoint> endpoints;
+  std::vector<proto::worker::FetchEndpoint> endpoints;
   const auto add = [&](const std::string& base, const std::string& host,
                        const proto::RegistryConfig& its) -> Status {
     HF_ASSIGN(auto login, login_for(its.credentials, files, host, ref.repository));
-    worker::FetchEndpoint endpoint{.base = base,
-                                   .user = std::move(login.user),
-                                   .password = std::move(login.password),
-                                   .identity_token = std::move(login.identity_token),
-                                   .ca_files = {},
-                                   .client_certificate = {},
-                                   .client_key = {},
-                                   .http_proxy = {},
-                                   .https_proxy = {},
-                                   .no_proxy = {}};
+    proto::worker::FetchEndpoint endpoint{.base = base,
+                                          .query = {},
+                                          .token_scope = "repository:" + ref.repository + ":pull",
+                                          .user = std::move(login.user),
+                                          .password = std::move(login.password),
+                                          .identity_token = std::move(login.identity_token),
+                                          .ca_files = {},
+                                          .client_certificate = {},
+                                          .client_key = {},
+                                          .http_proxy = {},
+                                          .https_proxy = {},
+                                          .no_proxy = {}};
     const auto& way = its.proxy ? *its.proxy : proxy;
     endpoint.http_proxy = way.http;
     endpoint.https_proxy = way.https;
@@ -94,8 +96,10 @@ Result<std::vector<worker::FetchEndpoint>> endpoints_for(
     HF_TRY(add(mirror, host, own == registries.end() ? proto::RegistryConfig{} : own->second));
   }
   const std::string host = ref.host == "docker.io" ? "registry-1.docker.io" : ref.host;
+  // A mirror of several registries is told which one is meant.
+  for (auto& mirror : endpoints) mirror.query = "ns=" + ref.host;
   HF_TRY(add((config.plain_http ? "http://" : "https://") + host, ref.host, config));
   return endpoints;
 }
 
-}  // namespace holdfast::deploy::image
+}  // namespace holdfast::deploy::fetch

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/image/credentials.hpp"
+#include "deploy/fetch/credentials.hpp"
 
-namespace holdfast::deploy::image {
+namespace holdfast::deploy::fetch {
 
 /// What `docker-credential-<name> get` says of the host; anonymous when it knows nothing. The
 /// program must belong to root, and lie in one of the directories (packaging/doc/security.md
@@ -16,4 +16,4 @@ namespace holdfast::deploy::image {
 [[nodiscard]] Result<Login> ask_helper(const std::string& name, std::string_view host,
                                        const std::vector<std::filesystem::path>& directories);
 
-}  // namespace holdfast::deploy::image
+}  // namespace holdfast::deploy::fetch

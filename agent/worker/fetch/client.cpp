@@ -1,4 +1,4 @@
-#include "agent/worker/fetch/registry_client.hpp"
+#include "agent/worker/fetch/client.hpp"
 
 #include <fmt/format.h>
 
@@ -9,12 +9,11 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "proto/oci/oci.hpp"
 
 namespace holdfast::agent::worker::fetch {
 namespace {
 
-namespace wire = deploy::image::worker;
+namespace wire = proto::worker;
 
 constexpr int kMaxRedirects = 5;
 constexpr int kTries = 5;
@@ -47,19 +46,57 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> content_range(std::string
   return std::pair{*start, *total};
 }
 
+bool refers_to(const wire::FetchRequest& request, const Endpoint& endpoint) {
+  return request.url.starts_with('/') || request.url.starts_with(endpoint.base + "/");
+}
+
+std::string url_at(const wire::FetchRequest& request, const Endpoint& endpoint) {
+  auto url = request.url.starts_with('/') ? endpoint.base + request.url : request.url;
+  if (endpoint.query.empty()) return url;
+  return url + (url.find('?') == std::string::npos ? "?" : "&") + endpoint.query;
+}
+
+/// Where a redirect leads, if one may go there.
+Result<std::string> next_hop(const std::string& url, const net::HttpHead& head,
+                             const Endpoint& endpoint, const wire::FetchLimits& limits) {
+  const auto refuse = [&](const std::string& what) {
+    return Error{Errc::redirect, fmt::format("{} redirects to {}", net::host_of(url), what)};
+  };
+  if (head.location.empty()) return refuse("nowhere");
+  HF_ASSIGN(std::string next, net::resolve_url(url, head.location));
+  if (!next.starts_with("https://") && !next.starts_with("http://"))
+    return refuse("something that is not HTTP");
+  const auto host = net::host_of(next);
+  if (url.starts_with("https://") && !next.starts_with("https://"))
+    return refuse(host + " without TLS");
+  const bool listed =
+      limits.hosts.empty() || host == net::host_of(endpoint.base) ||
+      std::find(limits.hosts.begin(), limits.hosts.end(), host) != limits.hosts.end();
+  if (!listed) return refuse(host + ", which this request may not reach");
+  return next;
+}
+
+Error out_of_time(const wire::FetchRequest& request, const std::string& host) {
+  return Error{Errc::net_timeout, fmt::format("{} at {} takes longer than {} s", request.subject,
+                                              host, request.limits.total_seconds)};
+}
+
 }  // namespace
 
-struct RegistryClient::Object {
+struct Client::Object {
   const wire::FetchRequest& request;
   std::uint64_t delivered = 0;  ///< bytes the receiver has
   bool use_range = true;        ///< off after a false answer to a Range
   std::string content_type;
   std::string error_body;
   std::optional<Milliseconds> retry_after;
+  std::uint32_t status = 0;
+  std::uint64_t length = 0;
+  std::optional<BootTime> deadline;  ///< of the whole request
 };
 
 /// One answer under way.
-struct RegistryClient::Hop {
+struct Client::Hop {
   std::uint64_t asked_from = 0;
   std::uint64_t position = 0;  ///< offset in the object of the next byte of this answer
   bool begun = false;
@@ -67,14 +104,14 @@ struct RegistryClient::Hop {
 
 namespace {
 
-Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const wire::FetchSetup& setup,
-                             const Clock& clock) {
+Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const Clock& clock) {
   constexpr std::size_t kMaxPem = 4U << 20;
   if (!from.base.starts_with("http://") && !from.base.starts_with("https://"))
-    return Error{Errc::usage, fmt::format("mirror {} of {} must begin with http:// or https://",
-                                          printable(from.base), setup.host)};
+    return Error{Errc::usage,
+                 fmt::format("{} must begin with http:// or https://", printable(from.base))};
   Endpoint endpoint;
   endpoint.base = from.base;
+  endpoint.query = from.query;
   while (endpoint.base.ends_with('/')) endpoint.base.pop_back();
   for (const auto& file : from.ca_files) {
     HF_ASSIGN(const std::string pem, os::read_file(file, kMaxPem));
@@ -86,7 +123,7 @@ Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const wire::FetchS
   }
   endpoint.proxy = {from.http_proxy, from.https_proxy, from.no_proxy};
   Realm realm{.base = endpoint.base,
-              .repository = setup.repository,
+              .scope = from.token_scope,
               .ca_pem = endpoint.ca_pem,
               .client_certificate_pem = endpoint.client_certificate_pem,
               .client_key_pem = endpoint.client_key_pem,
@@ -102,24 +139,20 @@ Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const wire::FetchS
 Result<std::vector<Endpoint>> endpoints_of(const wire::FetchSetup& setup, const Clock& clock) {
   std::vector<Endpoint> out;
   for (const auto& from : setup.endpoints) {
-    HF_ASSIGN(auto endpoint, endpoint_of(from, setup, clock));
+    HF_ASSIGN(auto endpoint, endpoint_of(from, clock));
     out.push_back(std::move(endpoint));
   }
-  for (std::size_t i = 0; i + 1 < out.size(); ++i) out[i].query = "?ns=" + setup.host;
   return out;
 }
 
-RegistryClient::RegistryClient(const wire::FetchSetup& setup,
-                               const std::vector<Endpoint>& endpoints, const Clock& clock)
-    : setup_(setup), endpoints_(endpoints), clock_(clock) {}
+Client::Client(const std::vector<Endpoint>& endpoints, const Clock& clock)
+    : endpoints_(endpoints), clock_(clock) {}
 
-Result<wire::FetchReport> RegistryClient::fetch(const wire::FetchRequest& request,
-                                                const Receiver& receive) {
-  Object object{.request = request,
-                .delivered = request.have,
-                .content_type = {},
-                .error_body = {},
-                .retry_after = {}};
+Result<wire::FetchReport> Client::fetch(const wire::FetchRequest& request,
+                                        const Receiver& receive) {
+  Object object{.request = request, .delivered = request.have};
+  if (request.limits.total_seconds > 0)
+    object.deadline = clock_.boot() + std::chrono::seconds{request.limits.total_seconds};
   if (request.size > 0 && request.have == request.size)
     return wire::FetchReport{.done = true,
                              .bytes = request.have,
@@ -127,25 +160,31 @@ Result<wire::FetchReport> RegistryClient::fetch(const wire::FetchRequest& reques
                              .endpoint = "an earlier download",
                              .endpoint_index = request.skip_endpoints,
                              .endpoints = static_cast<std::uint32_t>(endpoints_.size())};
+  std::optional<Error> last;
   for (std::size_t i = std::min<std::size_t>(request.skip_endpoints, endpoints_.size() - 1);
        i < endpoints_.size(); ++i) {
     const auto& endpoint = endpoints_[i];
+    if (!refers_to(request, endpoint)) continue;
     auto done = try_endpoint(endpoint, object, receive);
     if (done)
       return wire::FetchReport{.done = true,
                                .bytes = object.delivered,
+                               .status = object.status,
+                               .length = object.length,
                                .content_type = object.content_type,
                                .endpoint = net::host_of(endpoint.base),
                                .endpoint_index = static_cast<std::uint32_t>(i),
                                .endpoints = static_cast<std::uint32_t>(endpoints_.size())};
-    const bool final = done.error().code() == Errc::cancelled;
-    if (final || i + 1 == endpoints_.size()) return std::move(done).error();
+    last = std::move(done).error();
+    const bool late = object.deadline && clock_.boot() >= *object.deadline;
+    if (last->code() == Errc::cancelled || late) break;
   }
-  return Error{Errc::internal, "no endpoint to fetch from"};
+  if (last) return *std::move(last);
+  return Error{Errc::usage, fmt::format("{} lies at none of the places that may be asked",
+                                        net::host_of(request.url))};
 }
 
-Status RegistryClient::try_endpoint(const Endpoint& endpoint, Object& object,
-                                    const Receiver& receive) {
+Status Client::try_endpoint(const Endpoint& endpoint, Object& object, const Receiver& receive) {
   BootTime patience = clock_.boot() + kMaxPatience;
   Milliseconds pause = kFirstPause;
   for (int attempt = 1;; ++attempt) {
@@ -173,14 +212,15 @@ Status RegistryClient::try_endpoint(const Endpoint& endpoint, Object& object,
                                   (pause.count() * 3 / 5) -
                               pause.count() * 3 / 10};
     const BootTime next = clock_.boot() + object.retry_after.value_or(pause + jitter);
+    if (object.deadline && next >= *object.deadline) return outcome;
     if (!object.retry_after && object.delivered == before && next > patience) return outcome;
     (void)os::sleep_until(next, {});
     pause *= 2;
   }
 }
 
-Result<net::HttpHead> RegistryClient::once(const Endpoint& endpoint, Object& object,
-                                           const Receiver& receive) {
+Result<net::HttpHead> Client::once(const Endpoint& endpoint, Object& object,
+                                   const Receiver& receive) {
   std::string authorization = endpoint.authorizer->current();
   HF_ASSIGN(auto head, follow(endpoint, object, receive, authorization));
   if (head.status != 401) return head;
@@ -189,70 +229,68 @@ Result<net::HttpHead> RegistryClient::once(const Endpoint& endpoint, Object& obj
   return follow(endpoint, object, receive, authorization);
 }
 
-Result<net::HttpHead> RegistryClient::follow(const Endpoint& endpoint, Object& object,
-                                             const Receiver& receive,
-                                             const std::string& authorization) {
-  const auto& request = object.request;
-  std::string url = fmt::format("{}/v2/{}/{}/{}{}", endpoint.base, setup_.repository,
-                                request.kind == wire::FetchKind::manifest ? "manifests" : "blobs",
-                                request.digest, endpoint.query);
-  HF_ASSIGN(const std::string home, net::origin_of(url));
+/// The request for one hop. What belongs to an endpoint goes to its own origin only.
+Result<net::HttpRequest> Client::ask_at(const std::string& url, const Endpoint& endpoint,
+                                        const Object& object, const std::string& authorization) {
+  HF_ASSIGN(const std::string home, net::origin_of(endpoint.base));
+  HF_ASSIGN(const std::string origin, net::origin_of(url));
+  net::HttpRequest http;
+  http.method = object.request.method == wire::FetchMethod::head ? net::HttpMethod::head
+                                                                 : net::HttpMethod::get;
+  http.url = url;
+  http.allow_http = home.starts_with("http:");
+  http.ca_pem = endpoint.ca_pem;
+  http.proxy = net::proxy_for(endpoint.proxy, url);
+  // A proxy looks up names itself: of what it would reach only addresses can be judged here.
+  const auto literal = net::reach_of_literal(
+      origin.substr(origin.find("://") + 3, origin.rfind(':') - origin.find("://") - 3));
+  if (!http.proxy.empty() && origin != home && literal && *literal != net::Reach::public_)
+    return Error{Errc::ssrf, fmt::format("{} redirects to {}, an address inside this network",
+                                         net::host_of(home), net::host_of(url))};
+  const auto& limits = object.request.limits;
+  http.total_seconds = limits.answer_seconds;
+  if (object.deadline) {
+    const auto left = std::chrono::ceil<std::chrono::seconds>(*object.deadline - clock_.boot());
+    if (left.count() <= 0) return out_of_time(object.request, net::host_of(url));
+    if (http.total_seconds == 0 || http.total_seconds > left.count())
+      http.total_seconds = left.count();
+  }
+  http.headers = object.request.headers;
+  http.headers.emplace_back("Accept-Encoding: identity");
+  if (object.delivered > 0 && object.use_range)
+    http.headers.push_back(fmt::format("Range: bytes={}-", object.delivered));
+  if (origin == home) {
+    http.client_certificate_pem = endpoint.client_certificate_pem;
+    http.client_key_pem = endpoint.client_key_pem;
+    if (!authorization.empty()) http.headers.push_back("Authorization: " + authorization);
+  }
+  http.accept_address = [this, home, at_home = origin == home](net::Reach reach) {
+    if (at_home) home_reach_[home] = reach;
+    return at_home || reach == net::Reach::public_ || reach == home_reach_[home];
+  };
+  return http;
+}
+
+Result<net::HttpHead> Client::follow(const Endpoint& endpoint, Object& object,
+                                     const Receiver& receive, const std::string& authorization) {
+  std::string url = url_at(object.request, endpoint);
   for (int redirects = 0;; ++redirects) {
-    HF_ASSIGN(const std::string origin, net::origin_of(url));
-    net::HttpRequest http;
-    http.url = url;
-    http.allow_http = home.starts_with("http:");
-    http.ca_pem = endpoint.ca_pem;
-    http.proxy = net::proxy_for(endpoint.proxy, url);
-    // A proxy looks up names itself: of what it would reach only addresses can be judged here.
-    const auto literal = net::reach_of_literal(
-        origin.substr(origin.find("://") + 3, origin.rfind(':') - origin.find("://") - 3));
-    if (!http.proxy.empty() && origin != home && literal && *literal != net::Reach::public_)
-      return Error{Errc::ssrf, fmt::format("{} redirects to {}, an address inside this network",
-                                           net::host_of(home), net::host_of(url))};
-    if (origin == home) {
-      http.client_certificate_pem = endpoint.client_certificate_pem;
-      http.client_key_pem = endpoint.client_key_pem;
-    }
-    http.headers = {"Accept-Encoding: identity"};
-    http.total_seconds = request.kind == wire::FetchKind::manifest ? 60 : 0;
-    http.headers.push_back(request.kind == wire::FetchKind::manifest
-                               ? fmt::format("Accept: {}", proto::oci::manifest_accept())
-                               : std::string{"Accept: */*"});
-    Hop hop;
-    if (object.delivered > 0 && object.use_range) {
-      hop.asked_from = object.delivered;
-      http.headers.push_back(fmt::format("Range: bytes={}-", object.delivered));
-    }
-    if (origin == home && !authorization.empty())
-      http.headers.push_back("Authorization: " + authorization);
-    http.accept_address = [&, at_home = origin == home](net::Reach reach) {
-      if (at_home) home_reach_[home] = reach;
-      return at_home || reach == net::Reach::public_ || reach == home_reach_[home];
-    };
+    HF_ASSIGN(const auto http, ask_at(url, endpoint, object, authorization));
+    Hop hop{.asked_from = object.use_range ? object.delivered : 0};
     HF_ASSIGN(auto head,
               http_.perform(http, [&](const net::HttpHead& h, std::span<const char> data) {
                 return take(h, data, object, hop, receive);
               }));
     if (!redirected(head.status)) return head;
-    if (head.location.empty())
-      return Error{Errc::redirect, fmt::format("{} redirects to nowhere", net::host_of(url))};
     if (redirects == kMaxRedirects)
       return Error{Errc::redirect, fmt::format("more than {} redirects, the last at {}",
                                                kMaxRedirects, net::host_of(url))};
-    HF_ASSIGN(const std::string next, net::resolve_url(url, head.location));
-    if (!next.starts_with("https://") && !next.starts_with("http://"))
-      return Error{Errc::redirect,
-                   fmt::format("{} redirects to something that is not HTTP", net::host_of(url))};
-    if (url.starts_with("https://") && !next.starts_with("https://"))
-      return Error{Errc::redirect, fmt::format("{} redirects to {} without TLS", net::host_of(url),
-                                               net::host_of(next))};
-    url = next;
+    HF_ASSIGN(url, next_hop(url, head, endpoint, object.request.limits));
   }
 }
 
-Status RegistryClient::take(const net::HttpHead& head, std::span<const char> data, Object& object,
-                            Hop& hop, const Receiver& receive) const {
+Status Client::take(const net::HttpHead& head, std::span<const char> data, Object& object, Hop& hop,
+                    const Receiver& receive) const {
   const auto& request = object.request;
   if (head.status != 200 && head.status != 206) {
     const std::size_t room =
@@ -263,7 +301,7 @@ Status RegistryClient::take(const net::HttpHead& head, std::span<const char> dat
   if (!hop.begun) {
     hop.begun = true;
     if (!head.content_encoding.empty() && head.content_encoding != "identity")
-      return Error{Errc::registry, fmt::format("the registry encodes the object as {}",
+      return Error{Errc::registry, fmt::format("the server encodes the object as {}",
                                                printable(head.content_encoding))};
     if (head.status == 206) {
       const auto range = content_range(head.content_range);
@@ -275,7 +313,7 @@ Status RegistryClient::take(const net::HttpHead& head, std::span<const char> dat
       }
       hop.position = range->first;
     } else if (request.size > 0 && head.content_length && *head.content_length != request.size) {
-      return Error{Errc::size_mismatch, fmt::format("the registry has {} bytes, {} are declared",
+      return Error{Errc::size_mismatch, fmt::format("the server has {} bytes, {} are declared",
                                                     *head.content_length, request.size)};
     }
     object.content_type = head.content_type;
@@ -284,12 +322,12 @@ Status RegistryClient::take(const net::HttpHead& head, std::span<const char> dat
   const auto skip = static_cast<std::size_t>(std::min<std::uint64_t>(
       data.size(), object.delivered - std::min(object.delivered, hop.position)));
   hop.position += data.size();
-  if (hop.position > request.limit) {
+  if (hop.position > request.limits.bytes) {
     if (request.size > 0)
       return Error{Errc::size_mismatch,
-                   fmt::format("the registry sends more than the {} bytes declared", request.size)};
+                   fmt::format("the server sends more than the {} bytes declared", request.size)};
     return Error{Errc::size_mismatch,
-                 fmt::format("the document is larger than {}", human_bytes(request.limit))};
+                 fmt::format("the document is larger than {}", human_bytes(request.limits.bytes))};
   }
   data = data.subspan(skip);
   if (data.empty()) return ok();
@@ -298,33 +336,35 @@ Status RegistryClient::take(const net::HttpHead& head, std::span<const char> dat
   return ok();
 }
 
-Status RegistryClient::judge(const net::HttpHead& head, Object& object,
-                             const Endpoint& endpoint) const {
+Status Client::judge(const net::HttpHead& head, Object& object, const Endpoint& endpoint) const {
+  const auto& request = object.request;
   const std::string host = net::host_of(endpoint.base);
-  const std::string what = fmt::format("{}/{}@{}", host, setup_.repository, object.request.digest);
+  const std::string what = fmt::format("{}/{}", host, request.subject);
   const std::string said =
       object.error_body.empty() ? "" : ": " + printable(trim(object.error_body));
-  if (head.status == 200 || head.status == 206) {
-    if (object.request.size > 0 && object.delivered < object.request.size)
-      return Error{Errc::unreachable, fmt::format("{} ended after {} of {} bytes", what,
-                                                  object.delivered, object.request.size)};
-    return ok();
+  object.status = static_cast<std::uint32_t>(head.status);
+  if (head.status == 200 || head.status == 206 || head.status == 304) {
+    object.content_type = head.content_type;
+    if (head.status != 206) object.length = head.content_length.value_or(0);
+    const bool whole = request.method == wire::FetchMethod::head || head.status == 304 ||
+                       object.delivered >= request.size;
+    if (whole) return ok();
+    return Error{Errc::unreachable, fmt::format("{} ended after {} of {} bytes", what,
+                                                object.delivered, request.size)};
   }
   if (head.retry_after)
     object.retry_after = std::min(*head.retry_after, std::chrono::seconds{1U << 30});
   switch (head.status) {
     case 401:
     case 403:
-      return Error{Errc::auth, fmt::format("{} refuses access to {} ({}){}", host,
-                                           setup_.repository, head.status, said)}
-          .hint(fmt::format("check that the login for {} may pull {}", host, setup_.repository));
+      return Error{Errc::auth, fmt::format("{} refuses access to {} ({}){}", host, request.subject,
+                                           head.status, said)}
+          .hint(fmt::format("check what the login for {} may read there", host));
     case 404:
     case 410:
-      return Error{Errc::not_found, fmt::format("{} does not exist there{}", what, said)}.hint(
-          "check repository and digest, or push the image again: a registry may have deleted it");
+      return Error{Errc::not_found, fmt::format("{} does not exist there{}", what, said)};
     case 429:
-      return Error{Errc::rate_limited, fmt::format("{} limits the rate of requests", host)}.hint(
-          "log in, or pull through a mirror");
+      return Error{Errc::rate_limited, fmt::format("{} limits the rate of requests", host)};
     case 408:
     case 425:
     case 500:
@@ -332,7 +372,7 @@ Status RegistryClient::judge(const net::HttpHead& head, Object& object,
     case 503:
     case 504:
       return Error{Errc::registry, fmt::format("{} answers {}{}", host, head.status, said)}.hint(
-          "see the log of the registry");
+          fmt::format("see the log of {}", host));
     case 416:
       return Error{Errc::size_mismatch, fmt::format("{} is shorter there than declared", what)};
     default:

@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// Reading the small JSON objects of this folder: an absent or mistyped field is its empty value.
+/// Reading small JSON objects of our own: an absent or mistyped field is its empty value.
 /// For .cpp files, which include <boost/json.hpp> themselves.
 
 #include <cstdint>
@@ -12,10 +12,9 @@
 
 namespace boost::json {
 class object;
-class array;
 }  // namespace boost::json
 
-namespace holdfast::deploy::image {
+namespace holdfast::proto::json {
 
 [[nodiscard]] Result<boost::json::object> json_object(std::string_view text, Errc failure);
 [[nodiscard]] std::string string_field(const boost::json::object& object, std::string_view key);
@@ -23,9 +22,5 @@ namespace holdfast::deploy::image {
 [[nodiscard]] bool flag_field(const boost::json::object& object, std::string_view key);
 [[nodiscard]] std::vector<std::string> strings_field(const boost::json::object& object,
                                                      std::string_view key);
-/// Paths in the escaped form of `worker::escape_path`. Errors: internal (form).
-[[nodiscard]] Result<std::vector<std::string>> paths_field(const boost::json::object& object,
-                                                           std::string_view key);
-[[nodiscard]] boost::json::array paths_array(const std::vector<std::string>& paths);
 
-}  // namespace holdfast::deploy::image
+}  // namespace holdfast::proto::json

@@ -1,8 +1,8 @@
 #pragma once
 /// \file
-/// Fetches one object of a registry by digest: mirrors in order, redirects in our own loop, login,
-/// retries, and going on by Range where a connection broke (packaging/doc/security.md 1.2 to 1.10).
-/// Digests are not checked here but where the bytes are used.
+/// Answers one FetchRequest: endpoints in order, redirects in our own loop, login, retries, and
+/// going on by Range where a connection broke (packaging/doc/security.md 1.2 to 1.10). Digests are
+/// not checked here but where the bytes are used.
 
 #include <functional>
 #include <map>
@@ -15,14 +15,14 @@
 #include "common/base/result.hpp"
 #include "common/net/http_client.hpp"
 #include "common/net/proxy.hpp"
-#include "deploy/image/worker_protocol.hpp"
+#include "proto/worker/fetch.hpp"
 
 namespace holdfast::agent::worker::fetch {
 
-/// One place that serves the repository. Shared by all threads.
+/// One place that answers. Shared by all threads.
 struct Endpoint {
   std::string base;   ///< "https://registry.example.com"
-  std::string query;  ///< "?ns=registry.example.com" at a mirror
+  std::string query;  ///< "ns=registry.example.com" at a mirror
   std::string ca_pem;
   std::string client_certificate_pem;
   std::string client_key_pem;
@@ -30,25 +30,25 @@ struct Endpoint {
   std::unique_ptr<Authorizer> authorizer;
 };
 
-/// The endpoints of a setup, mirrors first, the registry itself last; reads their certificates.
-/// Errors: usage (mirror with another scheme), by errno.
-[[nodiscard]] Result<std::vector<Endpoint>> endpoints_of(
-    const deploy::image::worker::FetchSetup& setup, const Clock& clock);
+/// The endpoints of a setup; reads their certificates. Errors: usage (another scheme than http or
+/// https), by errno.
+[[nodiscard]] Result<std::vector<Endpoint>> endpoints_of(const proto::worker::FetchSetup& setup,
+                                                         const Clock& clock);
 
 /// Receives body bytes in order, each once. An error ends the fetch.
 using Receiver = std::function<Status(std::span<const char>)>;
 
 /// One thread's client.
-class RegistryClient {
+class Client {
  public:
-  RegistryClient(const deploy::image::worker::FetchSetup& setup,
-                 const std::vector<Endpoint>& endpoints, const Clock& clock);
+  Client(const std::vector<Endpoint>& endpoints, const Clock& clock);
 
   /// Errors: not_found, auth, registry, rate_limited, redirect, ssrf, size_mismatch, too_large,
-  /// media_type, those of the HTTP client, and the receiver's. Blocks, with waits between tries of
-  /// at most a minute in all. The first `have` bytes of the request are taken to be received.
-  [[nodiscard]] Result<deploy::image::worker::FetchReport> fetch(
-      const deploy::image::worker::FetchRequest& request, const Receiver& receive);
+  /// usage (a URL below no endpoint), net_timeout (its time is over), those of the HTTP client, and
+  /// the receiver's. Blocks, with waits between tries of at most a minute in all at each endpoint.
+  /// The first `have` bytes of the request are taken to be received.
+  [[nodiscard]] Result<proto::worker::FetchReport> fetch(const proto::worker::FetchRequest& request,
+                                                         const Receiver& receive);
 
  private:
   /// What is known about the object while tries go on.
@@ -58,11 +58,12 @@ class RegistryClient {
   Result<net::HttpHead> once(const Endpoint& endpoint, Object& object, const Receiver& receive);
   Result<net::HttpHead> follow(const Endpoint& endpoint, Object& object, const Receiver& receive,
                                const std::string& authorization);
+  Result<net::HttpRequest> ask_at(const std::string& url, const Endpoint& endpoint,
+                                  const Object& object, const std::string& authorization);
   Status take(const net::HttpHead& head, std::span<const char> data, Object& object, Hop& hop,
               const Receiver& receive) const;
   Status judge(const net::HttpHead& head, Object& object, const Endpoint& endpoint) const;
 
-  const deploy::image::worker::FetchSetup& setup_;
   const std::vector<Endpoint>& endpoints_;
   const Clock& clock_;
   std::map<std::string, net::Reach> home_reach_;  ///< where each endpoint itself lies
