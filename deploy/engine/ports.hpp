@@ -10,7 +10,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/os/memory_signs.hpp"
-#include "deploy/image/images.hpp"
+#include "deploy/image/port/images.hpp"
 #include "deploy/ledger/ledger.hpp"
 #include "deploy/network/publisher.hpp"
 #include "deploy/runtime/instances.hpp"

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "common/base/clock.hpp"
-#include "deploy/image/images.hpp"
+#include "deploy/image/port/pull_progress.hpp"
 #include "proto/api/messages.hpp"
 
 namespace holdfast::deploy::engine {

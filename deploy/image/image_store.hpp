@@ -7,9 +7,9 @@
 
 #include "common/base/clock.hpp"
 #include "deploy/fetch/endpoints.hpp"
-#include "deploy/image/archives.hpp"
-#include "deploy/image/care.hpp"
-#include "deploy/image/images.hpp"
+#include "deploy/image/port/image_archives.hpp"
+#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/images.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::image {

@@ -15,7 +15,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
-#include "deploy/image/images.hpp"
+#include "deploy/image/port/stored_image.hpp"
 #include "deploy/plan/model.hpp"
 #include "deploy/runtime/observe/look.hpp"
 #include "deploy/runtime/record/notified.hpp"

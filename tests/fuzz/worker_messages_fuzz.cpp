@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "deploy/image/records.hpp"
+#include "deploy/image/store/records.hpp"
 #include "proto/worker/escaped_path.hpp"
 #include "proto/worker/fetch.hpp"
 #include "proto/worker/unpack.hpp"

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "deploy/image/tree_digest.hpp"
+#include "deploy/image/layers/tree_digest.hpp"
 
 namespace holdfast::agent::worker::unpack {
 

@@ -17,7 +17,7 @@
 #include "agent/worker/unpack/layer_writer.hpp"
 #include "agent/worker/unpack/pipeline.hpp"
 #include "common/os/file.hpp"
-#include "deploy/image/tree_digest.hpp"
+#include "deploy/image/layers/tree_digest.hpp"
 #include "proto/worker/unpack.hpp"
 
 namespace holdfast::agent::worker::unpack {

@@ -13,7 +13,7 @@
 #include "common/base/clock.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "deploy/image/tree_digest.hpp"
+#include "deploy/image/layers/tree_digest.hpp"
 #include "proto/worker/unpack.hpp"
 
 namespace holdfast::agent::worker::unpack {

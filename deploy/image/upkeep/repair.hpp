@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/image/care.hpp"
-#include "deploy/image/images.hpp"
+#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/images.hpp"
 #include "proto/digest.hpp"
 
 namespace holdfast::deploy::image {

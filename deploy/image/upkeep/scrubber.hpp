@@ -4,8 +4,8 @@
 #include <stop_token>
 
 #include "common/base/result.hpp"
-#include "deploy/image/care.hpp"
-#include "deploy/image/images.hpp"
+#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/images.hpp"
 #include "deploy/image/upkeep/repair.hpp"
 #include "proto/config/agent_config.hpp"
 

@@ -9,7 +9,7 @@
 
 #include "common/base/result.hpp"
 #include "common/os/unique_fd.hpp"
-#include "deploy/image/images.hpp"
+#include "deploy/image/port/stored_image.hpp"
 #include "deploy/runtime/record/paths.hpp"
 #include "deploy/runtime/spec/bundle.hpp"
 
