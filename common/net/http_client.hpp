@@ -39,6 +39,12 @@ struct HttpRequest {
   std::function<bool(Reach)> accept_address;
 };
 
+/// 301, 302, 303, 307 or 308.
+[[nodiscard]] constexpr bool is_redirect(long status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+inline constexpr int kMaxRedirects = 5;  ///< that one request follows
+
 struct HttpHead {
   long status = 0;
   std::string content_type;

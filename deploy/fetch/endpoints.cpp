@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "deploy/fetch/credentials.hpp"
 
@@ -16,6 +18,22 @@ std::string host_of(std::string_view base) {
   if (const auto scheme = base.find("://"); scheme != std::string_view::npos)
     base.remove_prefix(scheme + 3);
   return std::string{base.substr(0, base.find('/'))};
+}
+
+/// A mirror below a path: "https://harbor.example.com/v2/proxy" is the API itself, with all that
+/// comes before the repository there ("override_path" in hosts.toml).
+std::pair<std::string, std::string> split_api_path(std::string base) {
+  while (base.ends_with('/')) base.pop_back();
+  const auto host = base.find("://") + 3;
+  const auto path = base.find("/v2/", host);
+  if (path == std::string::npos) return {std::move(base), {}};
+  return {base.substr(0, path), base.substr(path)};
+}
+
+std::string scope_of(const std::string& api_path, const std::string& repository) {
+  constexpr std::size_t kVersion = 3;  // of "/v2"
+  const auto project = api_path.empty() ? "" : api_path.substr(kVersion + 1) + "/";
+  return "repository:" + project + repository + ":pull";
 }
 
 Result<Login> login_for(const std::string& named, const HostFiles& files, const std::string& host,
@@ -69,18 +87,20 @@ Result<std::vector<proto::worker::FetchEndpoint>> endpoints_for(
   const auto add = [&](const std::string& base, const std::string& host,
                        const proto::RegistryConfig& its) -> Status {
     HF_ASSIGN(auto login, login_for(its.credentials, files, host, ref.repository));
-    proto::worker::FetchEndpoint endpoint{.base = base,
-                                          .query = {},
-                                          .token_scope = "repository:" + ref.repository + ":pull",
-                                          .user = std::move(login.user),
-                                          .password = std::move(login.password),
-                                          .identity_token = std::move(login.identity_token),
-                                          .ca_files = {},
-                                          .client_certificate = {},
-                                          .client_key = {},
-                                          .http_proxy = {},
-                                          .https_proxy = {},
-                                          .no_proxy = {}};
+    proto::worker::FetchEndpoint endpoint;
+    std::tie(endpoint.base, endpoint.api_path) = split_api_path(base);
+    endpoint.token_scope = scope_of(endpoint.api_path, ref.repository);
+    endpoint.user = std::move(login.user);
+    endpoint.password = std::move(login.password);
+    endpoint.identity_token = std::move(login.identity_token);
+    for (const auto& server : its.token_servers) {
+      proto::worker::FetchEndpoint own;  // its certificates are those of its own host
+      const auto known = registries.find(server);
+      if (known != registries.end() && !known->second.ca.empty())
+        own.ca_files.push_back(known->second.ca);
+      HF_TRY(add_certificates(files, server, own));
+      endpoint.token_servers.push_back({server, std::move(own.ca_files)});
+    }
     const auto& way = its.proxy ? *its.proxy : proxy;
     endpoint.http_proxy = way.http;
     endpoint.https_proxy = way.https;
@@ -96,8 +116,10 @@ Result<std::vector<proto::worker::FetchEndpoint>> endpoints_for(
     HF_TRY(add(mirror, host, own == registries.end() ? proto::RegistryConfig{} : own->second));
   }
   const std::string host = ref.host == "docker.io" ? "registry-1.docker.io" : ref.host;
-  // A mirror of several registries is told which one is meant.
-  for (auto& mirror : endpoints) mirror.query = "ns=" + ref.host;
+  // A mirror of several registries is told which one is meant; one below a path is that one's.
+  for (auto& mirror : endpoints) {
+    if (mirror.api_path.empty()) mirror.query = "ns=" + ref.host;
+  }
   HF_TRY(add((config.plain_http ? "http://" : "https://") + host, ref.host, config));
   return endpoints;
 }

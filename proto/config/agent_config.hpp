@@ -28,10 +28,15 @@ struct ProxyConfig {
 
 struct RegistryConfig {
   bool plain_http = false;
-  std::string ca;                    ///< PEM file
-  std::vector<std::string> mirrors;  ///< base URLs, tried in order before the registry itself
+  std::string ca;  ///< PEM file
+  /// Base URLs, tried in order before the registry itself. With "/v2/" in the path it is the API
+  /// already: "https://harbor.example.com/v2/proxy".
+  std::vector<std::string> mirrors;
   std::string credentials;           ///< docker config.json / auth.json
   std::optional<ProxyConfig> proxy;  ///< in place of the host's
+  /// "gitlab.example.com", "auth.example.com:8443": other hosts that may be asked for its tokens
+  /// and get its login, over https only.
+  std::vector<std::string> token_servers = {};
   bool operator==(const RegistryConfig&) const = default;
 };
 

@@ -10,8 +10,8 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 5> kRegistryKeys{"plain_http", "ca", "mirrors",
-                                                        "credentials", "proxy"};
+constexpr std::array<std::string_view, 6> kRegistryKeys{"plain_http",  "ca",    "mirrors",
+                                                        "credentials", "proxy", "token_servers"};
 constexpr std::array<std::string_view, 3> kProxyKeys{"http", "https", "no_proxy"};
 
 /// The key must be what references to that registry begin with, or it would never apply.
@@ -69,6 +69,23 @@ void read_mirrors(yaml::Fields& fields, RegistryConfig& registry) {
   }
 }
 
+void read_token_servers(yaml::Fields& fields, RegistryConfig& registry) {
+  const auto items = fields.texts("token_servers");
+  if (!items) return;
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    const auto& [value, mark] = (*items)[i];
+    if (value.find('/') == std::string::npos && is_base_url("https://" + value)) {
+      registry.token_servers.push_back(value);
+      continue;
+    }
+    fields.findings().error(
+        mark,
+        fmt::format("{}[{}] is \"{}\", which is no host", fields.path("token_servers"), i,
+                    yaml::shown(value)),
+        "write host or host:port, without scheme or path; it is asked over https");
+  }
+}
+
 }  // namespace
 
 std::optional<ProxyConfig> read_proxy(yaml::Fields& top) {
@@ -115,6 +132,7 @@ void read_registries(yaml::Fields& top, AgentConfig& config) {
     (void)read_path(fields, "ca", registry.ca);
     (void)read_path(fields, "credentials", registry.credentials);
     read_mirrors(fields, registry);
+    read_token_servers(fields, registry);
     registry.proxy = read_proxy(fields);
     if (registry.plain_http && !registry.ca.empty()) {
       fields.findings().error(fields.mark("ca"),

@@ -25,7 +25,11 @@ std::uint32_t small_field(const bj::object& object, std::string_view key) {
 }
 
 bj::object object_of(const FetchEndpoint& e) {
+  bj::array servers;
+  for (const auto& server : e.token_servers)
+    servers.push_back(bj::object{{"host", server.host}, {"ca_files", array_of(server.ca_files)}});
   return {{"base", e.base},
+          {"api_path", e.api_path},
           {"query", e.query},
           {"token_scope", e.token_scope},
           {"user", e.user},
@@ -36,11 +40,25 @@ bj::object object_of(const FetchEndpoint& e) {
           {"client_key", e.client_key},
           {"http_proxy", e.http_proxy},
           {"https_proxy", e.https_proxy},
-          {"no_proxy", array_of(e.no_proxy)}};
+          {"no_proxy", array_of(e.no_proxy)},
+          {"token_servers", std::move(servers)}};
+}
+
+std::vector<TokenServer> token_servers_of(const bj::object& e) {
+  std::vector<TokenServer> servers;
+  const auto* list = e.if_contains("token_servers");
+  if (list == nullptr || !list->is_array()) return servers;
+  for (const auto& each : list->as_array()) {
+    if (!each.is_object()) continue;
+    const auto& server = each.as_object();
+    servers.push_back({string_field(server, "host"), strings_field(server, "ca_files")});
+  }
+  return servers;
 }
 
 FetchEndpoint endpoint_of(const bj::object& e) {
   return {.base = string_field(e, "base"),
+          .api_path = string_field(e, "api_path"),
           .query = string_field(e, "query"),
           .token_scope = string_field(e, "token_scope"),
           .user = string_field(e, "user"),
@@ -51,7 +69,8 @@ FetchEndpoint endpoint_of(const bj::object& e) {
           .client_key = string_field(e, "client_key"),
           .http_proxy = string_field(e, "http_proxy"),
           .https_proxy = string_field(e, "https_proxy"),
-          .no_proxy = strings_field(e, "no_proxy")};
+          .no_proxy = strings_field(e, "no_proxy"),
+          .token_servers = token_servers_of(e)};
 }
 
 bool is_one_line(const std::string& text) {

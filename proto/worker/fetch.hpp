@@ -25,10 +25,17 @@ inline constexpr int kArchiveFile = 4;     ///< of `holdfast-worker archive`
 
 inline constexpr std::size_t kMaxMessageBytes = 64U << 10;
 
+/// Another host that may see an endpoint's login, over https only.
+struct TokenServer {
+  std::string host;                   ///< "auth.example.com:8443"
+  std::vector<std::string> ca_files;  ///< PEM, in place of the system's
+};
+
 /// One place that answers requests. Files are read before privileges are dropped.
 struct FetchEndpoint {
-  std::string base;         ///< "https://registry.example.com"; a request's path comes after it
-  std::string query;        ///< added to each of its URLs: "ns=registry.example.com"; empty: none
+  std::string base;      ///< "https://registry.example.com"; a request's path comes after it
+  std::string api_path;  ///< "/v2/proxy": comes in place of a path's leading "/v2"; empty: nothing
+  std::string query;     ///< added to each of its URLs: "ns=registry.example.com"; empty: none
   std::string token_scope;  ///< to ask for where it wants a token and names no scope itself:
                             ///< "repository:shop/web:pull"
   std::string user;         ///< empty: anonymous
@@ -40,6 +47,7 @@ struct FetchEndpoint {
   std::string http_proxy;  ///< URL, perhaps with a login; empty: none
   std::string https_proxy;
   std::vector<std::string> no_proxy;  ///< hosts, domains, networks that are reached directly
+  std::vector<TokenServer> token_servers;
 };
 
 /// All that a child may turn to by itself; sent once, before any request.

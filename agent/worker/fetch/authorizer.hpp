@@ -1,5 +1,5 @@
 #pragma once
-#include <map>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -12,7 +12,7 @@
 
 namespace holdfast::agent::worker::fetch {
 
-/// What a registry may be told about us. Never sent to any other origin.
+/// What a registry and its token servers may be told about us. Never sent to any other origin.
 struct Credentials {
   std::string user;
   std::string password;
@@ -28,6 +28,9 @@ struct Realm {
   std::string client_key_pem;
   bool allow_http = false;
   net::Proxy proxy;
+  /// Other origins that may see the login, with their authorities; an empty text: the system's.
+  std::map<std::string, std::string> token_servers = {};
+  std::function<bool(net::Reach)> accept_address = {};  ///< see net::HttpRequest
 };
 
 /// Answers challenges for one registry: Basic, or a Bearer token from the realm it names
@@ -46,9 +49,18 @@ class Authorizer {
                                            const std::string& used, net::HttpClient& http);
 
  private:
+  struct Answer {
+    long status = 0;
+    std::string host;
+    std::string body;
+  };
   Result<std::string> token(const Challenge& challenge, net::HttpClient& http);
   Status check_realm(const std::string& url) const;
-  Result<std::string> ask(const net::HttpRequest& request, net::HttpClient& http);
+  Result<net::HttpRequest> request_to(const std::string& url) const;
+  Result<Answer> get(const std::string& url, net::HttpClient& http) const;
+  Result<Answer> post(const std::string& url, const std::string& form, net::HttpClient& http) const;
+  Result<Answer> follow(net::HttpRequest request, net::HttpClient& http) const;
+  Result<std::string> token_in(const Answer& answer);
 
   Realm realm_;
   Credentials credentials_;

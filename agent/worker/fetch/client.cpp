@@ -15,17 +15,12 @@ namespace {
 
 namespace wire = proto::worker;
 
-constexpr int kMaxRedirects = 5;
 constexpr int kTries = 5;
 constexpr int kConnectTries = 3;
 constexpr Milliseconds kMaxPatience{60'000};
 constexpr Milliseconds kFirstPause{500};
 constexpr Milliseconds kMaxRetryAfter{300'000};
 constexpr std::size_t kShownErrorBytes = 512;
-
-bool redirected(long status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
 
 bool transient(Errc code) {
   return code == Errc::unreachable || code == Errc::net_timeout || code == Errc::net_slow ||
@@ -51,7 +46,13 @@ bool refers_to(const wire::FetchRequest& request, const Endpoint& endpoint) {
 }
 
 std::string url_at(const wire::FetchRequest& request, const Endpoint& endpoint) {
-  auto url = request.url.starts_with('/') ? endpoint.base + request.url : request.url;
+  constexpr std::string_view kVersion = "/v2";
+  auto url = request.url;
+  if (url.starts_with('/')) {
+    if (!endpoint.api_path.empty() && url.starts_with(kVersion))
+      url = endpoint.api_path + url.substr(kVersion.size());
+    url = endpoint.base + url;
+  }
   if (endpoint.query.empty()) return url;
   return url + (url.find('?') == std::string::npos ? "?" : "&") + endpoint.query;
 }
@@ -104,19 +105,27 @@ struct Client::Hop {
 
 namespace {
 
+constexpr std::size_t kMaxPem = 4U << 20;
+
+Result<std::string> read_pems(const std::vector<std::string>& files) {
+  std::string all;
+  for (const auto& file : files) {
+    HF_ASSIGN(const std::string pem, os::read_file(file, kMaxPem));
+    all += pem + "\n";
+  }
+  return all;
+}
+
 Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const Clock& clock) {
-  constexpr std::size_t kMaxPem = 4U << 20;
   if (!from.base.starts_with("http://") && !from.base.starts_with("https://"))
     return Error{Errc::usage,
                  fmt::format("{} must begin with http:// or https://", printable(from.base))};
   Endpoint endpoint;
   endpoint.base = from.base;
+  endpoint.api_path = from.api_path;
   endpoint.query = from.query;
   while (endpoint.base.ends_with('/')) endpoint.base.pop_back();
-  for (const auto& file : from.ca_files) {
-    HF_ASSIGN(const std::string pem, os::read_file(file, kMaxPem));
-    endpoint.ca_pem += pem + "\n";
-  }
+  HF_ASSIGN(endpoint.ca_pem, read_pems(from.ca_files));
   if (!from.client_certificate.empty()) {
     HF_ASSIGN(endpoint.client_certificate_pem, os::read_file(from.client_certificate, kMaxPem));
     HF_ASSIGN(endpoint.client_key_pem, os::read_file(from.client_key, kMaxPem));
@@ -128,7 +137,13 @@ Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const Clock& clock
               .client_certificate_pem = endpoint.client_certificate_pem,
               .client_key_pem = endpoint.client_key_pem,
               .allow_http = endpoint.base.starts_with("http:"),
-              .proxy = endpoint.proxy};
+              .proxy = endpoint.proxy,
+              .token_servers = {}};
+  for (const auto& server : from.token_servers) {
+    HF_ASSIGN(const auto origin, net::origin_of("https://" + server.host));
+    HF_ASSIGN(const auto pem, read_pems(server.ca_files));
+    realm.token_servers.emplace(origin, pem);
+  }
   endpoint.authorizer = std::make_unique<Authorizer>(
       std::move(realm), Credentials{from.user, from.password, from.identity_token}, clock);
   return endpoint;
@@ -229,7 +244,7 @@ Result<net::HttpHead> Client::once(const Endpoint& endpoint, Object& object,
   return follow(endpoint, object, receive, authorization);
 }
 
-/// The request for one hop. What belongs to an endpoint goes to its own origin only.
+/// The request for one hop, with what belongs to its origin: `authorization` is for that.
 Result<net::HttpRequest> Client::ask_at(const std::string& url, const Endpoint& endpoint,
                                         const Object& object, const std::string& authorization) {
   HF_ASSIGN(const std::string home, net::origin_of(endpoint.base));
@@ -262,8 +277,8 @@ Result<net::HttpRequest> Client::ask_at(const std::string& url, const Endpoint& 
   if (origin == home) {
     http.client_certificate_pem = endpoint.client_certificate_pem;
     http.client_key_pem = endpoint.client_key_pem;
-    if (!authorization.empty()) http.headers.push_back("Authorization: " + authorization);
   }
+  if (!authorization.empty()) http.headers.push_back("Authorization: " + authorization);
   http.accept_address = [this, home, at_home = origin == home](net::Reach reach) {
     if (at_home) home_reach_[home] = reach;
     return at_home || reach == net::Reach::public_ || reach == home_reach_[home];
@@ -271,21 +286,51 @@ Result<net::HttpRequest> Client::ask_at(const std::string& url, const Endpoint& 
   return http;
 }
 
+/// Who answers for `origin`, to which an endpoint sent us: another registry, perhaps, that gives
+/// anybody a token. It is told nothing of the endpoint's login.
+Authorizer& Client::stranger(const std::string& origin, const Endpoint& endpoint,
+                             const net::HttpRequest& http) {
+  auto& known = strangers_[origin];
+  if (!known)
+    known = std::make_unique<Authorizer>(Realm{.base = origin,
+                                               .scope = {},
+                                               .ca_pem = endpoint.ca_pem,
+                                               .allow_http = http.allow_http,
+                                               .proxy = endpoint.proxy,
+                                               .accept_address = http.accept_address},
+                                         Credentials{}, clock_);
+  return *known;
+}
+
 Result<net::HttpHead> Client::follow(const Endpoint& endpoint, Object& object,
                                      const Receiver& receive, const std::string& authorization) {
   std::string url = url_at(object.request, endpoint);
-  for (int redirects = 0;; ++redirects) {
-    HF_ASSIGN(const auto http, ask_at(url, endpoint, object, authorization));
+  HF_ASSIGN(const std::string home, net::origin_of(endpoint.base));
+  std::string theirs;  // the token of the place where we were sent
+  for (int redirects = 0;;) {
+    HF_ASSIGN(const std::string origin, net::origin_of(url));
+    HF_ASSIGN(const auto http,
+              ask_at(url, endpoint, object, origin == home ? authorization : theirs));
     Hop hop{.asked_from = object.use_range ? object.delivered : 0};
     HF_ASSIGN(auto head,
               http_.perform(http, [&](const net::HttpHead& h, std::span<const char> data) {
                 return take(h, data, object, hop, receive);
               }));
-    if (!redirected(head.status)) return head;
-    if (redirects == kMaxRedirects)
+    if (head.status == 401 && origin != home) {
+      if (!theirs.empty())
+        return Error{Errc::auth, fmt::format("{} redirects to {}, which wants a login",
+                                             net::host_of(home), net::host_of(url))};
+      auto& other = stranger(origin, endpoint, http);
+      HF_ASSIGN(theirs, other.answer(head.challenges, other.current(), http_));
+      object.error_body.clear();
+      continue;
+    }
+    if (!net::is_redirect(head.status)) return head;
+    if (redirects++ == net::kMaxRedirects)
       return Error{Errc::redirect, fmt::format("more than {} redirects, the last at {}",
-                                               kMaxRedirects, net::host_of(url))};
+                                               net::kMaxRedirects, net::host_of(url))};
     HF_ASSIGN(url, next_hop(url, head, endpoint, object.request.limits));
+    theirs.clear();
   }
 }
 

@@ -21,8 +21,9 @@ namespace holdfast::agent::worker::fetch {
 
 /// One place that answers. Shared by all threads.
 struct Endpoint {
-  std::string base;   ///< "https://registry.example.com"
-  std::string query;  ///< "ns=registry.example.com" at a mirror
+  std::string base;      ///< "https://registry.example.com"
+  std::string api_path;  ///< in place of "/v2"; empty: nothing
+  std::string query;     ///< "ns=registry.example.com" at a mirror
   std::string ca_pem;
   std::string client_certificate_pem;
   std::string client_key_pem;
@@ -60,6 +61,8 @@ class Client {
                                const std::string& authorization);
   Result<net::HttpRequest> ask_at(const std::string& url, const Endpoint& endpoint,
                                   const Object& object, const std::string& authorization);
+  Authorizer& stranger(const std::string& origin, const Endpoint& endpoint,
+                       const net::HttpRequest& http);
   Status take(const net::HttpHead& head, std::span<const char> data, Object& object, Hop& hop,
               const Receiver& receive) const;
   Status judge(const net::HttpHead& head, Object& object, const Endpoint& endpoint) const;
@@ -67,6 +70,7 @@ class Client {
   const std::vector<Endpoint>& endpoints_;
   const Clock& clock_;
   std::map<std::string, net::Reach> home_reach_;  ///< where each endpoint itself lies
+  std::map<std::string, std::unique_ptr<Authorizer>> strangers_;  ///< by origin
   net::HttpClient http_;
 };
 

@@ -7,7 +7,7 @@
   image_lab.py compare           reads lines "OURS REFERENCE [DIRECTORIES]"; fails, naming each difference, unless all are equal
 
 The first component of a repository's name is how the registry behaves for it: see Registry.behave."""
-import gzip, hashlib, http.server, io, json, os, random, re, socket, struct, subprocess, sys, tarfile, threading, time
+import gzip, hashlib, http.server, io, json, os, random, re, socket, struct, subprocess, sys, tarfile, threading, time, urllib.parse
 
 sys.dont_write_bytecode = True
 import tls_lab, tree_compare  # noqa: E402
@@ -257,7 +257,7 @@ def entry_bomb():
 
 class Registry(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
-    root, hits, other, stranger = None, {}, None, None
+    root, hits, other, stranger, home = None, {}, None, None, None
     uses, go_on, seen, more = [], threading.Event(), set(), []
     lock = threading.Lock()
 
@@ -318,8 +318,25 @@ class Registry(http.server.BaseHTTPRequestHandler):
         if how:  # the token server is broken in the way the repository says
             return self.send(*{'500': (500, b'broken'), 'text': (200, b'not json'), 'huge': (200, b'{"token":"' + b'x' * (2 << 20) + b'"}'),
                                'empty': (200, b'{"token":""}'), 'evil': (200, b'{"token":"a\\r\\nHost: evil"}')}[how[1]])
+        if 'scope=repository%3Aposted' in self.path:  # it knows the newer way only
+            return self.send(405)
+        if 'scope=repository%3Amoved' in self.path and '/token2' not in self.path:
+            away = self.other if 'moved-away' in self.path else 'http://' + self.headers['Host']
+            return self.send(307, b'', [('Location', away + self.path.replace('/token', '/token2'))])
+        if 'scope=repository%3Ajoined' in self.path:  # anybody gets one, who shows no login
+            return self.send(401) if self.headers.get('Authorization') else self.give_token()
         if self.headers.get('Authorization') != 'Basic dXNlcjpwYXNz':
             return self.send(401)
+        self.give_token()
+
+    def do_POST(self):
+        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers['Content-Length'])).decode())
+        wanted = {'grant_type': ['password'], 'username': ['user'], 'password': ['pass'], 'service': ['lab']}
+        if self.path != '/token' or any(form.get(key) != value for key, value in wanted.items()):
+            return self.send(401)
+        self.give_token()
+
+    def give_token(self):
         self.send(200, json.dumps({'token': 'good-%d' % time.time_ns(), 'expires_in': 60}).encode())
 
     def plain(self, kind, body):
@@ -448,15 +465,20 @@ class Registry(http.server.BaseHTTPRequestHandler):
             return self.send(200, body, [('Content-Encoding', 'gzip')])
         if how == 'redirect' and large:
             return self.send(307, b'', [('Location', self.other + '/v2/redirected/blobs/sha256:' + digest)])
+        if how == 'redirect-registry':  # to another registry, which has rules of its own
+            return self.send(307, b'', [('Location', '%s/v2/joined/%s/sha256:%s' % (self.other, kind, digest))])
+        if how == 'joined' and not (self.headers.get('Authorization') or '').startswith('Bearer good'):
+            return self.send(401, b'', [('WWW-Authenticate', 'Bearer realm="http://%s/token",service="lab",scope="repository:joined:pull"' % self.headers['Host'])])
         if how == 'redirect-loop' and large:
             return self.send(307, b'', [('Location', self.path)])
         if how == 'redirect-file' and large:
             return self.send(307, b'', [('Location', 'file:///etc/passwd')])
         if how == 'redirect-inside' and large:
             return self.send(307, b'', [('Location', 'http://169.254.169.254/latest')])
-        if how in ('login', 'redirect-login') or how.startswith('token-'):
+        if how in ('login', 'redirect-login', 'foreign-token', 'foreign-plain', 'posted', 'moved', 'moved-away') or how.startswith('token-'):
             if not (self.headers.get('Authorization') or '').startswith('Bearer good'):
-                realm = '%s/token' % (self.stranger if how == 'token-stranger' else 'http://' + self.headers['Host'])
+                elsewhere = {'token-stranger': self.stranger, 'foreign-token': self.stranger, 'foreign-plain': self.home}
+                realm = '%s/token' % elsewhere.get(how, 'http://' + self.headers['Host'])
                 return self.send(401, b'', [('WWW-Authenticate', 'Bearer realm="%s",service="lab",scope="repository:%s:pull"' % (realm, repository))])
             if how == 'redirect-login' and large:
                 return self.send(307, b'', [('Location', self.other + '/v2/redirected/blobs/sha256:' + digest)])
@@ -517,6 +539,7 @@ class Server(http.server.ThreadingHTTPServer):
 def serve(root):
     Registry.root = root
     first, second = Server(('127.0.0.1', 0), Registry), Server(('127.0.0.2', 0), Registry)
+    Registry.home = 'http://127.0.0.1:%d' % first.server_address[1]
     Registry.other = 'http://127.0.0.2:%d' % second.server_address[1]
     others = {'first': first, 'second': second, **dict(tls_lab.servers(os.path.join(root, '..', 'tls'), Server, Registry))}
     Registry.stranger = 'https://127.0.0.1:%d' % others['stranger'].server_address[1]

@@ -37,7 +37,7 @@ instance: a-1
 network: {subnet: 10.1.0.0/16, service_subnet: 10.2.3.0/24}
 registries:
   "127.0.0.1:5000": {plain_http: true, proxy: off}
-  registry.example.com: {ca: /etc/ca.pem, mirrors: [https://m.example.com/base], credentials: /etc/auth.json}
+  registry.example.com: {ca: /etc/ca.pem, mirrors: [https://m.example.com/base], credentials: /etc/auth.json, token_servers: [auth.example.com, "t.example.com:8443"]}
 source: {file: /etc/d.yaml}
 retain: 7
 resync: 5s
@@ -66,6 +66,7 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
   EXPECT_EQ(registry.ca, "/etc/ca.pem");
   EXPECT_EQ(registry.credentials, "/etc/auth.json");
   EXPECT_THAT(registry.mirrors, ElementsAre("https://m.example.com/base"));
+  EXPECT_THAT(registry.token_servers, ElementsAre("auth.example.com", "t.example.com:8443"));
   EXPECT_EQ(config.source_file, "/etc/d.yaml");
   EXPECT_EQ(config.retain, 7U);
   EXPECT_EQ(config.resync, Milliseconds{5000});
@@ -147,6 +148,8 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"network: {subnet: 10.0.0.0/30}", "prefix between 8 and 24"},
       {"registries: {\"https://r.io\": {}}", "is not a registry host"},
       {"registries: {index.docker.io: {}}", "write docker.io"},
+      {"registries: {r.io: {token_servers: [\"https://a.io\"]}}", "which is no host"},
+      {"registries: {r.io: {token_servers: [a.io/path]}}", "which is no host"},
       {"registries: {r.io: {plain_htp: true}}", "did you mean \"plain_http\"?"},
       {"registries: {r.io: {plain_http: yes}}", "must be true or false, not yes (write true)"},
       {"registries: {r.io: {mirrors: [\"https://u:p@m.io\"]}}", "not a base URL"},
