@@ -186,10 +186,12 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                      .keep_blobs = config.keep_blobs,
                                      .host_files = {},
                                      .proxy = config.proxy}));
+  auto options = engine_options(config, *agent->containers);
+  options.on_arrival = [&store = *agent->store] { store.expect_pull(); };
   HF_ASSIGN(agent->loop,
             engine::Engine::create({clock, *agent->store, *agent->containers, *agent->containers,
                                     *agent->publisher, *agent->history},
-                                   engine_options(config, *agent->containers)));
+                                   std::move(options)));
   log::info("event=composed runtime={} state_dir={}", log::field(agent->containers->description()),
             config.state_dir.string());
   return std::unique_ptr<Agent>{std::move(agent)};

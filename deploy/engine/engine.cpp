@@ -36,6 +36,7 @@ class ThreadedEngine final : public Engine, private Jobs {
         pools_{os::JobPool{"job", threads(4)},    os::JobPool{"pull", threads(2)},
                os::JobPool{"probe", threads(4)},  os::JobPool{"stop", threads(4)},
                os::JobPool{"retire", threads(8)}, os::JobPool{"drain", threads(2)}},
+        on_arrival_(options.on_arrival),
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
 
@@ -63,6 +64,7 @@ class ThreadedEngine final : public Engine, private Jobs {
 
   void apply(proto::api::ApplyRequest request, Actor actor,
              Reply<proto::api::Accepted> reply) override {
+    if (on_arrival_) on_arrival_();
     read(applies_, std::move(request), actor,
          [this, actor, reply = std::move(reply)](Result<Candidate> read) {
            if (!read) return reply(std::move(read).error());
@@ -122,6 +124,7 @@ class ThreadedEngine final : public Engine, private Jobs {
         std::move(reply));
   }
   void source_changed(std::string document, std::string source) override {
+    if (on_arrival_) on_arrival_();
     (void)applies_.pool.start([this, document = std::move(document),
                                source = std::move(source)](const std::stop_token&) mutable {
       auto read = read_candidate({std::move(document), source, "changed source", false, false});
@@ -238,6 +241,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   std::array<os::JobPool, 6> pools_;
   Readers applies_{os::JobPool{"apply", threads(1)}, RequestQuota{"applies", {}}};
   Readers plans_{os::JobPool{"plan", threads(1)}, RequestQuota{"plans", {}}};
+  std::function<void()> on_arrival_;
   Core core_;
   std::atomic<BootTime> pass_began_{};
   std::jthread thread_;

@@ -48,6 +48,9 @@ struct Options {
   /// Whether containers with a network of their own reach a name server, as seen last; must not
   /// wait. Empty: they do.
   std::function<bool()> has_name_server;
+  /// Called when a deployment arrives, before it is read: images may soon be asked for. From any
+  /// thread, must be quick. May be empty.
+  std::function<void()> on_arrival;
 };
 
 /// How slow work leaves the engine thread. What a job returns is done back on the engine thread.

@@ -84,9 +84,27 @@ Status Fetcher::start() {
   options.fds.emplace_back(theirs.get(), proto::worker::kFetchControl);
   auto child = os::Process::spawn(options);
   if (!child) return std::move(child).error().in("start the fetching child");
-  HF_TRY(send_message(ours.get(), proto::worker::encode(setup_), {}));
   child_.emplace(*std::move(child));
   control_ = std::move(ours);
+  return ok();
+}
+
+/// Under the lock. A child that is gone is started anew by the next call.
+Status Fetcher::send(const std::string& message, std::span<const int> fds) {
+  auto sent = send_message(control_.get(), message, fds);
+  if (sent) return sent;
+  child_.reset();
+  control_.reset();
+  configured_ = false;
+  return sent;
+}
+
+Status Fetcher::configure(const proto::worker::FetchSetup& setup) {
+  HF_TRY(start());
+  const std::lock_guard lock{mutex_};
+  setup_ = proto::worker::encode(setup);
+  HF_TRY(send(setup_, {}));
+  configured_ = true;
   return ok();
 }
 
@@ -98,11 +116,11 @@ Result<Download> Fetcher::stream(const proto::worker::FetchRequest& request, os:
   const std::array<int, 3> all{body.get(), reports.second.get(), partial.get()};
   const auto fds = std::span{all}.first(partial ? 3 : 2);
   const std::lock_guard lock{mutex_};
-  if (auto sent = send_message(control_.get(), proto::worker::encode(request), fds); !sent) {
-    child_.reset();
-    control_.reset();
-    return std::move(sent).error();
+  if (!configured_) {
+    HF_TRY(send(setup_, {}));
+    configured_ = true;
   }
+  HF_TRY(send(proto::worker::encode(request), fds));
   return Download{std::move(reports.first)};
 }
 

@@ -2,6 +2,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -53,11 +54,13 @@ class Fetcher {
  public:
   explicit Fetcher(ChildProgram program) : program_(std::move(program)) {}
 
-  /// Before the first request only.
-  void configure(proto::worker::FetchSetup setup) { setup_ = std::move(setup); }
-
-  /// Starts the child ahead of the first request. Repeat safe. Errors: by errno.
+  /// Starts the child ahead of its setup and the first request. Repeat safe. Errors: by errno.
   [[nodiscard]] Status start();
+
+  /// Tells the child where it may turn, and starts it if need be. Once, before the first request; a
+  /// child that needs no setup (an archive's) needs no call. Errors: by errno, io when the child is
+  /// gone.
+  [[nodiscard]] Status configure(const proto::worker::FetchSetup& setup);
 
   /// A short document, in memory. Blocks. Errors: those of the child, size_mismatch (larger than
   /// its limit), cancelled.
@@ -70,8 +73,11 @@ class Fetcher {
                                         os::UniqueFd body, const os::UniqueFd& partial = {});
 
  private:
+  Status send(const std::string& message, std::span<const int> fds);
+
   ChildProgram program_;
-  proto::worker::FetchSetup setup_;
+  std::string setup_ = proto::worker::encode(proto::worker::FetchSetup{});  ///< as sent
+  bool configured_ = false;                                                 ///< this child has it
   std::mutex mutex_;
   std::optional<os::Process> child_;
   os::UniqueFd control_;

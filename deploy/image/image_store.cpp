@@ -46,6 +46,8 @@ class Impl final : public ImageStore {
   Result<Collected> collect(const std::set<proto::Digest>& keep,
                             const std::stop_token& stop) override;
 
+  void expect_pull() override { store_->spare.prepare(); }
+
   // ImageCare
   Result<std::vector<ImageInfo>> inventory() override;
   Status lease(const proto::Digest& pinned, WallTime until, const std::string& by) override {
@@ -371,6 +373,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
   if (options.bytes_per_second > 0) {
     HF_ASSIGN(bandwidth, fetch::make_bandwidth_limit());
   }
+  auto child = fetch::network_child(options.worker_path.string(), bandwidth.get());
   auto store = std::unique_ptr<Store>{
       new Store{.paths = paths,
                 .worker_path = options.worker_path.string(),
@@ -379,6 +382,7 @@ Result<std::unique_ptr<ImageStore>> ImageStore::open(Options options) {
                 .bytes_per_second = options.bytes_per_second,
                 .keep_blobs = options.keep_blobs,
                 .bandwidth = std::move(bandwidth),
+                .spare = fetch::Spare{std::move(child)},
                 .proxy = std::move(options.proxy),
                 .host_files = std::move(options.host_files),
                 .clock = options.clock,

@@ -30,6 +30,10 @@ class ImageStore : public Images, public ImageCare, public ImageArchives {
     proto::ProxyConfig proxy = {};
   };
 
+  /// Images will soon be asked for: has the network child started ahead (deploy/fetch/spare.hpp).
+  /// Returns at once.
+  virtual void expect_pull() = 0;
+
   /// Makes the directories and sweeps what an interrupted pull left behind. Errors: by errno.
   [[nodiscard]] static Result<std::unique_ptr<ImageStore>> open(Options options);
 };

@@ -112,13 +112,15 @@ Status confine() {
 }
 
 Status serve_parent() {
+  // Before there is anything to do: this child may have been started ahead.
+  HF_TRY(net::HttpClient::start());
   HF_ASSIGN(const auto first, receive_message());
+  if (first.text.empty()) return ok();
   HF_ASSIGN(const auto setup, wire::decode_fetch_setup(first.text));
   const SystemClock clock;
   HF_ASSIGN(const auto endpoints, endpoints_of(setup, clock));
   HF_ASSIGN(const auto throttle,
             Throttle::open(wire::kFetchBandwidth, setup.bytes_per_second, clock));
-  HF_TRY(net::HttpClient::start());
   if (auto confined = confine(); !confined)
     return std::move(confined).error().in("confine the fetcher");
   Server server{endpoints, throttle};

@@ -188,8 +188,8 @@ class Exporter {
       HF_ASSIGN(auto endpoints,
                 fetch::endpoints_for(store_.registries, store_.proxy, store_.host_files, *ref));
       fetcher_.emplace(fetch::network_child(store_.worker_path, store_.bandwidth.get()));
-      fetcher_->configure(
-          {.endpoints = std::move(endpoints), .bytes_per_second = store_.bytes_per_second});
+      HF_TRY(fetcher_->configure(
+          {.endpoints = std::move(endpoints), .bytes_per_second = store_.bytes_per_second}));
     }
     HF_ASSIGN(auto body, os::make_pipe());
     const auto request =

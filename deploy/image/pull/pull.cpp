@@ -49,9 +49,10 @@ Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progres
       stop_(std::move(stop)),
       from_(std::move(from)),
       lease_(store.leases),
-      fetcher_(from_.archive >= 0 ? archive_child(store.worker_path, from_.archive)
-                                  : fetch::network_child(store.worker_path, store.bandwidth.get())),
-      origin_{fetcher_,
+      fetcher_(from_.archive >= 0 ? std::make_unique<fetch::Fetcher>(
+                                        archive_child(store.worker_path, from_.archive))
+                                  : store.spare.take()),
+      origin_{*fetcher_,
               from_.archive >= 0 ? ObjectRequests::in_archive() : ObjectRequests::at_registry(ref)},
       slots_(store.parallel_downloads) {}
 
@@ -86,13 +87,14 @@ Result<PullStats> Pull::run() {
 }
 
 Status Pull::begin() {
+  // It loads while logins are looked up here.
+  HF_TRY(fetcher_->start());
   if (from_.archive < 0) {
     HF_ASSIGN(auto endpoints,
               fetch::endpoints_for(store_.registries, store_.proxy, store_.host_files, ref_));
-    fetcher_.configure(
-        {.endpoints = std::move(endpoints), .bytes_per_second = store_.bytes_per_second});
+    HF_TRY(fetcher_->configure(
+        {.endpoints = std::move(endpoints), .bytes_per_second = store_.bytes_per_second}));
   }
-  HF_TRY(fetcher_.start());
   HF_ASSIGN(auto dir, os::TempDir::create(store_.paths.ingest(), "pull"));
   staging_dir_.emplace(std::move(dir));
   staging_ = staging_dir_->path();

@@ -71,7 +71,7 @@ class Pull {
   std::stop_token stop_;
   PullFrom from_;
   Leases::Lease lease_;
-  fetch::Fetcher fetcher_;
+  std::unique_ptr<fetch::Fetcher> fetcher_;
   Origin origin_;
   std::filesystem::path staging_;
   std::optional<os::TempDir> staging_dir_;

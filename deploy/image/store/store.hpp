@@ -10,6 +10,7 @@
 #include "common/base/result.hpp"
 #include "common/os/unique_fd.hpp"
 #include "deploy/fetch/endpoints.hpp"
+#include "deploy/fetch/spare.hpp"
 #include "deploy/image/port/images.hpp"
 #include "deploy/image/store/flights.hpp"
 #include "deploy/image/store/leases.hpp"
@@ -29,6 +30,7 @@ struct Store {
   std::uint64_t bytes_per_second;  ///< of all downloads together; 0: no limit
   bool keep_blobs;                 ///< compressed layers too
   os::UniqueFd bandwidth;          ///< shared by the fetching children
+  fetch::Spare spare;
   proto::ProxyConfig proxy;
   fetch::HostFiles host_files;
   const Clock& clock;

@@ -1,12 +1,15 @@
 // One pull into an empty store, as the daemon does it: the library with its confined children.
-//   pull_once WORKER STATE_DIR REFERENCE [PLAIN_HTTP_HOST]
+//   pull_once WORKER STATE_DIR REFERENCE [PLAIN_HTTP_HOST [LEAD_MS]]
+// LEAD_MS: a pull is expected that long before it begins, as by a daemon that a deployment reached.
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
 #include "common/base/clock.hpp"
 #include "common/log/log.hpp"
+#include "common/os/process.hpp"
 #include "deploy/image/image_store.hpp"
 
 int main(int argc, char** argv) {
@@ -22,6 +25,10 @@ int main(int argc, char** argv) {
                                                 .clock = clock});
   const auto ref = proto::ImageRef::parse(argv[3]);
   if (!store || !ref) return 2;
+  if (argc > 5) {
+    (*store)->expect_pull();
+    (void)os::sleep_until(clock.boot() + Milliseconds{std::atoi(argv[5])}, {});
+  }
   const auto pulled = (*store)->ensure({*ref, {}}, {}, {});
   if (!pulled) {
     fmt::print(stderr, "{}\n", pulled.error().to_string());

@@ -66,7 +66,7 @@ class FetcherTest : public testing::Test {
     if (!fetcher_) {
       const auto worker = os::environment("HOLDFAST_BIN").value_or("bin") + "/holdfast-worker";
       fetcher_.emplace(network_child(worker, -1));
-      fetcher_->configure({.endpoints = endpoints_});
+      EXPECT_TRUE(fetcher_->configure({.endpoints = endpoints_}));
     }
     return *fetcher_;
   }
