@@ -20,7 +20,7 @@ class Spare {
 
   /// Has a child started, if none waits already. Returns at once.
   void prepare();
-  /// The child that waits, else one that is not started yet. Never null.
+  /// The child that waits or is just being started, else one that is not started yet. Never null.
   [[nodiscard]] std::unique_ptr<Fetcher> take();
 
  private:
@@ -29,7 +29,8 @@ class Spare {
   ChildProgram program_;
   Milliseconds patience_;
   std::mutex mutex_;
-  std::condition_variable_any taken_;
+  std::condition_variable_any changed_;
+  bool starting_ = false;
   std::unique_ptr<Fetcher> waiting_;
   os::JobPool keeper_{"spare", {.threads = 1}};  ///< a thread while a child waits
 };

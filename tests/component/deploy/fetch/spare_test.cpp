@@ -60,6 +60,16 @@ TEST_F(SpareTest, IsStartedAheadAndTakenOnce) {
   EXPECT_EQ(children(), 0);
 }
 
+TEST_F(SpareTest, IsWaitedForWhileItStarts) {
+  for (int i = 0; i < 20; ++i) {
+    auto spare = SpareTest::spare(60s);
+    spare.prepare();
+    const auto child = spare.take();
+    EXPECT_TRUE(child->start());
+    EXPECT_EQ(children(), 1) << "not one that waits and another that was taken";
+  }
+}
+
 TEST_F(SpareTest, IsGivenUpWhenNobodyTakesIt) {
   auto spare = SpareTest::spare(100ms);
   spare.prepare();
