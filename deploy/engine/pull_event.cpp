@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "proto/json/writer.hpp"
+
 namespace holdfast::deploy::engine {
 
 proto::api::Event pull_event(const image::PullProgress& p, WallTime now) {
@@ -14,15 +16,16 @@ proto::api::Event pull_event(const image::PullProgress& p, WallTime now) {
   event.time = to_rfc3339(now);
   event.kind = "pull";
   event.message = fmt::format("{} {} {}", p.image, p.layer, phase);
-  std::string image;
-  for (const char c : p.image) {
-    if (c != '"' && c != '\\') image += c;
+  proto::json::Writer detail;
+  detail.begin_object().key("image").value(p.image).key("layer").value(p.layer);
+  detail.key("phase").value(phase).key("bytes").value(p.bytes).key("total").value(p.total);
+  detail.key("rate").value(p.rate).key("seconds_left");
+  if (p.rate > 0 && p.total >= p.bytes) {
+    detail.value((p.total - p.bytes + p.rate - 1) / p.rate);
+  } else {
+    detail.null();
   }
-  const bool known = p.rate > 0 && p.total >= p.bytes;
-  event.detail = fmt::format(
-      R"({{"image":"{}","layer":"{}","phase":"{}","bytes":{},"total":{},"rate":{},"seconds_left":{}}})",
-      image, p.layer, phase, p.bytes, p.total, p.rate,
-      known ? std::to_string((p.total - p.bytes + p.rate - 1) / p.rate) : "null");
+  event.detail = std::move(detail.end_object()).take();
   return event;
 }
 

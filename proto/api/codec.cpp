@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cmath>
 #include <type_traits>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "proto/api/members.hpp"
 #include "proto/api/operations.hpp"
 #include "proto/json/json.hpp"
+#include "proto/json/writer.hpp"
 
 namespace holdfast::proto::api {
 namespace {
@@ -20,96 +20,54 @@ namespace bj = boost::json;
 
 using Texts = std::map<std::string, std::string>;
 
-/// Appends JSON text; no tree in between, so a large answer costs its own size.
+/// Visits the members of messages and writes them.
 class Writer {
  public:
   template <class T>
   void value(const T& message) {
-    out_ += '{';
-    first_ = true;
+    out_.begin_object();
     detail::members(*this, message, static_cast<T*>(nullptr));
-    out_ += '}';
-    first_ = false;
+    out_.end_object();
   }
-  void value(const std::string& text) { quote(text); }
+  void value(const std::string& text) { out_.value(text); }
   template <class E>
   void value(Word<E> word) {
-    quote(word.text());
+    out_.value(word.text());
   }
-  void value(bool flag) { out_ += flag ? "true" : "false"; }
-  void value(std::uint64_t number) { out_ += std::to_string(number); }
-  void value(int number) { out_ += std::to_string(number); }
-  void value(double number) { out_ += std::isfinite(number) ? fmt::format("{}", number) : "null"; }
+  void value(bool flag) { out_.value(flag); }
+  void value(std::uint64_t number) { out_.value(number); }
+  void value(int number) { out_.value(number); }
+  void value(double number) { out_.value(number); }
   void value(const Texts& texts) {
-    out_ += '{';
-    bool first = true;
-    for (const auto& [name, text] : texts) {
-      if (!std::exchange(first, false)) out_ += ',';
-      quote(name);
-      out_ += ':';
-      quote(text);
-    }
-    out_ += '}';
+    out_.begin_object();
+    for (const auto& [name, text] : texts) out_.key(name).value(text);
+    out_.end_object();
   }
   template <class T>
   void value(const std::vector<T>& items) {
-    out_ += '[';
-    bool first = true;
-    for (const auto& item : items) {
-      if (!std::exchange(first, false)) out_ += ',';
-      value(item);
-    }
-    out_ += ']';
+    out_.begin_array();
+    for (const auto& item : items) value(item);
+    out_.end_array();
   }
   template <class T>
   void value(const std::optional<T>& item) {
     if (item) {
       value(*item);
     } else {
-      out_ += "null";
+      out_.null();
     }
   }
 
   template <class T>
   void operator()(std::string_view name, const T& member) {
-    if (!std::exchange(first_, false)) out_ += ',';
-    quote(name);
-    out_ += ':';
+    out_.key(name);
     value(member);
   }
 
-  std::string take() && { return std::move(out_); }
+  std::string take() && { return std::move(out_).take(); }
 
  private:
-  /// RFC 8259, 7; DEL and C1 too, so that no terminal ever gets them raw (packaging/doc/security.md
-  /// T-44).
-  void quote(std::string_view raw) {
-    out_ += '"';
-    const auto text = well_formed(raw);
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      const auto c = static_cast<unsigned char>(text[i]);
-      const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
-      if (c == '"' || c == '\\') {
-        out_ += '\\';
-        out_ += text[i];
-      } else if (c == '\n') {
-        out_ += "\\n";
-      } else if (c == '\t') {
-        out_ += "\\t";
-      } else if (c < 0x20 || c == 0x7F) {
-        out_ += fmt::format("\\u{:04x}", c);
-      } else if (c == 0xC2 && next < 0xA0) {
-        out_ += fmt::format("\\u{:04x}", next);
-        ++i;
-      } else {
-        out_ += text[i];
-      }
-    }
-    out_ += '"';
-  }
-
-  std::string out_;
-  bool first_ = true;
+  json::Writer out_;
 };
 
 /// Fills a message from an object; the first fault is kept.

@@ -8,9 +8,9 @@
 
 #include "agent/cli/commands/register.hpp"
 #include "agent/cli/doctor/checks.hpp"
-#include "agent/cli/render/json_text.hpp"
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "proto/json/writer.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
@@ -110,13 +110,13 @@ std::string text_of(const Findings& findings, const Look& look) {
 }
 
 std::string json_of(const Findings& findings) {
-  std::string text;
-  for (const auto& finding : findings)
-    text +=
-        fmt::format(R"({}{{"check":{},"result":"{}","found":{},"next":{}}})",
-                    text.empty() ? "" : ",", json_quoted(finding.check), word_of(finding.verdict),
-                    json_quoted(finding.found), json_quoted(finding.next));
-  return "[" + text + "]";
+  proto::json::Writer out;
+  out.begin_array();
+  for (const auto& [check, verdict, found, next] : findings) {
+    out.begin_object().key("check").value(check).key("result").value(word_of(verdict));
+    out.key("found").value(found).key("next").value(next).end_object();
+  }
+  return std::move(out.end_array()).take();
 }
 
 }  // namespace

@@ -9,10 +9,10 @@
 #include "agent/cli/commands/document.hpp"
 #include "agent/cli/commands/register.hpp"
 #include "agent/cli/commands/status.hpp"
-#include "agent/cli/render/json_text.hpp"
 #include "agent/cli/render/views.hpp"
 #include "common/base/text.hpp"
 #include "proto/api/codec.hpp"
+#include "proto/json/writer.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
@@ -92,13 +92,14 @@ Result<Sides> both_sides(const Context& context, const std::vector<std::string>&
 }
 
 std::string json_of(const Sides& sides, const std::vector<proto::FieldChange>& changes) {
-  std::string list;
-  for (const auto& change : changes)
-    list += fmt::format(R"({}{{"path":{},"before":{},"after":{},"restarts":{}}})",
-                        list.empty() ? "" : ",", json_quoted(change.path),
-                        json_quoted(change.before), json_quoted(change.after), change.restarts);
-  return fmt::format(R"({{"from":{},"to":{},"changes":[{}]}})", json_quoted(sides.before.name),
-                     json_quoted(sides.after.name), list);
+  proto::json::Writer out;
+  out.begin_object().key("from").value(sides.before.name).key("to").value(sides.after.name);
+  out.key("changes").begin_array();
+  for (const auto& change : changes) {
+    out.begin_object().key("path").value(change.path).key("before").value(change.before);
+    out.key("after").value(change.after).key("restarts").value(change.restarts).end_object();
+  }
+  return std::move(out.end_array().end_object()).take();
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "common/base/text.hpp"
 #include "common/os/process.hpp"
 #include "proto/api/codec.hpp"
+#include "proto/json/writer.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
@@ -132,9 +133,14 @@ ExitCode run_command(const Context& context, const VersionOptions&) {
   constexpr Milliseconds kQuick{2'000};
   const auto agent = context.agent.call<"version">({}, {.timeout = kQuick});
   if (context.json()) {
-    const auto theirs = agent ? json_quoted(agent->value.version) : "null";
-    return print_json(context, fmt::format(R"({{"client":"{}","agent":{},"api":"v1"}})",
-                                           HOLDFAST_VERSION, theirs));
+    proto::json::Writer out;
+    out.begin_object().key("client").value(HOLDFAST_VERSION).key("agent");
+    if (agent) {
+      out.value(agent->value.version);
+    } else {
+      out.null();
+    }
+    return print_json(context, std::move(out.key("api").value("v1").end_object()).take());
   }
   print(fmt::format("holdfast   {}\n", HOLDFAST_VERSION));
   if (agent) {

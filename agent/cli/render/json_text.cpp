@@ -4,14 +4,15 @@
 
 #include <boost/json.hpp>
 
-#include "common/base/text.hpp"
+#include "proto/json/writer.hpp"
 
 namespace json = boost::json;
 
 namespace holdfast::agent::cli {
 namespace {
 
-enum class Layout { indented, one_line };
+using proto::json::Layout;
+using proto::json::Writer;
 
 Result<json::value> parse(std::string_view text) {
   json::parse_options options;
@@ -25,117 +26,42 @@ Result<json::value> parse(std::string_view text) {
   return value;
 }
 
-/// `printable` knows which characters are hostile and writes them \xNN or \u{N…}: turned into
-/// JSON's own escapes here.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (std::size_t pos = 0; pos < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[pos]);
-    const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    const auto character = text.substr(pos, length);
-    const auto shown = printable(character);
-    if (character == "\"" || character == "\\") {
-      out.append("\\").append(character);
-      pos += 1;
-    } else if (character == "\n") {
-      out += "\\n";
-      pos += 1;
-    } else if (character == "\t") {
-      out += "\\t";
-      pos += 1;
-    } else if (shown == character) {
-      out += shown;
-      pos += character.size();
-    } else if (shown.starts_with("\\u{")) {
-      out += fmt::format("\\u{:0>4}", shown.substr(3, shown.size() - 4));
-      pos += length;
-    } else if (lead < 0x80 || (lead == 0xC2 && character.size() == 2)) {
-      const unsigned value = lead < 0x80 ? lead : static_cast<unsigned char>(text[pos + 1]);
-      out += fmt::format("\\u{:04x}", value);
-      pos += length;
-    } else {
-      out += "\\ufffd";
-      pos += 1;
-    }
+void write(Writer& out, const json::value& value) {
+  switch (value.kind()) {
+    case json::kind::object:
+      out.begin_object();
+      for (const auto& [name, member] : value.get_object()) {
+        out.key({name.data(), name.size()});
+        write(out, member);
+      }
+      out.end_object();
+      return;
+    case json::kind::array:
+      out.begin_array();
+      for (const auto& item : value.get_array()) write(out, item);
+      out.end_array();
+      return;
+    case json::kind::string:
+      out.value(std::string_view{value.get_string().data(), value.get_string().size()});
+      return;
+    case json::kind::double_:
+      out.value(value.get_double());
+      return;
+    default:
+      out.raw(json::serialize(value));
   }
-  return out + "\"";
 }
-
-class Writer {
- public:
-  explicit Writer(Layout layout) : layout_(layout) {}
-
-  void value(const json::value& value, std::size_t depth) {
-    switch (value.kind()) {
-      case json::kind::object:
-        return object(value.get_object(), depth);
-      case json::kind::array:
-        return array(value.get_array(), depth);
-      case json::kind::string:
-        out_ += quoted(std::string_view{value.get_string().data(), value.get_string().size()});
-        return;
-      case json::kind::double_:
-        out_ += fmt::format("{}", value.get_double());
-        return;
-      default:
-        out_ += json::serialize(value);
-    }
-  }
-
-  std::string take() { return std::move(out_) + "\n"; }
-
- private:
-  void object(const json::object& members, std::size_t depth) {
-    out_ += '{';
-    bool first = true;
-    for (const auto& [name, member] : members) {
-      separate(first, depth + 1);
-      first = false;
-      out_ += quoted(std::string_view{name.data(), name.size()});
-      out_ += layout_ == Layout::indented ? ": " : ":";
-      value(member, depth + 1);
-    }
-    if (!first) line(depth);
-    out_ += '}';
-  }
-
-  void array(const json::array& items, std::size_t depth) {
-    out_ += '[';
-    bool first = true;
-    for (const auto& item : items) {
-      separate(first, depth + 1);
-      first = false;
-      value(item, depth + 1);
-    }
-    if (!first) line(depth);
-    out_ += ']';
-  }
-
-  void separate(bool first, std::size_t depth) {
-    if (!first) out_ += ',';
-    line(depth);
-  }
-
-  void line(std::size_t depth) {
-    if (layout_ == Layout::indented) out_.append("\n").append(depth * 2, ' ');
-  }
-
-  Layout layout_;
-  std::string out_;
-};
 
 Result<std::string> written(std::string_view text, Layout layout) {
   HF_ASSIGN(const auto value, parse(text));
   Writer writer{layout};
-  writer.value(value, 0);
-  return writer.take();
+  write(writer, value);
+  return std::move(writer).take() + "\n";
 }
 
 }  // namespace
 
 Result<std::string> pretty_json(std::string_view text) { return written(text, Layout::indented); }
 Result<std::string> json_line(std::string_view text) { return written(text, Layout::one_line); }
-
-std::string json_quoted(std::string_view text) { return quoted(text); }
 
 }  // namespace holdfast::agent::cli

@@ -15,7 +15,4 @@ namespace holdfast::agent::cli {
 /// The same on one line, with a line end: for streams of objects.
 [[nodiscard]] Result<std::string> json_line(std::string_view json);
 
-/// A JSON string of any text, quotes included, as safe to show as the rest.
-[[nodiscard]] std::string json_quoted(std::string_view text);
-
 }  // namespace holdfast::agent::cli

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/cli/render/json_text.hpp"
+#include "proto/json/writer.hpp"
 #include "agent/cli/render/look.hpp"
 #include "agent/cli/client/sse.hpp"
 #include "agent/cli/render/suggest.hpp"
@@ -122,7 +123,7 @@ TEST(JsonText, EscapesWhatATerminalWouldObey) {
   EXPECT_EQ(*json_line("\"\\u001b[2J\xE2\x80\xAE\xC2\x9b\xC3\xA9\""),
             "\"\\u001b[2J\\u202e\\u009bé\"\n");
   EXPECT_EQ(*json_line("\"a\xFF\""), "\"a\\ufffd\"\n");
-  EXPECT_EQ(json_quoted("a\"\\\n"), "\"a\\\"\\\\\\n\"");
+  EXPECT_EQ(proto::json::quote_safely("a\"\\\n"), "\"a\\\"\\\\\\n\"");
 }
 
 TEST(Suggest, KnowsTheWordsOfOtherToolsAndSlips) {
