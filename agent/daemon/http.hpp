@@ -42,7 +42,6 @@ struct Response {
   std::string allow;  ///< of a 405
 };
 
-[[nodiscard]] std::string_view reason_phrase(unsigned status);
 /// The status that fits an error.
 [[nodiscard]] unsigned http_status(Errc code);
 [[nodiscard]] Response error_response(const Error& error);

@@ -13,6 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <utility>
 
@@ -190,8 +191,9 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     out_ = fmt::format(
         "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: "
         "no-store\r\nConnection: close\r\n{}\r\n",
-        response.status, reason_phrase(response.status), response.content_type,
-        response.body.size(),
+        response.status,
+        std::string_view{http::obsolete_reason(http::int_to_status(response.status))},
+        response.content_type, response.body.size(),
         response.allow.empty() ? "" : fmt::format("Allow: {}\r\n", response.allow));
     out_ += response.body;
     write();

@@ -222,6 +222,13 @@ TEST_F(Api, AnswersHttp10WithoutChunks) {
   EXPECT_THAT(reply.body, HasSubstr("event: accepted\n"));
 }
 
+TEST_F(Api, SaysItsStatusInTheWordsOfHttp) {
+  EXPECT_THAT(get("/v1/status").head, ::testing::StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(get("/v1/none").head, ::testing::StartsWith("HTTP/1.1 404 Not Found\r\n"));
+  EXPECT_THAT(request("POST", "/v1/status").head,
+              ::testing::StartsWith("HTTP/1.1 405 Method Not Allowed\r\n"));
+}
+
 TEST_F(Api, TellsItsVersion) {
   EXPECT_EQ(get("/v1/version").body, R"({"version":")" HOLDFAST_VERSION R"(","api":"v1"})");
 }
