@@ -105,7 +105,8 @@ void Actions::start_create(const plan::Create& create) {
                                        .lowers = {},
                                        .unpacked_size = Bytes{0}},
                              .hosts = hosts(),
-                             .allowed_host_paths = parts_.options.config.allowed_host_paths};
+                             .allowed_host_paths = parts_.options.config.allowed_host_paths,
+                             .allowed_secret_paths = parts_.options.config.allowed_secret_paths};
   run_change(create.service, create.id, "create",
              [&ports = parts_.ports,
               spec = std::move(spec)](const std::stop_token& stop) mutable -> Status {

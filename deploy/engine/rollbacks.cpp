@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <utility>
+
 #include "common/log/log.hpp"
 #include "deploy/plan/recovery.hpp"
+#include "deploy/runtime/storage/secret_file.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -156,7 +160,7 @@ void Rollbacks::refresh_if_changed() {
 
 void Rollbacks::refresh() {
   refreshed_at_ = {parts_.generations.revision(), parts_.quarantine.revision()};
-  readiness_ = {};
+  const auto before = std::exchange(readiness_, {}).generation;
   ready_generations_ = 0;
   for (const auto& way : plan::ways_back(facts())) {
     if (ready_generations_ < parts_.options.config.retain && check_local(way.id))
@@ -168,9 +172,57 @@ void Rollbacks::refresh() {
     return;
   }
   readiness_.generation = chosen->value();
+  if (before != chosen->value()) secret_fault_.clear();
   const auto local = check_local(*chosen);
   readiness_.ready = local.has_value();
-  if (!local) readiness_.reason = local.error().to_string();
+  if (!local) {
+    readiness_.reason = local.error().to_string();
+  } else if (!secret_fault_.empty()) {
+    readiness_.ready = false;
+    readiness_.reason = secret_fault_;
+  }
+  look_at_secrets(*chosen);
+}
+
+void Rollbacks::look_at_secrets(GenerationId id) {
+  const auto known = parts_.generations.document(id);
+  if (looking_ || !known) return;
+  std::map<std::string, std::string> files;  // by path: who needs it
+  for (const auto& [name, service] : known->services)
+    for (const auto& secret : service.secrets)
+      files.emplace(secret.file, fmt::format("secret {} of {}", secret.name, name.str()));
+  if (files.empty()) return secret_fault_.clear();
+  looking_ = true;
+  const auto& config = parts_.options.config;
+  parts_.jobs.run(
+      Jobs::Pool::probe,
+      [this, id, files = std::move(files),
+       rule = runtime::SecretFileRule{config.allowed_secret_paths,
+                                      {config.state_dir.string(), config.run_dir.string()}}](
+          const std::stop_token&) -> std::function<void()> {
+        std::string fault;
+        for (const auto& [file, need] : files) {
+          auto seen = runtime::check_secret_file(file, rule);
+          if (seen) continue;
+          fault = std::move(seen)
+                      .error()
+                      .in(fmt::format("generation {} is not ready: {}", id.value(), need))
+                      .to_string();
+          break;
+        }
+        return [this, id, fault] { secrets_seen(id, fault); };
+      });
+}
+
+void Rollbacks::secrets_seen(GenerationId id, const std::string& fault) {
+  looking_ = false;
+  if (readiness_.generation != id.value() || secret_fault_ == fault) return;
+  const bool by_files = readiness_.ready || readiness_.reason == secret_fault_;
+  secret_fault_ = fault;
+  if (!by_files) return;
+  readiness_.ready = fault.empty();
+  readiness_.reason = fault;
+  parts_.attention.mark_changed();
 }
 
 }  // namespace holdfast::deploy::engine

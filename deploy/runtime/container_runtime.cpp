@@ -249,11 +249,9 @@ void ContainerRuntime::arm(const InstanceId& id) {
   if (watcher_) watcher_->watch(id, run->init, run->conmon);
   if (!changes_) return;
   WatchedPlaces places{
-      .init = run->init.pid, .group = host_.group(id), .directories = {}, .netns = run->netns};
-  if (const auto record = read_record(host_, id)) {
-    for (const auto& secret : record->secrets)
-      places.directories.insert(std::filesystem::path{secret.file}.parent_path().string());
-  }
+      .init = run->init.pid, .group = host_.group(id), .secrets = {}, .netns = run->netns};
+  if (const auto record = read_record(host_, id))
+    for (const auto& secret : record->secrets) places.secrets.insert(secret.file);
   changes_->watch(id, places);
 }
 
@@ -271,7 +269,7 @@ void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_c
                                         observer_.suspect(id);
                                         on_change(id, change);
                                       });
-  observer_.watch_writes([on_change](const InstanceId& id) { on_change(id, Change::inside); });
+  observer_.watch_background([on_change](const InstanceId& id) { on_change(id, Change::inside); });
   for (const auto* failed :
        {exits ? nullptr : &exits.error(), changes ? nullptr : &changes.error()})
     if (failed != nullptr)

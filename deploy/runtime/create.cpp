@@ -35,6 +35,7 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
                         .stop_signal = signal,
                         .stop_timeout = spec.wanted.stop.timeout,
                         .secrets = spec.wanted.secrets,
+                        .allowed_secret_paths = spec.allowed_secret_paths,
                         .security = spec.wanted.security};
 }
 
@@ -86,7 +87,8 @@ Status prepare_secrets(const Host& host, const InstanceSpec& spec, const User& u
   const auto at = host.paths.secrets(spec.id);
   HF_TRY(os::make_directories(at, 0755));
   HF_TRY(mount_secret_tmpfs(at));
-  return write_secrets(at, spec.wanted.secrets, user.uid, user.gid);
+  return write_secrets(at, spec.wanted.secrets, host.secret_rule(spec.allowed_secret_paths),
+                       {user.uid, user.gid});
 }
 
 Result<ProcessSpec> make_process(const InstanceSpec& spec, User user) {

@@ -36,6 +36,7 @@ struct InstanceSpec {
   image::StoredImage image;
   HostsTable hosts;
   std::vector<std::string> allowed_host_paths{};  ///< as agent.yaml has them; not stored
+  std::vector<std::string> allowed_secret_paths{};  ///< as agent.yaml has them
 };
 
 enum class StopOutcome : std::uint8_t {

@@ -173,7 +173,8 @@ Status restart_instance(const Host& host, const plan::InstanceId& id, const std:
   run.log_writer = {};
   HF_TRY(write_run_state(host, id, run));
   HF_TRY(clear_process(host, id, before));
-  HF_TRY(write_secrets(host.paths.secrets(id), record.secrets, run.uid, run.gid));
+  HF_TRY(write_secrets(host.paths.secrets(id), record.secrets,
+                       host.secret_rule(record.allowed_secret_paths), {run.uid, run.gid}));
   host.notify->reset(id);
   auto started = start_process(host, record, run, stop);
   if (!started) {

@@ -27,7 +27,8 @@ constexpr std::array<std::string_view, 1> kRehearseKeys{"every"};
 constexpr std::array<std::string_view, 2> kStandbyKeys{"memory_pressure", "memory_available"};
 constexpr std::array<std::string_view, 2> kScrubKeys{"every", "bandwidth"};
 constexpr std::array<std::string_view, 3> kRoles{"observe", "rollback", "deploy"};
-constexpr std::array<std::string_view, 2> kPolicyKeys{"images", "allowed_host_paths"};
+constexpr std::array<std::string_view, 3> kPolicyKeys{"images", "allowed_host_paths",
+                                                      "allowed_secret_paths"};
 constexpr std::array<std::string_view, 3> kRuntimes{"auto", "runc", "crun"};
 
 constexpr std::size_t kMostSocketPath = 107;  ///< sun_path of unix(7) without its NUL
@@ -175,6 +176,18 @@ void read_groups(yaml::Fields& top, AgentConfig& config) {
   }
 }
 
+template <class Rule>
+void read_prefixes(yaml::Fields& fields, std::string_view key, Rule rule,
+                   std::vector<std::string>& into) {
+  const auto paths = fields.texts(key);
+  if (!paths) return;
+  for (std::size_t i = 0; i < paths->size(); ++i) {
+    const auto& [value, mark] = (*paths)[i];
+    if (accept(fields.findings(), mark, fmt::format("{}[{}]", fields.path(key), i), rule(value)))
+      into.push_back(value);
+  }
+}
+
 void read_policy(yaml::Fields& top, AgentConfig& config) {
   const auto* node = top.find("policy");
   if (node == nullptr) return;
@@ -183,14 +196,8 @@ void read_policy(yaml::Fields& top, AgentConfig& config) {
     json::Object ignored;
     config.image_policy = read_image_policy(*images, "policy.images", top.findings(), ignored);
   }
-  const auto paths = fields.texts("allowed_host_paths");
-  if (!paths) return;
-  for (std::size_t i = 0; i < paths->size(); ++i) {
-    const auto& [value, mark] = (*paths)[i];
-    if (accept(top.findings(), mark, fmt::format("{}[{}]", fields.path("allowed_host_paths"), i),
-               rules::check_host_source(value)))
-      config.allowed_host_paths.push_back(value);
-  }
+  read_prefixes(fields, "allowed_host_paths", rules::check_host_source, config.allowed_host_paths);
+  read_prefixes(fields, "allowed_secret_paths", rules::check_path, config.allowed_secret_paths);
 }
 
 void read_scrub(yaml::Fields& top, AgentConfig& config) {

@@ -100,6 +100,9 @@ struct LiveSettings {
   /// Prefixes that volumes may mount, of instances made from now on; empty: the built-in refusals
   /// only.
   std::vector<std::string> allowed_host_paths;
+  /// Prefixes that secrets may be read from, whoever owns the files, for instances made from now
+  /// on; empty: any file that only root can write or replace.
+  std::vector<std::string> allowed_secret_paths;
   ImagePolicy image_policy;  ///< for the whole host, besides the deployment's
   DriftPolicy drift;         ///< counts before the deployment's
   bool operator==(const LiveSettings&) const = default;

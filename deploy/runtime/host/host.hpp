@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "common/base/clock.hpp"
 #include "deploy/network/attachments.hpp"
@@ -12,6 +14,7 @@
 #include "deploy/runtime/host/oci_runtime.hpp"
 #include "deploy/runtime/record/paths.hpp"
 #include "deploy/runtime/spec/bundle.hpp"
+#include "deploy/runtime/storage/secret_file.hpp"
 #include "deploy/runtime/storage/service_mounts.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -32,6 +35,10 @@ struct Host {
 
   [[nodiscard]] std::string group(const plan::InstanceId& id) const {
     return group_parent + "/" + id.str();
+  }
+  /// `allowed`: as agent.yaml had it when the instance was made.
+  [[nodiscard]] SecretFileRule secret_rule(std::vector<std::string> allowed) const {
+    return {std::move(allowed), {paths.state_dir.string(), paths.run_dir.string()}};
   }
   /// One for all conmons, so that they are not accounted to the agent and do not end with it.
   [[nodiscard]] std::string supervisors() const { return group_parent + "/conmon"; }

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
 
 #include "common/os/process.hpp"
 
@@ -69,16 +70,35 @@ Status ChangeWatcher::open() {
   return ok();
 }
 
-void ChangeWatcher::add_directory(const std::string& path, bool is_group,
-                                  const plan::InstanceId& id) {
-  const std::uint32_t mask =
-      is_group ? std::uint32_t{IN_MODIFY}
-               : std::uint32_t{IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE};
-  const int watch = inotify_add_watch(inotify_.get(), path.c_str(), mask | IN_ONLYDIR);
+void ChangeWatcher::add_group(const std::string& path, const plan::InstanceId& id) {
+  const int watch = inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_ONLYDIR);
   if (watch < 0) return;
   auto& directory = directories_[watch];
-  directory.is_group = is_group;
+  directory.is_group = true;
   directory.instances.insert(id);
+}
+
+/// Every directory above the file, for the one entry in it that leads there: a directory that is
+/// moved away tells nothing to a watch on itself.
+void ChangeWatcher::add_way_to(const std::string& secret, const plan::InstanceId& id) {
+  constexpr std::uint32_t kMask =
+      IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
+  for (std::filesystem::path at{secret}; at.has_relative_path(); at = at.parent_path()) {
+    const int watch = inotify_add_watch(inotify_.get(), at.parent_path().c_str(), kMask);
+    if (watch < 0) continue;
+    auto& directory = directories_[watch];
+    directory.instances.insert(id);
+    directory.names.insert(at.filename().string());
+  }
+}
+
+/// After a change on the way other directories may lead to the secret.
+void ChangeWatcher::add_ways_anew(const Reports& reports) {
+  for (const auto& [id, change] : reports) {
+    const auto found = watched_.find(id);
+    if (change != Change::inside || found == watched_.end()) continue;
+    for (const auto& secret : found->second.secrets) add_way_to(secret, id);
+  }
 }
 
 void ChangeWatcher::watch(const plan::InstanceId& id, const WatchedPlaces& places) {
@@ -89,8 +109,9 @@ void ChangeWatcher::watch(const plan::InstanceId& id, const WatchedPlaces& place
   entry.oom = cgroups_.watch_oom(places.group);
   entry.netns = places.netns;
   entry.netns_inode = inode_at(places.netns);
-  for (const auto& path : cgroups_.watched(places.group)) add_directory(path.string(), true, id);
-  for (const auto& path : places.directories) add_directory(path, false, id);
+  entry.secrets = places.secrets;
+  for (const auto& path : cgroups_.watched(places.group)) add_group(path.string(), id);
+  for (const auto& path : places.secrets) add_way_to(path, id);
   epoll_event mounts{.events = EPOLLPRI, .data = {.fd = entry.mounts.get()}};
   if (entry.mounts) epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.mounts.get(), &mounts);
   epoll_event oom{.events = EPOLLIN, .data = {.fd = entry.oom.get()}};
@@ -152,9 +173,13 @@ void ChangeWatcher::read_inotify(Reports& reports) {
       }
       const auto found = directories_.find(event->wd);
       if (found == directories_.end() || event->len == 0) continue;
+      const std::string_view name{event->name};
+      // A file that is being written is one when it is closed.
+      if ((event->mask & IN_CREATE) != 0 && (event->mask & IN_ISDIR) == 0) continue;
+      if (!found->second.is_group && !found->second.names.contains(name)) continue;
       for (const auto& id : found->second.instances) {
         if (found->second.is_group) {
-          group_changed(id, event->name, reports);
+          group_changed(id, name, reports);
         } else {
           reports.emplace(id, Change::inside);
         }
@@ -195,6 +220,7 @@ void ChangeWatcher::loop(const std::stop_token& stop) {
         const int fd = events[static_cast<std::size_t>(i)].data.fd;
         if (fd == inotify_.get()) {
           read_inotify(reports);
+          add_ways_anew(reports);
         } else if (fd != wake_.get()) {
           fd_ready(fd, reports);
         }

@@ -23,9 +23,9 @@ namespace holdfast::deploy::runtime {
 /// What to watch of one instance.
 struct WatchedPlaces {
   pid_t init = 0;
-  std::string group;                  ///< control group
-  std::set<std::string> directories;  ///< that hold its secrets
-  std::string netns;                  ///< where its namespace is pinned; empty: nowhere
+  std::string group;              ///< control group
+  std::set<std::string> secrets;  ///< paths of their files
+  std::string netns;              ///< where its namespace is pinned; empty: nowhere
 };
 
 /// Reports soon (≤ 5 ms) after each change; several at once may be one report. Thread safe. The
@@ -52,6 +52,7 @@ class ChangeWatcher {
     os::UniqueFd mounts;  ///< /proc/PID/mountinfo
     os::UniqueFd oom;     ///< eventfd of cgroup v1
     std::string netns;
+    std::set<std::string> secrets;
     std::uint64_t netns_inode = 0;
     BootTime quiet_until{};  ///< for the freezer
     BootTime last_memory{};  ///< report of memory.events, which may come in floods
@@ -60,15 +61,19 @@ class ChangeWatcher {
   struct Directory {
     bool is_group = false;
     std::set<plan::InstanceId> instances;
+    /// Of a directory above secrets: the entries that lead to one.
+    std::set<std::string, std::less<>> names{};
   };
+  using Reports = std::set<std::pair<plan::InstanceId, Change>>;
   ChangeWatcher(const Cgroups& cgroups, const Clock& clock, Callback on_change)
       : cgroups_(cgroups), clock_(clock), on_change_(std::move(on_change)) {}
 
   [[nodiscard]] Status open();
-  void add_directory(const std::string& path, bool is_group, const plan::InstanceId& id);
+  void add_group(const std::string& path, const plan::InstanceId& id);
+  void add_way_to(const std::string& secret, const plan::InstanceId& id);
+  void add_ways_anew(const Reports& reports);
   void forget_locked(const plan::InstanceId& id);
   void loop(const std::stop_token& stop);
-  using Reports = std::set<std::pair<plan::InstanceId, Change>>;
   void read_inotify(Reports& reports);
   void group_changed(const plan::InstanceId& id, std::string_view file, Reports& reports);
   void fd_ready(int fd, Reports& reports);

@@ -55,23 +55,6 @@ void inspect_mounts(const Host& host, const plan::InstanceId& id, const RunState
     out.push_back({DriftKind::mounts, std::move(changes)});
 }
 
-void inspect_secrets(const Host& host, const InstanceRecord& record, std::vector<Deviation>& out) {
-  constexpr std::size_t kMaxSecret = 1U << 20;
-  std::vector<std::string> changed;
-  for (const auto& secret : record.secrets) {
-    const auto given = os::read_file(host.paths.secrets(record.id) / secret.name, kMaxSecret);
-    const auto now = os::read_file(secret.file, kMaxSecret);
-    if (!now) {
-      changed.push_back(
-          fmt::format("{} cannot be read from {}", printable(secret.name), printable(secret.file)));
-    } else if (!given || *given != *now) {
-      changed.push_back(fmt::format("{} changed in {} after the process was started",
-                                    printable(secret.name), printable(secret.file)));
-    }
-  }
-  if (!changed.empty()) out.push_back({DriftKind::secret, named(changed)});
-}
-
 void inspect_limits(const Host& host, const InstanceRecord& record, std::vector<Deviation>& out) {
   for (auto& text : host.cgroups.deviations(host.group(record.id), record.limits))
     out.push_back({DriftKind::limits, std::move(text), true});
@@ -189,13 +172,47 @@ Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init)
   return os::write_atomic(writes_file(host, id), joined(ours.paths), 0600, os::Durability::lazy);
 }
 
+std::string secrets_text(const InstanceRecord& record, const std::filesystem::path& given,
+                         const SecretFileRule& rule) {
+  std::vector<std::string> changed;
+  for (const auto& secret : record.secrets) {
+    const auto before = os::read_file(given / secret.name, kMaxSecret);
+    const auto now = read_secret_file(secret.file, rule);
+    if (!now) {
+      const bool gone = now.error().code() == Errc::not_found;
+      changed.push_back(fmt::format("{} cannot be read from {}{}", printable(secret.name),
+                                    printable(secret.file),
+                                    gone ? std::string{} : " (" + now.error().what() + ")"));
+    } else if (!before || *before != *now) {
+      changed.push_back(fmt::format("{} changed in {} after the process was started",
+                                    printable(secret.name), printable(secret.file)));
+    }
+  }
+  return changed.empty() ? std::string{} : named(changed);
+}
+
+std::optional<std::string> new_writes(const std::filesystem::path& upper,
+                                      const std::filesystem::path& known,
+                                      const std::stop_token& stop) {
+  constexpr std::size_t kLargestList = 4U << 20;
+  const auto list = os::read_file(known, kLargestList);
+  auto walked = written_paths(upper, {}, stop);
+  if (!list || !walked) return std::nullopt;
+  auto before = lines_of(*list);
+  std::sort(before.begin(), before.end());
+  auto paths = walked->paths;
+  std::erase_if(paths, [&](const auto& path) {
+    return std::binary_search(before.begin(), before.end(), path);
+  });
+  return writes_text(paths, *walked);
+}
+
 std::vector<Deviation> inspect(const Host& host, const InstanceRecord& record,
                                const RunState& run) {
   std::vector<Deviation> out;
   inspect_limits(host, record, out);
   inspect_namespace(run, out);
   inspect_mounts(host, record.id, run, out);
-  inspect_secrets(host, record, out);
   inspect_address(run, out);
   return out;
 }

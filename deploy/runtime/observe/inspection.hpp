@@ -4,7 +4,9 @@
 /// files and /proc only; what it finds is put into words that name no content of a secret.
 
 #include <map>
+#include <optional>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -21,9 +23,20 @@ namespace holdfast::deploy::runtime {
 /// line for each path. There is none without a writable root.
 [[nodiscard]] std::filesystem::path writes_file(const Host& host, const plan::InstanceId& id);
 
-/// Limits, network, mounts and secrets of one running instance against what it was started
-/// with.
-/// About 0.2 ms.
+/// Secrets of an instance that are no longer what lies in `given` (its copies), in words that name
+/// no content; empty when there is none. Reads files of the host: not for the engine thread.
+[[nodiscard]] std::string secrets_text(const InstanceRecord& record,
+                                       const std::filesystem::path& given,
+                                       const SecretFileRule& rule);
+
+/// What lies in `upper` besides the paths in the file `known`, in words; none: removed meanwhile.
+/// Walks a tree of others: not for the engine thread.
+[[nodiscard]] std::optional<std::string> new_writes(const std::filesystem::path& upper,
+                                                    const std::filesystem::path& known,
+                                                    const std::stop_token& stop);
+
+/// Limits, network and mounts of one running instance against what it was started with. About 0.2
+/// ms.
 [[nodiscard]] std::vector<plan::Deviation> inspect(const Host& host, const InstanceRecord& record,
                                                    const RunState& run);
 

@@ -42,6 +42,9 @@ proto::ServiceName service_of(const plan::InstanceId& id) {
   return proto::ServiceName{name};
 }
 
+/// What a program wrote before a restart of its process stays a difference.
+constexpr std::uint32_t kAnyStart = 0;
+
 }  // namespace
 
 template <class Value, class Read>
@@ -83,7 +86,7 @@ Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::Ins
   std::erase_if(records_, gone);
   std::erase_if(run_states_, gone);
   for (const auto& [id, found] : found_)
-    if (!std::binary_search(ids.begin(), ids.end(), id)) writes_.forget(id);
+    if (!std::binary_search(ids.begin(), ids.end(), id)) writes_.forget(id), secrets_.forget(id);
   std::erase_if(found_, gone);
   std::erase_if(suspects_,
                 [&](const auto& id) { return !std::binary_search(ids.begin(), ids.end(), id); });
@@ -190,7 +193,14 @@ void Observer::inspect_closely(const ObservedInstance& seen) {
   const auto known_writes = writes_file(host_, seen.id);
   struct stat info {};
   if (::stat(known_writes.c_str(), &info) == 0)
-    writes_.ask(seen.id, host_.paths.kept(seen.id) / "upper", known_writes);
+    writes_.ask(seen.id, kAnyStart,
+                [upper = host_.paths.kept(seen.id) / "upper", known_writes](
+                    const std::stop_token& stop) { return new_writes(upper, known_writes, stop); });
+  if (!known->secrets.empty())
+    secrets_.ask(seen.id, seen.starts,
+                 [record = *known, given = host_.paths.secrets(seen.id),
+                  rule = host_.secret_rule(known->allowed_secret_paths)](const std::stop_token&)
+                     -> std::optional<std::string> { return secrets_text(record, given, rule); });
   // Asked last: what a process lacks that is just ending is no difference.
   if (!alive(run->init)) found.deviations.clear();
   const std::lock_guard lock{mutex_};
@@ -237,7 +247,7 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
   if (!chosen.entered.empty()) find_foreign(running, chosen.entered);
   // Somebody asks for everything: most trees are small, and are walked in this time.
   constexpr Milliseconds kSoon{20};
-  if (look == Look::complete) writes_.settle(kSoon);
+  if (look == Look::complete) writes_.settle(kSoon), secrets_.settle(kSoon);
   const std::lock_guard lock{mutex_};
   for (auto& seen : all) {
     const auto known = found_.find(seen.id);
@@ -246,7 +256,9 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
     seen.deviations = known->second.deviations;
     seen.deviations.insert(seen.deviations.end(), known->second.foreign.begin(),
                            known->second.foreign.end());
-    if (auto writes = writes_.found(seen.id); !writes.empty())
+    if (auto secrets = secrets_.found(seen.id, seen.starts); !secrets.empty())
+      seen.deviations.push_back({proto::DriftKind::secret, std::move(secrets)});
+    if (auto writes = writes_.found(seen.id, kAnyStart); !writes.empty())
       seen.deviations.push_back({proto::DriftKind::writes, std::move(writes)});
   }
 }

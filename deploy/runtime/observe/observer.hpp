@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "deploy/runtime/host/host.hpp"
+#include "deploy/runtime/observe/background_inspection.hpp"
 #include "deploy/runtime/observe/look.hpp"
-#include "deploy/runtime/observe/writes_watch.hpp"
 #include "deploy/runtime/record/record.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -33,9 +33,12 @@ class Observer {
   [[nodiscard]] Result<std::vector<ObservedInstance>> observe(
       const std::set<plan::InstanceId>& busy, Look look, const KnownToRun& known_to_run);
 
-  /// `changed` is called, on a thread of its own, when a walk over what an instance wrote has found
-  /// something else than the one before.
-  void watch_writes(WritesWatch::Changed changed) { writes_.on_change(std::move(changed)); }
+  /// `changed` is called, on a thread of its own, when the inspection of what an instance wrote, or
+  /// of its secrets, has found something else than the one before.
+  void watch_background(const BackgroundInspection::Changed& changed) {
+    writes_.on_change(changed);
+    secrets_.on_change(changed);
+  }
 
   /// A closer look at this one is due.
   void suspect(const plan::InstanceId& id);
@@ -82,7 +85,8 @@ class Observer {
   };
   std::map<plan::InstanceId, Found> found_;
   std::set<plan::InstanceId> suspects_;
-  WritesWatch writes_;
+  BackgroundInspection writes_{"writes-watch"};
+  BackgroundInspection secrets_{"secrets-watch"};
   plan::InstanceId looked_at_;  ///< the last one whose turn it was
 };
 

@@ -73,6 +73,9 @@ Result<InstanceRecord> record_from(const json::object& from) {
     const auto& secret = entry.as_object();
     record.secrets.push_back({.name = text(secret, "name"), .file = text(secret, "file")});
   }
+  if (const auto* allowed = from.if_contains("allowed_secret_paths"))  // not before 2026-11-29
+    for (const auto& path : allowed->as_array())
+      record.allowed_secret_paths.emplace_back(path.as_string());
   return record;
 }
 
@@ -128,6 +131,8 @@ std::string to_json(const InstanceRecord& record) {
   json::array secrets;
   for (const auto& secret : record.secrets)
     secrets.push_back(json::object{{"name", secret.name}, {"file", secret.file}});
+  json::array allowed;
+  for (const auto& path : record.allowed_secret_paths) allowed.emplace_back(path);
   return json::serialize(json::object{{"version", kVersion},
                                       {"id", record.id.str()},
                                       {"boot_id", record.boot_id},
@@ -141,6 +146,7 @@ std::string to_json(const InstanceRecord& record) {
                                       {"stop_signal", record.stop_signal},
                                       {"stop_timeout_ms", record.stop_timeout.count()},
                                       {"secrets", secrets},
+                                      {"allowed_secret_paths", allowed},
                                       {"security", to_object(record.security)}});
 }
 

@@ -46,6 +46,7 @@ struct InstanceRecord {
   int stop_signal = 15;
   Milliseconds stop_timeout{10'000};
   std::vector<proto::SecretRef> secrets;
+  std::vector<std::string> allowed_secret_paths{};  ///< of agent.yaml, when it was created
   /// Profile, read-only root and filter only: what advice after a failure needs to know.
   proto::Security security;
 };

@@ -23,7 +23,6 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
-constexpr std::size_t kMaxSecret = 1U << 20;
 constexpr std::uint64_t kDefaultTmpfs = 64U << 20;
 
 /// Nothing at or below these; nothing above any refused place either, since it would contain it.
@@ -164,15 +163,15 @@ Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
 }
 
 Status write_secret(const std::filesystem::path& directory, const proto::SecretRef& secret,
-                    std::uint32_t uid, std::uint32_t gid) {
+                    const SecretFileRule& rule, const SecretOwner& owner) {
   if (!is_file_name(secret.name)) return Error{Errc::runtime, "not a name for a secret"};
   const auto at = directory / secret.name;
   const auto fresh = directory / ("." + secret.name + ".new");
-  HF_ASSIGN(const auto content, os::read_file(secret.file, kMaxSecret));
+  HF_ASSIGN(const auto content, read_secret_file(secret.file, rule));
   ::unlink(fresh.c_str());
   HF_ASSIGN(const auto fd, os::open_file(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0400));
   HF_TRY(os::write_all(fd.get(), content));
-  if (::fchown(fd.get(), uid, gid) != 0) return errno_error(errno, "chown");
+  if (::fchown(fd.get(), owner.uid, owner.gid) != 0) return errno_error(errno, "chown");
   if (::rename(fresh.c_str(), at.c_str()) != 0) return errno_error(errno, "rename");
   return ok();
 }
@@ -271,15 +270,18 @@ Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input)
 }
 
 Status write_secrets(const std::filesystem::path& directory,
-                     const std::vector<proto::SecretRef>& secrets, std::uint32_t uid,
-                     std::uint32_t gid) {
+                     const std::vector<proto::SecretRef>& secrets, const SecretFileRule& rule,
+                     const SecretOwner& owner) {
   for (const auto& secret : secrets) {
-    auto done = write_secret(directory, secret, uid, gid);
-    if (!done)
-      return Error{
-          Errc::runtime,
-          std::move(done).error().in(fmt::format("read secret {}", printable(secret.name))).what()}
-          .hint(fmt::format("create {} or change secrets[].file", printable(secret.file)));
+    auto done = write_secret(directory, secret, rule, owner);
+    if (done) continue;
+    auto next = done.error().next_step();
+    if (next.empty())
+      next = fmt::format("create {} or change secrets[].file", printable(secret.file));
+    return Error{
+        Errc::runtime,
+        std::move(done).error().in(fmt::format("read secret {}", printable(secret.name))).what()}
+        .hint(std::move(next));
   }
   return ok();
 }

@@ -10,6 +10,7 @@
 #include "deploy/runtime/record/paths.hpp"
 #include "deploy/runtime/spec/bundle.hpp"
 #include "deploy/runtime/spec/user.hpp"
+#include "deploy/runtime/storage/secret_file.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -39,11 +40,15 @@ struct ServiceMountsInput {
 /// can swap them before the runtime mounts them. Blocks. Errors: runtime, io, nospace.
 [[nodiscard]] Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input);
 
-/// Reads every secret anew into the instance's tmpfs, mode 0400 of `uid`:`gid`; files no longer
-/// named go. Each at most 1 MiB. Errors: runtime, naming the secret and its file, never its
-/// content.
+struct SecretOwner {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+
+/// Reads every secret anew into the instance's tmpfs, mode 0400 of `owner`; files no longer named
+/// go. Errors: runtime, naming the secret, its file and the next step, never its content.
 [[nodiscard]] Status write_secrets(const std::filesystem::path& directory,
-                                   const std::vector<proto::SecretRef>& secrets, std::uint32_t uid,
-                                   std::uint32_t gid);
+                                   const std::vector<proto::SecretRef>& secrets,
+                                   const SecretFileRule& rule, const SecretOwner& owner);
 
 }  // namespace holdfast::deploy::runtime

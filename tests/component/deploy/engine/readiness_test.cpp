@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
 #include "tests/support/memory_ledger.hpp"
 
@@ -12,6 +13,7 @@ namespace holdfast::test::readiness {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -138,6 +140,28 @@ TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
   ASSERT_TRUE(back);
   ASSERT_THAT(back->hooks, SizeIs(1));
   EXPECT_EQ(back->hooks.front().stage.text(), "on_rollback");
+}
+
+TEST_F(Readiness, AMissingSecretFileOfTheTargetIsNamedWhileTheImagesAreHere) {
+  const auto scratch = os::TempDir::create("/var/tmp", "readiness");
+  ASSERT_TRUE(scratch);
+  const auto keys = scratch->path() / "keys";
+  const auto key = keys / "token";
+  ASSERT_TRUE(os::make_directories(keys));
+  ASSERT_TRUE(os::write_atomic(key, "x", 0600, os::Durability::lazy));
+  apply(document("v1") + "    secrets: [{name: token, file: " + key.string() + "}]\n");
+  apply(document("v2"));
+  agent().run(5s);
+  ASSERT_TRUE(status().rollback.ready) << status().rollback.reason;
+  std::filesystem::rename(keys, scratch->path() / "away");
+  agent().run(5s);
+  EXPECT_FALSE(status().rollback.ready);
+  EXPECT_EQ(status().rollback.generation, 1U);
+  EXPECT_THAT(status().rollback.reason,
+              AllOf(HasSubstr("generation 1 is not ready"), HasSubstr("secret token of web")));
+  std::filesystem::rename(scratch->path() / "away", keys);
+  agent().run(5s);
+  EXPECT_TRUE(status().rollback.ready) << status().rollback.reason;
 }
 
 TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {

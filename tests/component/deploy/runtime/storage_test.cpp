@@ -221,6 +221,55 @@ TEST_F(Storage, AMissingSecretNamesItselfAndItsFile) {
   EXPECT_THAT(created.error().to_string(), AllOf(HasSubstr("secret db"), HasSubstr("nowhere")));
 }
 
+TEST_F(Storage, ASecretOfAnotherUserIsRefusedUnlessItsPlaceIsListed) {
+  write(root() / "keys/token", "hunter");
+  ASSERT_EQ(::chown((root() / "keys/token").c_str(), 1000, 1000), 0);
+  auto service = a_service({"/bin/cat", "/run/secrets/db"});
+  service.secrets = {{.name = "db", .file = (root() / "keys/token").string()}};
+  const auto refused = runtime_->create(spec("web-1", service), {});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().to_string(), AllOf(HasSubstr("read secret db"), HasSubstr("uid 1000"),
+                                                 HasSubstr("allowed_secret_paths")));
+  auto listed = spec("web-2", service);
+  listed.allowed_secret_paths = {(root() / "keys").string()};
+  EXPECT_EQ(output_of("web-2", listed), "hunter");
+  ASSERT_TRUE(runtime_->restart(InstanceId{"web-2"}, {})) << "it remembers what counted";
+}
+
+/// However the file goes away, it is the same difference, told by an event and not by a look.
+TEST_F(Storage, ASecretThatIsGoneIsTheSameDifferenceHoweverItWent) {
+  const auto file = root() / "a/b/token";
+  write(file, "hunter");
+  auto service = a_service(idle());
+  service.secrets = {{.name = "db", .file = file.string()}};
+  create(spec("web-1", service));
+  std::atomic<int> told{0};
+  runtime_->watch([&](const InstanceId&, rt::Change) { ++told; });
+  const auto seen = [&] {
+    const auto deviations = see("web-1", rt::Look::complete).deviations;
+    return deviations.empty() ? std::string{} : deviations.front().evidence;
+  };
+  ASSERT_EQ(seen(), "");
+  const auto gone = "db cannot be read from " + file.string();
+  for (const auto& moved : {file, file.parent_path(), file.parent_path().parent_path()}) {
+    const int before = told;
+    fs::rename(moved, root() / "away");
+    EXPECT_TRUE(eventually([&] { return told > before; })) << moved;
+    EXPECT_TRUE(eventually([&] { return seen() == gone; })) << moved << ": " << seen();
+    const int after = told;
+    fs::rename(root() / "away", moved);
+    EXPECT_TRUE(eventually([&] { return told > after; })) << moved;
+    EXPECT_TRUE(eventually([&] { return seen().empty(); })) << moved << ": " << seen();
+  }
+  fs::remove_all(root() / "a");
+  EXPECT_TRUE(eventually([&] { return seen() == gone; })) << seen();
+  write(file, "hunter");
+  EXPECT_TRUE(eventually([&] { return seen().empty(); })) << seen();
+  const int before = told;
+  write(file, "other");
+  EXPECT_TRUE(eventually([&] { return told > before; })) << "the new directory is watched too";
+}
+
 TEST_F(Storage, NamesOfServicesResolveAndFollowAChangeInPlace) {
   create(spec("web-1", a_service(idle())));
   const auto hosts = [&] {

@@ -50,7 +50,7 @@ pull: {bandwidth: 10Mi, jitter: 30s, keep_blobs: true}
 scrub: {every: 12h, bandwidth: 8Mi}
 proxy: {http: "http://p:3128", https: "http://u:secret@p:3128", no_proxy: [localhost, .lan, 10.0.0.0/8]}
 groups: {observe: users, deploy: "1000"}
-policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
+policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], allowed_secret_paths: [/run/keys]}
 )");
   EXPECT_EQ(config.state_dir, "/srv/a/state");
   EXPECT_EQ(config.run_dir, "/run/a");
@@ -87,6 +87,7 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data]}
   EXPECT_EQ(config.groups.at("deploy"), "1000");
   EXPECT_TRUE(config.image_policy.require_semver_tag);
   EXPECT_THAT(config.allowed_host_paths, ElementsAre("/srv/data"));
+  EXPECT_THAT(config.allowed_secret_paths, ElementsAre("/run/keys"));
 }
 
 TEST(AgentConfig, HasDefaultsForEverything) {
@@ -165,6 +166,7 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"labels: {role: 5}", "labels.role must be a string, not the number 5"},
       {"groups: {admin: root}", "unknown key \"admin\" in groups"},
       {"groups: {deploy: \"a b\"}", "not a unix group"},
+      {"policy: {allowed_secret_paths: [keys]}", "must be an absolute path"},
       {"policy: {allowed_host_paths: [/proc]}", "must not be at or below /proc"},
       {"- a", "the document must be a mapping, not a list"},
       {"state_dir:", "state_dir has no value"},

@@ -1,0 +1,117 @@
+#include "deploy/runtime/storage/secret_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+#include "common/base/text.hpp"
+#include "common/os/file.hpp"
+#include "deploy/runtime/spec/root_path.hpp"
+
+namespace holdfast::deploy::runtime {
+namespace {
+
+/// What says who may be the host's root or its users is no secret of a service.
+constexpr std::array<std::string_view, 7> kNeverSecrets{
+    "/etc/shadow",  "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
+    "/etc/sudoers", "/etc/ssh",     "/root/.ssh"};
+
+Error refused(const std::string& path, std::string_view why) {
+  return {Errc::policy, fmt::format("secret file {} is refused: {}", printable(path), why)};
+}
+
+bool is_allowed(const std::string& path, const SecretFileRule& rule) {
+  return std::any_of(rule.allowed.begin(), rule.allowed.end(),
+                     [&](const auto& prefix) { return is_within(path, clean_path(prefix)); });
+}
+
+Status check_place(const std::string& path, const SecretFileRule& rule) {
+  if (path.size() < 2 || path.front() != '/' || clean_path(path) != path)
+    return refused(path, "it is not absolute and clean");
+  for (const auto& place : rule.refused)
+    if (is_within(path, place)) return refused(path, fmt::format("{} belongs to the agent", place));
+  if (!rule.allowed.empty()) {
+    if (is_allowed(path, rule)) return ok();
+    return refused(path, "it is not below an allowed path")
+        .hint("add it to policy.allowed_secret_paths in agent.yaml");
+  }
+  for (const auto place : kNeverSecrets)
+    if (is_within(path, place))
+      return refused(path, fmt::format("{} is the host's own", place))
+          .hint("give the service a secret made for it");
+  return ok();
+}
+
+Error through_link(const std::string& path, const std::string& link) {
+  std::error_code failed;
+  const auto real = std::filesystem::canonical(path, failed).string();
+  return refused(path, fmt::format("{} is a symlink", printable(link)))
+      .hint(failed ? "write the path of a file" : "write file: " + printable(real));
+}
+
+Status check_owner(const std::string& path, const std::string& part, const struct stat& info) {
+  constexpr auto kOthers = S_IWGRP | S_IWOTH;
+  if (info.st_uid != 0)
+    return refused(path, fmt::format("{} belongs to uid {}, who could replace the secret",
+                                     printable(part), info.st_uid))
+        .hint(fmt::format("chown root {}, or list it in policy.allowed_secret_paths of agent.yaml",
+                          printable(part)));
+  const bool sticky = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
+  if ((info.st_mode & kOthers) != 0 && !sticky)
+    return refused(path, fmt::format("others than root may write {}", printable(part)))
+        .hint(fmt::format("chmod go-w {}", printable(part)));
+  return ok();
+}
+
+Status check_part(const std::string& path, const std::string& part, const struct stat& info,
+                  const SecretFileRule& rule) {
+  if (S_ISLNK(info.st_mode)) return through_link(path, part);
+  if (part == path) {
+    if (!S_ISREG(info.st_mode)) return refused(path, "it is not a regular file");
+    if (static_cast<std::uint64_t>(info.st_size) > kMaxSecret)
+      return Error{Errc::too_large, fmt::format("secret file {} is larger than {} bytes",
+                                                printable(path), kMaxSecret)};
+  } else if (!S_ISDIR(info.st_mode)) {
+    return Error{Errc::not_found, fmt::format("{} is not a directory", printable(part))};
+  }
+  return rule.allowed.empty() ? check_owner(path, part, info) : ok();
+}
+
+/// The file without a right to read it, reached part by part so that nobody can swap one.
+Result<os::UniqueFd> walk_to(const std::string& path, const SecretFileRule& rule) {
+  HF_TRY(check_place(path, rule));
+  HF_ASSIGN(auto at, os::open_file("/", O_PATH | O_DIRECTORY));
+  std::string part;
+  for (const auto name : split(std::string_view{path}.substr(1), '/')) {
+    part += fmt::format("/{}", name);
+    os::UniqueFd next{
+        ::openat(at.get(), std::string{name}.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
+    if (!next) return errno_error(errno, "open " + printable(part));
+    struct stat info {};
+    if (::fstat(next.get(), &info) != 0) return errno_error(errno, "stat " + printable(part));
+    HF_TRY(check_part(path, part, info, rule));
+    at = std::move(next);
+  }
+  return at;
+}
+
+}  // namespace
+
+Status check_secret_file(const std::string& path, const SecretFileRule& rule) {
+  HF_ASSIGN(const auto file, walk_to(path, rule));
+  return ok();
+}
+
+Result<std::string> read_secret_file(const std::string& path, const SecretFileRule& rule) {
+  HF_ASSIGN(const auto file, walk_to(path, rule));
+  auto content = os::read_file(fmt::format("/proc/self/fd/{}", file.get()), kMaxSecret);
+  if (content) return content;
+  return Error{content.error().code(), "read " + printable(path)};
+}
+
+}  // namespace holdfast::deploy::runtime

@@ -1,0 +1,120 @@
+// Which files of the host become secrets, and which never do.
+#include "deploy/runtime/storage/secret_file.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "tests/component/deploy/runtime/fixture.hpp"
+
+namespace holdfast::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class SecretFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = os::TempDir::create("/var/tmp", "secret");
+    ASSERT_TRUE(made);
+    scratch_.emplace(std::move(made).value());
+    at_ = scratch_->path() / "keys";
+    ASSERT_EQ(::mkdir(at_.c_str(), 0755), 0);
+    put(at_ / "token");
+  }
+  static void put(const fs::path& path) {
+    ASSERT_TRUE(os::write_atomic(path, "hunter", 0600, os::Durability::lazy));
+  }
+  /// What is said to reading `path`; empty: it was read. Looking without reading says the same.
+  static std::string said(const fs::path& path, const rt::SecretFileRule& rule = {}) {
+    const auto read = rt::read_secret_file(path.string(), rule);
+    const auto looked = rt::check_secret_file(path.string(), rule);
+    EXPECT_EQ(read.has_value(), looked.has_value()) << path;
+    if (read) EXPECT_EQ(*read, "hunter");
+    return read ? "" : read.error().what() + " | " + read.error().next_step();
+  }
+
+  std::optional<os::TempDir> scratch_;
+  fs::path at_;
+};
+
+TEST_F(SecretFile, IsARegularFileThatOnlyRootCanWriteOrReplace) {
+  EXPECT_EQ(said(at_ / "token"), "");
+  ASSERT_EQ(::chmod((at_ / "token").c_str(), 0644), 0);
+  EXPECT_EQ(said(at_ / "token"), "") << "who may read it is the operator's business";
+}
+
+TEST_F(SecretFile, IsReachedThroughNoLinkWhereverOneLies) {
+  fs::create_symlink("/etc/shadow", at_ / "last");
+  EXPECT_THAT(said(at_ / "last"), AllOf(HasSubstr("last is a symlink"), HasSubstr("/etc/shadow")));
+  fs::create_directory_symlink("keys", scratch_->path() / "linked");
+  EXPECT_THAT(
+      said(scratch_->path() / "linked/token"),
+      AllOf(HasSubstr("linked is a symlink"), HasSubstr("write file: " + at_.string() + "/token")));
+  fs::create_symlink("nowhere", at_ / "dangling");
+  EXPECT_THAT(said(at_ / "dangling"), HasSubstr("is a symlink"));
+  const rt::SecretFileRule listed{.allowed = {scratch_->path().string()}, .refused = {}};
+  EXPECT_THAT(said(at_ / "last", listed), HasSubstr("is a symlink"));
+}
+
+TEST_F(SecretFile, IsNeverWaitedFor) {
+  ASSERT_EQ(::mkfifo((at_ / "fifo").c_str(), 0600), 0);
+  ASSERT_EQ(::mknod((at_ / "device").c_str(), S_IFCHR | 0600, makedev(1, 5)), 0);  // /dev/zero
+  const auto before = std::chrono::steady_clock::now();
+  for (const auto& path : {at_ / "fifo", at_ / "device", at_})
+    EXPECT_THAT(said(path), HasSubstr("not a regular file")) << path;
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds{1});
+}
+
+TEST_F(SecretFile, OfOthersIsRefusedWithTheCommandThatMendsIt) {
+  ASSERT_EQ(::chown((at_ / "token").c_str(), 1000, 1000), 0);
+  EXPECT_THAT(said(at_ / "token"), AllOf(HasSubstr("token belongs to uid 1000"),
+                                         HasSubstr("chown root"), HasSubstr("allowed_secret")));
+  ASSERT_EQ(::chown((at_ / "token").c_str(), 0, 0), 0);
+  ASSERT_EQ(::chmod((at_ / "token").c_str(), 0620), 0);
+  EXPECT_THAT(said(at_ / "token"), HasSubstr("chmod go-w " + at_.string() + "/token"));
+}
+
+TEST_F(SecretFile, BelowADirectoryOfOthersIsRefused) {
+  ASSERT_EQ(::chown(at_.c_str(), 1000, 1000), 0);
+  EXPECT_THAT(said(at_ / "token"), HasSubstr("keys belongs to uid 1000"));
+  ASSERT_EQ(::chown(at_.c_str(), 0, 0), 0);
+  ASSERT_EQ(::chmod(at_.c_str(), 0777), 0);
+  EXPECT_THAT(said(at_ / "token"), HasSubstr("chmod go-w " + at_.string()));
+  ASSERT_EQ(::chmod(at_.c_str(), 01777), 0);
+  EXPECT_EQ(said(at_ / "token"), "") << "there others cannot replace it";
+}
+
+TEST_F(SecretFile, OfAListedPlaceMayBelongToWhoWritesItAndOnlyThatPlaceCounts) {
+  const rt::SecretFileRule listed{.allowed = {at_.string()}, .refused = {}};
+  ASSERT_EQ(::chown((at_ / "token").c_str(), 1000, 1000), 0);
+  EXPECT_EQ(said(at_ / "token", listed), "");
+  put(scratch_->path() / "other");
+  EXPECT_THAT(said(scratch_->path() / "other", listed),
+              AllOf(HasSubstr("not below an allowed path"), HasSubstr("allowed_secret_paths")));
+  fs::create_directory(scratch_->path() / "keys-of-others");
+  put(scratch_->path() / "keys-of-others/token");
+  EXPECT_THAT(said(scratch_->path() / "keys-of-others/token", listed), HasSubstr("not below"));
+}
+
+TEST_F(SecretFile, OfTheHostOrTheAgentIsRefused) {
+  EXPECT_THAT(said("/etc/shadow"), HasSubstr("the host's own"));
+  EXPECT_THAT(said("/etc/ssh/ssh_host_rsa_key"), HasSubstr("the host's own"));
+  EXPECT_THAT(said(at_ / "token", {.allowed = {}, .refused = {at_.string()}}),
+              HasSubstr("belongs to the agent"));
+  EXPECT_THAT(said(at_ / "../keys/token"), HasSubstr("not absolute and clean"));
+}
+
+TEST_F(SecretFile, IsBoundedInSize) {
+  const auto big = at_ / "big";
+  ASSERT_TRUE(
+      os::write_atomic(big, std::string(rt::kMaxSecret + 1, 'x'), 0600, os::Durability::lazy));
+  EXPECT_THAT(said(big), HasSubstr("larger than 1048576 bytes"));
+  EXPECT_THAT(said(at_ / "none"), HasSubstr("none"));
+  EXPECT_THAT(said(at_ / "token/below"), HasSubstr("token is not a"));
+}
+
+}  // namespace
+}  // namespace holdfast::test
