@@ -20,6 +20,7 @@
 #include "agent/daemon/source_watch.hpp"
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
+#include "common/os/guarded_path.hpp"
 #include "common/os/process.hpp"
 #include "deploy/desired/file_source.hpp"
 #include "deploy/desired/memory.hpp"
@@ -282,6 +283,16 @@ Result<os::FileLock> lock_state(const std::filesystem::path& state_dir, const Cl
   }
 }
 
+/// What the agent believes by its place is only root's to write.
+Status claim(std::string_view what, const std::filesystem::path& directory, mode_t most) {
+  auto claimed = os::claim_directory(directory, most);
+  if (!claimed) return std::move(claimed).error().in(fmt::format("use {}", what));
+  if ((claimed->before & ~most & 0777U) != 0)
+    log::warn("event=mode_mended what={} path={} before={:o} now={:o}", what,
+              log::field(directory.string()), claimed->before, claimed->before & most);
+  return ok();
+}
+
 }  // namespace
 
 Result<proto::AgentConfig> load_config(const std::filesystem::path& file) {
@@ -296,8 +307,9 @@ Result<proto::AgentConfig> load_config(const std::filesystem::path& file) {
 
 Result<End> run_daemon(const DaemonOptions& options, const Clock& clock, const Compose& compose) {
   const auto& config = options.config;
-  HF_TRY(os::make_directories(config.state_dir, 0700));
-  HF_TRY(os::make_directories(config.run_dir, 0755));
+  HF_TRY(claim("state_dir", config.state_dir, 0700));
+  HF_TRY(claim("run_dir", config.run_dir, 0755));
+  HF_TRY(claim("volumes", config.state_dir / "volumes", 0700));
   auto lock = lock_state(config.state_dir, clock);
   if (!lock)
     return std::move(lock).error().hint(

@@ -1,16 +1,15 @@
 #include "deploy/runtime/storage/secret_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "common/os/guarded_path.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -55,17 +54,11 @@ Error through_link(const std::string& path, const std::string& link) {
 }
 
 Status check_owner(const std::string& path, const std::string& part, const struct stat& info) {
-  constexpr auto kOthers = S_IWGRP | S_IWOTH;
-  if (info.st_uid != 0)
-    return refused(path, fmt::format("{} belongs to uid {}, who could replace the secret",
-                                     printable(part), info.st_uid))
-        .hint(fmt::format("chown root {}, or list it in policy.allowed_secret_paths of agent.yaml",
-                          printable(part)));
-  const bool sticky = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
-  if ((info.st_mode & kOthers) != 0 && !sticky)
-    return refused(path, fmt::format("others than root may write {}", printable(part)))
-        .hint(fmt::format("chmod go-w {}", printable(part)));
-  return ok();
+  const auto safe = os::check_only_root_writes(part, info);
+  if (safe) return ok();
+  return refused(path, safe.error().what())
+      .hint(safe.error().next_step() +
+            ", or list its place in policy.allowed_secret_paths of agent.yaml");
 }
 
 Status check_part(const std::string& path, const std::string& part, const struct stat& info,
@@ -82,28 +75,19 @@ Status check_part(const std::string& path, const std::string& part, const struct
   return rule.allowed.empty() ? check_owner(path, part, info) : ok();
 }
 
-/// The file without a right to read it, reached part by part so that nobody can swap one.
+/// The file without a right to read it.
 Result<os::UniqueFd> walk_to(const std::string& path, const SecretFileRule& rule) {
   HF_TRY(check_place(path, rule));
-  HF_ASSIGN(auto at, os::open_file("/", O_PATH | O_DIRECTORY));
-  std::string part;
-  for (const auto name : split(std::string_view{path}.substr(1), '/')) {
-    part += fmt::format("/{}", name);
-    os::UniqueFd next{
-        ::openat(at.get(), std::string{name}.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
-    if (!next) return errno_error(errno, "open " + printable(part));
-    struct stat info {};
-    if (::fstat(next.get(), &info) != 0) return errno_error(errno, "stat " + printable(part));
-    HF_TRY(check_part(path, part, info, rule));
-    at = std::move(next);
-  }
-  return at;
+  return os::open_guarded(path, [&](const std::string& part, const struct stat& info) {
+    return check_part(path, part, info, rule);
+  });
 }
 
 }  // namespace
 
 Status check_secret_file(const std::string& path, const SecretFileRule& rule) {
-  HF_ASSIGN(const auto file, walk_to(path, rule));
+  auto file = walk_to(path, rule);
+  if (!file) return std::move(file).error();
   return ok();
 }
 

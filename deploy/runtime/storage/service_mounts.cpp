@@ -108,7 +108,7 @@ Result<std::string> named_volume(const ServiceMountsInput& input, const std::str
   if (!is_file_name(name))
     return Error{Errc::runtime, fmt::format("{} is not a name for a volume", printable(name))};
   const auto path = input.paths.volume(name);
-  HF_TRY(os::make_directories(path.parent_path(), 0711));
+  HF_TRY(os::make_directories(path.parent_path(), 0700));
   std::error_code failed;
   if (std::filesystem::exists(path, failed)) return path.string();
   HF_ASSIGN(const auto content, volume_content(input.root, target));
