@@ -1,11 +1,11 @@
 #include "agent/daemon/compose.hpp"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <set>
 
 #include "common/log/log.hpp"
+#include "common/os/disk_space.hpp"
 #include "deploy/image/image_store.hpp"
 #include "deploy/ledger/backup.hpp"
 #include "deploy/ledger/patient.hpp"
@@ -54,9 +54,9 @@ class RealAgent final : public Agent {
   }
   HostFigures host_figures() override {
     HostFigures figures{.dropped_log_bytes = containers->dropped_log_bytes()};
-    if (struct statvfs volume{}; ::statvfs(state_dir.c_str(), &volume) == 0) {
-      figures.state_free_bytes = std::uint64_t{volume.f_bavail} * volume.f_frsize;
-      figures.state_size_bytes = std::uint64_t{volume.f_blocks} * volume.f_frsize;
+    if (const auto disk = os::read_disk_space(state_dir)) {
+      figures.state_free_bytes = disk->free_bytes;
+      figures.state_size_bytes = disk->size_bytes;
     }
     return figures;
   }
@@ -142,6 +142,7 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
   options.advise = [&containers](const deploy::plan::InstanceId& id) {
     return containers.advise(id);
   };
+  options.disk_space = [dir = config.state_dir] { return os::read_disk_space(dir); };
   options.has_name_server = [&containers] { return containers.has_name_server(); };
   options.memory_signs = [] { return os::read_memory_signs(); };
   return options;

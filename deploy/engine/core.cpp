@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/log/log.hpp"
 #include "deploy/engine/decision_record.hpp"
@@ -94,11 +95,27 @@ void Core::resync() {
   retention_.forget_old_generations();
   commands_.rollbacks.refresh();
   retention_.retain_images();
+  look_at_disk();
   if (!parts_.options.housekeeping) return;
   parts_.jobs.run(Jobs::Pool::change, [work = parts_.options.housekeeping](const std::stop_token&) {
     work();
     return std::function<void()>{};
   });
+}
+
+void Core::look_at_disk() {
+  if (!parts_.options.disk_space) return;
+  parts_.jobs.run(Jobs::Pool::change,
+                  [this, look = parts_.options.disk_space](const std::stop_token&) {
+                    const auto seen = look();
+                    std::function<void()> done;
+                    if (!seen) return done;
+                    done = [this, space = *seen] {
+                      if (std::exchange(parts_.disk, space) != space)
+                        parts_.attention.mark_changed();
+                    };
+                    return done;
+                  });
 }
 
 plan::Settings Core::settings() const {

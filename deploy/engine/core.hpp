@@ -46,6 +46,7 @@ class Core {
 
  private:
   void resync();
+  void look_at_disk();
   [[nodiscard]] bool observe_and_settle(Freshness freshness, BootTime& wake);
   [[nodiscard]] bool settle(plan::Decision decision);
   [[nodiscard]] bool start_unrecorded(plan::Decision& decision);

@@ -2,6 +2,9 @@
 /// \file
 /// The owners of state that the engine's commands and actions work on together.
 
+#include <optional>
+
+#include "common/os/disk_space.hpp"
 #include "deploy/engine/attention.hpp"
 #include "deploy/engine/counters.hpp"
 #include "deploy/engine/events.hpp"
@@ -36,7 +39,8 @@ struct Parts {
   Counters counters;
   Attention attention;
   Milestones milestones;
-  plan::Observed observed;  ///< as it was seen last
+  plan::Observed observed;            ///< as it was seen last
+  std::optional<os::DiskSpace> disk;  ///< of state_dir, as the last resync found it
   Generations generations;
   Quarantine quarantine;
   Journal journal;

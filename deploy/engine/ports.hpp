@@ -9,6 +9,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/disk_space.hpp"
 #include "common/os/memory_signs.hpp"
 #include "deploy/image/port/images.hpp"
 #include "deploy/ledger/ledger.hpp"
@@ -51,6 +52,8 @@ struct Options {
   /// Called when a deployment arrives, before it is read: images may soon be asked for. From any
   /// thread, must be quick. May be empty.
   std::function<void()> on_arrival;
+  /// Room on the file system of state_dir; asked at each resync, on a job thread. May be empty.
+  std::function<Result<os::DiskSpace>()> disk_space;
 };
 
 /// How slow work leaves the engine thread. What a job returns is done back on the engine thread.

@@ -1,7 +1,10 @@
 #include "deploy/engine/snapshots.hpp"
 
+#include <fmt/format.h>
+
 #include <set>
 
+#include "common/base/text.hpp"
 #include "common/log/log.hpp"
 
 namespace holdfast::deploy::engine {
@@ -23,7 +26,17 @@ StatusInput Snapshots::input() {
           .refusal = parts_.journal.refusal(),
           .boot = parts_.ports.clock.boot(),
           .wall = parts_.ports.clock.wall(),
-          .since = since_};
+          .since = since_,
+          .disk_low = disk_low()};
+}
+
+std::string Snapshots::disk_low() const {
+  const auto& config = parts_.options.config;
+  const auto& disk = parts_.disk;
+  if (!disk || !config.disk.is_low(disk->free_bytes, disk->size_bytes)) return {};
+  return fmt::format("disk low: {} of {} free at {}; next: holdfast image gc",
+                     human_bytes(disk->free_bytes), human_bytes(disk->size_bytes),
+                     config.state_dir.string());
 }
 
 std::vector<proto::api::ServiceStatus> Snapshots::services() { return services_status(input()); }

@@ -28,6 +28,7 @@ class Snapshots {
 
  private:
   [[nodiscard]] StatusInput input();
+  [[nodiscard]] std::string disk_low() const;
   void keep_workload_counters();
   [[nodiscard]] bool repairs_layers();
   void note_health(const proto::api::Status& status);

@@ -263,6 +263,7 @@ State overall(const StatusInput& in, const proto::api::Status& status) {
   if (auto state = state_without_document(in, status)) return *state;
   const bool serves = !waiting || in.progress.rollout->from.value() != 0;
   if (serves && is_degraded(in, status)) return {DeploymentState::degraded, why_degraded(status)};
+  if (!in.disk_low.empty()) return {DeploymentState::degraded, in.disk_low};
   if (auto state = state_held(status)) return *state;
   if (waiting)
     return {DeploymentState::waiting,

@@ -23,7 +23,8 @@ struct StatusInput {
   const std::optional<Journal::Refusal>& refusal;  ///< why the ledger takes nothing
   BootTime boot{};
   WallTime wall{};
-  WallTime since{};  ///< start of the agent
+  WallTime since{};        ///< start of the agent
+  std::string disk_low{};  ///< why its file system is too full; empty: it is not
 };
 
 /// How every declared service stands; of a first rollout that has not begun, what it will run.

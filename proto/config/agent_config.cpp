@@ -13,18 +13,25 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 23> kTopKeys{
-    "state_dir", "run_dir",  "socket",  "metrics_listen",     "runtime",
-    "cni_dir",   "instance", "network", "registries",         "source",
-    "retain",    "resync",   "labels",  "parallel_downloads", "log",
-    "groups",    "policy",   "pull",    "rehearse",           "standby",
-    "scrub",     "proxy",    "drift"};
+constexpr std::array<std::string_view, 24> kTopKeys{"state_dir",  "run_dir",
+                                                    "socket",     "metrics_listen",
+                                                    "runtime",    "cni_dir",
+                                                    "instance",   "network",
+                                                    "registries", "source",
+                                                    "retain",     "resync",
+                                                    "labels",     "parallel_downloads",
+                                                    "log",        "groups",
+                                                    "policy",     "pull",
+                                                    "rehearse",   "standby",
+                                                    "scrub",      "proxy",
+                                                    "drift",      "disk"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
 constexpr std::array<std::string_view, 3> kPullKeys{"bandwidth", "jitter", "keep_blobs"};
 constexpr std::array<std::string_view, 1> kRehearseKeys{"every"};
 constexpr std::array<std::string_view, 2> kStandbyKeys{"memory_pressure", "memory_available"};
+constexpr std::array<std::string_view, 2> kDiskKeys{"low_percent", "low_bytes"};
 constexpr std::array<std::string_view, 2> kScrubKeys{"every", "bandwidth"};
 constexpr std::array<std::string_view, 3> kRoles{"observe", "rollback", "deploy"};
 constexpr std::array<std::string_view, 3> kPolicyKeys{"images", "allowed_host_paths",
@@ -241,6 +248,15 @@ void read_rest(yaml::Fields& fields, AgentConfig& config) {
   }
 }
 
+void read_disk(yaml::Fields& top, AgentConfig& config) {
+  const auto* node = top.find("disk");
+  if (node == nullptr) return;
+  yaml::Fields disk{*node, "disk", kDiskKeys, top.findings()};
+  if (const auto percent = disk.number("low_percent", {0, 100}))
+    config.disk.low_percent = static_cast<std::uint32_t>(*percent);
+  if (const auto least = disk.size("low_bytes")) config.disk.low_bytes = *least;
+}
+
 /// What keeps the way back ready.
 void read_readiness(yaml::Fields& fields, AgentConfig& config) {
   if (const auto* node = fields.find("rehearse")) {
@@ -284,6 +300,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   read_scrub(fields, config);
   read_rest(fields, config);
   read_readiness(fields, config);
+  read_disk(fields, config);
   json::Object unused;
   config.drift = read_drift_policy(fields, unused);
   return config;

@@ -57,6 +57,16 @@ struct StandbyRule {
   bool operator==(const StandbyRule&) const = default;
 };
 
+/// When the file system of state_dir counts as low: less than both is free. 0 for either: never.
+struct DiskRule {
+  std::uint32_t low_percent = 5;  ///< of its size
+  Bytes low_bytes{256ULL << 20};
+  [[nodiscard]] bool is_low(std::uint64_t free_bytes, std::uint64_t size_bytes) const {
+    return free_bytes < low_bytes.value() && free_bytes < size_bytes / 100 * low_percent;
+  }
+  bool operator==(const DiskRule&) const = default;
+};
+
 /// How often every layer on disk is hashed again, and how fast.
 struct ScrubConfig {
   Milliseconds every{std::chrono::hours{24}};  ///< 0: never
@@ -94,6 +104,7 @@ struct LiveSettings {
   Milliseconds resync{30'000};
   Milliseconds rehearse_every{0};  ///< 0: only when asked
   StandbyRule standby;
+  DiskRule disk;
   std::map<std::string, std::string> labels;
   Milliseconds pull_jitter{0};  ///< longest random wait before pulls that a source asks for
   std::map<std::string, std::string> groups;  ///< role (observe, rollback, deploy) → unix group

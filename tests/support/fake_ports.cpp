@@ -201,7 +201,11 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
                               [this] { return host_.memory; },
                               {},
                               {},
-                              [this] { return host_.has_name_server; }},
+                              [this] { return host_.has_name_server; },
+                              [this]() -> Result<os::DiskSpace> {
+                                if (host_.disk) return *host_.disk;
+                                return Error{Errc::io, "not simulated"};
+                              }},
       jobs_);
   const auto loaded = core_->load();
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().to_string());

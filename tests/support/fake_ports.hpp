@@ -23,6 +23,7 @@ struct FakeHost {
   std::set<proto::Digest> local_images;
   std::vector<std::string> image_volumes;  ///< that every image declares
   bool has_name_server = true;
+  std::optional<os::DiskSpace> disk;
   deploy::image::Holders retained;
   std::map<proto::Digest, Error> damaged_images;  ///< in local_images, but `find` refuses them
   std::map<proto::Digest, Error> pull_errors;

@@ -129,9 +129,9 @@ Findings check_disk(const proto::AgentConfig& config) {
              "check state_dir in agent.yaml"}};
   const std::uint64_t free = std::uint64_t{volume.f_bavail} * volume.f_frsize;
   const std::uint64_t size = std::uint64_t{volume.f_blocks} * volume.f_frsize;
-  const auto space = free < kTooLittle                    ? Verdict::fail
-                     : free < kLittle || free < size / 20 ? Verdict::warn
-                                                          : Verdict::ok;
+  const auto space = free < kTooLittle || config.disk.is_low(free, size) ? Verdict::fail
+                     : free < kLittle || free < size / 20                ? Verdict::warn
+                                                                         : Verdict::ok;
   Findings findings{disk_finding(
       "disk", space,
       fmt::format("{} free of {} at {}", human_bytes(free), human_bytes(size), where.string()))};

@@ -164,6 +164,20 @@ TEST_F(Readiness, AMissingSecretFileOfTheTargetIsNamedWhileTheImagesAreHere) {
   EXPECT_TRUE(status().rollback.ready) << status().rollback.reason;
 }
 
+TEST_F(Readiness, ALowDiskIsAStateAndASentenceUntilThereIsRoom) {
+  apply(document("v1"));
+  host_.disk = os::DiskSpace{.free_bytes = 900U << 20, .size_bytes = 10ULL << 30};
+  agent().run(5s);
+  ASSERT_EQ(status().state, "converged") << status().message;
+  host_.disk->free_bytes = 100U << 20;
+  agent().run(5s);
+  EXPECT_EQ(status().state, "degraded");
+  EXPECT_THAT(status().message, AllOf(HasSubstr("disk low"), HasSubstr("image gc")));
+  host_.disk->free_bytes = 900U << 20;
+  agent().run(5s);
+  EXPECT_EQ(status().state, "converged");
+}
+
 TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
   apply(document("v1"));
   host_.image_volumes = {"/data"};

@@ -50,6 +50,7 @@ pull: {bandwidth: 10Mi, jitter: 30s, keep_blobs: true}
 scrub: {every: 12h, bandwidth: 8Mi}
 proxy: {http: "http://p:3128", https: "http://u:secret@p:3128", no_proxy: [localhost, .lan, 10.0.0.0/8]}
 groups: {observe: users, deploy: "1000"}
+disk: {low_percent: 10, low_bytes: 1Gi}
 policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], allowed_secret_paths: [/run/keys]}
 )");
   EXPECT_EQ(config.state_dir, "/srv/a/state");
@@ -88,6 +89,7 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], al
   EXPECT_TRUE(config.image_policy.require_semver_tag);
   EXPECT_THAT(config.allowed_host_paths, ElementsAre("/srv/data"));
   EXPECT_THAT(config.allowed_secret_paths, ElementsAre("/run/keys"));
+  EXPECT_EQ(config.disk, (DiskRule{.low_percent = 10, .low_bytes = Bytes{1ULL << 30}}));
 }
 
 TEST(AgentConfig, HasDefaultsForEverything) {
@@ -166,6 +168,7 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"labels: {role: 5}", "labels.role must be a string, not the number 5"},
       {"groups: {admin: root}", "unknown key \"admin\" in groups"},
       {"groups: {deploy: \"a b\"}", "not a unix group"},
+      {"disk: {low_percent: 101}", "disk.low_percent"},
       {"policy: {allowed_secret_paths: [keys]}", "must be an absolute path"},
       {"policy: {allowed_host_paths: [/proc]}", "must not be at or below /proc"},
       {"- a", "the document must be a mapping, not a list"},
@@ -191,6 +194,17 @@ TEST(Subnet, ReadsAndPrintsTheSameText) {
        {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0/8", "010.0.0.0/8", "a.b.c.d/8",
         "10.0.0.0/8/8", "10.0.0.0/-1", "10.0.0.256/32"})
     EXPECT_FALSE(Subnet::parse(text)) << text;
+}
+
+TEST(DiskRule, CallsLowWhatIsBelowBothBounds) {
+  constexpr std::uint64_t kMiB = 1ULL << 20;
+  const DiskRule rule;
+  EXPECT_TRUE(rule.is_low(200 * kMiB, 20'000 * kMiB));
+  EXPECT_FALSE(rule.is_low(300 * kMiB, 2'000'000 * kMiB)) << "a large disk has room left";
+  EXPECT_FALSE(rule.is_low(60 * kMiB, 64 * kMiB)) << "a small disk may be empty";
+  EXPECT_TRUE(rule.is_low(2 * kMiB, 64 * kMiB));
+  EXPECT_FALSE((DiskRule{.low_percent = 0}).is_low(0, 64 * kMiB));
+  EXPECT_FALSE((DiskRule{.low_bytes = Bytes{0}}).is_low(0, 64 * kMiB));
 }
 
 }  // namespace
