@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 7> kNeverSecrets{
     "/etc/shadow",  "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
     "/etc/sudoers", "/etc/ssh",     "/root/.ssh"};
 
-Error refused(const std::string& path, std::string_view why) {
+Error not_a_secret(const std::string& path, std::string_view why) {
   return {Errc::policy, fmt::format("secret file {} is refused: {}", printable(path), why)};
 }
 
@@ -29,57 +29,59 @@ bool is_allowed(const std::string& path, const SecretFileRule& rule) {
                      [&](const auto& prefix) { return is_within(path, clean_path(prefix)); });
 }
 
-Status check_place(const std::string& path, const SecretFileRule& rule) {
+Status check_secret_place(const std::string& path, const SecretFileRule& rule) {
   if (path.size() < 2 || path.front() != '/' || clean_path(path) != path)
-    return refused(path, "it is not absolute and clean");
+    return not_a_secret(path, "it is not absolute and clean");
   for (const auto& place : rule.refused)
-    if (is_within(path, place)) return refused(path, fmt::format("{} belongs to the agent", place));
+    if (is_within(path, place))
+      return not_a_secret(path, fmt::format("{} belongs to the agent", place));
   if (!rule.allowed.empty()) {
     if (is_allowed(path, rule)) return ok();
-    return refused(path, "it is not below an allowed path")
+    return not_a_secret(path, "it is not below an allowed path")
         .hint("add it to policy.allowed_secret_paths in agent.yaml");
   }
   for (const auto place : kNeverSecrets)
     if (is_within(path, place))
-      return refused(path, fmt::format("{} is the host's own", place))
+      return not_a_secret(path, fmt::format("{} is the host's own", place))
           .hint("give the service a secret made for it");
   return ok();
 }
 
-Error through_link(const std::string& path, const std::string& link) {
+Error through_secret_link(const std::string& path, const std::string& link) {
   std::error_code failed;
   const auto real = std::filesystem::canonical(path, failed).string();
-  return refused(path, fmt::format("{} is a symlink", printable(link)))
+  return not_a_secret(path, fmt::format("{} is a symlink", printable(link)))
       .hint(failed ? "write the path of a file" : "write file: " + printable(real));
 }
 
-Status check_owner(const std::string& path, const std::string& part, const struct stat& info) {
+Status check_secret_owner(const std::string& path, const std::string& part,
+                          const struct stat& info) {
   const auto safe = os::check_only_root_writes(part, info);
   if (safe) return ok();
-  return refused(path, safe.error().what())
+  return not_a_secret(path, safe.error().what())
       .hint(safe.error().next_step() +
             ", or list its place in policy.allowed_secret_paths of agent.yaml");
 }
 
-Status check_part(const std::string& path, const std::string& part, const struct stat& info,
-                  const SecretFileRule& rule) {
-  if (S_ISLNK(info.st_mode)) return through_link(path, part);
+Status check_secret_part(const std::string& path, const std::string& part, const struct stat& info,
+                         const SecretFileRule& rule) {
+  if (S_ISLNK(info.st_mode)) return through_secret_link(path, part);
   if (part == path) {
-    if (!S_ISREG(info.st_mode)) return refused(path, "it is not a regular file");
+    if (!S_ISREG(info.st_mode)) return not_a_secret(path, "it is not a regular file");
     if (static_cast<std::uint64_t>(info.st_size) > kMaxSecret)
       return Error{Errc::too_large, fmt::format("secret file {} is larger than {} bytes",
                                                 printable(path), kMaxSecret)};
   } else if (!S_ISDIR(info.st_mode)) {
     return Error{Errc::not_found, fmt::format("{} is not a directory", printable(part))};
   }
-  return rule.allowed.empty() ? check_owner(path, part, info) : ok();
+  return rule.allowed.empty() ? check_secret_owner(path, part, info) : ok();
 }
 
 /// The file without a right to read it.
 Result<os::UniqueFd> walk_to(const std::string& path, const SecretFileRule& rule) {
-  HF_TRY(check_place(path, rule));
+  HF_TRY(check_secret_place(path, rule));
   return os::open_guarded(path, [&](const std::string& part, const struct stat& info) {
-    return check_part(path, part, info, rule);
+    return check_secret_part(path, part, info, rule);
   });
 }
 
