@@ -2,6 +2,7 @@
 #include "deploy/runtime/storage/secret_file.hpp"
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -32,8 +33,9 @@ class SecretFile : public ::testing::Test {
     const auto read = rt::read_secret_file(path.string(), rule);
     const auto looked = rt::check_secret_file(path.string(), rule);
     EXPECT_EQ(read.has_value(), looked.has_value()) << path;
-    if (read) EXPECT_EQ(*read, "hunter");
-    return read ? "" : read.error().what() + " | " + read.error().next_step();
+    if (!read) return read.error().what() + " | " + read.error().next_step();
+    EXPECT_EQ(*read, "hunter");
+    return "";
   }
 
   std::optional<os::TempDir> scratch_;
