@@ -232,7 +232,7 @@ TEST_F(Storage, ASecretOfAnotherUserIsRefusedUnlessItsPlaceIsListed) {
                                                  HasSubstr("allowed_secret_paths")));
   auto listed = spec("web-2", service);
   listed.allowed_secret_paths = {(root() / "keys").string()};
-  EXPECT_EQ(output_of("web-2", listed), "hunter");
+  EXPECT_EQ(output_of("web-2", listed), "hunter\n");
   ASSERT_TRUE(runtime_->restart(InstanceId{"web-2"}, {})) << "it remembers what counted";
 }
 
