@@ -166,6 +166,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .instance = config.instance,
                                              .runtime = config.runtime,
                                              .log_writer = worker.parent_path() / "holdfast-log",
+                                             .gateway = config.subnet.address + 1,
                                              .log_max_size = config.log_max_size},
                                             clock, *agent->attachments));
   recover_if_wished(config.state_dir, *agent->containers, clock);

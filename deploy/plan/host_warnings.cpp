@@ -45,12 +45,13 @@ std::string uncovered(const proto::ServiceName& name, const Service& service,
 void warn_of_names(const proto::Deployment& wanted, std::vector<std::string>& out) {
   std::vector<std::string> names;
   for (const auto& [name, service] : proto::containers(wanted))
-    if (service->network == NetworkMode::isolated) names.push_back(name.str());
+    if (service->network == NetworkMode::isolated && service->names.servers.empty())
+      names.push_back(name.str());
   if (names.empty()) return;
   out.push_back(fmt::format(
       "{}: no name server, as every one in this host's /etc/resolv.conf listens on loopback, which "
-      "containers do not reach; let the resolver listen on an address of the host too, or write "
-      "network: host",
+      "containers do not reach; write dns: [ADDRESS], or let the resolver listen on an address of "
+      "the host too",
       fmt::join(names, ", ")));
 }
 

@@ -52,6 +52,7 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
       .facts = facts,
       .refused_host_paths = {paths.state_dir.string(), paths.run_dir.string(), "/etc/holdfast"},
       .log_writer = options.log_writer,
+      .gateway = options.gateway,
       .log_max_size = options.log_max_size,
       .clock = clock,
       .attachments = attachments,
@@ -199,7 +200,13 @@ Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
   for (const auto& instance : seen) {
     if (instance.state == InstanceState::broken || instance.state == InstanceState::creating)
       continue;
-    const auto text = hosts_text(instance.service.str(), instance.address, hosts);
+    const auto record = read_record(host_, instance.id);
+    if (!record) continue;
+    const auto text = hosts_text({.hostname = hostname_of(instance.service, record->names),
+                                  .own = instance.address,
+                                  .gateway = host_.gateway_of(record->network),
+                                  .extra = record->names.hosts},
+                                 hosts);
     const auto path = host_.paths.hosts(instance.id);
     const auto now = os::read_file(path, 1U << 20);
     if (now && *now == text) continue;
@@ -228,8 +235,7 @@ Status ContainerRuntime::follow_names() {
     const auto path = host_.paths.resolv(instance.id);
     const auto now = os::read_file(path, 1U << 20);
     if (!record || !now || record->network == proto::NetworkMode::none) continue;
-    const auto text =
-        record->network == proto::NetworkMode::isolated ? names.text : resolv_for(record->network);
+    const auto text = resolv_for(record->network, record->names);
     if (*now == text) continue;
     auto done = rewrite_in_place(path, text);
     if (!done && first)

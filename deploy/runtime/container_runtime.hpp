@@ -32,6 +32,7 @@ struct RuntimeOptions {
   std::string instance = "main";  ///< of the agent: names the parent of all control groups
   proto::RuntimeChoice runtime = proto::RuntimeChoice::automatic;
   std::filesystem::path log_writer;  ///< holdfast-log
+  plan::Address gateway = 0;         ///< of the instances' network
   Bytes log_max_size{10U << 20};     ///< of one file; two are kept
 };
 

@@ -36,6 +36,7 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
                         .stop_timeout = spec.wanted.stop.timeout,
                         .secrets = spec.wanted.secrets,
                         .allowed_secret_paths = spec.allowed_secret_paths,
+                        .names = spec.wanted.names,
                         .security = spec.wanted.security};
 }
 
@@ -69,17 +70,19 @@ Status connect(const Host& host, const InstanceSpec& spec, RunState& run) {
   return ok();
 }
 
-std::string hostname_of(const proto::ServiceName& service) { return service.str().substr(0, 63); }
-
 Status write_etc(const Host& host, const InstanceSpec& spec, const RunState& run) {
   const auto etc = host.paths.bundle(spec.id) / "etc";
   const auto write = [&](const char* name, const std::string& text) {
     return os::write_atomic(etc / name, text, 0644, os::Durability::lazy);
   };
-  const auto name = hostname_of(spec.service);
-  HF_TRY(write("hosts", hosts_text(name, run.address, spec.hosts)));
+  const auto name = hostname_of(spec.service, spec.wanted.names);
+  HF_TRY(write("hosts", hosts_text({.hostname = name,
+                                    .own = run.address,
+                                    .gateway = host.gateway_of(spec.wanted.network),
+                                    .extra = spec.wanted.names.hosts},
+                                   spec.hosts)));
   HF_TRY(write("hostname", name + "\n"));
-  return write("resolv.conf", resolv_for(spec.wanted.network));
+  return write("resolv.conf", resolv_for(spec.wanted.network, spec.wanted.names));
 }
 
 Status prepare_secrets(const Host& host, const InstanceSpec& spec, const User& user) {
@@ -93,7 +96,8 @@ Status prepare_secrets(const Host& host, const InstanceSpec& spec, const User& u
 
 Result<ProcessSpec> make_process(const InstanceSpec& spec, User user) {
   HF_ASSIGN(auto args, merged_args(spec.wanted, spec.image.config));
-  HF_ASSIGN(auto env, merged_env(spec.wanted, spec.image.config, user, hostname_of(spec.service)));
+  HF_ASSIGN(auto env, merged_env(spec.wanted, spec.image.config, user,
+                                 hostname_of(spec.service, spec.wanted.names)));
   HF_ASSIGN(auto cwd, working_directory(spec.wanted, spec.image.config));
   HF_ASSIGN(auto granted, capabilities(spec.wanted.security, user.uid));
   return ProcessSpec{.args = std::move(args),
@@ -130,7 +134,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
     HF_ASSIGN(root, add_mount_points(host.paths, spec.id, spec.image, std::move(root), all));
   }
   BundleSpec bundle{.process = std::move(process),
-                    .hostname = hostname_of(spec.service),
+                    .hostname = hostname_of(spec.service, spec.wanted.names),
                     .rootfs = host.paths.rootfs(spec.id),
                     .read_only = security.read_only,
                     .mounts = std::move(mounts),

@@ -157,6 +157,18 @@ enum class Restart : std::uint8_t {
   never
 };  ///< written "always", "on-failure", "no"
 
+/// Stands in `extra_hosts` for the address of the host that containers reach.
+inline constexpr std::string_view kHostGateway = "host-gateway";
+
+/// How names are resolved in a container, where that is not as the host does it.
+struct NameRule {
+  std::vector<std::string> servers;          ///< in place of the host's name servers
+  std::vector<std::string> search;           ///< in place of its search domains; ".": none
+  std::map<std::string, std::string> hosts;  ///< name → address, or `kHostGateway`
+  std::string hostname;                      ///< empty: the name of the service
+  bool operator==(const NameRule&) const = default;
+};
+
 struct Service {
   ImageRef image;
   std::optional<std::vector<std::string>> entrypoint;
@@ -175,6 +187,7 @@ struct Service {
   Restart restart = Restart::always;
   StopRule stop;
   NetworkMode network = NetworkMode::isolated;
+  NameRule names{};
 
   Digest run_hash;     ///< what needs a new container; of what the document says, not of defaults
   Digest policy_hash;  ///< the rest: a change takes effect without a restart

@@ -8,9 +8,9 @@ namespace {
 
 // A key that stands in neither list would go unnoticed: both are compared with the schema in a
 // test.
-constexpr std::string_view kRunKeys[] = {"entrypoint", "command", "env",   "working_dir",
-                                         "secrets",    "volumes", "tmpfs", "resources",
-                                         "security",   "network"};
+constexpr std::string_view kRunKeys[] = {
+    "entrypoint", "command",  "env",     "working_dir", "secrets",    "volumes",     "tmpfs",
+    "resources",  "security", "network", "dns",         "dns_search", "extra_hosts", "hostname"};
 constexpr std::string_view kPolicyKeys[] = {"publish", "health",  "update",
                                             "stop",    "restart", "depends_on"};
 

@@ -54,6 +54,8 @@ void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraf
 
 // Each reads one or a few keys of a service.
 void read_mounts(yaml::Fields& service, ServiceDraft& draft);
+/// After the network is known: dns, dns_search, extra_hosts, hostname.
+void read_names(yaml::Fields& service, ServiceDraft& draft);
 void read_health(yaml::Fields& service, ServiceDraft& draft);
 void read_security(yaml::Fields& service, ServiceDraft& draft);
 /// After volumes and network are known: resolves the strategy (packaging/doc/design.md 4).

@@ -11,10 +11,10 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 17> kServiceKeys{
-    "image",      "entrypoint", "command", "env",       "working_dir", "secrets",
-    "publish",    "volumes",    "tmpfs",   "resources", "health",      "update",
-    "depends_on", "security",   "restart", "stop",      "network"};
+constexpr std::array<std::string_view, 21> kServiceKeys{
+    "image",   "entrypoint", "command",   "env",    "working_dir", "secrets",     "publish",
+    "volumes", "tmpfs",      "resources", "health", "update",      "depends_on",  "security",
+    "restart", "stop",       "network",   "dns",    "dns_search",  "extra_hosts", "hostname"};
 constexpr std::array<std::string_view, 3> kResourceKeys{"memory", "cpus", "pids"};
 constexpr std::array<std::string_view, 2> kStopKeys{"signal", "timeout"};
 constexpr std::array<std::string_view, 3> kNetworks{"private", "host", "none"};
@@ -46,6 +46,7 @@ Service empty_service() {
                   .restart = Restart::always,
                   .stop = {},
                   .network = NetworkMode::isolated,
+                  .names = {},
                   .run_hash = no_digest(),
                   .policy_hash = no_digest()};
   return service;
@@ -285,6 +286,7 @@ void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraf
   read_env(fields, draft);
   read_working_dir(fields, draft);
   read_network(fields, draft);
+  read_names(fields, draft);
   read_mounts(fields, draft);
   read_resources(fields, draft);
   read_security(fields, draft);

@@ -27,14 +27,20 @@ struct Host {
   Cgroups cgroups;
   HostFacts facts;
   std::vector<std::string> refused_host_paths;  ///< no volume may be at or below them
-  std::filesystem::path log_writer;             ///< the program
-  Bytes log_max_size{};                         ///< of one of the two files of an instance
+  std::filesystem::path log_writer;  ///< the program
+  plan::Address gateway = 0;         ///< of the network that isolated instances are in
+  Bytes log_max_size{};              ///< of one of the two files of an instance
   const Clock& clock;
   network::Attachments& attachments;
   std::shared_ptr<NotifyListener> notify;
 
   [[nodiscard]] std::string group(const plan::InstanceId& id) const {
     return group_parent + "/" + id.str();
+  }
+  /// How the host is reached from an instance.
+  [[nodiscard]] plan::Address gateway_of(proto::NetworkMode mode) const {
+    constexpr plan::Address kLoopback = 0x7F000001;
+    return mode == proto::NetworkMode::isolated ? gateway : kLoopback;
   }
   /// `allowed`: as agent.yaml had it when the instance was made.
   [[nodiscard]] SecretFileRule secret_rule(std::vector<std::string> allowed) const {

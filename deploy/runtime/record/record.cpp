@@ -43,6 +43,31 @@ Result<proto::Digest> digest(const json::object& from, std::string_view key) {
   return proto::Digest::parse(text(from, key));
 }
 
+std::vector<std::string> texts(const json::object& from, const char* name) {
+  std::vector<std::string> out;
+  for (const auto& each : from.at(name).as_array()) out.emplace_back(each.as_string());
+  return out;
+}
+
+proto::NameRule names_from(const json::object& from) {
+  proto::NameRule names{.servers = texts(from, "servers"),
+                     .search = texts(from, "search"),
+                     .hosts = {},
+                     .hostname = text(from, "hostname")};
+  for (const auto& [name, address] : from.at("hosts").as_object())
+    names.hosts.emplace(name, address.as_string());
+  return names;
+}
+
+json::object to_object(const proto::NameRule& names) {
+  json::object hosts;
+  for (const auto& [name, address] : names.hosts) hosts[name] = address;
+  return {{"servers", json::array(names.servers.begin(), names.servers.end())},
+          {"search", json::array(names.search.begin(), names.search.end())},
+          {"hosts", hosts},
+          {"hostname", names.hostname}};
+}
+
 Result<InstanceRecord> record_from(const json::object& from) {
   if (number<int>(from, "version") > kVersion)
     return Error{Errc::io, "written by a newer version"}.hint("run the newer version of the agent");
@@ -73,6 +98,8 @@ Result<InstanceRecord> record_from(const json::object& from) {
     const auto& secret = entry.as_object();
     record.secrets.push_back({.name = text(secret, "name"), .file = text(secret, "file")});
   }
+  if (const auto* names = from.if_contains("names"))  // not before 2026-11-29
+    record.names = names_from(names->as_object());
   if (const auto* allowed = from.if_contains("allowed_secret_paths"))  // not before 2026-11-29
     for (const auto& path : allowed->as_array())
       record.allowed_secret_paths.emplace_back(path.as_string());
@@ -147,6 +174,7 @@ std::string to_json(const InstanceRecord& record) {
                                       {"stop_timeout_ms", record.stop_timeout.count()},
                                       {"secrets", secrets},
                                       {"allowed_secret_paths", allowed},
+                                      {"names", to_object(record.names)},
                                       {"security", to_object(record.security)}});
 }
 

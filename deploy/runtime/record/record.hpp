@@ -47,6 +47,7 @@ struct InstanceRecord {
   Milliseconds stop_timeout{10'000};
   std::vector<proto::SecretRef> secrets;
   std::vector<std::string> allowed_secret_paths{};  ///< of agent.yaml, when it was created
+  proto::NameRule names{};
   /// Profile, read-only root and filter only: what advice after a failure needs to know.
   proto::Security security;
 };

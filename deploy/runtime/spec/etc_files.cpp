@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,11 +23,19 @@ bool is_loopback(std::string_view server) {
 
 }  // namespace
 
-std::string hosts_text(std::string_view hostname, Address own, const HostsTable& services) {
+std::string hosts_text(const HostsOwner& owner, const HostsTable& services) {
   std::string out = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
-  out += fmt::format("{} {}\n", own == 0 ? "127.0.0.1" : plan::address_text(own), hostname);
+  const auto& self = owner.hostname;
+  out += fmt::format("{} {}", owner.own == 0 ? "127.0.0.1" : plan::address_text(owner.own), self);
+  const auto dot = self.find('.');
+  out += dot == std::string::npos ? "\n" : fmt::format(" {}\n", self.substr(0, dot));
+  for (const auto& [name, address] : owner.extra)
+    out += fmt::format("{} {}\n",
+                       address == proto::kHostGateway ? plan::address_text(owner.gateway) : address,
+                       name);
   for (const auto& [name, address] : services)
-    if (name != hostname) out += fmt::format("{} {}\n", plan::address_text(address), name);
+    if (name != self && !owner.extra.contains(name))
+      out += fmt::format("{} {}\n", plan::address_text(address), name);
   return out;
 }
 
@@ -52,11 +61,25 @@ ResolvText host_resolv() {
   return upstream ? resolv_text(*upstream) : filtered;
 }
 
-std::string resolv_for(proto::NetworkMode mode) {
+std::string resolv_with(std::string_view host_file, const proto::NameRule& names) {
+  std::string out;
+  for (const auto& server : names.servers) out += fmt::format("nameserver {}\n", server);
+  if (!names.search.empty()) out += fmt::format("search {}\n", fmt::join(names.search, " "));
+  for (const auto line : split(host_file, '\n')) {
+    const bool replaced =
+        (!names.servers.empty() && line.starts_with("nameserver")) ||
+        (!names.search.empty() && (line.starts_with("search") || line.starts_with("domain")));
+    if (!line.empty() && !replaced) out += fmt::format("{}\n", line);
+  }
+  return out;
+}
+
+std::string resolv_for(proto::NetworkMode mode, const proto::NameRule& names) {
   if (mode == proto::NetworkMode::none) return {};
-  if (mode == proto::NetworkMode::isolated) return host_resolv().text;
-  const auto host = os::read_file("/etc/resolv.conf", kMaxResolv);
-  return host ? *host : std::string{};
+  auto text = host_resolv().text;
+  if (mode == proto::NetworkMode::host)
+    if (const auto host = os::read_file("/etc/resolv.conf", kMaxResolv)) text = *host;
+  return names.servers.empty() && names.search.empty() ? text : resolv_with(text, names);
 }
 
 Status rewrite_in_place(const std::filesystem::path& path, std::string_view content) {

@@ -33,9 +33,30 @@ TEST(LogLines, AreTimeStreamFlagAndText) {
 }
 
 TEST(Hosts, NameLoopbackTheInstanceAndTheOthers) {
-  EXPECT_EQ(hosts_text("web", 0x0A590002, {{"db", 0x0A5A0001}, {"web", 0x0A5A0002}}),
-            "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n10.89.0.2 "
-            "web\n10.90.0.1 db\n");
+  EXPECT_EQ(
+      hosts_text({.hostname = "web", .own = 0x0A590002}, {{"db", 0x0A5A0001}, {"web", 0x0A5A0002}}),
+      "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n10.89.0.2 "
+      "web\n10.90.0.1 db\n");
+}
+
+TEST(Hosts, NameWhatTheDocumentAddsBeforeServicesOfThatName) {
+  const HostsOwner owner{.hostname = "web.shop.example",
+                         .own = 0x0A590002,
+                         .gateway = 0x0A590001,
+                         .extra = {{"db", "192.0.2.7"}, {"host.internal", "host-gateway"}}};
+  EXPECT_EQ(hosts_text(owner, {{"db", 0x0A5A0001}, {"mq", 0x0A5A0003}}),
+            "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+            "10.89.0.2 web.shop.example web\n192.0.2.7 db\n10.89.0.1 host.internal\n"
+            "10.90.0.3 mq\n");
+}
+
+TEST(Resolv, PutsWhatTheDocumentNamesInPlaceOfTheHosts) {
+  const std::string host = "nameserver 10.0.0.1\nsearch lan\noptions edns0\n";
+  EXPECT_EQ(
+      resolv_with(host, {.servers = {"192.0.2.1"}, .search = {}, .hosts = {}, .hostname = {}}),
+      "nameserver 192.0.2.1\nsearch lan\noptions edns0\n");
+  EXPECT_EQ(resolv_with(host, {.servers = {}, .search = {"a.b", "c"}, .hosts = {}, .hostname = {}}),
+            "search a.b c\nnameserver 10.0.0.1\noptions edns0\n");
 }
 
 TEST(Resolv, LeavesOutServersAContainerCannotReach) {
