@@ -143,12 +143,22 @@ TEST_F(Lifecycle, WhatIsNotADeadSocketOfOursIsLeftAlone) {
   EXPECT_TRUE(fs::is_symlink(socket()));
 }
 
-TEST_F(Lifecycle, ADirectoryThatOthersCanWriteIsRefused) {
+TEST_F(Lifecycle, ADirectoryThatOthersCouldWriteIsMended) {
   fs::create_directories(config_.run_dir);
+  ASSERT_EQ(::chmod(config_.run_dir.c_str(), 0777), 0);
+  start();
+  EXPECT_EQ(fs::status(config_.run_dir).permissions(), static_cast<fs::perms>(0755));
+  EXPECT_THAT(log(), HasSubstr("event=mode_mended what=run_dir"));
+}
+
+TEST_F(Lifecycle, ADirectoryInWhichOthersPutSomethingIsRefused) {
+  fs::create_directories(config_.run_dir);
+  std::ofstream{fs::path{config_.run_dir} / "planted"} << "theirs";
+  ASSERT_EQ(::chown((fs::path{config_.run_dir} / "planted").c_str(), 12345, 12345), 0);
   ASSERT_EQ(::chmod(config_.run_dir.c_str(), 0777), 0);
   launch();
   EXPECT_EQ(wait(), 1);
-  EXPECT_THAT(log(), HasSubstr("can be written by others"));
+  EXPECT_THAT(log(), HasSubstr("planted in it is not the agent's"));
 }
 
 TEST_F(Lifecycle, ASocketThatWasRemovedComesBack) {
