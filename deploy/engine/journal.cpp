@@ -18,7 +18,13 @@ Status Journal::load() {
     recorded_progress_ = *text;
   }
   HF_ASSIGN(head_, ledger_.head());
+  tell_head();
   return ok();
+}
+
+/// For whoever keeps the journal off this host: a rewritten chain does not lead to it.
+void Journal::tell_head() const {
+  log::info("event=ledger_head number={} hash={}", head_.number, head_.hash);
 }
 
 proto::Entry Journal::entry(proto::EntryKind kind, const Actor& actor, std::string reason,
@@ -60,6 +66,7 @@ Status Journal::commit(ledger::Batch batch) {
   const bool all_new = deferred_ && !deferred_->effective;
   deferred_.reset();
   head_ = *head;
+  if (!whole.results.empty()) tell_head();
   if (whole.progress) recorded_progress_ = *whole.progress;
   take_effect(all_new ? whole : batch);
   return ok();

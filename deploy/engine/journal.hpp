@@ -93,6 +93,7 @@ class Journal {
   [[nodiscard]] const ledger::Head& head() const { return head_; }
 
  private:
+  void tell_head() const;
   /// What is recorded together with the next commit: the phases of a rollback on the way to its
   /// switch, or all that happened while the ledger took nothing.
   struct Deferred {

@@ -61,6 +61,7 @@ Status sync_file(const fs::path& path) {
 Result<Anchor> copy_into(db::Db& from, const fs::path& into) {
   HF_TRY(os::make_directories(into, 0700));
   const auto file = into / "ledger.db";
+  HF_TRY(os::open_file(file, O_RDWR | O_CREAT | O_EXCL, 0600));  // SQLite would make it 0644
   HF_ASSIGN(auto copy, from.prepare("VACUUM INTO ?1"));
   HF_TRY(copy.bind(1, file.string()).run());
   Anchor anchor;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/crypto/sha256.hpp"
+#include "deploy/ledger/queries.hpp"
 #include "deploy/ledger/sql_text.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -25,6 +26,7 @@ class Walk {
       HF_TRY(visit(rows));
     }
     if (!check_.fault) compare_with_anchor();
+    if (!check_.fault) HF_TRY(compare_tables());
     check_.report.intact = !check_.fault;
     return std::move(check_);
   }
@@ -51,7 +53,7 @@ class Walk {
     if (anchor_ && anchor_->head.number == number && anchor_->head.hash != head.hash)
       corrupt(
           fmt::format("entry {} is not the one that HEAD names: ledger.db was replaced", number));
-    if (depth_ == Depth::hashes || check_.fault) return ok();
+    if (check_.fault || (depth_ == Depth::opening && !tells_of_tables(body))) return ok();
     return read_content(number, body, static_cast<std::uint64_t>(row.integer(2)));
   }
 
@@ -64,13 +66,42 @@ class Walk {
     if (entry->generation != generation)
       corrupt(fmt::format("entry {}: its generation column says {}, its content {}", number,
                           generation, entry->generation));
+    if (auto applied = check_.told.apply(*entry); !applied)
+      corrupt(fmt::format("entry {}: {}", number, applied.error().what()));
     const auto sum = entry->detail.find("document_sha256");
     if (sum == entry->detail.end() || !entry->spec_digest) return ok();
     HF_ASSIGN(auto query, db_.prepare(sql::document));
     HF_ASSIGN(const bool found, query.bind(1, entry->spec_digest->str()).step());
     if (!found || crypto::sha256_hex(query.text(0)) != sum->second)
-      corrupt(fmt::format("entry {}: the document {} is not the one that was accepted", number,
+      differs(fmt::format("entry {}: the document {} is not the one that was accepted", number,
                           entry->spec_digest->str()));
+    return ok();
+  }
+
+  /// Before entries hold it in a form for programs, words tell of the tables.
+  [[nodiscard]] bool tells_of_tables(const std::string& body) const {
+    return !check_.told.covered() || body.find(kTablesDetail) != std::string::npos ||
+           body.find("document_sha256") != std::string::npos;
+  }
+
+  void differs(std::string text) {
+    if (check_.fault) return;
+    corrupt(std::move(text));
+    check_.tables_differ = true;
+  }
+
+  /// The tables and the state of the engine are changed by commits only.
+  Status compare_tables() {
+    if (check_.told.covered()) {
+      HF_ASSIGN(const auto found, read_tables(db_));
+      if (auto difference_found = difference(found, check_.told))
+        differs(*difference_found + ": ledger.db was changed by others");
+    }
+    if (!anchor_ || anchor_->progress.empty() || anchor_->commits != check_.commits) return ok();
+    HF_ASSIGN(const auto progress, read_progress(db_));
+    if (progress_digest(progress) != anchor_->progress)
+      differs(
+          "what the agent was about to do is not what HEAD names: ledger.db was changed by others");
     return ok();
   }
 
@@ -82,7 +113,14 @@ class Walk {
               fmt::format("HEAD is missing, and ledger.db holds {} entries", head.number));
       return;
     }
-    if (anchor_->head.number <= head.number) return;
+    if (anchor_->head.number <= head.number) {
+      if (check_.commits > anchor_->commits + 1)
+        corrupt(
+            fmt::format("HEAD names commit {}, ledger.db holds {}: HEAD is written after each, so "
+                        "an older one was put back or others wrote to ledger.db",
+                        anchor_->commits, check_.commits));
+      return;
+    }
     if (check_.commits < anchor_->commits) {
       fault(Errc::ledger_truncated,
             fmt::format("ledger.db is older than HEAD: it ends at entry {}, HEAD names entry {}; "

@@ -6,6 +6,7 @@
 #include "common/db/db.hpp"
 #include "deploy/ledger/head_file.hpp"
 #include "deploy/ledger/ledger.hpp"
+#include "deploy/ledger/tables.hpp"
 
 namespace holdfast::deploy::ledger {
 
@@ -20,12 +21,16 @@ inline constexpr const char* kRecoverHint =
 struct Check {
   Verification report;
   std::uint64_t commits = 0;
+  Tables told{};  ///< what the entries say of the tables
+  bool tables_differ =
+      false;                  ///< the fault is that tables or documents are not what the chain says
   std::optional<Errc> fault;  ///< ledger_corrupt or ledger_truncated; text in report.fault
 };
 
 enum class Depth : std::uint8_t {
-  hashes,   ///< numbers, hashes, anchor: about 2 µs an entry
-  content,  ///< also that every entry can be read, and that documents are those that were accepted
+  opening,  ///< numbers, hashes, anchor: about 2 µs an entry; tables and documents against the
+            ///< chain
+  content,  ///< also that every entry can be read
 };
 
 /// Walks the chain in one read transaction. `anchor` must have been read before.

@@ -26,15 +26,23 @@ class Writer {
  public:
   Writer(db::Db& db, Head head) : db_(db), head_(std::move(head)) {}
 
-  Result<Anchor> write(const Batch& batch) {
+  Result<Anchor> write(const Batch& batch) { return write(batch, seal(batch)); }
+
+  /// `sealed`: what the chain is to hold of the tables.
+  Result<Anchor> write(const Batch& batch, const std::string& sealed) {
     if (batch.generation) HF_TRY(add_generation(*batch.generation));
-    for (const auto& entry : batch.entries) HF_TRY(add_entry(entry, batch.generation));
+    if (!sealed.empty() && batch.entries.empty())
+      return Error{Errc::internal, "a change of generations or quarantine without an entry"};
+    for (const auto& entry : batch.entries)
+      HF_TRY(add_entry(entry, batch.generation,
+                       &entry == &batch.entries.front() ? sealed : std::string{}));
     for (const auto& change : batch.results) HF_TRY(set_result(change));
     for (const auto& item : batch.quarantine) HF_TRY(add_quarantine(item));
     for (const auto& digest : batch.release) HF_TRY(run(sql::release_quarantine, digest.str()));
     if (batch.progress) HF_TRY(run(sql::set_progress, *batch.progress));
     HF_ASSIGN(const auto commits, db_.integer(sql::count_commit));
-    return Anchor{head_, static_cast<std::uint64_t>(commits)};
+    HF_ASSIGN(const auto progress, read_progress(db_));
+    return Anchor{head_, static_cast<std::uint64_t>(commits), progress_digest(progress)};
   }
 
  private:
@@ -60,14 +68,16 @@ class Writer {
   }
 
   /// The entry that accepts a generation also seals its document.
-  Status add_entry(const proto::Entry& entry, const std::optional<NewGeneration>& generation) {
-    if (entry.kind != proto::EntryKind::accepted || !generation ||
-        entry.generation != generation->id.value())
-      return append(entry);
+  Status add_entry(const proto::Entry& entry, const std::optional<NewGeneration>& generation,
+                   const std::string& tables) {
     auto sealed = entry;
-    HF_ASSIGN(const auto document, read_document(db_, generation->spec_digest));
-    sealed.spec_digest = generation->spec_digest;
-    sealed.detail["document_sha256"] = crypto::sha256_hex(document);
+    if (!tables.empty()) sealed.detail[kTablesDetail] = tables;
+    if (entry.kind == proto::EntryKind::accepted && generation &&
+        entry.generation == generation->id.value()) {
+      HF_ASSIGN(const auto document, read_document(db_, generation->spec_digest));
+      sealed.spec_digest = generation->spec_digest;
+      sealed.detail["document_sha256"] = crypto::sha256_hex(document);
+    }
     return append(sealed);
   }
 
@@ -186,6 +196,15 @@ class DamagedLedger final : public ReadSide<Ledger> {
   DamagedLedger(db::Db db, const std::filesystem::path& state_dir, Error why, bool stale)
       : ReadSide{std::move(db), state_dir}, why_(std::move(why)), stale_(stale) {}
   Result<Head> commit(const Batch&) override { return Error{why_}.in("commit to the ledger"); }
+  /// Only as it was accepted: what was put in its place is not started.
+  Result<std::string> document(const proto::Digest& spec_digest) override {
+    HF_ASSIGN(auto text, read_document(db_, spec_digest));
+    HF_ASSIGN(const auto accepted, accepted_document(db_, spec_digest));
+    if (accepted == crypto::sha256_hex(text)) return text;
+    return Error{Errc::ledger_corrupt,
+                 fmt::format("document {} is not the one that was accepted", spec_digest.str())}
+        .hint(kRecoverHint);
+  }
   Result<std::optional<std::string>> progress() override { return read_progress(db_); }
   [[nodiscard]] bool stale() const override { return stale_; }
 
@@ -205,12 +224,13 @@ Result<db::Db> open_readable(const std::filesystem::path& path) {
   return db;
 }
 
-/// Whether HEAD names a commit that the file does not hold, or nobody knows.
-bool is_behind(db::Db& db, const std::filesystem::path& state_dir) {
+/// Whether HEAD names a commit that the file does not hold, others changed what the chain covers,
+/// or nobody knows.
+bool is_doubtful(db::Db& db, const std::filesystem::path& state_dir) {
   const auto anchor = read_anchor(state_dir);
   if (!anchor || !*anchor) return true;
-  const auto commits = db.integer(sql::commits);
-  return !commits || static_cast<std::uint64_t>(*commits) < (*anchor)->commits;
+  const auto check = check_chain(db, *anchor, Depth::opening);
+  return !check || check->commits < (*anchor)->commits || check->tables_differ;
 }
 
 bool has_instances(const std::filesystem::path& state_dir) {
@@ -244,15 +264,34 @@ constexpr std::string_view kSettings =
     "wal_autocheckpoint = 64; "
     "PRAGMA journal_size_limit = 1048576;";
 
+/// The chain of a ledger from before entries held what they do to the tables covers them from now
+/// on.
+Result<Anchor> cover_tables(db::Db& db, const Check& check, const Anchor& now) {
+  HF_ASSIGN(const auto tables, read_tables(db));
+  if (check.told.covered() || (tables.generations().empty() && tables.quarantine().empty()))
+    return now;
+  proto::Entry entry;
+  entry.kind = proto::EntryKind::agent_started;
+  entry.time = SystemClock{}.wall();
+  entry.actor = "agent";
+  entry.reason = "from here on the chain covers generations and quarantine";
+  HF_ASSIGN(auto transaction, db::Transaction::begin(db, db::Begin::immediate));
+  HF_ASSIGN(auto anchor,
+            (Writer{db, now.head}.write({.entries = {std::move(entry)}}, seal_all(tables))));
+  HF_TRY(transaction.commit());
+  return anchor;
+}
+
 Result<Anchor> check_and_anchor(db::Db& db, const std::filesystem::path& state_dir) {
   HF_ASSIGN(const auto verdict, db.text("PRAGMA quick_check(1)"));
   if (verdict != "ok") return Error{Errc::ledger_corrupt, verdict}.hint(kRecoverHint);
   HF_ASSIGN(const auto anchor, read_anchor(state_dir));
-  HF_ASSIGN(auto check, check_chain(db, anchor, Depth::hashes));
+  HF_ASSIGN(auto check, check_chain(db, anchor, Depth::opening));
   if (check.fault) return Error{*check.fault, check.report.fault}.hint(kRecoverHint);
-  const Anchor now{check.report.head, check.commits};
-  if (!anchor || anchor->head != now.head || anchor->commits != now.commits)
-    HF_TRY(write_anchor(state_dir, now));
+  HF_ASSIGN(const auto progress, read_progress(db));
+  HF_ASSIGN(const auto now,
+            cover_tables(db, check, {check.report.head, check.commits, progress_digest(progress)}));
+  if (!anchor || *anchor != now) HF_TRY(write_anchor(state_dir, now));
   return now;
 }
 
@@ -320,8 +359,8 @@ Result<std::unique_ptr<Ledger>> open_damaged_ledger(const std::filesystem::path&
         std::make_unique<DamagedLedger>(std::move(db), state_dir, why, stale)};
   };
   if (auto own = open_readable(state_dir / "ledger.db")) {
-    const bool behind = is_behind(*own, state_dir);
-    return make(std::move(own).value(), behind);
+    const bool doubtful = is_doubtful(*own, state_dir);
+    return make(std::move(own).value(), doubtful);
   }
   for (const auto& each : backups(state_dir)) {
     if (auto copy = open_readable(each / "ledger.db")) return make(std::move(copy).value(), true);

@@ -1,11 +1,13 @@
 #include "deploy/ledger/migrate.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <string>
 #include <vector>
 
+#include "common/os/file.hpp"
 #include "deploy/ledger/sql_text.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -46,6 +48,7 @@ Status go_back(db::Db& db, std::int64_t from, std::int64_t to, const std::filesy
   const auto backup = fmt::format("{}.v{}", path.string(), from);
   std::error_code ignored;
   std::filesystem::remove(backup, ignored);
+  HF_TRY(os::open_file(backup, O_RDWR | O_CREAT | O_EXCL, 0600));  // SQLite would make it 0644
   HF_ASSIGN(auto copy, db.prepare("VACUUM INTO ?1"));
   if (auto copied = copy.bind(1, backup).run(); !copied)
     return std::move(copied).error().in("copy to " + backup);

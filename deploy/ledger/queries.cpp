@@ -22,15 +22,6 @@ Result<proto::Digest> digest_of(const std::string& text) {
   return Error{Errc::ledger_corrupt, std::move(digest).error().what()};
 }
 
-Result<GenerationResult> result_of(const std::string& text) {
-  using enum GenerationResult;
-  constexpr std::array kAll{pending, good, failed, rolled_back, superseded};
-  for (const auto value : kAll) {
-    if (to_string(value) == text) return value;
-  }
-  return Error{Errc::ledger_corrupt, fmt::format("unknown result \"{}\"", text)};
-}
-
 Result<Generation> generation_of(const db::Stmt& row) {
   HF_ASSIGN(auto digest, digest_of(row.text(1)));
   HF_ASSIGN(const auto result, result_of(row.text(2)));
@@ -51,11 +42,27 @@ Result<std::vector<NumberedEntry>> collect_entries(db::Stmt query) {
     const auto number = static_cast<std::uint64_t>(query.integer(0));
     auto entry = proto::decode_entry(query.text(2));
     if (!entry) return std::move(entry).error().in(fmt::format("read entry {}", number));
+    entry->detail.erase(kTablesDetail);
     found.push_back({number, query.text(1), std::move(entry).value()});
   }
 }
 
 }  // namespace
+
+Result<GenerationResult> result_of(std::string_view text) {
+  using enum GenerationResult;
+  constexpr std::array kAll{pending, good, failed, rolled_back, superseded};
+  for (const auto value : kAll) {
+    if (to_string(value) == text) return value;
+  }
+  return Error{Errc::ledger_corrupt, fmt::format("unknown result \"{}\"", printable(text))};
+}
+
+Result<Tables> read_tables(db::Db& db) {
+  HF_ASSIGN(auto generations, read_generations(db));
+  HF_ASSIGN(auto quarantine, read_quarantine(db));
+  return Tables{std::move(generations), std::move(quarantine)};
+}
 
 Result<std::vector<Generation>> read_generations(db::Db& db) {
   std::vector<Generation> found;
@@ -74,6 +81,22 @@ Result<std::string> read_document(db::Db& db, const proto::Digest& spec_digest) 
   if (!found)
     return Error{Errc::not_found, fmt::format("no document {} in the ledger", spec_digest.str())};
   return query.text(0);
+}
+
+Result<std::string> accepted_document(db::Db& db, const proto::Digest& spec_digest) {
+  HF_ASSIGN(auto query, db.prepare(sql::chain));
+  for (;;) {
+    HF_ASSIGN(const bool more, query.step());
+    if (!more)
+      return Error{Errc::not_found,
+                   fmt::format("no entry accepts a document {}", spec_digest.str())};
+    const auto body = query.text(3);
+    if (body.find(spec_digest.str()) == std::string::npos) continue;
+    const auto entry = proto::decode_entry(body);
+    if (!entry || entry->spec_digest != spec_digest) continue;
+    const auto sum = entry->detail.find("document_sha256");
+    if (sum != entry->detail.end()) return sum->second;
+  }
 }
 
 Result<std::vector<NumberedEntry>> read_entries(db::Db& db, std::uint64_t after,

@@ -6,17 +6,26 @@
 
 #include "common/db/db.hpp"
 #include "deploy/ledger/ledger.hpp"
+#include "deploy/ledger/tables.hpp"
 
 namespace holdfast::deploy::ledger {
 
-/// What both sides of the ledger read. Errors: ledger_corrupt when a row cannot be what we wrote,
-/// and those of Db.
+/// Errors: ledger_corrupt.
+[[nodiscard]] Result<GenerationResult> result_of(std::string_view text);
+
+/// What both sides of the ledger read. Entries without their `tables` detail, which is the chain's.
+/// Errors: ledger_corrupt when a row cannot be what we wrote, and those of Db.
 [[nodiscard]] Result<std::vector<Generation>> read_generations(db::Db& db);
 [[nodiscard]] Result<std::string> read_document(db::Db& db, const proto::Digest& spec_digest);
+/// SHA-256 of the document as the chain says it was accepted first; walks the chain. Errors:
+/// not_found.
+[[nodiscard]] Result<std::string> accepted_document(db::Db& db, const proto::Digest& spec_digest);
 [[nodiscard]] Result<std::vector<NumberedEntry>> read_entries(db::Db& db, std::uint64_t after,
                                                               std::size_t limit);
 [[nodiscard]] Result<std::vector<NumberedEntry>> read_entries_of(db::Db& db, GenerationId id);
 [[nodiscard]] Result<std::vector<Quarantine>> read_quarantine(db::Db& db);
+/// Both tables as the file holds them.
+[[nodiscard]] Result<Tables> read_tables(db::Db& db);
 [[nodiscard]] Result<Head> read_head(db::Db& db);
 [[nodiscard]] Result<Verification> verify_ledger(db::Db& db,
                                                  const std::filesystem::path& state_dir);

@@ -105,7 +105,8 @@ class Recovering {
     HF_TRY(migrate(db, migrations(), fresh_ / "ledger.db"));
     HF_ASSIGN(const auto recorded, recorded_progress(db));
     HF_ASSIGN(auto head, read_head(db));
-    Replay replay{db, std::move(head), recorded.good};
+    HF_ASSIGN(auto told, tables_of(db));
+    Replay replay{db, std::move(head), std::move(told), recorded.good};
     HF_TRY(take_over(db, replay));
     find_losses(db, replay.head());
     HF_ASSIGN(const auto next, next_progress(db, replay.in_force(), recorded));
@@ -116,6 +117,13 @@ class Recovering {
     HF_ASSIGN(const auto commits, db.integer(sql::commits));
     HF_TRY(write_anchor(fresh_, {replay.head(), static_cast<std::uint64_t>(commits)}));
     return tell(plan::encode_progress(next));
+  }
+
+  /// What the chain of a whole copy tells; of one from before entries held it, what its file holds.
+  static Result<Tables> tables_of(db::Db& db) {
+    HF_ASSIGN(auto check, check_chain(db, std::nullopt, Depth::content));
+    if (check.told.covered()) return std::move(check.told);
+    return read_tables(db);
   }
 
   Status begin_with_a_backup() {
@@ -164,6 +172,7 @@ class Recovering {
     if (anchor && *anchor) {
       report_.old_head = {(*anchor)->head.number, (*anchor)->head.hash};
       anchored_commits_ = (*anchor)->commits;
+      anchored_progress_ = (*anchor)->progress;
     }
     const auto known = highest(db, sql::last_generation);
     std::uint64_t last = known;
@@ -190,7 +199,10 @@ class Recovering {
     if (auto old = open_old(state_dir_); old && old_commits_ >= anchored_commits_ &&
                                          report_.lost_first == 0 && anchored_commits_ > 0) {
       const auto text = read_progress(*old);
-      if (text && *text) {
+      const bool believed =
+          text && (anchored_progress_.empty() || old_commits_ != anchored_commits_ ||
+                   progress_digest(*text) == anchored_progress_);
+      if (believed && *text) {
         const auto own = plan::decode_progress(**text, BootTime{});
         const bool complete = own && own->current.value() <= known &&
                               (!own->rollout || own->rollout->from.value() <= known);
@@ -289,6 +301,7 @@ class Recovering {
   LedgerRecovery report_;
   std::vector<fs::path> useless_;  ///< copies that are not whole
   std::uint64_t anchored_commits_ = 0;
+  std::string anchored_progress_;
   std::uint64_t old_commits_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include "common/base/result.hpp"
 #include "common/db/db.hpp"
 #include "deploy/ledger/ledger.hpp"
+#include "deploy/ledger/tables.hpp"
 
 namespace holdfast::deploy::ledger {
 
@@ -12,30 +13,29 @@ namespace holdfast::deploy::ledger {
 /// the chain covers; the tables of a damaged file are not believed.
 class Replay {
  public:
-  /// `into` holds a whole chain that ends at `head`; `in_force` is the generation in force there.
-  Replay(db::Db& into, Head head, GenerationId in_force)
-      : into_(into), head_(std::move(head)), in_force_(in_force) {}
+  /// `into` holds a whole chain that ends at `head` and tells of `tables`; `in_force` is the
+  /// generation in force there, as far as its entries do not say.
+  Replay(db::Db& into, Head head, Tables tables, GenerationId in_force)
+      : into_(into), head_(std::move(head)), tables_(std::move(tables)), in_force_(in_force) {}
 
   /// How many entries were taken over; ends without an error at the first that does not follow, or
   /// cannot be read. Errors: of `into`, which then must not be used.
   [[nodiscard]] Result<std::uint64_t> take_over(db::Db& from);
 
   [[nodiscard]] const Head& head() const { return head_; }
-  [[nodiscard]] GenerationId in_force() const { return in_force_; }
+  [[nodiscard]] GenerationId in_force() const {
+    return tables_.in_force().value() != 0 ? tables_.in_force() : in_force_;
+  }
 
  private:
   struct Row;
   [[nodiscard]] Result<bool> follows(db::Db& from, Row& row);
   [[nodiscard]] Status keep(const Row& row);
-  [[nodiscard]] Status apply(const Row& row);
-  [[nodiscard]] Status accept(const Row& row);
-  [[nodiscard]] Status roll_back(const proto::Entry& entry);
-  [[nodiscard]] Status set_result(std::uint64_t id, GenerationResult result,
-                                  const std::string& reason);
-  [[nodiscard]] Status quarantine(const proto::Entry& entry);
+  [[nodiscard]] Status write_tables();
 
   db::Db& into_;
   Head head_;
+  Tables tables_;
   GenerationId in_force_;
 };
 

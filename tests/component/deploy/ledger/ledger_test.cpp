@@ -26,7 +26,7 @@ TEST_F(LedgerTest, BeginsEmptyWithAnAnchorAndPrivateFiles) {
   ASSERT_TRUE(head);
   EXPECT_EQ(head->number, 0U);
   EXPECT_EQ(head->hash, std::string(64, '0'));
-  EXPECT_EQ(head_file(), "0 " + std::string(64, '0') + " 0");
+  EXPECT_EQ(head_file(), fmt("0 {} 0 {}", std::string(64, '0'), crypto::sha256_hex("")));
   struct stat info {};
   ASSERT_EQ(stat((dir() / "ledger.db").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 077U, 0U);
@@ -39,9 +39,11 @@ TEST_F(LedgerTest, KeepsABatchAsAWhole) {
   EXPECT_EQ(head->number, 2U);
   const auto second = ledger->commit(note("one more"));
   ASSERT_TRUE(second);
-  EXPECT_THAT(head_file(), ::testing::AnyOf("2 " + head->hash + " 1", "3 " + second->hash + " 2"))
+  const auto progress = crypto::sha256_hex("{\"at\":1}");
+  EXPECT_THAT(head_file(), ::testing::AnyOf(fmt("2 {} 1 {}", head->hash, progress),
+                                            fmt("3 {} 2 {}", second->hash, progress)))
       << "it lags by one at most";
-  EXPECT_EQ(std::filesystem::file_size(dir() / "HEAD"), 128U) << "so that the next fits over it";
+  EXPECT_EQ(std::filesystem::file_size(dir() / "HEAD"), 256U) << "so that the next fits over it";
 
   const auto generations = ledger->generations();
   ASSERT_TRUE(generations);
@@ -65,9 +67,11 @@ TEST_F(LedgerTest, SealsTheDocumentInTheEntryThatAcceptsIt) {
 TEST_F(LedgerTest, RemembersThatAGenerationWasOnceGood) {
   auto ledger = open();
   ASSERT_TRUE(ledger->commit(accept(1, 'a')));
-  ASSERT_TRUE(ledger->commit({.results = {{GenerationId{1}, GenerationResult::good, "soaked"}}}));
+  ASSERT_TRUE(ledger->commit({.entries = note("good").entries,
+                              .results = {{GenerationId{1}, GenerationResult::good, "soaked"}}}));
   ASSERT_TRUE(
-      ledger->commit({.results = {{GenerationId{1}, GenerationResult::rolled_back, "operator"}}}));
+      ledger->commit({.entries = note("back").entries,
+                      .results = {{GenerationId{1}, GenerationResult::rolled_back, "operator"}}}));
   const auto generations = *ledger->generations();
   EXPECT_EQ(generations.front().result, GenerationResult::rolled_back);
   EXPECT_EQ(generations.front().reason, "operator");
@@ -86,18 +90,30 @@ TEST_F(LedgerTest, RefusesAGenerationOutOfOrderAndKeepsNothingOfTheBatch) {
 
 TEST_F(LedgerTest, RefusesAResultForAnUnknownGeneration) {
   auto ledger = open();
-  const auto head = ledger->commit({.results = {{GenerationId{9}, GenerationResult::good, ""}}});
+  const auto head = ledger->commit({.entries = note("good").entries,
+                                    .results = {{GenerationId{9}, GenerationResult::good, ""}}});
   ASSERT_FALSE(head);
   EXPECT_EQ(head.error().code(), Errc::not_found);
+}
+
+TEST_F(LedgerTest, RefusesAChangeOfTablesThatNoEntryTellsOf) {
+  auto ledger = open();
+  const auto head =
+      ledger->commit({.quarantine = {{test::digest('a'), "agent", "unhealthy", WallTime{}}}});
+  ASSERT_FALSE(head);
+  EXPECT_EQ(head.error().code(), Errc::internal);
+  EXPECT_TRUE(ledger->quarantine()->empty());
 }
 
 TEST_F(LedgerTest, QuarantinesAndReleasesDocuments) {
   auto ledger = open();
   ASSERT_TRUE(
-      ledger->commit({.quarantine = {{test::digest('a'), "agent", "unhealthy", WallTime{}}}}));
+      ledger->commit({.entries = note("bad").entries,
+                      .quarantine = {{test::digest('a'), "agent", "unhealthy", WallTime{}}}}));
   ASSERT_EQ(ledger->quarantine()->size(), 1U);
   EXPECT_EQ(ledger->quarantine()->front().reason, "unhealthy");
-  ASSERT_TRUE(ledger->commit({.release = {test::digest('a')}}));
+  ASSERT_TRUE(
+      ledger->commit({.entries = note("released").entries, .release = {test::digest('a')}}));
   EXPECT_TRUE(ledger->quarantine()->empty());
 }
 

@@ -196,6 +196,22 @@ TEST_F(Recover, AChangedByteBeforeTheBackupLosesNothing) {
   EXPECT_EQ(serving(), instance_of(3));
 }
 
+TEST_F(Recover, EditedTablesAreMadeAnewFromTheChain) {
+  edit(
+      "UPDATE generations SET result = 'failed', actor = 'somebody'; UPDATE state SET progress = "
+      "'{}'");
+  const auto report = recovered({running(3)});
+  EXPECT_THAT(report.fault, HasSubstr("generation 1: its result"));
+  EXPECT_EQ(report.lost_first, 0U);
+  EXPECT_EQ(report.generation, 3U);
+  expect_whole(report);
+  EXPECT_EQ(serving(), instance_of(3)) << "what runs says so, not the edited state";
+  for (const auto& row : *open()->generations()) {
+    EXPECT_EQ(row.result, GenerationResult::good);
+    EXPECT_EQ(row.actor, "root (uid 0)");
+  }
+}
+
 TEST_F(Recover, WhatIsTakenOverHasTheResultsThatItsEntriesTell) {
   edit("UPDATE entries SET body = x'7b7d' WHERE number = 1");
   expect_whole(recovered({running(3)}));
@@ -283,7 +299,7 @@ TEST_F(Recover, AMissingHeadLosesNothing) {
 
 TEST_F(Recover, AHeadAheadOfTheRowsNamesWhatIsLost) {
   ASSERT_TRUE(
-      os::write_atomic(dir() / "HEAD", fmt("{:<127}\n", "14 " + std::string(64, 'a') + " 99")));
+      os::write_atomic(dir() / "HEAD", fmt("{:<255}\n", "14 " + std::string(64, 'a') + " 99")));
   const auto report = recovered({running(3)});
   EXPECT_EQ(report.lost_first, 11U);
   EXPECT_EQ(report.lost_last, 14U);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <functional>
+#include <random>
 
 #include "common/db/db.hpp"
 #include "deploy/plan/state.hpp"
@@ -30,8 +31,10 @@ class Tamper : public test::LedgerTest {
   void edit(const std::string& sql) const {
     auto db = db::Db::open(dir() / "ledger.db", db::OpenMode::read_write);
     ASSERT_TRUE(db);
-    const auto done =
-        db->exec("DROP TRIGGER entries_refuse_update; DROP TRIGGER entries_refuse_delete; " + sql);
+    const auto done = db->exec(
+        "DROP TRIGGER IF EXISTS entries_refuse_update; DROP TRIGGER IF EXISTS "
+        "entries_refuse_delete; " +
+        sql);
     ASSERT_TRUE(done) << done.error().to_string();
   }
 
@@ -121,10 +124,150 @@ TEST_F(Tamper, AFileThatIsNoDatabaseIsNoticed) {
   EXPECT_EQ(ledger.error().code(), Errc::ledger_corrupt);
 }
 
-TEST_F(Tamper, AChangedDocumentIsFoundByVerify) {
+TEST_F(Tamper, AChangedDocumentIsRefusedAndNeverServed) {
+  ASSERT_TRUE(open()->commit({.progress = plan::encode_progress({})}));
   edit("UPDATE documents SET body = 'name: evil' WHERE spec_digest = '" + test::digest('c').str() +
        "'");
   EXPECT_THAT(verify_fault(), HasSubstr("entry 3: the document " + test::digest('c').str()));
+  expect_refused(Errc::ledger_corrupt, "entry 3: the document");
+  const auto why = open_ledger(dir());
+  auto damaged = open_damaged_ledger(dir(), why.error());
+  ASSERT_TRUE(damaged) << damaged.error().to_string();
+  EXPECT_TRUE((*damaged)->stale()) << "so nothing that runs is stopped for it";
+  const auto evil = (*damaged)->document(test::digest('c'));
+  ASSERT_FALSE(evil);
+  EXPECT_EQ(evil.error().code(), Errc::ledger_corrupt);
+  EXPECT_EQ(*(*damaged)->document(test::digest('b')), "name: b\n");
+}
+
+/// A ledger with something in every table, as the engine leaves it.
+class TamperedTables : public Tamper {
+ protected:
+  void SetUp() override {
+    Tamper::SetUp();
+    auto ledger = open();
+    ASSERT_TRUE(ledger->commit(
+        {.entries = note("good").entries,
+         .results = {{GenerationId{2}, GenerationResult::good, "soaked"},
+                     {GenerationId{3}, GenerationResult::failed, "unhealthy"}},
+         .quarantine = {{test::digest('d'), "agent", "unhealthy", WallTime{}, {{"exit", "1"}}, {}},
+                        {test::digest('x'), "root", "by hand", WallTime{}, {}, WallTime{}}}}));
+    ASSERT_TRUE(ledger->commit(note("later")));
+  }
+};
+
+TEST_F(TamperedTables, EveryEditedFieldIsNamedAtTheNextStart) {
+  const auto intact = *os::read_file(dir() / "ledger.db", 1U << 30);
+  struct Edit {
+    const char* sql;
+    const char* words;
+  };
+  for (const auto& [sql, words] : std::vector<Edit>{
+           {"UPDATE generations SET result = 'good' WHERE id = 3",
+            "generation 3: its result is \"good\", the chain says \"failed\""},
+           {"UPDATE generations SET ever_good = 1 WHERE id = 1", "mark of having been good"},
+           {"UPDATE generations SET actor = 'somebody' WHERE id = 1",
+            "generation 1: its actor is \"somebody\", the chain says \"root (uid 0)\""},
+           {"UPDATE generations SET reason = 'no' WHERE id = 1", "its reason is \"no\""},
+           {"UPDATE generations SET accepted_ms = 7 WHERE id = 1", "generation 1: its time"},
+           {"UPDATE generations SET spec_digest = (SELECT spec_digest FROM generations WHERE id = "
+            "1) "
+            "WHERE id = 2",
+            "generation 2: its document"},
+           {"DELETE FROM generations WHERE id = 4", "generation 4 is missing, the chain has it"},
+           {"INSERT INTO generations SELECT 5, spec_digest, 'good', 1, 0, '', '' FROM generations "
+            "WHERE id = 1",
+            "generation 5 is in the file, and no entry tells of it"},
+           {"DELETE FROM quarantine WHERE actor = 'agent'", "is missing, the chain has it"},
+           {"UPDATE quarantine SET reason = 'x' WHERE actor = 'agent'", "its reason is \"x\""},
+           {"UPDATE quarantine SET actor = 'x' WHERE actor = 'agent'", "its actor is \"x\""},
+           {"UPDATE quarantine SET since_ms = 1 WHERE actor = 'agent'", "its beginning"},
+           {"UPDATE quarantine SET until_ms = 1 WHERE actor = 'root'", "its end"},
+           {"UPDATE quarantine SET until_ms = NULL WHERE actor = 'root'", "its end is \"none\""},
+           {"UPDATE quarantine SET evidence = '{}' WHERE actor = 'agent'", "its evidence"},
+           {"UPDATE state SET progress = '{}'", "not what HEAD names"},
+           {"UPDATE state SET commits = commits + 2", "HEAD names commit"}}) {
+    edit(sql);
+    expect_refused(Errc::ledger_corrupt, words);
+    EXPECT_THAT(verify_fault(), HasSubstr(words)) << sql;
+    for (const auto* rest : {"ledger.db-wal", "ledger.db-shm"}) fs::remove(dir() / rest);
+    ASSERT_TRUE(os::write_atomic(dir() / "ledger.db", intact, 0600));
+    ASSERT_EQ(verify_fault(), "") << sql;
+  }
+}
+
+TEST_F(TamperedTables, WhatOnlyAStopBetweenACommitAndItsHeadLeavesIsNoFault) {
+  const auto before = *os::read_file(dir() / "HEAD");
+  ASSERT_TRUE(open()->commit({.entries = note("one more").entries, .progress = "{\"at\":9}"}));
+  ASSERT_TRUE(os::write_atomic(dir() / "HEAD", before));
+  EXPECT_TRUE(open_ledger(dir()));
+}
+
+TEST_F(TamperedTables, AnOlderHeadIsNoticed) {
+  const auto before = *os::read_file(dir() / "HEAD");
+  {
+    auto ledger = open();
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(ledger->commit(note("forged, perhaps")));
+  }
+  ASSERT_TRUE(os::write_atomic(dir() / "HEAD", before));
+  expect_refused(Errc::ledger_corrupt, "HEAD is written after each");
+}
+
+// Entries from before 2026-11-30 tell of tables in words only.
+TEST_F(TamperedTables, AnOlderLedgerIsCoveredFromItsNextStartOn) {
+  {
+    auto db = db::Db::open(dir() / "ledger.db", db::OpenMode::read_write);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE(db->exec("DROP TRIGGER entries_refuse_update"));
+    std::string hash(64, '0');
+    for (std::int64_t number = 1; number <= 10; ++number) {
+      auto read = db->prepare("SELECT body FROM entries WHERE number = ?1");
+      ASSERT_TRUE(*read->bind(1, number).step());
+      auto entry = proto::decode_entry(read->text(0));
+      ASSERT_TRUE(entry);
+      entry->detail.erase("tables");
+      const auto body = proto::encode_entry(*entry);
+      hash = proto::entry_hash(static_cast<std::uint64_t>(number), hash, body);
+      auto write = db->prepare("UPDATE entries SET body = ?1, hash = ?2 WHERE number = ?3");
+      ASSERT_TRUE(write->bind_blob(1, body).bind(2, hash).bind(3, number).run());
+    }
+    ASSERT_TRUE(os::write_atomic(dir() / "HEAD", fmt("{:<127}\n", fmt("10 {} 6", hash)), 0600));
+  }
+  EXPECT_EQ(open()->head()->number, 11U) << "one entry that says so";
+  EXPECT_EQ(verify_fault(), "");
+  EXPECT_EQ(open()->head()->number, 11U) << "once";
+  edit("UPDATE generations SET result = 'good' WHERE id = 3");
+  expect_refused(Errc::ledger_corrupt, "generation 3: its result");
+}
+
+// Whatever batches do, replaying the entries gives the tables.
+TEST_F(TamperedTables, RandomBatchesAreCovered) {
+  std::mt19937 random{7};
+  const auto pick = [&](std::uint64_t below) { return random() % below; };
+  std::uint64_t last = 4;
+  auto ledger = open();
+  for (int round = 0; round < 200; ++round) {
+    auto batch = note(fmt("round {} \xff", round));
+    if (pick(4) == 0) batch = accept(++last, static_cast<char>('a' + pick(20)));
+    for (std::uint64_t i = pick(3); i > 0; --i)
+      batch.results.push_back({GenerationId{1 + pick(last)}, static_cast<GenerationResult>(pick(5)),
+                               fmt("because {} \xc3", pick(99))});
+    if (pick(3) == 0)
+      batch.quarantine.push_back({test::digest(static_cast<char>('a' + pick(6))),
+                                  "agent",
+                                  fmt("bad {}", pick(9)),
+                                  WallTime{Milliseconds{pick(1000)}},
+                                  {{"key \xff", fmt("{}", pick(9))}},
+                                  {}});
+    if (pick(3) == 0) batch.release.push_back(test::digest(static_cast<char>('a' + pick(6))));
+    ASSERT_TRUE(ledger->commit(batch));
+    if (round % 20 == 0) {
+      ledger.reset();
+      ledger = open();
+    }
+  }
+  ledger.reset();
+  EXPECT_EQ(verify_fault(), "");
 }
 
 TEST_F(Tamper, AChangedGenerationColumnIsFoundByVerify) {
