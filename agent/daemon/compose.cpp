@@ -11,6 +11,7 @@
 #include "deploy/ledger/patient.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/network/cni_attachments.hpp"
+#include "deploy/network/host_facts.hpp"
 #include "deploy/network/nft_publisher.hpp"
 #include "deploy/runtime/container_runtime.hpp"
 
@@ -143,6 +144,7 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
     return containers.advise(id);
   };
   options.disk_space = [dir = config.state_dir] { return os::read_disk_space(dir); };
+  options.host_addresses = network::host_addresses;
   options.has_name_server = [&containers] { return containers.has_name_server(); };
   options.memory_signs = [] { return os::read_memory_signs(); };
   return options;
@@ -177,7 +179,8 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
   HF_ASSIGN(agent->publisher,
             network::NftPublisher::open({.instance = config.instance,
                                          .subnet = config.subnet,
-                                         .service_subnet = config.service_subnet}));
+                                         .service_subnet = config.service_subnet,
+                                         .allow_link_local = config.allow_link_local}));
   HF_ASSIGN(agent->store,
             image::ImageStore::open({.state_dir = config.state_dir,
                                      .worker_path = worker,

@@ -198,6 +198,7 @@ Result<proto::api::PlanReport> Applies::plan(Candidate candidate) {
 plan::HostView Applies::host_view(const proto::Deployment& wanted) const {
   plan::HostView host;
   if (parts_.options.has_name_server) host.has_name_server = parts_.options.has_name_server();
+  if (parts_.options.host_addresses) host.addresses = parts_.options.host_addresses();
   for (const auto& [name, service] : proto::containers(wanted)) {
     auto found = parts_.ports.images.find(service->image.digest);
     if (found) host.images.emplace(service->image.digest, std::move(found->config));

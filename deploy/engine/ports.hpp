@@ -52,6 +52,8 @@ struct Options {
   /// Called when a deployment arrives, before it is read: images may soon be asked for. From any
   /// thread, must be quick. May be empty.
   std::function<void()> on_arrival;
+  /// IPv4 addresses of the host; within 1 ms. Empty: not known.
+  std::function<std::set<plan::Address>()> host_addresses;
   /// Room on the file system of state_dir; asked at each resync, on a job thread. May be empty.
   std::function<Result<os::DiskSpace>()> disk_space;
 };

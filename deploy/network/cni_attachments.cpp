@@ -11,6 +11,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "deploy/network/forward.hpp"
+#include "deploy/network/forwarding.hpp"
 #include "deploy/network/netns.hpp"
 #include "deploy/network/sysctl.hpp"
 
@@ -38,6 +39,7 @@ Status tune_host_side(const std::vector<std::string>& interfaces) {
   for (const auto& name : interfaces) {
     HF_TRY(ensure_sysctl(fmt::format("net/ipv4/conf/{}/route_localnet", name), "1"));
     HF_TRY(ensure_sysctl(fmt::format("net/ipv4/conf/{}/send_redirects", name), "0"));
+    HF_TRY(ensure_sysctl(fmt::format("net/ipv4/conf/{}/forwarding", name), "1"));
   }
   return ok();
 }
@@ -168,9 +170,12 @@ Result<Attachment> CniAttachments::build(const std::string& id) {
 
 Result<std::string> CniAttachments::add(const AttachmentRecord& record, const CniList& list) {
   std::string result;
-  for (std::size_t i = 0; i < list.types.size(); ++i) {
-    HF_ASSIGN(result, run_plugin("ADD", record, list, i, result));
-  }
+  HF_TRY(with_forwarding_seen_on([&]() -> Status {
+    for (std::size_t i = 0; i < list.types.size(); ++i) {
+      HF_ASSIGN(result, run_plugin("ADD", record, list, i, result));
+    }
+    return ok();
+  }));
   return result;
 }
 

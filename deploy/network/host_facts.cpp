@@ -1,6 +1,8 @@
 #include "deploy/network/host_facts.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -62,6 +64,18 @@ void look_at_forwarding(NetworkFacts& facts) {
 }
 
 }  // namespace
+
+std::set<plan::Address> host_addresses() {
+  std::set<plan::Address> out;
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return out;
+  for (const auto* each = all; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+    out.insert(ntohl(reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr.s_addr));
+  }
+  freeifaddrs(all);
+  return out;
+}
 
 Result<NetworkFacts> inspect_host(const std::filesystem::path& cni_dir) {
   if (geteuid() != 0)

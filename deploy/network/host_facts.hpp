@@ -1,10 +1,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/base/result.hpp"
+#include "deploy/plan/model.hpp"
 
 namespace holdfast::deploy::network {
 
@@ -23,6 +25,10 @@ struct NetworkFacts {
       false;  ///< rules of iptables-legacy are loaded, which the agent does not see
   std::vector<std::string> missing_plugins;  ///< of those that the agent runs, as full paths
 };
+
+/// IPv4 addresses of this host's links, loopback too; empty when they cannot be read. Below 1 ms.
+/// Thread safe.
+[[nodiscard]] std::set<plan::Address> host_addresses();
 
 /// Looks; changes nothing. Runs `nft --check` once (10 ms). Errors: perm, when not root.
 [[nodiscard]] Result<NetworkFacts> inspect_host(const std::filesystem::path& cni_dir);

@@ -11,42 +11,22 @@
 #include "common/log/log.hpp"
 #include "common/os/process.hpp"
 #include "deploy/network/conntrack.hpp"
+#include "deploy/network/nft_program.hpp"
 #include "deploy/network/route.hpp"
-#include "deploy/network/sysctl.hpp"
 
 namespace holdfast::deploy::network {
 namespace {
 
-constexpr std::string_view kForwarding = "net/ipv4/ip_forward";
-constexpr int kLoads = 6;   ///< until nobody changes the ruleset meanwhile
-constexpr int kReads = 30;  ///< the same
-
-Status run_nft(const std::string& text) {
-  os::RunOptions options;
-  options.spawn.argv = {"nft", "-f", "-"};
-  options.spawn.env = {os::kChildPath};
-  options.input = text;
-  options.timeout = Milliseconds{10'000};
-  auto ran = os::run(options);
-  if (!ran) {
-    const bool missing = ran.error().code() == Errc::not_found;
-    return Error{Errc::cni, ran.error().what()}.hint(missing ? "install the package nftables"
-                                                             : "run: nft list ruleset");
-  }
-  if (os::succeeded(ran->status)) return ok();
-  constexpr std::size_t kShown = 400;
-  return Error{
-      Errc::cni,
-      fmt::format("nft: {}", printable(trim(std::string_view{ran->err}.substr(0, kShown))))}
-      .hint("run: holdfast doctor");
-}
+constexpr int kLoads = 6;  ///< until nobody changes the ruleset meanwhile
 
 }  // namespace
 
 Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options) {
   const auto table = table_name(options);
   HF_ASSIGN(auto nft, NftTable::open(table));
-  std::unique_ptr<NftPublisher> self{new NftPublisher{std::move(options), std::move(nft)}};
+  HF_ASSIGN(auto forwarding, Forwarding::open(options.instance, options.subnet));
+  std::unique_ptr<NftPublisher> self{
+      new NftPublisher{std::move(options), std::move(nft), std::move(forwarding)}};
   const auto opened = [&]() -> Status {
     HF_TRY(self->load_rules({}));
     return self->ensure_host();
@@ -57,7 +37,7 @@ Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options)
 
 Status NftPublisher::load_rules(std::optional<RoutingTable> wanted) {
   known_.reset();
-  const auto sets = undisturbed([&] { return nft_.elements(); });
+  const auto sets = nft_.undisturbed([&] { return nft_.elements(); });
   if (!wanted) {
     // Only a table that is not there is empty: loading one that was not read would end its traffic.
     if (!sets && sets.error().code() != Errc::not_found) return Error{sets.error()};
@@ -72,7 +52,7 @@ Status NftPublisher::load_rules(std::optional<RoutingTable> wanted) {
 
 Status NftPublisher::renew_rules(const NftSets& held, const RoutingTable& wanted) {
   HF_TRY(load_certainly(render_rules(options_)));
-  HF_ASSIGN(const auto chains, undisturbed([&] { return nft_.chains(); }));
+  HF_ASSIGN(const auto chains, nft_.undisturbed([&] { return nft_.chains(); }));
   if (chains != ruleset_chains()) return Error{Errc::conflict, "it has chains that are not ours"};
   return nft_.change(held, to_sets(wanted));
 }
@@ -83,7 +63,7 @@ Status NftPublisher::load_certainly(const std::string& text) {
   for (int left = kLoads;; --left) {
     HF_ASSIGN(const auto before, nft_.generation());
     HF_TRY(run_nft(text));
-    HF_ASSIGN(auto digest, undisturbed([&] { return nft_.rules_digest(); }));
+    HF_ASSIGN(auto digest, nft_.undisturbed([&] { return nft_.rules_digest(); }));
     HF_ASSIGN(const auto after, nft_.generation());
     const bool certain = after == before + 1 || digest == rules_digest_;
     if (!certain && left > 1) continue;
@@ -92,30 +72,15 @@ Status NftPublisher::load_certainly(const std::string& text) {
   }
 }
 
-/// Others change tables of their own: what was read in pieces meanwhile is read again.
-template <class Read>
-auto NftPublisher::undisturbed(Read read) -> decltype(read()) {
-  for (int left = kReads;; --left) {
-    HF_ASSIGN(const auto before, nft_.generation());
-    auto result = read();
-    HF_ASSIGN(const auto after, nft_.generation());
-    const bool busy = !result && result.error().code() == Errc::busy;
-    if ((before == after && !busy) || left == 1) return result;
-    // Of a length of its own, so that two agents do not stay in step.
-    os::sleep_until(SystemClock{}.boot() + std::chrono::microseconds{500 + getpid() % 500}, {});
-  }
-}
-
 Status NftPublisher::ensure_host() {
-  HF_TRY(ensure_sysctl(kForwarding, "1"));
+  HF_TRY(forwarding_.ensure());
   HF_TRY(ensure_local_route(options_.service_subnet));
   // Repeating it changes nothing.
-  return undisturbed([&] { return open_forward(nft_, forward_options()); });
+  return nft_.undisturbed([&] { return open_forward(nft_, forward_options()); });
 }
 
 Status NftPublisher::check_host() {
-  HF_ASSIGN(const auto forwarding, read_sysctl(kForwarding));
-  if (forwarding != "1") return Error{Errc::not_found, "net.ipv4.ip_forward was turned off"};
+  HF_TRY(forwarding_.check());
   HF_ASSIGN(const bool routed, has_local_route(options_.service_subnet));
   if (!routed)
     return Error{Errc::not_found,
@@ -129,7 +94,7 @@ Result<RoutingTable> NftPublisher::observe() {
   if (known_ && known_->generation == generation) return known_->routing;
   known_.reset();
   auto now = generation;
-  auto routing = undisturbed([&]() -> Result<RoutingTable> {
+  auto routing = nft_.undisturbed([&]() -> Result<RoutingTable> {
     HF_ASSIGN(now, nft_.generation());
     return read();
   });
@@ -138,6 +103,7 @@ Result<RoutingTable> NftPublisher::observe() {
 }
 
 Result<RoutingTable> NftPublisher::read() {
+  HF_TRY(forwarding_.check_table());
   HF_ASSIGN(const bool forwarded, forward_is_open(nft_, forward_options()));
   if (!forwarded)
     return Error{Errc::not_found,
@@ -228,6 +194,7 @@ Status NftPublisher::remove_all() {
   const auto table = table_name(options_);
   note(run_nft(fmt::format("add table ip {0}\ndelete table ip {0}\n", table)));
   note(close_forward(nft_, forward_options()));
+  note(forwarding_.remove());
   note(remove_local_route(options_.service_subnet));
   return first;
 }

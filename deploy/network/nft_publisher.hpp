@@ -5,6 +5,7 @@
 #include <string>
 
 #include "deploy/network/forward.hpp"
+#include "deploy/network/forwarding.hpp"
 #include "deploy/network/nft_ruleset.hpp"
 #include "deploy/network/nft_table.hpp"
 #include "deploy/network/port_reservation.hpp"
@@ -22,9 +23,9 @@ namespace holdfast::deploy::network {
 class NftPublisher final : public Publisher {
  public:
   /// Loads the rules anew, in one transaction, and leaves the elements of an earlier life of the
-  /// agent where they are; turns forwarding on, routes the service addresses here, and lets the
-  /// host's FORWARD chain pass our traffic. Runs `nft` once (10 ms). Errors: cni, with the next
-  /// step; perm.
+  /// agent where they are; lets packets of instances be forwarded, routes the service addresses
+  /// here, and lets the host's FORWARD chain pass our traffic. Runs `nft` once (10 ms). Errors:
+  /// cni, with the next step; perm.
   [[nodiscard]] static Result<std::unique_ptr<NftPublisher>> open(RulesetOptions options);
 
   /// Costs one netlink exchange and three small reads while nothing in the host's nft ruleset has
@@ -36,14 +37,13 @@ class NftPublisher final : public Publisher {
   Result<std::map<Address, std::uint32_t>> connections(const std::set<Address>& instances) override;
   Result<std::uint32_t> cut(Address instance, const std::stop_token& stop) override;
 
-  /// Takes everything away again: table, FORWARD rules, route, reserved ports. What is absent is
-  /// success; ip_forward stays, as others may rely on it by now. Goes on after a failure and
-  /// returns the first.
+  /// Takes everything away again: table, FORWARD rules, forwarding, route, reserved ports. What is
+  /// absent is success. Goes on after a failure and returns the first.
   [[nodiscard]] Status remove_all();
 
  private:
-  NftPublisher(RulesetOptions options, NftTable nft)
-      : options_(std::move(options)), nft_(std::move(nft)) {}
+  NftPublisher(RulesetOptions options, NftTable nft, Forwarding forwarding)
+      : options_(std::move(options)), nft_(std::move(nft)), forwarding_(std::move(forwarding)) {}
   [[nodiscard]] ForwardOptions forward_options() const {
     return {options_.instance, options_.subnet};
   }
@@ -56,8 +56,6 @@ class NftPublisher final : public Publisher {
   [[nodiscard]] Status ensure_host();
   [[nodiscard]] Status check_host();
   [[nodiscard]] Result<RoutingTable> read();
-  template <class Read>
-  [[nodiscard]] auto undisturbed(Read read) -> decltype(read());
 
   /// What the kernel held at one generation of its ruleset.
   struct Known {
@@ -67,6 +65,7 @@ class NftPublisher final : public Publisher {
 
   RulesetOptions options_;
   NftTable nft_;
+  Forwarding forwarding_;
   PortReservation ports_;
   std::string rules_digest_;  ///< of the rules as loaded by us
   std::optional<Known> known_;

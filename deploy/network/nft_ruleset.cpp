@@ -24,12 +24,14 @@ constexpr std::string_view kRules = R"(
     iifname "lo" accept
     ip daddr 127.0.0.0/8 drop
     ip saddr 127.0.0.0/8 drop
+    ip saddr {subnet} fib saddr . iif oif missing drop
+    ip saddr != {subnet} ip daddr {services} drop
   }}
   chain route {{
     ip daddr {services} dnat to ip saddr . ip daddr map @staged
     ip daddr {services} dnat to ip daddr map @services
     ip daddr {services} return
-    dnat ip to ip daddr . meta l4proto . th dport map @ports
+    fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports
     fib daddr type local dnat ip to meta l4proto . th dport map @any_ports
   }}
   chain prerouting {{
@@ -47,13 +49,30 @@ constexpr std::string_view kRules = R"(
     ip saddr 127.0.0.0/8 ip daddr {subnet} masquerade
     ip saddr {subnet} ip daddr != {subnet} masquerade
   }}
+  chain link_local {{{link_local}
+  }}
+  chain forward {{
+    type filter hook forward priority 0; policy accept;
+    ip saddr {subnet} ip daddr 169.254.0.0/16 jump link_local
+    ip saddr {subnet} accept
+    ip daddr {subnet} ct state established,related accept
+    ip daddr {subnet} ct status dnat accept
+    ip daddr {subnet} drop
+  }}
   chain input {{
     type filter hook input priority 0; policy accept;
+    ip saddr {subnet} ip daddr 169.254.0.0/16 jump link_local
     ip daddr {services} meta l4proto tcp reject with tcp reset
     ip daddr {services} reject
   }}
 }}
 )";
+
+// Name servers of some clouds have such an address.
+constexpr std::string_view kLinkLocal = R"(
+    udp dport 53 accept
+    tcp dport 53 accept
+    reject with icmp type admin-prohibited)";
 
 std::string_view name_of(proto::Transport transport) {
   return transport == proto::Transport::tcp ? "tcp" : "udp";
@@ -103,7 +122,8 @@ std::string render(const RulesetOptions& options, std::string_view prepare,
       fmt::format("  comment \"holdfast agent {}: changed by the agent only\"\n", options.instance);
   append_maps(text, routing);
   text += fmt::format(fmt::runtime(kRules), fmt::arg("services", options.service_subnet.str()),
-                      fmt::arg("subnet", options.subnet.str()));
+                      fmt::arg("subnet", options.subnet.str()),
+                      fmt::arg("link_local", options.allow_link_local ? "" : kLinkLocal));
   return text;
 }
 
@@ -122,9 +142,9 @@ std::string render_ruleset(const RulesetOptions& options, const RoutingTable& ro
 std::string render_rules(const RulesetOptions& options) { return render(options, "flush", {}); }
 
 const std::map<std::string, bool>& ruleset_chains() {
-  static const std::map<std::string, bool> chains{{"guard", true},  {"route", false},
-                                                  {"input", true},  {"prerouting", true},
-                                                  {"output", true}, {"postrouting", true}};
+  static const std::map<std::string, bool> chains{
+      {"guard", true},  {"route", false},      {"input", true},   {"prerouting", true},
+      {"output", true}, {"postrouting", true}, {"forward", true}, {"link_local", false}};
   return chains;
 }
 

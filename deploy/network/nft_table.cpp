@@ -9,6 +9,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -16,7 +17,9 @@
 #include <memory>
 #include <set>
 
+#include "common/base/clock.hpp"
 #include "common/crypto/sha256.hpp"
+#include "common/os/process.hpp"
 
 namespace holdfast::deploy::network {
 namespace {
@@ -133,6 +136,11 @@ Result<NftTable> NftTable::open(std::string table) {
   return NftTable{std::move(*netlink), std::move(table)};
 }
 
+/// Of a length of its own, so that two agents do not stay in step.
+void NftTable::pause() {
+  os::sleep_until(SystemClock{}.boot() + std::chrono::microseconds{500 + getpid() % 500}, {});
+}
+
 Result<std::uint32_t> NftTable::generation() {
   const auto sequence = netlink_.next_sequence();
   std::uint32_t generation = 0;
@@ -202,9 +210,9 @@ Result<std::string> NftTable::rules_digest() {
   return hash.finish_hex();
 }
 
-Result<NftElements> NftTable::elements_of(std::size_t which) {
+Result<NftElements> NftTable::elements_of(std::string_view set) {
   NftElements elements;
-  const auto request = make_set(table_, kNftSetNames[which]);
+  const auto request = make_set(table_, set);
   const auto sequence = netlink_.next_sequence();
   Messages message;
   message.add([&](char* buffer) {
@@ -218,8 +226,7 @@ Result<NftElements> NftTable::elements_of(std::size_t which) {
     return data == nullptr ? std::string{} : std::string{static_cast<const char*>(data), size};
   };
   HF_TRY(netlink_.exchange(
-      message.text(), sequence,
-      fmt::format("read set {} of nft table {}", kNftSetNames[which], table_),
+      message.text(), sequence, fmt::format("read set {} of nft table {}", set, table_),
       [&](const nlmsghdr& header) -> Status {
         const SetPtr part{nftnl_set_alloc()};
         if (!is_kind(header, NFT_MSG_NEWSETELEM) ||
@@ -227,8 +234,13 @@ Result<NftElements> NftTable::elements_of(std::size_t which) {
           return ok();
         const std::unique_ptr<nftnl_set_elems_iter, Freer<nftnl_set_elems_iter_destroy>> each{
             nftnl_set_elems_iter_create(part.get())};
-        while (auto* element = nftnl_set_elems_iter_next(each.get()))
-          elements[bytes(element, NFTNL_SET_ELEM_KEY)] = bytes(element, NFTNL_SET_ELEM_DATA);
+        while (auto* element = nftnl_set_elems_iter_next(each.get())) {
+          const bool ends = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_FLAGS) &&
+                            (nftnl_set_elem_get_u32(element, NFTNL_SET_ELEM_FLAGS) &
+                             NFT_SET_ELEM_INTERVAL_END) != 0;
+          if (!ends)
+            elements[bytes(element, NFTNL_SET_ELEM_KEY)] = bytes(element, NFTNL_SET_ELEM_DATA);
+        }
         return ok();
       }));
   return elements;
@@ -237,7 +249,7 @@ Result<NftElements> NftTable::elements_of(std::size_t which) {
 Result<NftSets> NftTable::elements() {
   NftSets sets;
   for (std::size_t i = 0; i < kNftSetCount; ++i) {
-    HF_ASSIGN(sets[i], elements_of(i));
+    HF_ASSIGN(sets[i], elements_of(kNftSetNames[i]));
   }
   return sets;
 }

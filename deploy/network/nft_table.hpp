@@ -34,6 +34,21 @@ class NftTable {
   /// Microseconds.
   [[nodiscard]] Result<std::uint32_t> generation();
 
+  /// What `read` tells, read again while others change tables of their own meanwhile, as what the
+  /// kernel hands out in pieces is not whole then; 30 times, 15 to 30 ms, at most.
+  template <class Read>
+  [[nodiscard]] auto undisturbed(Read read) -> decltype(read()) {
+    constexpr int kReads = 30;
+    for (int left = kReads;; --left) {
+      HF_ASSIGN(const auto before, generation());
+      auto result = read();
+      HF_ASSIGN(const auto after, generation());
+      const bool busy = !result && result.error().code() == Errc::busy;
+      if ((before == after && !busy) || left == 1) return result;
+      pause();
+    }
+  }
+
   /// Digest of the chains and rules of the table, without their handles and elements. Errors:
   /// not_found when there is no table.
   [[nodiscard]] Result<std::string> rules_digest();
@@ -43,6 +58,8 @@ class NftTable {
 
   /// Errors: not_found when a set is missing.
   [[nodiscard]] Result<NftSets> elements();
+  /// Of one set, whatever it holds; of intervals, where they begin. Errors: not_found.
+  [[nodiscard]] Result<NftElements> elements_of(std::string_view set);
 
   /// Turns `from` into `to` in one transaction. Errors: when the kernel does not hold `from`; then
   /// nothing has changed.
@@ -58,7 +75,7 @@ class NftTable {
  private:
   NftTable(Netlink netlink, std::string table)
       : netlink_(std::move(netlink)), table_(std::move(table)) {}
-  [[nodiscard]] Result<NftElements> elements_of(std::size_t set);
+  static void pause();
   [[nodiscard]] Status for_each_chain(std::uint8_t family,
                                       const std::function<void(const nftnl_chain*)>& see);
 

@@ -1,7 +1,9 @@
 #include "deploy/network/table_watch.hpp"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <libmnl/libmnl.h>
+#include <linux/netconf.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
@@ -14,6 +16,7 @@
 #include <cerrno>
 
 #include "common/os/process.hpp"
+#include "deploy/network/forwarding.hpp"
 
 namespace holdfast::deploy::network {
 namespace {
@@ -74,6 +77,23 @@ std::uint32_t destination(const nlmsghdr& header) {
   return found;
 }
 
+/// Whether forwarding of the whole host, or of links to come, was turned on or off.
+bool is_about_all_links(const nlmsghdr& header) {
+  bool all = false;
+  if (header.nlmsg_type != RTM_NEWNETCONF) return false;
+  for_each_attribute(header, sizeof(netconfmsg), [&](const nlattr& attribute) {
+    if (mnl_attr_get_type(&attribute) == NETCONFA_IFINDEX)
+      all = static_cast<int>(mnl_attr_get_u32(&attribute)) < 0;  // all: -1, default: -2
+  });
+  return all;
+}
+
+/// The kernel names the thread, not the process (net/netfilter/nf_tables_api.c,
+/// nf_tables_fill_gen_info).
+bool is_thread_of_ours(std::uint32_t thread) {
+  return ::access(fmt::format("/proc/self/task/{}", thread).c_str(), F_OK) == 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TableWatch>> TableWatch::start(TableWatchOptions options,
@@ -94,13 +114,14 @@ TableWatch::~TableWatch() {
 Status TableWatch::open() {
   HF_ASSIGN(rules_, listen_to(NETLINK_NETFILTER, group_bit(NFNLGRP_NFTABLES)));
   HF_ASSIGN(links_,
-            listen_to(NETLINK_ROUTE, group_bit(RTNLGRP_LINK) | group_bit(RTNLGRP_IPV4_ROUTE)));
+            listen_to(NETLINK_ROUTE, group_bit(RTNLGRP_LINK) | group_bit(RTNLGRP_IPV4_ROUTE) |
+                                         group_bit(RTNLGRP_IPV4_NETCONF)));
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_) return errno_error(errno, "watch the network");
   return ok();
 }
 
-/// Each transaction ends with a message that names the process that made it.
+/// Each transaction ends with a message that names the thread that made it.
 bool TableWatch::rules_changed() {
   bool changed = false;
   const bool lost = drain(rules_.get(), [&](const nlmsghdr& header) {
@@ -111,11 +132,12 @@ bool TableWatch::rules_changed() {
       const auto type = mnl_attr_get_type(&attribute);
       if (ends && type == NFTA_GEN_PROC_PID) author = ntohl(mnl_attr_get_u32(&attribute));
       // The table's name is attribute 1 of every other message of nf_tables.
-      if (!ends && type == NFTA_TABLE_NAME && options_.table == mnl_attr_get_str(&attribute))
-        ours_ = true;
+      if (ends || type != NFTA_TABLE_NAME) return;
+      const std::string_view table{mnl_attr_get_str(&attribute)};
+      ours_ = ours_ || table == options_.table || table == kSharedTable;
     });
     if (!ends) return;
-    changed = changed || (ours_ && author != static_cast<std::uint32_t>(getpid()));
+    changed = changed || (ours_ && !is_thread_of_ours(author));
     ours_ = false;
   });
   return changed || lost;
@@ -124,7 +146,7 @@ bool TableWatch::rules_changed() {
 bool TableWatch::links_changed() {
   bool changed = false;
   const bool lost = drain(links_.get(), [&](const nlmsghdr& header) {
-    if (header.nlmsg_type == RTM_DELLINK) changed = true;
+    if (header.nlmsg_type == RTM_DELLINK || is_about_all_links(header)) changed = true;
     if (header.nlmsg_type != RTM_DELROUTE) return;
     const auto gone = destination(header);
     changed = changed || is_in(gone, options_.subnet) || is_in(gone, options_.service_subnet);

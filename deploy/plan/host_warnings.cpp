@@ -55,11 +55,29 @@ void warn_of_names(const proto::Deployment& wanted, std::vector<std::string>& ou
       fmt::join(names, ", ")));
 }
 
+bool is_of_host(const std::string& published, const HostView& host) {
+  constexpr Address kLoopbackNet = 127;
+  const auto address = proto::rules::parse_ipv4(published);
+  return !address || *address == 0 || *address >> 24 == kLoopbackNet ||
+         host.addresses.contains(*address);
+}
+
+void warn_of_addresses(const proto::Deployment& wanted, const HostView& host,
+                       std::vector<std::string>& out) {
+  for (const auto& [name, service] : wanted.services)
+    for (const auto& port : service.publish)
+      if (!is_of_host(port.host_ip, host))
+        out.push_back(
+            fmt::format("{}: {} is no address of this host now; port {} leads to it once it is",
+                        name.str(), port.host_ip, port.host_port));
+}
+
 }  // namespace
 
 std::vector<std::string> host_warnings(const proto::Deployment& wanted, const HostView& host) {
   std::vector<std::string> out;
   if (!host.has_name_server) warn_of_names(wanted, out);
+  if (!host.addresses.empty()) warn_of_addresses(wanted, host, out);
   for (const auto& [name, service] : proto::containers(wanted)) {
     const auto image = host.images.find(service->image.digest);
     if (image == host.images.end()) continue;

@@ -34,8 +34,8 @@ constexpr std::array<std::string_view, 2> kStandbyKeys{"memory_pressure", "memor
 constexpr std::array<std::string_view, 2> kDiskKeys{"low_percent", "low_bytes"};
 constexpr std::array<std::string_view, 2> kScrubKeys{"every", "bandwidth"};
 constexpr std::array<std::string_view, 3> kRoles{"observe", "rollback", "deploy"};
-constexpr std::array<std::string_view, 3> kPolicyKeys{"images", "allowed_host_paths",
-                                                      "allowed_secret_paths"};
+constexpr std::array<std::string_view, 4> kPolicyKeys{"images", "allowed_host_paths",
+                                                      "allowed_secret_paths", "allow_link_local"};
 constexpr std::array<std::string_view, 3> kRuntimes{"auto", "runc", "crun"};
 
 constexpr std::size_t kMostSocketPath = 107;  ///< sun_path of unix(7) without its NUL
@@ -204,6 +204,7 @@ void read_policy(yaml::Fields& top, AgentConfig& config) {
     config.image_policy = read_image_policy(*images, "policy.images", top.findings(), ignored);
   }
   read_prefixes(fields, "allowed_host_paths", rules::check_host_source, config.allowed_host_paths);
+  if (const auto allowed = fields.flag("allow_link_local")) config.allow_link_local = *allowed;
   read_prefixes(fields, "allowed_secret_paths", rules::check_path, config.allowed_secret_paths);
 }
 

@@ -195,14 +195,15 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
   config.rehearse_every = host_.rehearse_every;
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
-      engine::Engine::Options{config,
-                              {},
-                              {},
-                              [this] { return host_.memory; },
-                              {},
-                              {},
-                              [this] { return host_.has_name_server; },
-                              [this]() -> Result<os::DiskSpace> {
+      engine::Engine::Options{.config = config,
+                              .housekeeping = {},
+                              .log_tail = {},
+                              .memory_signs = [this] { return host_.memory; },
+                              .back_up = {},
+                              .advise = {},
+                              .has_name_server = [this] { return host_.has_name_server; },
+                              .host_addresses = {},
+                              .disk_space = [this]() -> Result<os::DiskSpace> {
                                 if (host_.disk) return *host_.disk;
                                 return Error{Errc::io, "not simulated"};
                               }},

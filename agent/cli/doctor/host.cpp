@@ -161,9 +161,11 @@ Finding check_clock(const Clock& clock) {
 
 Finding check_forwarding() {
   if (small("/proc/sys/net/ipv4/ip_forward") == "1")
-    return {"forwarding", Verdict::ok, "net.ipv4.ip_forward is 1", {}};
-  return {"forwarding", Verdict::warn, "net.ipv4.ip_forward is 0: published ports would not answer",
-          "sysctl -w net.ipv4.ip_forward=1, and keep it in /etc/sysctl.d"};
+    return {"forwarding", Verdict::ok, "net.ipv4.ip_forward is 1: this host is a router", {}};
+  return {"forwarding",
+          Verdict::ok,
+          "net.ipv4.ip_forward is 0: the agent forwards for its containers only",
+          {}};
 }
 
 }  // namespace holdfast::agent::cli

@@ -80,5 +80,19 @@ TEST(HostWarnings, NameTheServicesThatHaveNoNameServer) {
   EXPECT_THAT(host_warnings(wanted, {}), IsEmpty());
 }
 
+TEST(HostWarnings, NameThePublishedAddressesThatAreNotTheHosts) {
+  const auto wanted = proto::load_deployment(
+                          "apiVersion: holdfast/v1\nname: s\nservices:\n  web:\n"
+                          "    image: r.io/web@sha256:" +
+                              std::string(64, '1') +
+                              "\n    publish: [\"203.0.113.7:80:8080\", \"127.0.0.1:81:8080\", "
+                              "\"192.0.2.1:82:8080\", \"83:8080\"]\n",
+                          "x")
+                          .value();
+  EXPECT_THAT(host_warnings(wanted, {.addresses = {0x7F000001, 0xC0000201}, .images = {}}),
+              ElementsAre(HasSubstr("web: 203.0.113.7 is no address of this host now; port 80")));
+  EXPECT_THAT(host_warnings(wanted, {}), IsEmpty()) << "where they are not known";
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -51,7 +51,7 @@ scrub: {every: 12h, bandwidth: 8Mi}
 proxy: {http: "http://p:3128", https: "http://u:secret@p:3128", no_proxy: [localhost, .lan, 10.0.0.0/8]}
 groups: {observe: users, deploy: "1000"}
 disk: {low_percent: 10, low_bytes: 1Gi}
-policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], allowed_secret_paths: [/run/keys]}
+policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], allowed_secret_paths: [/run/keys], allow_link_local: true}
 )");
   EXPECT_EQ(config.state_dir, "/srv/a/state");
   EXPECT_EQ(config.run_dir, "/run/a");
@@ -87,6 +87,7 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], al
   EXPECT_EQ(config.scrub.bandwidth, Bytes{8U << 20});
   EXPECT_EQ(config.groups.at("deploy"), "1000");
   EXPECT_TRUE(config.image_policy.require_semver_tag);
+  EXPECT_TRUE(config.allow_link_local);
   EXPECT_THAT(config.allowed_host_paths, ElementsAre("/srv/data"));
   EXPECT_THAT(config.allowed_secret_paths, ElementsAre("/run/keys"));
   EXPECT_EQ(config.disk, (DiskRule{.low_percent = 10, .low_bytes = Bytes{1ULL << 30}}));
