@@ -43,6 +43,8 @@ Status limit_process(const Limits& limits) {
   return ok();
 }
 
+Status limit_cpu(std::uint64_t seconds) { return set_limit(RLIMIT_CPU, seconds); }
+
 Status enter_namespaces() {
   if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
     return errno_error(errno, "unshare");

@@ -24,6 +24,10 @@ struct Limits {
 /// Sets resource limits, no core dumps, not dumpable, no new privileges. Errors: by errno.
 [[nodiscard]] Status limit_process(const Limits& limits);
 
+/// Lowers the limit of processor time; then SIGXCPU. Allowed after `allow_system_calls`, in every
+/// profile. Errors: by errno.
+[[nodiscard]] Status limit_cpu(std::uint64_t seconds);
+
 /// Own mount, network, IPC and UTS namespaces, nothing propagating to or from the host. Errors: by
 /// errno.
 [[nodiscard]] Status enter_namespaces();

@@ -49,7 +49,8 @@ std::string encode(const UnpackJob& job) {
   return bj::serialize(bj::object{{"compression", name_of(job.compression)},
                                   {"size", job.size},
                                   {"space", job.space},
-                                  {"max_entries", job.max_entries}});
+                                  {"max_entries", job.max_entries},
+                                  {"cpu_seconds", job.cpu_seconds}});
 }
 
 Result<UnpackJob> decode_unpack_job(std::string_view text) {
@@ -57,7 +58,8 @@ Result<UnpackJob> decode_unpack_job(std::string_view text) {
   return UnpackJob{.compression = compression_of(string_field(o, "compression")),
                    .size = number_field(o, "size"),
                    .space = number_field(o, "space"),
-                   .max_entries = number_field(o, "max_entries")};
+                   .max_entries = number_field(o, "max_entries"),
+                   .cpu_seconds = number_field(o, "cpu_seconds")};
 }
 
 std::string encode(const Result<UnpackReport>& report) {

@@ -33,11 +33,15 @@ struct UnpackRoom {
   std::uint32_t lowers = 0;     ///< descriptors from kUnpackLowers on
 };
 
+/// The most that any job gets.
+inline constexpr std::uint64_t kMostCpuSeconds = 3600;
+
 struct UnpackJob {
   oci::Compression compression = oci::Compression::none;
   std::uint64_t size = 0;   ///< compressed bytes, exactly
   std::uint64_t space = 0;  ///< most uncompressed bytes that there is room for now
   std::uint64_t max_entries = 0;
+  std::uint64_t cpu_seconds = 0;  ///< of all its threads together; at most `kMostCpuSeconds`
 };
 
 struct UnpackReport {

@@ -28,8 +28,10 @@ constexpr std::size_t kArchivePiece = 128U << 10;
 constexpr Milliseconds kProgressInterval{100};
 
 Status confine() {
-  HF_TRY(limit_process(
-      {.address_space = kArchiveAddressSpace, .file_size = 0, .open_files = kArchiveOpenFiles}));
+  HF_TRY(limit_process({.address_space = kArchiveAddressSpace,
+                        .file_size = 0,
+                        .open_files = kArchiveOpenFiles,
+                        .cpu_seconds = wire::kMostCpuSeconds}));
   HF_TRY(enter_namespaces());
   HF_TRY(restrict_files_to_reading());
   HF_TRY(become_nobody());

@@ -110,4 +110,13 @@ Result<std::uint64_t> FileReader::stretch(int fd, std::uint64_t before, std::uin
   return sum;
 }
 
+Result<std::uint64_t> SummingReader::operator()(int directory, const char* name,
+                                                const struct stat& info) {
+  if (info.st_size == 0) return std::uint64_t{0};
+  if (const auto known = known_.find(info.st_ino); known != known_.end()) return known->second;
+  HF_ASSIGN(const auto sum, reader_.sum(directory, name));
+  if (info.st_nlink > 1) known_[info.st_ino] = sum;
+  return sum;
+}
+
 }  // namespace holdfast::agent::worker::unpack

@@ -46,4 +46,21 @@ class FileReader {
   std::vector<std::byte> piece_;
 };
 
+/// What `tree_digest` asks for. A file of several names is read once: a thousand hard links to a
+/// large file would cost a thousand times its size.
+class SummingReader {
+ public:
+  /// `known`: what need not be read at all.
+  SummingReader(std::function<void(std::uint64_t)> rest, SumsByInode known)
+      : reader_(std::move(rest)), known_(std::move(known)) {}
+  /// Errors: by errno.
+  [[nodiscard]] Result<std::uint64_t> operator()(int directory, const char* name,
+                                                 const struct stat& info);
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return reader_.bytes(); }
+
+ private:
+  FileReader reader_;
+  SumsByInode known_;
+};
+
 }  // namespace holdfast::agent::worker::unpack

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <new>
 #include <string>
 #include <vector>
@@ -29,8 +30,6 @@ namespace wire = proto::worker;
 /// directories.
 constexpr std::uint64_t kAddressSpace = 1U << 30;
 constexpr std::uint64_t kOpenFiles = 512;
-/// A layer of 10 GiB takes a slow board some ten minutes.
-constexpr std::uint64_t kCpuSeconds = 3600;
 constexpr int kCapabilities[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,   CAP_FSETID,
                                  CAP_MKNOD, CAP_SETFCAP,      CAP_SYS_ADMIN};
 
@@ -73,7 +72,7 @@ Result<os::UniqueFd> confine(const wire::UnpackRoom& room) {
   HF_TRY(limit_process({.address_space = kAddressSpace,
                         .file_size = room.max_bytes + 1,
                         .open_files = kOpenFiles,
-                        .cpu_seconds = kCpuSeconds}));
+                        .cpu_seconds = wire::kMostCpuSeconds}));
   HF_TRY(enter_namespaces());
   HF_ASSIGN(auto tree, reopen(wire::kUnpackTree));
   HF_ASSIGN(auto lowers, open_lowers(room.lowers, tree));
@@ -86,15 +85,9 @@ Result<os::UniqueFd> confine(const wire::UnpackRoom& room) {
 
 /// What was just written, for comparing with it later. What passed by as plain data is not read
 /// again.
-Result<std::string> tree_on_disk(const SumsByInode& sums) {
-  FileReader reader{{}};
-  return deploy::image::tree_digest(
-      "/", [&](int directory, const char* name, const struct stat& info) -> Result<std::uint64_t> {
-        if (info.st_size == 0) return std::uint64_t{0};
-        const auto known = sums.find(info.st_ino);
-        return known != sums.end() ? Result<std::uint64_t>{known->second}
-                                   : reader.sum(directory, name);
-      });
+Result<std::string> tree_on_disk(SumsByInode sums) {
+  SummingReader reader{{}, std::move(sums)};
+  return deploy::image::tree_digest("/", std::ref(reader));
 }
 
 /// Waits until the parent knows what there is to do; empty when it turns out to be nothing.
@@ -133,7 +126,7 @@ Result<wire::UnpackReport> unpack(const wire::UnpackRoom& room, const os::Unique
                             .tree = {}};
   if (report.needs_lower) return report;
   report.diff_id = stream.diff_id_hex();
-  HF_ASSIGN(report.tree, tree_on_disk(summary.sums));
+  HF_ASSIGN(report.tree, tree_on_disk(std::move(summary.sums)));
   return report;
 }
 
@@ -145,6 +138,7 @@ Result<wire::UnpackReport> unpack_in(std::string_view room_text) {
     HF_ASSIGN(const std::string text, job_text());
     if (text.empty()) return Error{Errc::cancelled, "there is nothing to unpack"};
     HF_ASSIGN(const auto job, wire::decode_unpack_job(text));
+    HF_TRY(limit_cpu(job.cpu_seconds));
     return unpack(room, *lowers, job);
   } catch (const std::bad_alloc&) {
     return Error{Errc::layer_limit, "unpacking the layer takes more memory than it may"};

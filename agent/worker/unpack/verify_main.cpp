@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <new>
 
 #include "agent/worker/confine.hpp"
@@ -57,8 +58,10 @@ class Pacer {
 
 Status confine() {
   (void)setpriority(PRIO_PROCESS, 0, kNice);
-  HF_TRY(limit_process(
-      {.address_space = kVerifyAddressSpace, .file_size = 0, .open_files = kVerifyOpenFiles}));
+  HF_TRY(limit_process({.address_space = kVerifyAddressSpace,
+                        .file_size = 0,
+                        .open_files = kVerifyOpenFiles,
+                        .cpu_seconds = wire::kMostCpuSeconds}));
   HF_TRY(enter_namespaces());
   HF_TRY(enter_root(wire::kVerifyTree));
   HF_TRY(keep_capabilities(kVerifyCapabilities));
@@ -70,12 +73,8 @@ Result<wire::VerifyReport> verify(std::string_view text) {
     HF_ASSIGN(const auto job, wire::decode_verify_job(text));
     if (auto confined = confine(); !confined)
       return std::move(confined).error().in("confine the verifier");
-    FileReader reader{Pacer{job.bytes_per_second}};
-    const auto content = [&](int directory, const char* name, const struct stat& info) {
-      return info.st_size == 0 ? Result<std::uint64_t>{std::uint64_t{0}}
-                               : reader.sum(directory, name);
-    };
-    HF_ASSIGN(auto tree, deploy::image::tree_digest("/", content));
+    SummingReader reader{Pacer{job.bytes_per_second}, {}};
+    HF_ASSIGN(auto tree, deploy::image::tree_digest("/", std::ref(reader)));
     return wire::VerifyReport{.done = true, .bytes = reader.bytes(), .tree = std::move(tree)};
   } catch (const std::bad_alloc&) {
     return Error{Errc::layer_limit, "verifying the layer takes more memory than it may"};

@@ -1,6 +1,7 @@
 #include "deploy/image/layers/unpacker.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
@@ -33,6 +34,7 @@ Result<Unpacker> Unpacker::start(const std::string& worker_path, proto::worker::
 
 Status Unpacker::begin(const proto::worker::UnpackJob& job) {
   const auto text = proto::worker::encode(job);
+  cpu_seconds_ = job.cpu_seconds;
   ssize_t wrote = 0;
   do {
     wrote = ::write(job_.get(), text.data(), text.size());  // less than a pipe takes at once
@@ -64,7 +66,9 @@ Result<proto::worker::UnpackReport> Unpacker::outcome() {
   const auto* signalled = std::get_if<os::Signalled>(&*status);
   if (signalled != nullptr && signalled->signo == SIGXCPU)
     return Error{Errc::layer_limit,
-                 "unpacking the layer takes more than an hour of processor time"};
+                 fmt::format("unpacking the layer takes more than {} s of processor time, too much "
+                             "for a layer of this size",
+                             cpu_seconds_)};
   if (signalled != nullptr && signalled->signo == SIGKILL)
     return Error{Errc::io, "the unpacking child was killed"}.hint(
         "the kernel's log tells whether memory ran out");

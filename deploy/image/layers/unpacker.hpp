@@ -39,6 +39,7 @@ class Unpacker {
   os::UniqueFd job_;
   os::UniqueFd report_;
   std::string text_;
+  std::uint64_t cpu_seconds_ = proto::worker::kMostCpuSeconds;
 };
 
 }  // namespace holdfast::deploy::image

@@ -33,6 +33,14 @@ std::uint64_t most_entries(std::uint64_t compressed) {
   return std::min(kMaxEntries, kFreeEntries + compressed / kBytesPerEntry);
 }
 
+/// A slow board unpacks 2 MiB of compressed bytes in a second of its processor, a common one
+/// thirty: what takes eight times as long as on the slow one is made to take long.
+std::uint64_t most_cpu_seconds(std::uint64_t compressed) {
+  constexpr std::uint64_t kFree = 60;
+  constexpr std::uint64_t kBytesPerSecond = 256U << 10;
+  return std::min(proto::worker::kMostCpuSeconds, kFree + compressed / kBytesPerSecond);
+}
+
 struct Attempt {
   std::optional<Result<proto::worker::FetchReport>> fetched;
   std::optional<Result<proto::worker::UnpackReport>> unpacked;
@@ -147,7 +155,8 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
   HF_TRY(unpacker.begin({.compression = job.layer.compression,
                          .size = job.layer.blob.size,
                          .space = job.space,
-                         .max_entries = most_entries(job.layer.blob.size)}));
+                         .max_entries = most_entries(job.layer.blob.size),
+                         .cpu_seconds = most_cpu_seconds(job.layer.blob.size)}));
   // A descriptor of its own: the child reads what is there from its beginning.
   const auto partial = source.partial.reader();
   auto request =
