@@ -6,6 +6,7 @@
 #include "agent/daemon/access.hpp"
 #include "agent/daemon/api_call.hpp"
 #include "agent/daemon/http.hpp"
+#include "agent/daemon/shared_pool.hpp"
 #include "common/os/job_pool.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/image/upkeep/upkeep.hpp"
@@ -97,8 +98,10 @@ class Api {
   ApiParts parts_;
   Access access_;
   os::JobPool image_looks_{"image-look", {.threads = 1, .waiting = 16}};
-  os::JobPool ledger_jobs_{"ledger-read", {.threads = 2, .waiting = 32}};
-  os::JobPool log_jobs_{"log-read", {.threads = 8}};
+  SharedPool ledger_jobs_{"ledger-read",
+                          "reads of the ledger",
+                          {{.threads = 2, .waiting = 48}, {.all = 32, .of_one_actor = 16}}};
+  SharedPool log_jobs_{"log-read", "log readers", {{.threads = 16}, {.all = 8, .of_one_actor = 4}}};
 };
 
 }  // namespace holdfast::agent::daemon

@@ -64,9 +64,8 @@ void Api::handle(const CallOf<"standby_drop">& call) {
 /// What would be is worked out on a job thread; what is asked for is done by the next start, when
 /// nobody else has the files.
 void Api::handle(const CallOf<"ledger_recover">& call) {
-  const bool started = ledger_jobs_.start([plan = parts_.plan_recovery, recover = parts_.recover,
-                                           answer = call.answer, request = call.asked,
-                                           actor = call.actor()](const std::stop_token&) {
+  const auto begin = [plan = parts_.plan_recovery, recover = parts_.recover, answer = call.answer,
+                      request = call.asked, actor = call.actor()](const std::stop_token&) {
     auto report = plan();
     if (!report) return answer(report.error());
     report->dry_run = request.dry_run;
@@ -74,9 +73,9 @@ void Api::handle(const CallOf<"ledger_recover">& call) {
       if (const auto begun = recover({actor, request.reason}); !begun) return answer(begun.error());
     }
     answer(*report);
-  });
-  if (!started)
-    call.answer(Error{Errc::busy, "too many requests read the ledger"}.hint("try again"));
+  };
+  if (auto started = ledger_jobs_.start(call.request(), begin); !started)
+    call.answer(started.error());
 }
 
 }  // namespace holdfast::agent::daemon

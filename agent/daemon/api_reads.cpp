@@ -99,14 +99,14 @@ void answer_read(const Answer& answer, Result<T> found) {
 }  // namespace
 
 void Api::with_ledger(const ExchangePtr& exchange, LedgerRead read) {
-  const bool started = ledger_jobs_.start(
+  const auto started = ledger_jobs_.start(
+      exchange->request(),
       [open = parts_.open_reader, exchange, read = std::move(read)](const std::stop_token&) {
         auto reader = open();
         if (!reader) return exchange->respond(std::move(reader).error().in("read the ledger"));
         read(**reader);
       });
-  if (!started)
-    exchange->respond(Error{Errc::busy, "too many requests read the ledger"}.hint("try again"));
+  if (!started) exchange->respond(started.error());
 }
 
 void Api::handle(const CallOf<"status">& call) { call.answer(parts_.engine.snapshot()->status); }

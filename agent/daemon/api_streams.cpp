@@ -175,9 +175,9 @@ void Api::handle(const CallOf<"logs">& call) {
     gone.request_stop();
     pipe->close();
   });
-  if (!log_jobs_.start([job](const std::stop_token& stop) { job->run(stop); }))
-    call.answer(Error{Errc::busy, "8 requests read logs already"}.hint(
-        "end one of them, or read the files in the state directory"));
+  auto started =
+      log_jobs_.start(call.request(), [job](const std::stop_token& stop) { job->run(stop); });
+  if (!started) call.answer(started.error());
 }
 
 }  // namespace holdfast::agent::daemon
