@@ -1,5 +1,6 @@
 // Programs the agent calls.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 #include "common/os/process.hpp"
 #include "deploy/runtime/host/conmon.hpp"
 #include "deploy/runtime/host/oci_runtime.hpp"
+#include "deploy/runtime/host/runtime_version.hpp"
 #include "deploy/runtime/spec/etc_files.hpp"
 
 namespace holdfast::agent::cli {
@@ -41,8 +43,13 @@ Finding check_runtime(const proto::AgentConfig& config) {
   const auto runtime =
       deploy::runtime::OciRuntime::probe(config.runtime, scratch->path(), is_unified());
   if (!runtime) return failed("runtime", runtime.error());
-  return {
-      "runtime", Verdict::ok, fmt::format("{} ({})", runtime->version(), runtime->program()), {}};
+  auto what = fmt::format("{} ({})", runtime->version(), runtime->program());
+  const auto open = deploy::runtime::known_vulnerabilities(runtime->version());
+  if (open.empty()) return {"runtime", Verdict::ok, std::move(what), {}};
+  return {"runtime", Verdict::warn,
+          fmt::format("{}: a container can reach the host by {}", what, fmt::join(open, ", ")),
+          "upgrade it; a distribution may have mended them under the same number: see its security "
+          "tracker"};
 }
 
 Finding check_conmon() {

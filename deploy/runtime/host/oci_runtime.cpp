@@ -10,6 +10,7 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
+#include "deploy/runtime/host/runtime_version.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -146,7 +147,7 @@ Result<OciRuntime> OciRuntime::probe(proto::RuntimeChoice choice, const std::fil
       continue;
     }
     const auto version = short_version(name, answer->out);
-    if (name == "crun" && !unified_cgroups && version < "crun 1.9") {
+    if (name == "crun" && !unified_cgroups && runtime_version(version) < RuntimeVersion{1, 9, 0}) {
       why += fmt::format("{}{} does not work with a mixed (v1 or hybrid) cgroup hierarchy",
                          why.empty() ? "" : "; ", version);
       continue;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 #include <utility>
 
 #include "common/base/text.hpp"
@@ -15,24 +16,30 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
+constexpr std::string_view kPathPrefix = "PATH=";
+
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
-/// Adds or replaces by name.
-void set_variable(std::vector<std::string>& env, std::string_view name, std::string_view value) {
-  auto entry = fmt::format("{}={}", name, value);
-  const auto prefix = std::string_view{entry}.substr(0, name.size() + 1);
-  const auto found =
-      std::find_if(env.begin(), env.end(), [&](const auto& e) { return e.starts_with(prefix); });
-  if (found != env.end()) {
-    *found = std::move(entry);
-  } else {
-    env.push_back(std::move(entry));
+/// Variables in the order in which they came; found by name at once, as an image may have many.
+class Environment {
+ public:
+  /// Adds or replaces.
+  void set(std::string_view name, std::string_view value) {
+    auto entry = fmt::format("{}={}", name, value);
+    const auto [at, added] = where_.try_emplace(std::string{name}, entries_.size());
+    if (added) {
+      entries_.push_back(std::move(entry));
+    } else {
+      entries_[at->second] = std::move(entry);
+    }
   }
-}
+  [[nodiscard]] bool has(const std::string& name) const { return where_.contains(name); }
+  [[nodiscard]] std::vector<std::string> take() { return std::move(entries_); }
 
-bool has_variable(const std::vector<std::string>& env, std::string_view prefix) {
-  return std::any_of(env.begin(), env.end(), [&](const auto& e) { return e.starts_with(prefix); });
-}
+ private:
+  std::vector<std::string> entries_;
+  std::unordered_map<std::string, std::size_t> where_;
+};
 
 /// The standard signals by their Linux numbers on the supported architectures, signal(7).
 constexpr std::array<std::pair<std::string_view, int>, 33> kSignals{
@@ -68,7 +75,7 @@ Result<std::vector<std::string>> merged_args(const proto::Service& service,
 Result<std::vector<std::string>> merged_env(const proto::Service& service,
                                             const proto::oci::ImageConfig& image, const User& user,
                                             std::string_view hostname) {
-  std::vector<std::string> env;
+  Environment env;
   for (const auto& entry : image.env) {
     const auto equals = entry.find('=');
     if (equals == std::string::npos || equals == 0 || has_nul(entry))
@@ -76,23 +83,23 @@ Result<std::vector<std::string>> merged_env(const proto::Service& service,
           Errc::runtime,
           fmt::format("the image's environment entry \"{}\" is not NAME=value", printable(entry))}
           .hint("repair the image");
-    set_variable(env, std::string_view{entry}.substr(0, equals),
-                 std::string_view{entry}.substr(equals + 1));
+    env.set(std::string_view{entry}.substr(0, equals), std::string_view{entry}.substr(equals + 1));
   }
   for (const auto& [name, value] : service.env) {
     if (has_nul(name) || has_nul(value))
       return Error{Errc::runtime, fmt::format("env {} contains a NUL byte", printable(name))};
-    set_variable(env, name, value);
+    env.set(name, value);
   }
   if (is_notified(service)) {
-    set_variable(env, "NOTIFY_SOCKET", "/run/notify/notify.sock");
-    set_variable(env, "WATCHDOG_USEC",
-                 std::to_string(std::chrono::microseconds{watchdog_time(*service.health)}.count()));
+    env.set("NOTIFY_SOCKET", "/run/notify/notify.sock");
+    env.set("WATCHDOG_USEC",
+            std::to_string(std::chrono::microseconds{watchdog_time(*service.health)}.count()));
   }
-  if (!hostname.empty() && !has_variable(env, "HOSTNAME=")) set_variable(env, "HOSTNAME", hostname);
-  if (!has_variable(env, "PATH=")) env.emplace_back(os::kChildPath);
-  if (!has_variable(env, "HOME=")) set_variable(env, "HOME", user.home.empty() ? "/" : user.home);
-  return env;
+  if (!hostname.empty() && !env.has("HOSTNAME")) env.set("HOSTNAME", hostname);
+  if (!env.has("PATH"))
+    env.set("PATH", std::string_view{os::kChildPath}.substr(kPathPrefix.size()));
+  if (!env.has("HOME")) env.set("HOME", user.home.empty() ? "/" : user.home);
+  return env.take();
 }
 
 Result<std::string> working_directory(const proto::Service& service,

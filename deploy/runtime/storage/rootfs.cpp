@@ -40,6 +40,19 @@ Status check_reserved(int root) {
   return ok();
 }
 
+/// The document may not mount there, so the image may not lead what it mounts there.
+Status check_led(const std::string& wanted, const std::string& real) {
+  if (clean_path(wanted) == real) return ok();
+  for (const auto* place : {"/proc", "/sys", "/dev"})
+    if (is_within(real, place))
+      return Error{
+          Errc::runtime,
+          fmt::format("{} leads to {} by a symlink in the image, where nothing may be mounted",
+                      printable(wanted), printable(real))}
+          .hint("mount it somewhere else, or repair the image");
+  return ok();
+}
+
 PointKind kind_of(const BundleMount& mount) {
   struct stat info {};
   const bool bind = mount.type == "bind";
@@ -62,6 +75,7 @@ Result<std::vector<MountPoint>> lacking(int root, const std::vector<BundleMount>
   std::vector<MountPoint> out;
   for (const auto& mount : mounts) {
     HF_ASSIGN(const auto real, resolve_in_root(root, mount.destination));
+    HF_TRY(check_led(mount.destination, real));
     const bool below = std::any_of(covered.begin(), covered.end(),
                                    [&](const auto& c) { return is_within(real, c); });
     covered.push_back(real);

@@ -310,6 +310,23 @@ TEST_F(Storage, ADanglingResolvConfOfTheImageIsNoObstacle) {
               HasSubstr("there\nweb\n"));
 }
 
+TEST_F(Storage, AnImageLeadsNoMountToTheKernelsPlaces) {
+  fs::create_directories(root() / "data");
+  auto service = a_service({"/bin/true"});
+  service.volumes = {{.source = (root() / "data").string(), .target = "/data", .read_only = false}};
+  for (const auto* place : {"/sys/fs/cgroup", "/proc/self", "../dev", "/dev/shm"}) {
+    fs::remove(image_dir() / "data");
+    fs::create_symlink(place, image_dir() / "data");
+    const auto refused = runtime_->create(spec("web-1", service), {});
+    ASSERT_FALSE(refused) << place;
+    EXPECT_THAT(refused.error().what(), HasSubstr("/data leads to /")) << place;
+    EXPECT_THAT(refused.error().what(), HasSubstr("by a symlink in the image"));
+  }
+  fs::remove(image_dir() / "data");
+  fs::create_symlink("srv/data", image_dir() / "data");
+  (void)output_of("web-2", spec("web-2", service));
+}
+
 TEST_F(Storage, ManyLayersAreOneRoot) {
   auto wanted = spec("web-1", a_service({"/bin/sh", "-c", "ls /layers | wc -l; cat /layers/top"}));
   wanted.image.lowers = {image_dir()};

@@ -19,6 +19,16 @@ proto::Service service() {
           .policy_hash = digest};
 }
 
+TEST(Env, KeepsTheOrderOfTheImageAndTheLastValueOfAName) {
+  proto::oci::ImageConfig image;
+  image.env = {"B=1", "A=1", "AB=1", "A=2"};
+  auto wanted = service();
+  wanted.env = {{"B", "3"}, {"C", "4"}};
+  EXPECT_THAT(*merged_env(wanted, image, {}, "host"),
+              ElementsAre("B=3", "A=2", "AB=1", "C=4", "HOSTNAME=host",
+                          HasSubstr("PATH=/usr/local/sbin"), "HOME=/"));
+}
+
 TEST(Args, TheDocumentReplacesEntrypointAndCommandByTheRulesOfImages) {
   proto::oci::ImageConfig image;
   image.entrypoint = {"/entry"};
