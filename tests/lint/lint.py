@@ -70,6 +70,25 @@ FORBIDDEN = [
     (r"\bstd::system\s*\(|(?<![\w:.>])system\s*\(|\bpopen\s*\(", "run programs with os::run: argv, never a shell"),
     (r"\.detach\s*\(\s*\)", "join the thread; nothing is detached"),
 ]
+# The engine's thread answers a rollback in milliseconds: what others wrote is read, walked and parsed elsewhere, and bounded
+# (packaging/doc/threat-model.md). File → what it may do all the same, and why.
+ENGINE_THREAD = ("deploy/engine", "deploy/plan")
+NOT_ON_THE_ENGINE_THREAD = [
+    (r"\b(open_file|read_file|write_atomic|open_in_root|ifstream|fopen)\b|\bopen(at)?\s*\(\s*[\w\"]", "open files in a job"),
+    (r"\b(recursive_)?directory_iterator\b|\bremove_tree\b|\bremove_all\b|\bopendir\b", "walk and remove trees in a job"),
+    (r"\b(load_deployment|parse_deployment|parse_agent_config|yaml::read)\b", "parse documents in candidate.cpp"),
+    (r"\bos::(run|spawn)\b|\bProcess::spawn\b", "run programs in a job"),
+    (r"\b(scoped_lock|lock_guard|unique_lock|condition_variable)\b", "wait for no lock"),
+]
+ON_THE_ENGINE_THREAD = {
+    "deploy/engine/candidate.cpp": {"load_deployment"},         # called by the reader threads of engine.cpp
+    "deploy/engine/generations.cpp": {"load_deployment"},       # documents of our own ledger, accepted within the same bounds
+    "deploy/engine/rollback_intent.cpp": {"write_atomic", "read_file"},  # one file of our own on a tmpfs, at most 16 KiB
+    "deploy/engine/events.cpp": {"lock_guard"},      # held for one event, or a copy of at most 64
+    "deploy/engine/mailbox.hpp": {"lock_guard", "unique_lock", "scoped_lock"},     # held for one message
+    "deploy/engine/request_quota.cpp": {"lock_guard"},          # held for two counters
+    "deploy/engine/engine.cpp": {"lock_guard", "scoped_lock", "unique_lock"},     # the snapshot's pointer; where the thread waits for messages
+}
 MAY_CALL = {"common/base": None, "common/os": None, "common/log": r"\bgetenv\b"}
 
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK", "not imple" + "mented",
@@ -194,6 +213,21 @@ def calls(root, _):
                 yield f"{relative}:{number}: forbidden call {found.group().strip()}: {instead}"
 
 
+def engine_thread(root, _):
+    """Decisions open, walk, parse and wait for nothing: deploy/README.md has the table of what is read beside them."""
+    for relative in files(root, under=("deploy",), suffixes=CODE):
+        if str(relative.parent) not in ENGINE_THREAD:
+            continue
+        allowed = ON_THE_ENGINE_THREAD.get(str(relative), set())
+        for number, line in enumerate(code_lines(read(root, relative)), 1):
+            if line.lstrip().startswith("#"):
+                continue
+            for pattern, instead in NOT_ON_THE_ENGINE_THREAD:
+                found = re.search(pattern, line)
+                if found and not any(word in found.group() for word in allowed):
+                    yield f"{relative}:{number}: {found.group().strip()} on the engine's thread: {instead}"
+
+
 def headers(root, _):
     """Third-party headers stay in the .cpp files of the folder that owns the library; headers say #pragma once."""
     for relative in files(root, under=ROOMS + ("tests",), suffixes=CODE):
@@ -293,8 +327,21 @@ def skips(root, _):
                 yield f"{relative}:{number}: can skip, and tests/README.md does not say when {relative.name} may"
 
 
+def named_tests(root, table, number, text):
+    """Complaints about tests that a table names as `folder/file: Name` and that are not there."""
+    for place, name in re.findall(r"`([\w/]+): (\w+)`", text):
+        found = [path for path in (root / f"tests/{place}_test.cpp", root / f"tests/{place}_test.py") if path.is_file()]
+        if not found:
+            yield f"{table}:{number}: there is no tests/{place}_test.*"
+        elif not re.search(rf"\b{name}\b", found[0].read_text(encoding="utf-8")):
+            yield f"{table}:{number}: {found[0].name} has no {name}"
+
+
 def matrix(root, _):
-    """tests/FAULTS.md has every row of the fault matrix, and the tests that it names are there."""
+    """tests/FAULTS.md has every row of the fault matrix; the tests that it and the table of bounds name are there."""
+    bounds = Path("deploy/README.md")
+    for number, line in enumerate(read(root, bounds).split("\n"), 1):
+        yield from named_tests(root, bounds, number, line)
     table = Path("tests/FAULTS.md")
     seen = set()
     for number, line in enumerate(read(root, table).split("\n"), 1):
@@ -307,12 +354,7 @@ def matrix(root, _):
         named = re.findall(r"`([\w/]+): (\w+)`", row.group(2))
         if not named and not re.search(r"cannot be|comes with", row.group(2)):
             yield f"{table}:{number}: {row.group(1)} names no test and no reason"
-        for place, name in named:
-            found = [path for path in (root / f"tests/{place}_test.cpp", root / f"tests/{place}_test.py") if path.is_file()]
-            if not found:
-                yield f"{table}:{number}: there is no tests/{place}_test.*"
-            elif not re.search(rf"\b{name}\b", found[0].read_text(encoding="utf-8")):
-                yield f"{table}:{number}: {found[0].name} has no {name}"
+        yield from named_tests(root, table, number, row.group(2))
     for row in range(1, LAST_FAULT + 1):
         if f"F-{row:02}" not in seen:
             yield f"{table}: F-{row:02} is missing: name its test, or why there is none"
@@ -373,7 +415,7 @@ def shell(root, _):
 
 
 CHECKS = {check.__name__: check for check in
-          (layers, calls, headers, spaces, registered, readmes, house, skips, matrix, citations, shell)}
+          (layers, calls, engine_thread, headers, spaces, registered, readmes, house, skips, matrix, citations, shell)}
 
 
 def main():
