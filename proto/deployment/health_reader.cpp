@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "proto/deployment/compose_forms.hpp"
 #include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
@@ -104,7 +105,9 @@ void read_exec(yaml::Fields& fields, json::Object& canon, std::optional<Probe>& 
   ExecProbe exec;
   for (const auto& item : *items) exec.command.push_back(item.value);
   if (!accept(fields.findings(), node->mark, fields.path("exec"),
-              rules::check_no_compose_test(exec.command)))
+              rules::check_no_compose_test(exec.command)) ||
+      !accept(fields.findings(), node->mark, fields.path("exec"),
+              compose::check_program(exec.command)))
     return;
   canon.set_raw("exec", json::strings(exec.command));
   probe = std::move(exec);

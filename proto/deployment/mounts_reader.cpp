@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "proto/deployment/compose_forms.hpp"
 #include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
@@ -143,6 +144,15 @@ void read_secret(const yaml::Node& node, std::string path, std::map<std::string,
   draft.service.secrets.push_back({name->value, file->value});
 }
 
+/// A text in place of a mapping, as compose files allow; true when it was refused.
+bool refuse_text(const yaml::Node& node, const std::string& path, yaml::Findings& findings,
+                 std::string (*hint)(const yaml::Node&)) {
+  if (node.kind != yaml::Kind::scalar) return false;
+  findings.error(node.mark, fmt::format("{} must be a mapping, not {}", path, describe(node)),
+                 hint(node));
+  return true;
+}
+
 template <class Read>
 void each_item(yaml::Fields& service, std::string_view key, json::Object& canon, Read read) {
   const auto* items = service.list(key);
@@ -160,9 +170,11 @@ void read_mounts(yaml::Fields& service, ServiceDraft& draft) {
   std::map<std::string, yaml::Mark> names;
   auto& findings = service.findings();
   each_item(service, "secrets", draft.canon, [&](const auto& node, auto path, auto& fragments) {
+    if (refuse_text(node, path, findings, compose::secret_hint)) return;
     read_secret(node, std::move(path), names, findings, draft, fragments);
   });
   each_item(service, "volumes", draft.canon, [&](const auto& node, auto path, auto& fragments) {
+    if (refuse_text(node, path, findings, compose::volume_hint)) return;
     read_volume(node, std::move(path), targets, findings, draft, fragments);
   });
   each_item(service, "tmpfs", draft.canon, [&](const auto& node, auto path, auto& fragments) {

@@ -195,19 +195,21 @@ bool is_shell_flag(std::string_view argument) {
 }
 
 Verdict check_no_mount_options(std::string_view target) {
-  const auto colon = target.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) return std::nullopt;
-  const auto options = target.substr(colon + 1);
+  auto end = target.rfind(':');
+  if (end == std::string_view::npos) end = target.find(',');
+  if (end == std::string_view::npos || end == 0) return std::nullopt;
+  const auto options = target.substr(end + 1);
   const auto words = split(options, ',');
   if (!std::all_of(words.begin(), words.end(), is_mount_option)) return std::nullopt;
-  const auto path = yaml::shown(target.substr(0, colon));
+  const auto path = yaml::shown(target.substr(0, end));
   std::string hint;
   for (const auto word : words) {
     if (word == "ro") hint = fmt::format("write target: {} and read_only: true", path);
     if (word.starts_with("size=")) hint = fmt::format("write {{target: {}, size: 64MiB}}", path);
   }
   if (hint.empty()) hint = fmt::format("write target: {}", path);
-  return Fault{fmt::format("has options after a colon, {}", yaml::shown(options)), std::move(hint)};
+  return Fault{fmt::format("has options after its path, {}", yaml::shown(options)),
+               std::move(hint)};
 }
 
 Verdict check_no_compose_test(const std::vector<std::string>& command) {

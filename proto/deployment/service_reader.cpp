@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
 
+#include "proto/deployment/compose_forms.hpp"
 #include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
@@ -86,6 +88,13 @@ ReadBy reader_after(const std::optional<std::vector<std::string>>& arguments) {
   return shell ? ReadBy::shell : ReadBy::program;
 }
 
+/// What passes as it is and may have been meant otherwise.
+void warn_of_dollars(yaml::Findings& findings, yaml::Mark mark, const std::string& where,
+                     std::string_view value) {
+  const auto said = compose::dollar_warning(value);
+  if (!said.empty()) findings.warning(mark, fmt::format("{} {}", where, said));
+}
+
 void read_arguments(yaml::Fields& fields, std::string_view key, ReadBy reader, json::Object& canon,
                     std::optional<std::vector<std::string>>& into) {
   if (const auto* node = fields.find(key); node != nullptr && node->kind == yaml::Kind::scalar) {
@@ -103,13 +112,44 @@ void read_arguments(yaml::Fields& fields, std::string_view key, ReadBy reader, j
     const auto& [value, mark] = (*items)[i];
     const auto where = fmt::format("{}[{}]", fields.path(key), i);
     if (!by_shell && !accept(fields.findings(), mark, where, rules::check_literal(value))) continue;
+    if (!by_shell) warn_of_dollars(fields.findings(), mark, where, value);
     into->push_back(by_shell ? value : rules::literal(value));
     by_shell = by_shell || rules::is_shell_flag(value);
   }
+  if (key == "entrypoint" && !items->empty() &&
+      !accept(fields.findings(), items->front().mark, fields.path(key),
+              compose::check_program(*into)))
+    return;
   canon.set_raw(key, json::strings(*into));
 }
 
+/// A list in place of a mapping, or the other way round, as compose files allow; true when it was
+/// refused.
+bool refuse_form(yaml::Fields& fields, std::string_view key, yaml::Kind form, std::string_view must,
+                 std::string (*hint)(const yaml::Node&)) {
+  const auto* node = fields.find(key);
+  if (node == nullptr || node->kind != form) return false;
+  fields.findings().error(node->mark,
+                          fmt::format("{} must be {}, not {}", fields.path(key), must,
+                                      form == yaml::Kind::sequence ? "a list" : "a mapping"),
+                          hint(*node));
+  return true;
+}
+
 void read_env(yaml::Fields& fields, ServiceDraft& draft) {
+  if (refuse_form(fields, "env", yaml::Kind::sequence, "a mapping of names to strings",
+                  compose::env_hint))
+    return;
+  if (const auto* node = fields.find("env"); node != nullptr)
+    for (const auto& member : node->members)
+      if (const auto hint = compose::colon_hint(member.key);
+          member.value.kind == yaml::Kind::null && !hint.empty()) {
+        fields.findings().error(member.mark,
+                                fmt::format("\"{}\" is not a name for an environment variable",
+                                            yaml::shown(member.key)),
+                                hint);
+        return;
+      }
   const auto entries = fields.text_map("env");
   if (!entries) return;
   json::Object canon;
@@ -125,6 +165,8 @@ void read_env(yaml::Fields& fields, ServiceDraft& draft) {
                 rules::check_literal(value.value)))
       continue;
     const auto text = rules::literal(value.value);
+    warn_of_dollars(fields.findings(), value.mark, fields.path("env") + "." + name.value,
+                    value.value);
     draft.service.env.emplace(name.value, text);
     canon.set(name.value, text);
   }
@@ -200,6 +242,8 @@ void read_resources(yaml::Fields& service, ServiceDraft& draft) {
 }
 
 void read_depends_on(yaml::Fields& fields, ServiceDraft& draft) {
+  if (refuse_form(fields, "depends_on", yaml::Kind::mapping, "a list", compose::depends_on_hint))
+    return;
   const auto items = fields.texts("depends_on");
   if (!items) return;
   std::vector<std::string> canon;
@@ -242,6 +286,14 @@ void read_network(yaml::Fields& fields, ServiceDraft& draft) {
 }
 
 void read_restart(yaml::Fields& fields, ServiceDraft& draft) {
+  if (const auto* node = fields.find("restart");
+      node != nullptr && node->text == "unless-stopped") {
+    fields.findings().error(node->mark,
+                            fmt::format("{} must be one of {}, not unless-stopped",
+                                        fields.path("restart"), fmt::join(kRestarts, ", ")),
+                            "write always: what the document names runs");
+    return;
+  }
   if (const auto found = fields.choice("restart", kRestarts)) {
     draft.service.restart = static_cast<Restart>(*found);
     draft.canon.set("restart", kRestarts[*found]);
