@@ -55,6 +55,7 @@ constexpr std::array<Row, kErrcCount> kRows{{
     {Errc::conmon, "E_CONMON", reject},
     {Errc::port_in_use, "E_PORT_IN_USE", reject},
     {Errc::unhealthy, "E_UNHEALTHY", reject},
+    {Errc::host, "E_HOST", reject},
     {Errc::nospace, "E_NOSPACE", retry},
     {Errc::io, "E_IO", retry},
     {Errc::ledger_corrupt, "E_LEDGER_CORRUPT", stop},

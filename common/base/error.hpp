@@ -56,6 +56,7 @@ enum class Errc : std::uint8_t {
   port_in_use,
   unhealthy,
   // host
+  host,  ///< what the document names of this host is not there, or not as it must be
   nospace,
   io,
   ledger_corrupt,

@@ -8,6 +8,7 @@
 #include "common/log/log.hpp"
 #include "deploy/plan/recovery.hpp"
 #include "deploy/runtime/storage/secret_file.hpp"
+#include "deploy/runtime/storage/service_mounts.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -172,53 +173,77 @@ void Rollbacks::refresh() {
     return;
   }
   readiness_.generation = chosen->value();
-  if (before != chosen->value()) secret_fault_.clear();
+  if (before != chosen->value()) host_fault_.clear();
   const auto local = check_local(*chosen);
   readiness_.ready = local.has_value();
   if (!local) {
     readiness_.reason = local.error().to_string();
-  } else if (!secret_fault_.empty()) {
+  } else if (!host_fault_.empty()) {
     readiness_.ready = false;
-    readiness_.reason = secret_fault_;
+    readiness_.reason = host_fault_;
   }
-  look_at_secrets(*chosen);
+  look_at_host(*chosen);
 }
 
-void Rollbacks::look_at_secrets(GenerationId id) {
+/// What a generation needs of this host beside its images.
+class Rollbacks::HostNeeds {
+ public:
+  HostNeeds(const proto::Deployment& document, const proto::AgentConfig& config)
+      : secret_rule_{config.allowed_secret_paths,
+                     {config.state_dir.string(), config.run_dir.string()}},
+        volume_rule_{config.allowed_host_paths, secret_rule_.refused} {
+    for (const auto& [name, service] : document.services) {
+      for (const auto& secret : service.secrets)
+        secrets_.emplace(secret.file, fmt::format("secret {} of {}", secret.name, name.str()));
+      for (const auto& volume : service.volumes)
+        if (volume.is_host_path())
+          sources_.emplace(volume.source,
+                           fmt::format("volume {} of {}", volume.target, name.str()));
+    }
+  }
+  [[nodiscard]] bool empty() const { return secrets_.empty() && sources_.empty(); }
+  /// The first that is not there or not as it must be. May wait for a file system.
+  [[nodiscard]] Status check() const {
+    for (const auto& [file, need] : secrets_)
+      if (auto seen = runtime::check_secret_file(file, secret_rule_); !seen)
+        return std::move(seen).error().in(need);
+    for (const auto& [path, need] : sources_)
+      if (auto seen = runtime::check_volume_source(path, volume_rule_); !seen)
+        return std::move(seen).error().in(need);
+    return ok();
+  }
+
+ private:
+  runtime::SecretFileRule secret_rule_;
+  runtime::HostPathRule volume_rule_;
+  std::map<std::string, std::string> secrets_;  // by path: who needs it
+  std::map<std::string, std::string> sources_;
+};
+
+void Rollbacks::look_at_host(GenerationId id) {
   const auto known = parts_.generations.document(id);
   if (looking_ || !known) return;
-  std::map<std::string, std::string> files;  // by path: who needs it
-  for (const auto& [name, service] : known->services)
-    for (const auto& secret : service.secrets)
-      files.emplace(secret.file, fmt::format("secret {} of {}", secret.name, name.str()));
-  if (files.empty()) return secret_fault_.clear();
+  HostNeeds needs{*known, parts_.options.config};
+  if (needs.empty()) return host_fault_.clear();
   looking_ = true;
-  const auto& config = parts_.options.config;
   parts_.jobs.run(
       Jobs::Pool::probe,
-      [this, id, files = std::move(files),
-       rule = runtime::SecretFileRule{config.allowed_secret_paths,
-                                      {config.state_dir.string(), config.run_dir.string()}}](
-          const std::stop_token&) -> std::function<void()> {
+      [this, id, needs = std::move(needs)](const std::stop_token&) -> std::function<void()> {
         std::string fault;
-        for (const auto& [file, need] : files) {
-          auto seen = runtime::check_secret_file(file, rule);
-          if (seen) continue;
+        if (auto seen = needs.check(); !seen)
           fault = std::move(seen)
                       .error()
-                      .in(fmt::format("generation {} is not ready: {}", id.value(), need))
+                      .in(fmt::format("generation {} is not ready", id.value()))
                       .to_string();
-          break;
-        }
-        return [this, id, fault] { secrets_seen(id, fault); };
+        return [this, id, fault] { host_seen(id, fault); };
       });
 }
 
-void Rollbacks::secrets_seen(GenerationId id, const std::string& fault) {
+void Rollbacks::host_seen(GenerationId id, const std::string& fault) {
   looking_ = false;
-  if (readiness_.generation != id.value() || secret_fault_ == fault) return;
-  const bool by_files = readiness_.ready || readiness_.reason == secret_fault_;
-  secret_fault_ = fault;
+  if (readiness_.generation != id.value() || host_fault_ == fault) return;
+  const bool by_files = readiness_.ready || readiness_.reason == host_fault_;
+  host_fault_ = fault;
   if (!by_files) return;
   readiness_.ready = fault.empty();
   readiness_.reason = fault;

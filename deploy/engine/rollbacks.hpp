@@ -44,16 +44,17 @@ class Rollbacks {
   [[nodiscard]] RollbackIntent intent(GenerationId target, const Actor& actor,
                                       const std::string& reason) const;
 
-  /// Starts a look, on a job thread, at the files of secrets that the generation names; what it
-  /// finds counts for `readiness` only: a rollback itself is never refused for what was seen
-  /// before.
-  void look_at_secrets(GenerationId id);
-  void secrets_seen(GenerationId id, const std::string& fault);
+  /// Starts a look, on a job thread, at the files and directories of the host that the generation
+  /// names; what it finds counts for `readiness` only: a rollback itself is never refused for what
+  /// was seen before.
+  class HostNeeds;
+  void look_at_host(GenerationId id);
+  void host_seen(GenerationId id, const std::string& fault);
 
   Parts& parts_;
   proto::api::RollbackReadiness readiness_;
-  bool looking_ = false;      ///< at secrets
-  std::string secret_fault_;  ///< of the generation that `readiness_` names, as seen last
+  bool looking_ = false;    ///< at the host
+  std::string host_fault_;  ///< of the generation that `readiness_` names, as seen last
   std::uint64_t ready_generations_ = 0;
   std::pair<std::uint64_t, std::uint64_t> refreshed_at_{};  ///< revisions of both
 };

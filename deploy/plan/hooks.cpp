@@ -6,6 +6,7 @@
 
 #include "common/base/text.hpp"
 #include "deploy/plan/planner.hpp"
+#include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::plan {
 namespace {
@@ -134,8 +135,10 @@ std::optional<Planner::HookEnd> Planner::create_hook(const proto::Hook& hook,
     if (disposition(error.code()) == Disposition::reject || job->second.count >= kMostTries) {
       auto failed = failure_of(
           hook, at, fmt::format("{} could not be started: {}", hook.name.str(), error.what()));
-      failed.code = error.code();
-      failed.evidence["next"] = error.next_step();
+      auto why = start_failure(hook.name, error);
+      failed.code = why.code;
+      failed.passing = why.passing;
+      failed.evidence["next"] = std::move(why.evidence["next"]);
       return HookEnd{std::move(failed)};
     }
     if (job->second.retry_at > now_) {

@@ -71,6 +71,9 @@ class Planner {
   [[nodiscard]] bool advance_cutover(const proto::Deployment& target);
   [[nodiscard]] bool advance_replace(const proto::Deployment& target);
   [[nodiscard]] bool gate(const ServiceName& service, const proto::Service& wanted);
+  [[nodiscard]] bool passes(const ServiceName& service, const InstanceView& view,
+                            const proto::Service& wanted) const;
+  [[nodiscard]] bool is_awaited(const ServiceName& service, const proto::Service& wanted) const;
   [[nodiscard]] bool is_proven(const ServiceName& service, const InstanceView& view,
                                const proto::Service& wanted) const;
   void start_fresh(const ServiceName& service, const proto::Service& wanted);

@@ -6,6 +6,7 @@
 
 #include "common/base/text.hpp"
 #include "deploy/plan/planner.hpp"
+#include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::plan {
 namespace {
@@ -185,8 +186,7 @@ bool Planner::dependencies_ready(const proto::Service& wanted) {
                        const auto fresh = rollout().fresh.find(name);
                        if (fresh == rollout().fresh.end()) return false;
                        const auto* view = find(fresh->second);
-                       return view != nullptr && is_ready(*view, dependency->second, now_) &&
-                              is_proven(name, *view, dependency->second);
+                       return view != nullptr && passes(name, *view, dependency->second);
                      });
 }
 
@@ -223,6 +223,23 @@ bool Planner::is_proven(const ServiceName& service, const InstanceView& view,
          (view.health.judged >= since->second && view.health.successes > 0);
 }
 
+/// Others wait for its end: a migration is done before what needs it starts.
+bool Planner::is_awaited(const ServiceName& service, const proto::Service& wanted) const {
+  if (wanted.restart == proto::Restart::always) return false;
+  const auto* target = document(out_.progress.rollout->target);
+  return std::any_of(target->services.begin(), target->services.end(), [&](const auto& row) {
+    const auto& needs = row.second.depends_on;
+    return std::find(needs.begin(), needs.end(), service) != needs.end();
+  });
+}
+
+/// Healthy, or for a one-shot that others wait for, ended well.
+bool Planner::passes(const ServiceName& service, const InstanceView& view,
+                     const proto::Service& wanted) const {
+  if (is_awaited(service, wanted)) return has_completed(view, wanted);
+  return is_ready(view, wanted, now_) && is_proven(service, view, wanted);
+}
+
 bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
   auto& id = rollout().fresh.at(service);
   const auto* view = find(id);
@@ -233,8 +250,7 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
     if (failed != observed_.job_failures.end()) {
       const auto& job = failed->second;
       if (disposition(job.error.code()) == Disposition::reject || job.count >= 3) {
-        fail(
-            {job.error.code(), service.str(), job.error.what(), {{"next", job.error.next_step()}}});
+        fail(start_failure(service, job.error));
         return false;
       }
       if (job.retry_at > now_) {
@@ -259,7 +275,7 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
            {"instance", id.str()}}});
     return false;
   }
-  if (view != nullptr && is_ready(*view, wanted, now_) && is_proven(service, *view, wanted)) {
+  if (view != nullptr && passes(service, *view, wanted)) {
     rollout().ready_in.try_emplace(
         service, std::chrono::duration_cast<Milliseconds>(now_ - rollout().gate_since[service]));
     return true;
@@ -267,9 +283,11 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
   const BootTime deadline = rollout().gate_since[service] + wanted.update.deadline;
   if (now_ >= deadline) {
     const std::string detail = view == nullptr ? "it was not created" : view->health.detail;
+    const auto* missed =
+        is_awaited(service, wanted) ? "had not ended, and others wait for it," : "was not healthy";
     fail({Errc::unhealthy,
           service.str(),
-          fmt::format("{} was not healthy within {}{}{}", service.str(),
+          fmt::format("{} {} within {}{}{}", service.str(), missed,
                       human_duration(wanted.update.deadline), detail.empty() ? "" : ": ", detail),
           {{"probe", detail}, {"instance", id.str()}}});
     return false;

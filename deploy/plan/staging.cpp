@@ -32,6 +32,13 @@ Failure document_fault(const ServiceName& name, const Error& error) {
 
 }  // namespace
 
+Failure start_failure(const ServiceName& name, const Error& error) {
+  auto next = error.next_step();
+  const bool of_host = error.code() == Errc::host;
+  if (of_host && !next.empty()) next += ", then apply it again";
+  return {error.code(), name.str(), error.what(), {{"next", std::move(next)}}, of_host};
+}
+
 bool gives_way(const Progress& progress) {
   return progress.rollout && !has_begun(progress) && progress.rollout->trigger != Trigger::rollback;
 }

@@ -25,6 +25,10 @@ enum class StagingFault : std::uint8_t {
 /// caused is not, however often it happens.
 [[nodiscard]] StagingFault staging_fault(Errc code);
 
+/// Why a container could not be made or started. What this host lacks (Errc::host) is not the
+/// document's fault: applied again, it may work.
+[[nodiscard]] Failure start_failure(const ServiceName& name, const Error& error);
+
 /// The rollout under way has started nothing yet and is no rollback: a newer document, or what
 /// runs, applied again, takes its place.
 [[nodiscard]] bool gives_way(const Progress& progress);

@@ -67,6 +67,7 @@ ExitCode exit_code_of(Errc code) noexcept {
     case Errc::conmon:
     case Errc::port_in_use:
     case Errc::unhealthy:
+    case Errc::host:
     case Errc::nospace:
     case Errc::io:
     case Errc::ledger_corrupt:

@@ -42,9 +42,9 @@ Error through_link(const std::string& path) {
   std::error_code failed;
   const auto real = std::filesystem::canonical(path, failed).string();
   if (failed) return refused(path, "a part of it is a symlink that leads nowhere");
-  auto error = Error{Errc::runtime, fmt::format("volume source {} is refused: it leads through a "
-                                                "symlink to {}",
-                                                printable(path), printable(real))};
+  auto error = Error{Errc::host, fmt::format("volume source {} is refused: it leads through a "
+                                             "symlink to {}",
+                                             printable(path), printable(real))};
   const auto hint = fmt::format("write source: {}", printable(real));
   if (path == "/etc/localtime") {
     constexpr std::string_view kZones = "/usr/share/zoneinfo/";
@@ -62,8 +62,8 @@ Result<os::UniqueFd> open_without_links(const std::string& path) {
   if (fd >= 0) return os::UniqueFd{static_cast<int>(fd)};
   if (errno == ELOOP) return through_link(path);
   if (errno == ENOENT)
-    return Error{Errc::runtime, fmt::format("volume source {} does not exist", printable(path))}
-        .hint("mkdir -p " + printable(path));
+    return Error{Errc::host, fmt::format("volume source {} does not exist", printable(path))}.hint(
+        "mkdir -p " + printable(path));
   return errno_error(errno, "open volume source " + printable(path));
 }
 
@@ -76,7 +76,7 @@ Status bind_fd(int fd, const std::filesystem::path& at) {
   } else if (S_ISREG(info.st_mode) || S_ISSOCK(info.st_mode)) {
     HF_ASSIGN(const auto file, os::open_file(at, O_WRONLY | O_CREAT, 0600));
   } else {
-    return Error{Errc::runtime, "a volume source must be a directory, a file or a socket"};
+    return Error{Errc::host, "a volume source must be a directory, a file or a socket"};
   }
   const auto source = fmt::format("/proc/self/fd/{}", fd);
   if (::mount(source.c_str(), at.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
@@ -198,7 +198,7 @@ Status check_nested(const ServiceMountsInput& input, const std::string& target, 
                                              : input.paths.volume(around->source);
   HF_ASSIGN(const auto root, os::open_file(source, O_RDONLY | O_DIRECTORY));
   if (open_in_root(root.get(), inside, O_PATH)) return ok();
-  return Error{Errc::runtime,
+  return Error{around->is_host_path() ? Errc::host : Errc::runtime,
                fmt::format("{} is mounted below {}, a read-only volume that has no {}",
                            printable(target), printable(around->target), printable(inside))}
       .hint(fmt::format("{} {}", is_file ? "touch" : "mkdir -p",
@@ -235,9 +235,15 @@ Status check_host_path(const std::string& path, const HostPathRule& rule) {
       std::any_of(rule.allowed.begin(), rule.allowed.end(),
                   [&](const auto& prefix) { return is_within(path, clean_path(prefix)); });
   if (allowed) return ok();
-  return Error{Errc::runtime,
+  return Error{Errc::host,
                fmt::format("volume source {} is not below an allowed host path", printable(path))}
-      .hint("add it to allowed_host_paths in agent.yaml");
+      .hint("add it to policy.allowed_host_paths in agent.yaml");
+}
+
+Status check_volume_source(const std::string& path, const HostPathRule& rule) {
+  HF_TRY(check_host_path(path, rule));
+  HF_TRY(open_without_links(path));
+  return ok();
 }
 
 Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input) {
@@ -279,7 +285,7 @@ Status write_secrets(const std::filesystem::path& directory,
     if (next.empty())
       next = fmt::format("create {} or change secrets[].file", printable(secret.file));
     return Error{
-        Errc::runtime,
+        Errc::host,
         std::move(done).error().in(fmt::format("read secret {}", printable(secret.name))).what()}
         .hint(std::move(next));
   }

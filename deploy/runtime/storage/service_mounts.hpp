@@ -22,8 +22,11 @@ struct HostPathRule {
 };
 
 /// Checks a host path by name only: absolute, clean, not in or above a refused place, within an
-/// allowed one. Errors: runtime, naming the rule.
+/// allowed one. Errors: runtime, or host where agent.yaml allows too little, naming the rule.
 [[nodiscard]] Status check_host_path(const std::string& path, const HostPathRule& rule);
+/// The same, and that it is there and reached through no symlink. May wait for a network file
+/// system: not for the engine thread. Errors: also host, with the next step.
+[[nodiscard]] Status check_volume_source(const std::string& path, const HostPathRule& rule);
 
 struct ServiceMountsInput {
   const Paths& paths;
@@ -37,7 +40,7 @@ struct ServiceMountsInput {
 /// All mounts besides the standard ones, in mount order: tmpfs and volumes by destination, then
 /// /etc files, then secrets. Named volumes are created at first use (volume.hpp). Host paths
 /// are opened without following any symlink and bound at run_dir/mnt/<id>/vol/<n>, so that nobody
-/// can swap them before the runtime mounts them. Blocks. Errors: runtime, io, nospace.
+/// can swap them before the runtime mounts them. Blocks. Errors: runtime, host, io, nospace.
 [[nodiscard]] Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input);
 
 struct SecretOwner {
@@ -46,7 +49,7 @@ struct SecretOwner {
 };
 
 /// Reads every secret anew into the instance's tmpfs, mode 0400 of `owner`; files no longer named
-/// go. Errors: runtime, naming the secret, its file and the next step, never its content.
+/// go. Errors: host, naming the secret, its file and the next step, never its content.
 [[nodiscard]] Status write_secrets(const std::filesystem::path& directory,
                                    const std::vector<proto::SecretRef>& secrets,
                                    const SecretFileRule& rule, const SecretOwner& owner);

@@ -64,6 +64,32 @@ TEST_P(OneShots, OneThatEndsWellPassesTheGateAndIsNoDrift) {
       1);
 }
 
+TEST_P(OneShots, WhoDependsOnOneWaitsForItsEnd) {
+  auto wanted = std::make_shared<proto::Deployment>(*document("j1", "w1", GetParam()));
+  wanted->services.at(kWeb).depends_on = {kJob};
+  world_.ends.erase("j1");  // it runs on
+  world_.apply(wanted);
+  const auto limit = world_.now + wanted->services.at(kJob).update.deadline - 1s;
+  while (world_.now < limit) (void)world_.step();
+  EXPECT_FALSE(world_.progress.serving.contains(kWeb)) << "nothing was switched";
+  EXPECT_FALSE(world_.progress.rollout->fresh.contains(kWeb)) << "nor begun";
+  world_.ends = {{"j1", 0}};
+  ASSERT_TRUE(world_.settle());
+  EXPECT_EQ(world_.progress.good, GenerationId{1});
+  EXPECT_EQ(world_.version_serving("web"), "w1");
+}
+
+TEST_P(OneShots, OneThatOthersWaitForEndsWithinItsDeadline) {
+  auto wanted = std::make_shared<proto::Deployment>(*document("j1", "w1", GetParam()));
+  wanted->services.at(kWeb).depends_on = {kJob};
+  world_.ends.erase("j1");
+  world_.apply(wanted);
+  ASSERT_TRUE(world_.settle());
+  EXPECT_EQ(world_.progress.good, GenerationId{});
+  ASSERT_FALSE(world_.endings.empty());
+  EXPECT_THAT(world_.endings.back().reason, ::testing::HasSubstr("had not ended, and others wait"));
+}
+
 TEST_P(OneShots, OneThatEndsBadlyBeforeGoodIsAFailedUpdate) {
   apply("j1", "w1");
   apply("bad", "w2");

@@ -42,6 +42,18 @@ struct Stage {
   PlanWorld world{1};
 };
 
+TEST(Staging, WhatTheHostLacksIsNotTheDocumentsFault) {
+  const auto of_host = start_failure(
+      ServiceName{"web"},
+      Error{Errc::host, "volume source /srv/x does not exist"}.hint("mkdir -p /srv/x"));
+  EXPECT_TRUE(of_host.passing);
+  EXPECT_EQ(of_host.evidence.at("next"), "mkdir -p /srv/x, then apply it again");
+  const auto of_document =
+      start_failure(ServiceName{"web"}, Error{Errc::runtime, "no such command"}.hint("repair it"));
+  EXPECT_FALSE(of_document.passing);
+  EXPECT_EQ(of_document.evidence.at("next"), "repair it");
+}
+
 TEST(Staging, AFailureIsPassingOrTheDocumentsByItsCode) {
   for (const auto value : {Errc::not_found, Errc::digest_mismatch, Errc::platform}) {
     Stage stage{Trigger::apply};
