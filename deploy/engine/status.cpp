@@ -89,6 +89,7 @@ ServiceState state_of(InstanceState seen, const proto::Service& wanted) {
 void fill_present(const StatusInput& in, const plan::ServiceName& name,
                   const proto::Service& wanted, const plan::InstanceView& view,
                   proto::api::ServiceStatus& status) {
+  status.restarts = view.seen.starts > 0 ? view.seen.starts - 1 : 0;
   const auto& [seen, health] = view;
   status.instance = seen.id.str();
   status.pid = seen.pid;
@@ -116,8 +117,6 @@ proto::api::ServiceStatus service_status(const StatusInput& in, const plan::Serv
   status.image = wanted.image.str();
   status.digest = wanted.image.digest.str();
   status.health = "none";
-  const auto counters = in.counters.workloads.find(name.str());
-  if (counters != in.counters.workloads.end()) status.restarts = counters->second.restarts;
   for (const auto& port : wanted.publish) status.publish.push_back(publish_text(port));
   const auto image = in.observed.images.find(wanted.image.digest);
   if (image != in.observed.images.end() && image->second.manifest)

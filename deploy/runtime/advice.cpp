@@ -18,16 +18,19 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-/// The first absolute path in a line; empty without one.
+/// The last absolute path in a line, as programs name themselves first and what they failed on
+/// last; empty without one.
 std::string path_in(std::string_view line) {
   constexpr std::string_view kEnd = " \t\"'`:,;()[]<>";
-  for (std::size_t at = line.find('/'); at != std::string_view::npos; at = line.find('/', at + 1)) {
-    const bool starts = at == 0 || kEnd.find(line[at - 1]) != std::string_view::npos;
+  for (std::size_t at = line.rfind('/'); at != std::string_view::npos && at != 0;
+       at = at == 0 ? std::string_view::npos : line.rfind('/', at - 1)) {
+    if (kEnd.find(line[at - 1]) == std::string_view::npos) continue;
     const auto end = line.find_first_of(kEnd, at);
     const auto path = line.substr(at, end == std::string_view::npos ? end : end - at);
-    if (starts && path.size() > 1) return printable(path);
+    if (path.size() > 1) return printable(path);
   }
-  return {};
+  if (!line.starts_with('/')) return {};
+  return printable(line.substr(0, line.find_first_of(kEnd)));
 }
 
 std::string directory_of(const std::string& path) {
@@ -112,7 +115,9 @@ std::string for_open_files(const Line& line) {
 std::string for_no_exec(const proto::Security& security, const Line& line) {
   const bool runs = line.has("failed to map segment") || line.has("cannot execute") ||
                     line.has("error=13") || line.has("exec format") || line.has("exec:") ||
-                    line.has("execve") || line.has("fork/exec") || line.has("unsatisfiedlink");
+                    line.has("execve") || line.has("fork/exec") || line.has("unsatisfiedlink") ||
+                    // Everybody may write there, so what is denied is to run it.
+                    line.has("permission denied");
   const auto path = path_in(line.original);
   if (security.profile != proto::Profile::hardened || !runs || path.empty()) return {};
   for (const std::string_view place : {"/tmp", "/run", "/dev/shm"})

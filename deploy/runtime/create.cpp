@@ -125,6 +125,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
                                          .user = user,
                                          .rule = {spec.allowed_host_paths, host.refused_host_paths},
                                          .root = root.get()}));
+  HF_TRY(check_mount_points(root.get(), mounts));
   if (security.read_only) {
     auto all = standard_mounts();
     all.insert(all.end(), mounts.begin(), mounts.end());

@@ -36,7 +36,7 @@ struct ServiceStatus {
   std::string manifest;  ///< platform manifest digest, empty before the pull
   Word<ServiceState> state;
   Word<HealthState> health;
-  std::uint64_t restarts = 0;
+  std::uint64_t restarts = 0;  ///< of the process of this instance
   std::string instance;
   int pid = 0;
   std::string address;

@@ -61,6 +61,21 @@ PointKind kind_of(const BundleMount& mount) {
   return PointKind::directory;
 }
 
+/// A file covers files only, a directory directories.
+Status check_kind(const BundleMount& mount, int there) {
+  struct stat info {};
+  if (fstat(there, &info) != 0) return errno_error(errno, "stat " + printable(mount.destination));
+  const bool file = kind_of(mount) == PointKind::file;
+  if (file != S_ISDIR(info.st_mode)) return ok();
+  return Error{Errc::runtime,
+               fmt::format("{} is a {} in the image, and what the document mounts there is a {}",
+                           printable(mount.destination), file ? "directory" : "file",
+                           file ? "file" : "directory")}
+      .hint(file ? fmt::format("mount it at a path in it: target: {}/NAME",
+                               printable(mount.destination))
+                 : std::string{"mount a file there, or the directory somewhere else"});
+}
+
 /// The runtime gives a tmpfs the mode of the directory it covers, whatever its options say.
 mode_t mode_of(const BundleMount& mount) {
   const auto& options = mount.options;
@@ -75,7 +90,6 @@ Result<std::vector<MountPoint>> lacking(int root, const std::vector<BundleMount>
   std::vector<MountPoint> out;
   for (const auto& mount : mounts) {
     HF_ASSIGN(const auto real, resolve_in_root(root, mount.destination));
-    HF_TRY(check_led(mount.destination, real));
     const bool below = std::any_of(covered.begin(), covered.end(),
                                    [&](const auto& c) { return is_within(real, c); });
     covered.push_back(real);
@@ -134,6 +148,20 @@ Result<os::UniqueFd> mount_root(const Paths& paths, const plan::InstanceId& id,
   HF_ASSIGN(auto root, open_root(target));
   HF_TRY(check_reserved(root.get()));
   return root;
+}
+
+Status check_mount_points(int root, const std::vector<BundleMount>& mounts) {
+  std::vector<std::string> covered;
+  for (const auto& mount : mounts) {
+    HF_ASSIGN(const auto real, resolve_in_root(root, mount.destination));
+    HF_TRY(check_led(mount.destination, real));
+    const bool below = std::any_of(covered.begin(), covered.end(),
+                                   [&](const auto& c) { return is_within(real, c); });
+    covered.push_back(real);
+    const auto there = open_in_root(root, real, O_PATH);
+    if (!below && there) HF_TRY(check_kind(mount, there->get()));
+  }
+  return ok();
 }
 
 Result<os::UniqueFd> add_mount_points(const Paths& paths, const plan::InstanceId& id,

@@ -24,6 +24,11 @@ enum class RootAccess : std::uint8_t { read_only, writable };
 [[nodiscard]] Result<os::UniqueFd> mount_root(const Paths& paths, const plan::InstanceId& id,
                                               const image::StoredImage& image, RootAccess access);
 
+/// What the document mounts meets the image as it is: no symlink leads it into /proc, /sys or /dev,
+/// no file covers a directory and no directory a file. `mounts` in mount order. Errors: runtime,
+/// with the next step.
+[[nodiscard]] Status check_mount_points(int root, const std::vector<BundleMount>& mounts);
+
 /// Where the read-only root lacks a mount point, makes it in the instance's top lower, with the
 /// kernel copying the attributes of parents, and mounts the root anew. Returns the root opened (the
 /// old one when nothing was lacking).

@@ -310,6 +310,28 @@ TEST_F(Storage, ADanglingResolvConfOfTheImageIsNoObstacle) {
               HasSubstr("there\nweb\n"));
 }
 
+TEST_F(Storage, AFileCoversNoDirectoryAndADirectoryNoFile) {
+  write(root() / "conf.txt", "x");
+  fs::create_directories(root() / "conf.d");
+  fs::create_directories(image_dir() / "srv/app");
+  write(image_dir() / "srv/settings", "y");
+  for (const bool read_only : {true, false}) {
+    auto service = a_service({"/bin/true"});
+    service.security.read_only = read_only;
+    service.volumes = {
+        {.source = (root() / "conf.txt").string(), .target = "/srv/app", .read_only = true}};
+    const auto over_directory = runtime_->create(spec("web-1", service), {});
+    ASSERT_FALSE(over_directory);
+    EXPECT_THAT(over_directory.error().what(), HasSubstr("/srv/app is a directory in the image"));
+    EXPECT_THAT(over_directory.error().next_step(), HasSubstr("target: /srv/app/NAME"));
+    service.volumes = {
+        {.source = (root() / "conf.d").string(), .target = "/srv/settings", .read_only = true}};
+    const auto over_file = runtime_->create(spec("web-1", service), {});
+    ASSERT_FALSE(over_file);
+    EXPECT_THAT(over_file.error().what(), HasSubstr("/srv/settings is a file in the image"));
+  }
+}
+
 TEST_F(Storage, AnImageLeadsNoMountToTheKernelsPlaces) {
   fs::create_directories(root() / "data");
   auto service = a_service({"/bin/true"});

@@ -202,6 +202,14 @@ TEST(Advice, NamesTheLineToAdd) {
   EXPECT_THAT(advice({.read_only = false}, {.code = 1}, {"open /data/x: Read-only file system"}),
               HasSubstr("leave its read_only out"));
   EXPECT_EQ(for_line("connection refused"), "");
+  EXPECT_THAT(for_line("/usr/bin/start: line 3: can't create /data/x: Read-only file system"),
+              HasSubstr("/data/x is read-only: add tmpfs: [/data]"));
+  EXPECT_THAT(for_line("OSError: [Errno 30] Read-only file system: '/srv/app/cache/a.tmp'"),
+              HasSubstr("tmpfs: [/srv/app/cache]"));
+  EXPECT_THAT(for_line("/entrypoint.sh: exec: line 9: /tmp/run: Permission denied"),
+              HasSubstr("nothing is executed from /tmp"));
+  EXPECT_THAT(for_line("/bin/sh: /data/run: Permission denied"),
+              HasSubstr("/data/run is not accessible"));
   EXPECT_THAT(advice(hardened, {.code = 137, .oom = true}, {}), HasSubstr("resources.memory"));
   EXPECT_THAT(advice({.read_only = false}, {.code = 1}, {"/x: Read-only file system"}),
               Not(HasSubstr("tmpfs")));
