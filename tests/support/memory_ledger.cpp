@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/crypto/sha256.hpp"
+
 namespace holdfast::test {
 
 using namespace deploy::ledger;
 
 Result<std::vector<Generation>> MemoryLedger::generations() {
-  return std::vector<Generation>{generations_.rbegin(), generations_.rend()};
+  std::vector<Generation> found;
+  for (const auto& [id, row] : tables_.generations()) found.insert(found.begin(), row);
+  return found;
 }
 
 Result<std::string> MemoryLedger::document(const proto::Digest& spec_digest) {
@@ -33,7 +37,9 @@ Result<std::vector<NumberedEntry>> MemoryLedger::entries_of(deploy::plan::Genera
 
 Result<std::vector<Quarantine>> MemoryLedger::quarantine() {
   std::vector<Quarantine> found;
-  for (const auto& [digest, row] : quarantine_) found.push_back(row);
+  for (const auto& [digest, row] : tables_.quarantine()) found.push_back(row);
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.since < b.since; });
   return found;
 }
 
@@ -41,7 +47,7 @@ Result<Verification> MemoryLedger::verify() {
   Verification report{.intact = true, .entries = entries_.size(), .head = head_, .fault = {}};
   std::string hash(64, '0');
   for (const auto& row : entries_) {
-    hash = proto::entry_hash(row.number, hash, proto::encode_entry(row.entry));
+    hash = proto::entry_hash(row.number, hash, bodies_[row.number - 1]);
     if (hash != row.hash) report.intact = false;
   }
   return report;
@@ -60,35 +66,47 @@ Result<Head> MemoryLedger::commit(const Batch& batch) {
     return Error{Errc::busy, "the disk has not taken an entry for 1000 ms"};
   }
   if (fault) return *fault;
-  if (batch.generation) {
-    const auto& made = *batch.generation;
-    if (made.id.value() != generations_.size() + 1)
-      return Error{Errc::conflict, "the generation is out of order"};
-    documents_.emplace(made.spec_digest, made.document);
-    generations_.push_back({.id = made.id,
-                            .spec_digest = made.spec_digest,
-                            .result = GenerationResult::pending,
-                            .ever_good = false,
-                            .accepted = made.accepted,
-                            .actor = made.actor,
-                            .reason = made.reason});
-  }
-  for (const auto& change : batch.results) {
-    if (change.id.value() == 0 || change.id.value() > generations_.size())
-      return Error{Errc::not_found, "no such generation"};
-    auto& row = generations_[change.id.value() - 1];
-    row.result = change.result;
-    row.reason = change.reason;
-    row.ever_good = row.ever_good || change.result == GenerationResult::good;
-  }
+  HF_TRY(check(batch));
+  if (batch.generation)
+    documents_.emplace(batch.generation->spec_digest, batch.generation->document);
+  const auto tables = seal(batch);
   for (const auto& entry : batch.entries) {
-    head_.hash = proto::entry_hash(head_.number + 1, head_.hash, proto::encode_entry(entry));
-    entries_.push_back({++head_.number, head_.hash, entry});
+    const bool first = &entry == &batch.entries.front();
+    auto whole = sealed(entry, batch, first ? tables : std::string{});
+    HF_TRY(tables_.apply(whole));
+    bodies_.push_back(proto::encode_entry(whole));
+    head_.hash = proto::entry_hash(++head_.number, head_.hash, bodies_.back());
+    whole.detail.erase(kTablesDetail);
+    entries_.push_back({head_.number, head_.hash, std::move(whole)});
   }
-  for (const auto& row : batch.quarantine) quarantine_.insert_or_assign(row.spec_digest, row);
-  for (const auto& digest : batch.release) quarantine_.erase(digest);
   if (batch.progress) progress_ = batch.progress;
   return head_;
+}
+
+/// Nothing of a refused batch is kept.
+Status MemoryLedger::check(const Batch& batch) const {
+  auto last = tables_.last().value();
+  if (batch.generation && batch.generation->id.value() != ++last)
+    return Error{Errc::conflict, "the generation is out of order"};
+  for (const auto& change : batch.results)
+    if (change.id.value() == 0 || change.id.value() > last)
+      return Error{Errc::not_found, "no such generation"};
+  if (batch.entries.empty() && !seal(batch).empty())
+    return Error{Errc::internal, "a change of generations or quarantine without an entry"};
+  return ok();
+}
+
+proto::Entry MemoryLedger::sealed(const proto::Entry& entry, const Batch& batch,
+                                  const std::string& tables) const {
+  auto whole = entry;
+  if (!tables.empty()) whole.detail[kTablesDetail] = tables;
+  if (entry.kind == proto::EntryKind::accepted && batch.generation &&
+      entry.generation == batch.generation->id.value()) {
+    whole.spec_digest = batch.generation->spec_digest;
+    whole.detail["document_sha256"] =
+        crypto::sha256_hex(documents_.at(batch.generation->spec_digest));
+  }
+  return whole;
 }
 
 }  // namespace holdfast::test

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "deploy/ledger/ledger.hpp"
+#include "deploy/ledger/tables.hpp"
 
 namespace holdfast::test {
 
@@ -34,10 +35,14 @@ class MemoryLedger final : public deploy::ledger::Ledger {
   bool slow = false;           ///< while set, a commit is left in doubt
 
  private:
-  std::vector<deploy::ledger::Generation> generations_;  ///< oldest first
+  [[nodiscard]] Status check(const deploy::ledger::Batch& batch) const;
+  [[nodiscard]] proto::Entry sealed(const proto::Entry& entry, const deploy::ledger::Batch& batch,
+                                    const std::string& tables) const;
+
+  deploy::ledger::Tables tables_;
   std::map<proto::Digest, std::string> documents_;
-  std::map<proto::Digest, deploy::ledger::Quarantine> quarantine_;
-  std::vector<deploy::ledger::NumberedEntry> entries_;
+  std::vector<deploy::ledger::NumberedEntry> entries_;  ///< as people read them
+  std::vector<std::string> bodies_;                     ///< as they are hashed
   std::optional<std::string> progress_;
   std::optional<deploy::ledger::Batch> pending_;
   deploy::ledger::Head head_{0, std::string(64, '0')};

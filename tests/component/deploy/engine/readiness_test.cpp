@@ -164,6 +164,43 @@ TEST_F(Readiness, AMissingSecretFileOfTheTargetIsNamedWhileTheImagesAreHere) {
   EXPECT_TRUE(status().rollback.ready) << status().rollback.reason;
 }
 
+TEST_F(Readiness, AMissingVolumeSourceOfTheTargetIsNamedToo) {
+  const auto scratch = os::TempDir::create("/var/tmp", "readiness");
+  ASSERT_TRUE(scratch);
+  const auto data = scratch->path() / "data";
+  ASSERT_TRUE(os::make_directories(data));
+  apply(document("v1") + "    volumes: [{source: " + data.string() + ", target: /data}]\n");
+  apply(document("v2"));
+  agent().run(5s);
+  ASSERT_TRUE(status().rollback.ready) << status().rollback.reason;
+  std::filesystem::remove(data);
+  agent().run(5s);
+  EXPECT_FALSE(status().rollback.ready);
+  EXPECT_THAT(status().rollback.reason,
+              AllOf(HasSubstr("generation 1 is not ready: volume /data of web"),
+                    HasSubstr("does not exist"), HasSubstr("mkdir -p")));
+  ASSERT_TRUE(os::make_directories(data));
+  agent().run(5s);
+  EXPECT_TRUE(status().rollback.ready) << status().rollback.reason;
+}
+
+TEST_F(Readiness, WhatTheHostLacksQuarantinesNoDocument) {
+  apply(document("v1"));
+  host_.create_errors.emplace(
+      "web", Error{Errc::host, "volume source /srv/x does not exist"}.hint("mkdir -p /srv/x"));
+  apply(document("v2"));
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_TRUE(agent().snapshot()->records->quarantine.empty());
+  const auto failed = entries(proto::EntryKind::failed);
+  ASSERT_FALSE(failed.empty());
+  EXPECT_EQ(failed.back().reason, "volume source /srv/x does not exist");
+  EXPECT_EQ(failed.back().detail.at("next"), "mkdir -p /srv/x, then apply it again");
+  host_.create_errors.clear();
+  apply(document("v2"));
+  EXPECT_GT(status().generation, 1U) << "the printed next step works";
+  EXPECT_EQ(status().state.text(), "converged");
+}
+
 TEST_F(Readiness, ALowDiskIsAStateAndASentenceUntilThereIsRoom) {
   apply(document("v1"));
   host_.disk = os::DiskSpace{.free_bytes = 900U << 20, .size_bytes = 10ULL << 30};
