@@ -205,14 +205,14 @@ TEST_F(Readiness, ALowDiskIsAStateAndASentenceUntilThereIsRoom) {
   apply(document("v1"));
   host_.disk = os::DiskSpace{.free_bytes = 900U << 20, .size_bytes = 10ULL << 30};
   agent().run(5s);
-  ASSERT_EQ(status().state, "converged") << status().message;
+  ASSERT_EQ(status().state.text(), "converged") << status().message;
   host_.disk->free_bytes = 100U << 20;
   agent().run(5s);
-  EXPECT_EQ(status().state, "degraded");
+  EXPECT_EQ(status().state.text(), "degraded");
   EXPECT_THAT(status().message, AllOf(HasSubstr("disk low"), HasSubstr("image gc")));
   host_.disk->free_bytes = 900U << 20;
   agent().run(5s);
-  EXPECT_EQ(status().state, "converged");
+  EXPECT_EQ(status().state.text(), "converged");
 }
 
 TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
