@@ -16,6 +16,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "proto/worker/fetch.hpp"
+#include "proto/worker/unpack.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {

@@ -152,10 +152,12 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                                     job.keep_blob ? &tee : nullptr));
   }
   auto& unpacker = ready->unpacker;
+  const auto by_size = most_entries(job.layer.blob.size);
+  const auto entries = std::min(by_size, job.inodes.value_or(by_size));
   HF_TRY(unpacker.begin({.compression = job.layer.compression,
                          .size = job.layer.blob.size,
                          .space = job.space,
-                         .max_entries = most_entries(job.layer.blob.size),
+                         .max_entries = entries,
                          .cpu_seconds = most_cpu_seconds(job.layer.blob.size)}));
   // A descriptor of its own: the child reads what is there from its beginning.
   const auto partial = source.partial.reader();
@@ -171,6 +173,10 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                    ? (*attempt.fetched)->endpoint_index + 1
                    : 0;
   auto outcome = conclude(job, attempt, request.have);
+  if (!outcome && outcome.error().code() == Errc::layer_limit && entries < by_size)
+    outcome = Error{Errc::nospace, fmt::format("the layer needs more than the {} inodes that may "
+                                               "still be used",
+                                               entries)};
   // What the unpacker hashed is what went into the file.
   if (tee && (!outcome || outcome->needs_lower || !tee->finish()))
     HF_TRY(os::remove_tree(staging / "blob"));

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -32,10 +33,11 @@ struct LayerJob {
   proto::oci::Layer layer;
   proto::Digest diff_id;
   std::vector<std::filesystem::path>
-      lowers;                      ///< trees below, lowest first; empty: unpack by itself
-  std::uint64_t space = 0;         ///< bytes that may still be written
-  std::filesystem::path partials;  ///< where a download that breaks off is kept
-  bool keep_blob = false;          ///< leaves the compressed bytes in STAGING/blob
+      lowers;                             ///< trees below, lowest first; empty: unpack by itself
+  std::uint64_t space = 0;                ///< bytes that may still be written
+  std::optional<std::uint64_t> inodes{};  ///< files that may still be made; none: no limit
+  std::filesystem::path partials;         ///< where a download that breaks off is kept
+  bool keep_blob = false;                 ///< leaves the compressed bytes in STAGING/blob
 };
 
 struct LayerOutcome {

@@ -231,10 +231,12 @@ Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& l
   const auto& descriptor = documents_->manifest.layers[layer.index];
   HF_ASSIGN(auto slot, slots_.take(stop_));
   HF_ASSIGN(const std::uint64_t available, store_.available_bytes());
+  HF_ASSIGN(const auto inodes, store_.available_inodes());
   const LayerJob job{.layer = descriptor,
                      .diff_id = documents_->config.diff_ids[layer.index],
                      .lowers = lowers,
                      .space = available,
+                     .inodes = inodes,
                      .partials = store_.paths.partials(),
                      .keep_blob = store_.keep_blobs};
   auto ready = lowers.empty() && !job.keep_blob ? take_ready() : nullptr;
