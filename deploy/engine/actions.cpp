@@ -26,7 +26,7 @@ bool Actions::start(const plan::Action& action) {
           [&](const plan::Pull& a) { return later([&] { owners_.pulls.start(a); }); },
           [&](const plan::Create& a) { return later([&] { start_create(a); }); },
           [&](const plan::RestartProcess& a) {
-            run_change(a.service, a.id, "restart", [&instances, id = a.id](const auto& stop) {
+            run_change({a.service, a.id, "restart"}, [&instances, id = a.id](const auto& stop) {
               return instances.restart(id, stop);
             });
             return false;
@@ -38,7 +38,7 @@ bool Actions::start(const plan::Action& action) {
           [&](const plan::ProbeNow& a) { return later([&] { owners_.probes.start(a); }); },
           [&](const plan::Enforce& a) { return now("enforce", control.enforce(a.id)); },
           [&](const plan::Expel& a) {
-            run_change(a.service, a.id, "expel",
+            run_change({a.service, a.id, "expel"},
                        [&control, id = a.id](const auto&) { return control.expel(id); });
             return false;
           },
@@ -57,20 +57,18 @@ bool Actions::now(const char* what, const Status& status) {
   return false;
 }
 
-void Actions::run_change(const plan::ServiceName& service, const plan::InstanceId& id,
-                         const std::string& what,
-                         std::function<Status(const std::stop_token&)> work) {
-  if (!parts_.observed.busy.emplace(service, id).second) return;
-  parts_.jobs.run(Jobs::Pool::change,
-                  [this, service, what,
-                   work = std::move(work)](const std::stop_token& stop) -> std::function<void()> {
-                    auto done = work(stop);
-                    return [this, service, what, done] { changed(service, what, done); };
-                  });
+void Actions::run_change(const Change& change, std::function<Status(const std::stop_token&)> work) {
+  if (!parts_.observed.busy.emplace(change.service, change.id).second) return;
+  parts_.jobs.run(
+      Jobs::Pool::change,
+      [this, change, work = std::move(work)](const std::stop_token& stop) -> std::function<void()> {
+        auto done = work(stop);
+        return [this, change, done] { changed(change, done); };
+      });
 }
 
-void Actions::changed(const plan::ServiceName& service, const std::string& what,
-                      const Status& done) {
+void Actions::changed(const Change& change, const Status& done) {
+  const auto& [service, id, what, generation] = change;
   auto& observed = parts_.observed;
   observed.busy.erase(service);
   parts_.attention.mark_changed();
@@ -83,11 +81,12 @@ void Actions::changed(const plan::ServiceName& service, const std::string& what,
   log::warn("event={}_failed service={} error={}", what, service.str(),
             log::field(done.error().to_string()));
   const auto before = observed.job_failures.find(service);
-  const std::uint32_t failures =
-      before == observed.job_failures.end() ? 1 : before->second.count + 1;
+  const bool again =
+      before != observed.job_failures.end() && before->second.generation == generation;
+  const std::uint32_t failures = again ? before->second.count + 1 : 1;
   observed.job_failures.insert_or_assign(
       service, plan::JobFailure{done.error(), parts_.ports.clock.boot() + retry_delay(failures - 1),
-                                failures});
+                                failures, generation});
 }
 
 void Actions::start_create(const plan::Create& create) {
@@ -107,7 +106,7 @@ void Actions::start_create(const plan::Create& create) {
                              .hosts = hosts(),
                              .allowed_host_paths = parts_.options.config.allowed_host_paths,
                              .allowed_secret_paths = parts_.options.config.allowed_secret_paths};
-  run_change(create.service, create.id, "create",
+  run_change({create.service, create.id, "create", create.generation},
              [&ports = parts_.ports,
               spec = std::move(spec)](const std::stop_token& stop) mutable -> Status {
                auto image = ports.images.find(spec.image.pinned);

@@ -33,9 +33,14 @@ class Actions {
 
  private:
   void start_create(const plan::Create& create);
-  void run_change(const plan::ServiceName& service, const plan::InstanceId& id,
-                  const std::string& what, std::function<Status(const std::stop_token&)> work);
-  void changed(const plan::ServiceName& service, const std::string& what, const Status& done);
+  struct Change {
+    plan::ServiceName service;
+    plan::InstanceId id;
+    std::string what;                 ///< "create", "restart", "expel"
+    plan::GenerationId generation{};  ///< of a create
+  };
+  void run_change(const Change& change, std::function<Status(const std::stop_token&)> work);
+  void changed(const Change& change, const Status& done);
   [[nodiscard]] bool now(const char* what, const Status& status);
   [[nodiscard]] runtime::HostsTable hosts() const;
 

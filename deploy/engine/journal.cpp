@@ -84,6 +84,7 @@ Status Journal::advance(plan::Progress next, ledger::Batch batch) {
 void Journal::advance_regardless(plan::Progress next, const RollbackIntent& intent,
                                  ledger::Batch batch) {
   batch.progress = plan::encode_progress(next);
+  batch.urgent = true;
   if (!commit(batch)) {
     if (auto written = intent_file_.write(intent); !written)
       log::error("event=intent_not_written error={}", log::field(written.error().to_string()));

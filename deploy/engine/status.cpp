@@ -274,10 +274,38 @@ State overall(const StatusInput& in, const proto::api::Status& status) {
 
 }  // namespace
 
+namespace {
+
+/// What serves though its document cannot be read, as it is seen.
+std::vector<proto::api::ServiceStatus> undeclared(const StatusInput& in) {
+  std::vector<proto::api::ServiceStatus> services;
+  for (const auto& [name, id] : in.progress.serving) {
+    const auto found = in.observed.instances.find(id);
+    if (found == in.observed.instances.end()) continue;
+    const auto& seen = found->second.seen;
+    proto::api::ServiceStatus status;
+    status.name = name.str();
+    status.digest = seen.image.str();
+    status.manifest = seen.manifest.str();
+    status.state =
+        seen.state == InstanceState::running ? ServiceState::running : ServiceState::exited;
+    status.health = proto::api::HealthState::none;
+    status.instance = id.str();
+    status.pid = seen.pid;
+    if (seen.address != 0) status.address = plan::address_text(seen.address);
+    if (seen.pid != 0) status.since = to_rfc3339(seen.started);
+    status.detail = "its document cannot be read: it is left as it is, and not started again";
+    services.push_back(std::move(status));
+  }
+  return services;
+}
+
+}  // namespace
+
 std::vector<proto::api::ServiceStatus> services_status(const StatusInput& in) {
   std::vector<proto::api::ServiceStatus> services;
   const auto* document = shown_document(in);
-  if (document == nullptr) return services;
+  if (document == nullptr) return undeclared(in);
   for (const auto& [name, wanted] : document->services)
     services.push_back(service_status(in, name, wanted));
   return services;

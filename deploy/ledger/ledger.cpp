@@ -196,14 +196,8 @@ class DamagedLedger final : public ReadSide<Ledger> {
   DamagedLedger(db::Db db, const std::filesystem::path& state_dir, Error why, bool stale)
       : ReadSide{std::move(db), state_dir}, why_(std::move(why)), stale_(stale) {}
   Result<Head> commit(const Batch&) override { return Error{why_}.in("commit to the ledger"); }
-  /// Only as it was accepted: what was put in its place is not started.
   Result<std::string> document(const proto::Digest& spec_digest) override {
-    HF_ASSIGN(auto text, read_document(db_, spec_digest));
-    HF_ASSIGN(const auto accepted, accepted_document(db_, spec_digest));
-    if (accepted == crypto::sha256_hex(text)) return text;
-    return Error{Errc::ledger_corrupt,
-                 fmt::format("document {} is not the one that was accepted", spec_digest.str())}
-        .hint(kRecoverHint);
+    return read_accepted_document(db_, spec_digest);
   }
   Result<std::optional<std::string>> progress() override { return read_progress(db_); }
   [[nodiscard]] bool stale() const override { return stale_; }
@@ -211,6 +205,15 @@ class DamagedLedger final : public ReadSide<Ledger> {
  private:
   Error why_;
   bool stale_;
+};
+
+/// For who asks while an agent writes.
+class BesideWriter final : public ReadSide<Reader> {
+ public:
+  using ReadSide::ReadSide;
+  Result<std::string> document(const proto::Digest& spec_digest) override {
+    return read_accepted_document(db_, spec_digest);
+  }
 };
 
 /// A connection through which the engine can read what it needs to begin.
@@ -340,6 +343,7 @@ void Batch::append(Batch more) {
   move_all(more.release, release);
   if (more.generation) generation = std::move(more.generation);
   if (more.progress) progress = std::move(more.progress);
+  urgent = urgent || more.urgent;
 }
 
 Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir) {
@@ -372,7 +376,7 @@ Result<std::unique_ptr<Ledger>> open_damaged_ledger(const std::filesystem::path&
 
 Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir) {
   HF_ASSIGN(auto db, db::Db::open(state_dir / "ledger.db", db::OpenMode::read_only));
-  return std::unique_ptr<Reader>{std::make_unique<ReadSide<Reader>>(std::move(db), state_dir)};
+  return std::unique_ptr<Reader>{std::make_unique<BesideWriter>(std::move(db), state_dir)};
 }
 
 }  // namespace holdfast::deploy::ledger

@@ -72,6 +72,8 @@ struct Batch {
   std::optional<std::string> progress{};  ///< the engine's state, opaque JSON; replaces the former
   std::vector<Quarantine> quarantine{};
   std::vector<proto::Digest> release{};  ///< from quarantine
+  bool urgent =
+      false;  ///< who waits for it cannot wait for long: a rollback, which needs no record
   [[nodiscard]] bool empty() const;
   /// `more` after what is here. At most one of the two may hold a generation.
   void append(Batch more);

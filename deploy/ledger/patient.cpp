@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/os/process.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -35,7 +37,8 @@ Result<Head> PatientLedger::commit(const Batch& batch) {
   std::unique_lock lock{mutex_};
   job_ = batch;
   changed_.notify_all();
-  if (!changed_.wait_for(lock, patience_, [&] { return outcome_.has_value(); })) return too_slow();
+  const auto patience = batch.urgent ? std::min(patience_, kUrgentPatience) : patience_;
+  if (!changed_.wait_for(lock, patience, [&] { return outcome_.has_value(); })) return too_slow();
   job_.reset();
   return *std::exchange(outcome_, std::nullopt);
 }

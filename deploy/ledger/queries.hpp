@@ -35,6 +35,11 @@ namespace holdfast::deploy::ledger {
 [[nodiscard]] std::string encode_evidence(const std::map<std::string, std::string>& evidence);
 [[nodiscard]] Result<std::map<std::string, std::string>> decode_evidence(std::string_view text);
 
+/// Only as it was accepted: what others put in its place is not handed out. Walks the chain.
+/// Errors: ledger_corrupt, not_found.
+[[nodiscard]] Result<std::string> read_accepted_document(db::Db& db,
+                                                         const proto::Digest& spec_digest);
+
 /// The reading half of `Base` (Reader or Ledger) over one connection.
 template <class Base>
 class ReadSide : public Base {

@@ -25,11 +25,27 @@ namespace {
 namespace fs = std::filesystem;
 using proto::api::LedgerRecovery;
 
-/// What is wrong; nothing when the ledger is whole.
+std::optional<std::string> fault_by(const fs::path& state_dir,
+                                    const Result<std::optional<Anchor>>& anchor);
+
+/// What is wrong; nothing when the ledger is whole. An agent that commits meanwhile moves HEAD:
+/// what was compared with an older one is looked at again.
 std::optional<std::string> fault_of(const fs::path& state_dir) {
+  constexpr int kLooks = 20;
+  for (int left = kLooks;; --left) {
+    const auto before = read_anchor(state_dir);
+    auto fault = fault_by(state_dir, before);
+    if (!fault || left == 1) return fault;
+    const auto after = read_anchor(state_dir);
+    const bool same = before.has_value() == after.has_value() && (!before || *before == *after);
+    if (same) return fault;
+  }
+}
+
+std::optional<std::string> fault_by(const fs::path& state_dir,
+                                    const Result<std::optional<Anchor>>& anchor) {
   std::error_code failed;
   const auto path = state_dir / "ledger.db";
-  const auto anchor = read_anchor(state_dir);
   if (!anchor) return anchor.error().what();
   if (!fs::exists(path, failed)) return "ledger.db is gone";
   if (fs::file_size(path, failed) == 0) return "ledger.db is empty";

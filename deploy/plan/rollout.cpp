@@ -247,7 +247,8 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
                                         view->seen.state == InstanceState::broken);
   if (!busy(service) && (view == nullptr || half)) {
     const auto failed = observed_.job_failures.find(service);
-    if (failed != observed_.job_failures.end()) {
+    // What the instance before it could not do, a restart say, is no fault of this one.
+    if (failed != observed_.job_failures.end() && failed->second.generation == rollout().target) {
       const auto& job = failed->second;
       if (disposition(job.error.code()) == Disposition::reject || job.count >= 3) {
         fail(start_failure(service, job.error));

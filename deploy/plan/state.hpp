@@ -209,6 +209,7 @@ struct JobFailure {
   Error error;
   BootTime retry_at{};
   std::uint32_t count = 0;
+  GenerationId generation{};  ///< of a create: whose document it was for
 };
 
 struct Observed {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "deploy/plan/plan.hpp"
+#include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::plan {
 namespace {
@@ -57,12 +58,16 @@ Result<GenerationId> rollback_target(const RollbackFacts& facts, std::uint64_t w
 
 Result<RollbackChoice> choose_rollback(const Progress& progress, const RollbackFacts& facts,
                                        std::uint64_t wanted) {
-  if (progress.rollout && !is_waiting(progress)) {
+  const bool leads_elsewhere =
+      wanted != 0 && progress.rollout && wanted != progress.rollout->from.value();
+  if (progress.rollout && !is_waiting(progress) && !(leads_elsewhere && gives_way(progress))) {
     const auto& rollout = *progress.rollout;
     if (rollout.trigger == Trigger::rollback || (wanted != 0 && wanted != rollout.from.value()))
       return Error{Errc::busy,
                    fmt::format("generation {} is being rolled out", rollout.target.value())}
-          .hint("wait for it (`holdfast status --watch`)");
+          .hint(leads_elsewhere && rollout.trigger != Trigger::rollback
+                    ? "turn it back first: holdfast rollback"
+                    : "wait for it (`holdfast status --watch`)");
     if (rollout.from.value() == 0)
       return Error{Errc::not_found, "this is the first rollout: there is nothing to go back to"}
           .hint("wait for it to end");

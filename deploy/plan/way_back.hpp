@@ -36,8 +36,9 @@ struct RollbackChoice {
   GenerationId target;
   bool turns_back = false;  ///< the roll-out under way ends, and what it came from stays
 };
-/// A roll-out that has begun is turned back, unless it is a rollback itself; one that waits gives
-/// way. Errors: as of `rollback_target`; busy.
+/// A rollout that has begun is turned back, unless it is a rollback itself; one that waits, or is
+/// still being fetched while `wanted` leads elsewhere than it came from, gives way. Errors: as of
+/// `rollback_target`; busy.
 [[nodiscard]] Result<RollbackChoice> choose_rollback(const Progress& progress,
                                                      const RollbackFacts& facts,
                                                      std::uint64_t wanted);

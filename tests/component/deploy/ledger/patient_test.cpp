@@ -58,6 +58,19 @@ TEST_F(PatientLedgerTest, ACommitThatTakesTooLongIsInDoubtUntilItsOutcome) {
   EXPECT_TRUE(ledger_->verify()->intact);
 }
 
+TEST_F(PatientLedgerTest, WhatIsUrgentIsNotWaitedForSoLong) {
+  ledger_.reset();
+  ledger_ = std::make_unique<PatientLedger>(open(), dir(), std::chrono::hours{1});
+  hold_up();
+  auto urgent = note("a rollback");
+  urgent.urgent = true;
+  const auto late = ledger_->commit(urgent);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code(), Errc::busy);
+  let_go();
+  EXPECT_TRUE(outcome());
+}
+
 TEST_F(PatientLedgerTest, TheOutcomeMayBeAFailure) {
   hold_up();
   ASSERT_FALSE(ledger_->commit(accept(7, 'b')));

@@ -43,6 +43,18 @@ TEST(Rollout, TheOldVersionServesUntilTheNewOneIsHealthy) {
   EXPECT_EQ(world.progress.good, GenerationId{2});
 }
 
+// A restart that was under way when the document came in failed afterwards.
+TEST(Rollout, WhatTheFormerInstanceCouldNotDoIsNoFaultOfTheNewOne) {
+  auto world = world_with({{"web", {.port = 80}}});
+  world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
+  world.observed.job_failures.insert_or_assign(
+      ServiceName{"web"},
+      JobFailure{Error{Errc::runtime, "restart web: no root"}, world.now, 3, {}});
+  EXPECT_TRUE(world.settle());
+  EXPECT_EQ(world.version_serving("web"), "v2");
+  EXPECT_FALSE(world.quarantined.contains(GenerationId{2}));
+}
+
 TEST(Rollout, AnUnhealthyVersionIsRolledBackAndQuarantined) {
   auto world = world_with({{"web", {.port = 80}}});
   world.sick.insert("v2");

@@ -120,5 +120,28 @@ TEST(WayBack, ARolloutThatWaitsForAHoldOrAWindowGivesWay) {
   EXPECT_FALSE(choice->turns_back);
 }
 
+TEST(WayBack, ToANumberGoesPastWhatIsStillFetched) {
+  Progress progress;
+  progress.current = GenerationId{2};
+  progress = begin_rollout(progress, GenerationId{3}, Trigger::apply, "root", "", BootTime{});
+  const auto facts = history("ABc", 2);
+  const auto named = choose_rollback(progress, facts, 1);
+  ASSERT_TRUE(named) << named.error().to_string();
+  EXPECT_EQ(named->target, GenerationId{1});
+  EXPECT_FALSE(named->turns_back);
+  const auto plain = choose_rollback(progress, facts, 0);
+  ASSERT_TRUE(plain);
+  EXPECT_TRUE(plain->turns_back);
+  const auto back = choose_rollback(progress, facts, 2);
+  ASSERT_TRUE(back);
+  EXPECT_TRUE(back->turns_back);
+  progress.rollout->phase = Phase::checking;
+  progress.rollout->fresh.emplace(ServiceName{"web"}, InstanceId{"web-3"});
+  const auto begun = choose_rollback(progress, facts, 1);
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().code(), Errc::busy);
+  EXPECT_THAT(begun.error().next_step(), HasSubstr("holdfast rollback"));
+}
+
 }  // namespace
 }  // namespace holdfast::test
