@@ -1,0 +1,115 @@
+"""What tests of attacks share: who asks over the socket, the attackers' processes, and the rollback that is measured beside them."""
+import contextlib
+import http.client
+import json
+import multiprocessing
+import os
+import socket
+import time
+
+import fixture
+
+GROUP = 60  # "games": exists on every Debian, and nobody here is in it
+ENOUGH = 1.0  # seconds for a rollback beside an attack, on two slow cores under load; 12 to 60 ms were seen (each test prints its own)
+MOST = 32 << 20  # bytes that an attack may add to the agent's memory
+UPDATE = {"soak": "300ms", "drain": "300ms", "standby": "5m"}
+
+
+def memory_of(pid):
+    """Resident bytes, at their highest so far."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, seconds=30):
+        super().__init__("holdfast", timeout=seconds)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def ask(path, method, target, body=None, seconds=30):
+    """Status and body of an answer; errors of the connection are the caller's."""
+    with contextlib.closing(UnixConnection(path, seconds)) as connection:
+        connection.request(method, target, body if body is None or isinstance(body, (bytes, str)) else json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def become(uid, group=GROUP):
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(uid)
+
+
+def ask_for_ever(uid, path, method, target, body, until):
+    """The same question again and again, whatever the answer."""
+    become(uid)
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask(path, method, target, body)
+
+
+def hold_for_ever(uid, path, target, places, until):
+    """Opens a stream at each of `places` connections, again whenever one is taken away, and reads none of them."""
+    become(uid)
+    held = []
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(5)
+            connection.connect(str(path))
+            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            held.append(connection)
+        if len(held) > places:
+            held.pop(0).close()
+            time.sleep(0.05)
+
+
+class AttackCase(fixture.AgentCase):
+    """v1 and then v2 of `web` are applied, beside what `others` says; `idle` is the agent's memory before there was anything else."""
+
+    settings = {"groups": {"observe": "games"}}
+
+    def others(self):
+        """Further services of both documents."""
+        return {}
+
+    def setUp(self):
+        super().setUp()
+        os.chmod(self.agent.run, 0o755)
+        self.applied({"web": self.web("WEB_V1", update=UPDATE)})
+        self.idle = memory_of(self.agent.process.pid)
+        for version in ("WEB_V1", "WEB_V2") if self.others() else ("WEB_V2",):
+            self.applied({"web": self.web(version, update=UPDATE), **self.others()})
+
+    @contextlib.contextmanager
+    def meanwhile(self, target, *arguments, number=5, seconds=8.0, begins=1.5):
+        """`number` processes that do `target(uid, *arguments, until)` while the block runs."""
+        until = time.monotonic() + seconds
+        attackers = [multiprocessing.Process(target=target, args=(20000 + i, *arguments, until)) for i in range(number)]
+        for each in attackers:
+            each.start()
+        time.sleep(begins)
+        try:
+            yield
+        finally:
+            for each in attackers:
+                each.kill()
+                each.join()
+
+    def assert_rollback_is_quick(self, limit=ENOUGH):
+        """From the question to the first answer of the other version, and the memory that the attack took until then."""
+        begin = time.monotonic()
+        done = self.agent.cli("rollback", "--no-wait", "--reason", "beside an attack")
+        self.assertEqual(done.code, 0, done)
+        fixture.wait_until("it switched", lambda: fixture.get(self.port) == "v1", 10, 0.01)
+        seconds = time.monotonic() - begin
+        grown = memory_of(self.agent.process.pid) - self.idle
+        print(f"{self.id().split('.')[-1]}: rollback {seconds * 1000:.0f} ms, memory +{grown / 2**20:.1f} MiB", flush=True)
+        self.assertLess(seconds, limit)
+        self.assertLess(grown, MOST)

@@ -1,0 +1,48 @@
+#!/usr/bin/python3
+"""A container without privileges works against the agent: by what it writes below its root, and by what it says."""
+import attack
+import fixture
+import hostile_tree
+
+
+class Trees(attack.AttackCase):
+    """A look at what was written is bounded and beside the engine, and the tree can be removed."""
+
+    settings = {"resync": "1s"}
+
+    def others(self):
+        return {"trees": {"image": self.images["STATIC_V1"], "update": {**attack.UPDATE, "standby": "1s"}, **hostile_tree.arguments("restless")}}
+
+    def test_deep_and_wide_trees_that_are_renamed_meanwhile(self):
+        fixture.wait_until("the trees are there", lambda: "ready" in self.agent.cli("logs", "trees").out, 30)
+        fixture.wait_until("it was looked at", lambda: any(item["kind"] == "writes" for item in self.agent.status()["drift"]), 10)
+        self.assertIn("more than", self.evidence())
+        self.assert_rollback_is_quick()
+        self.applied({"web": self.web("WEB_V1", update=attack.UPDATE)})
+        fixture.wait_until("no trace is left", lambda: not self.roots(), 60)
+        self.assertLess(attack.memory_of(self.agent.process.pid) - self.idle, attack.MOST)
+
+    def evidence(self):
+        return next(item["evidence"] for item in self.agent.status()["drift"] if item["kind"] == "writes")
+
+    def roots(self):
+        return [path.name for path in (self.agent.state / "state").glob("instances/*trees*")]
+
+
+class Flood(attack.AttackCase):
+    """The bound of the files themselves: host_faults (F-63)."""
+
+    settings = {"log": {"max_size": "1Mi"}}
+
+    def others(self):
+        said = "s='a line of a flood '; s=$s$s$s$s$s$s; while :; do echo $s$s$s$s$s$s$s$s$s$s; done"
+        return {"page": {"image": self.images["STATIC_V1"], "update": attack.UPDATE, "entrypoint": ["/bin/sh", "-c"], "command": [said]}}
+
+    def test_a_flood_of_lines(self):
+        self.assert_rollback_is_quick()
+        logs = self.agent.cli("logs", "page", "--tail", "5")
+        self.assertEqual(len(logs.out.splitlines()), 5, logs)
+
+
+if __name__ == "__main__":
+    fixture.main()

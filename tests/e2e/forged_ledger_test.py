@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""Somebody with the agent's rights edits its files while it is stopped. What runs goes on, the first difference is named, nothing false is served."""
+import os
+import signal
+import sqlite3
+import time
+
+import attack
+import fixture
+
+
+class Forged(attack.AttackCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = self.agent.state / "state"
+
+    def edit(self, *statements):
+        with sqlite3.connect(self.directory / "ledger.db") as database:
+            for sql, *values in statements:
+                changed = database.execute(sql, values).rowcount
+                self.assertEqual(changed, 1, sql)
+        database.close()
+
+    def files(self):
+        """The ledger as it is now, to put it back."""
+        return {path: path.read_bytes() for path in [*self.directory.glob("ledger.db*"), self.directory / "HEAD"] if path.is_file()}
+
+    def put_back(self, files):
+        for path in self.directory.glob("ledger.db*"):
+            if path.is_file():
+                path.unlink()
+        for path, content in files.items():
+            path.write_bytes(content)
+
+    def assert_named(self, words):
+        status = self.agent.status()
+        self.assertEqual(status["state"], "degraded", words)
+        self.assertIn(words, status["message"])
+        self.assertIn(words, self.agent.cli("ledger", "verify").text)
+        refused = self.agent.apply({"web": self.web("WEB_V3", update=attack.UPDATE)})
+        self.assertNotEqual(refused.code, 0, words)
+        self.assertRegex(refused.text, "E_LEDGER_(CORRUPT|TRUNCATED)")
+
+    def test_a_replaced_document_is_named_and_not_started(self):
+        before, generation = self.agent.pids(), self.agent.status()["generation"]
+        digest = self.agent.status()["spec_digest"]
+        with fixture.Load(self.port) as load:
+            self.agent.stop(signal.SIGKILL)
+            self.edit(("UPDATE documents SET body = replace(body, ?, ?) WHERE spec_digest = ?", self.images["WEB_V2"], self.images["WEB_V3"], digest))
+            self.agent.start()
+            self.assert_named(f"the document {digest}")
+            self.assertEqual((self.agent.pids(), self.agent.status()["generation"]), (before, generation))
+            shown = self.agent.cli("show", str(generation))
+            self.assertNotIn(self.images["WEB_V3"], shown.text)
+            self.assertIn("E_LEDGER_CORRUPT", shown.text)
+            time.sleep(2.5)  # more than one resync
+            self.assertEqual(self.agent.pids(), before)
+        self.assert_no_request_failed(load)
+        os.kill(before["web"], signal.SIGKILL)
+        fixture.wait_until("v2 serves again", lambda: fixture.get(self.port) == "v2", 10)
+        self.assert_rollback_is_quick()
+        recovered = self.agent.cli("--output", "json", "ledger", "recover", "--yes", "--reason", "forged")
+        print(recovered, flush=True)
+        self.assertEqual(recovered.code, 0, recovered)
+        fixture.wait_until("it writes again", lambda: "holdfast_ledger_writable 1" in (fixture.get(self.agent.metrics_port, "/metrics") or ""), 10)
+        self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
+        self.assertEqual(fixture.get(self.port), "v1")
+        self.applied({"web": self.web("WEB_V3", update=attack.UPDATE)})
+
+    def test_each_changed_row_is_named_and_a_recovery_puts_it_right(self):
+        failed = self.agent.apply({"web": self.web("WEB_BAD", update={**attack.UPDATE, "deadline": "1s"})})
+        self.assertEqual(failed.code, 4, failed)
+        before = self.agent.pids()
+        self.agent.stop(signal.SIGKILL)
+        head = (self.directory / "HEAD").read_bytes()
+        whole = self.files()
+        number, rest = head.split(b" ", 1)
+        older = b"%*d %s" % (len(number), int(number) - 3, rest)
+        for what, words in ((("DELETE FROM quarantine WHERE actor <> ''",), "is missing, the chain has it"),
+                            (("UPDATE generations SET result = 'good', ever_good = 1 WHERE id = 3",), "generation 3: its "),
+                            (("UPDATE generations SET actor = 'somebody' WHERE id = 1",), 'generation 1: its actor is "somebody"'),
+                            (("UPDATE state SET progress = '{}'",), "not what HEAD names"),
+                            (None, "HEAD")):
+            with self.subTest(words):
+                self.put_back(whole)
+                if what:
+                    self.edit(what)
+                else:
+                    (self.directory / "HEAD").write_bytes(older)
+                self.agent.start()
+                self.assert_named(words)
+                self.assertEqual((self.agent.pids(), fixture.get(self.port)), (before, "v2"))
+                self.agent.stop(signal.SIGKILL)
+        self.put_back(whole)
+        self.edit(("DELETE FROM quarantine WHERE actor <> ''",), ("UPDATE generations SET result = 'good', ever_good = 1 WHERE id = 3",))
+        self.agent.start()
+        recovered = self.agent.cli("--output", "json", "ledger", "recover", "--yes", "--reason", "forged")
+        self.assertEqual(recovered.code, 0, recovered)
+        fixture.wait_until("all is well", lambda: self.agent.cli("status").code == 0, 10)
+        self.assertEqual(self.agent.pids(), before)
+        again = self.agent.apply({"web": self.web("WEB_BAD", update={**attack.UPDATE, "deadline": "1s"})})
+        self.assertEqual(again.code, 5, f"the quarantine is back: {again}")
+
+
+if __name__ == "__main__":
+    fixture.main()
