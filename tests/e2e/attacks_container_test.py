@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A container without privileges works against the agent: by what it writes below its root, and by what it says."""
 import attack
+import disk
 import fixture
 import hostile_tree
 
@@ -9,6 +10,9 @@ class Trees(attack.AttackCase):
     """A look at what was written is bounded and beside the engine, and the tree can be removed."""
 
     settings = {"resync": "1s"}
+
+    def prepare(self):
+        self.addCleanup(disk.Memory(self.agent).remove)
 
     def others(self):
         return {"trees": {"image": self.images["STATIC_V1"], "update": {**attack.UPDATE, "standby": "1s"}, **hostile_tree.arguments("restless")}}

@@ -20,18 +20,13 @@ class RegistryAttack(attack.AttackCase):
         self.settings = {**self.settings, "registries": {name: {"plain_http": True} for name in (fixture.images()["REGISTRY"], self.registry.name)}}
         super().setUp()
 
-    def begin(self, **images):
-        """Applies a document that needs these images, beside `web` as it is."""
-        services = {name: {"image": reference, "update": attack.UPDATE} for name, reference in images.items()}
-        done = self.agent.apply({"web": self.web("WEB_V2", update=attack.UPDATE), **services}, "--no-wait")
-        self.assertEqual(done.code, 0, done)
-
-    def staging(self):
-        rollout = self.agent.status()["rollout"]
-        return rollout and rollout["phase"] == "staging"
+    def pull(self, reference):
+        """Ahead of any rollout, as people do."""
+        status, body = attack.ask(self.agent.socket, "POST", "/v1/images/pull", {"image": reference})
+        self.assertEqual(status, 202, body)
 
     def ingest(self):
-        return [str(path) for path in (self.agent.state / "state").glob("*/ingest/*")]
+        return [str(path) for path in (self.agent.state / "state").glob("ingest/*")]
 
 
 class Drips(RegistryAttack):
@@ -41,21 +36,35 @@ class Drips(RegistryAttack):
         super().setUp()
         lab = hostile_registry.image_lab
         layer = lab.tar(lab.entry("data", data=random.Random(1).randbytes(4 << 20)))
-        self.begin(slow=self.registry.reference("slow", lab.image(self.registry.blobs, [layer])))
-        time.sleep(1)
-        self.assertTrue(self.staging())
+        self.slow = self.registry.reference("slow", lab.image(self.registry.blobs, [layer]))
 
-    def test_a_rollback_beside_a_registry_that_drips(self):
+    def stage(self):
+        """A document that needs the slow image, beside `web` as it is."""
+        services = {"web": self.web("WEB_V2", update=attack.UPDATE), "slow": {"image": self.slow, "update": attack.UPDATE}}
+        done = self.agent.apply(services, "--no-wait")
+        self.assertEqual(done.code, 0, done)
+        fixture.wait_until("it fetches", lambda: (self.agent.status()["rollout"] or {}).get("phase") == "staging" and self.ingest(), 10)
+
+    def test_a_rollback_beside_a_pull_that_drips(self):
+        self.pull(self.slow)
+        fixture.wait_until("it fetches", self.ingest, 10)
         self.assert_rollback_is_quick()
-        fixture.wait_until("nothing of it is left", lambda: not self.ingest(), 10)
 
-    def test_the_next_document_beside_a_registry_that_drips(self):
+    def test_what_is_fetched_for_hours_is_taken_back_and_the_next_document_does_not_wait(self):
+        self.stage()
         begin = time.monotonic()
         self.applied({"web": self.web("WEB_V3", update=attack.UPDATE)})
-        seconds = time.monotonic() - begin
-        print(f"{self.id().split('.')[-1]}: applied in {seconds * 1000:.0f} ms", flush=True)
+        applied = time.monotonic() - begin
         self.assertEqual(fixture.get(self.port), "v3")
-        self.assertLess(seconds, 10)
+        self.stage()
+        begin = time.monotonic()
+        back = self.agent.cli("rollback", "--reason", "it takes too long")
+        self.assertEqual(back.code, 0, back)
+        taken_back = time.monotonic() - begin
+        self.assertEqual((self.agent.status()["rollout"], fixture.get(self.port)), (None, "v3"))
+        print(f"beside a registry that drips: the next document applied in {applied * 1000:.0f} ms, taken back in {taken_back * 1000:.0f} ms", flush=True)
+        self.assertLess(applied, 10)
+        self.assertLess(taken_back, attack.ENOUGH)
         fixture.wait_until("nothing of it is left", lambda: not self.ingest(), 10)
 
 
@@ -63,11 +72,19 @@ class DearImages(RegistryAttack):
     """That each is refused with its reason, or costs nothing: component/deploy/image/hostile."""
 
     def test_layers_that_are_dear_to_unpack(self):
-        self.begin(**hostile_registry.dear_images(self.registry))
+        images = hostile_registry.dear_images(self.registry)
+        services = {name: {"image": reference, "update": attack.UPDATE} for name, reference in images.items()}
+        applied = self.agent.apply({"web": self.web("WEB_V2", update=attack.UPDATE), **services}, "--no-wait")
+        self.assertEqual(applied.code, 0, applied)
         fixture.wait_until("something is unpacked", self.ingest, 10)
-        time.sleep(1)
+        back = self.agent.cli("rollback", "--reason", "it takes too long")
+        self.assertEqual((back.code, self.agent.status()["rollout"]), (0, None), back)
+        self.assertLess(back.seconds, attack.ENOUGH)
+        for reference in images.values():
+            self.pull(reference)
+        time.sleep(0.5)
         self.assert_rollback_is_quick()
-        fixture.wait_until("nothing of them is left", lambda: not self.ingest(), 30)
+        fixture.wait_until("nothing of them is left", lambda: not self.ingest(), 60)
         self.applied({"web": self.web("WEB_V3", update=attack.UPDATE)})
 
 

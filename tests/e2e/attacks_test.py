@@ -9,6 +9,10 @@ import attack
 import fixture
 
 
+def stream(target):
+    return f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
 class Attacks(attack.AttackCase):
     def test_plans_of_brackets(self):
         self.attack_with_plans("[" * 1_000_000)
@@ -24,12 +28,20 @@ class Attacks(attack.AttackCase):
             self.assert_rollback_is_quick()
 
     def test_silent_listeners(self):
-        with self.meanwhile(attack.hold_for_ever, self.agent.socket, "/v1/events?follow=1", 40, number=8):
+        with self.meanwhile(attack.hold_for_ever, self.agent.socket, stream("/v1/events?follow=1"), 40, number=8):
+            self.assert_rollback_is_quick()
+
+    def test_requests_that_never_end(self):
+        with self.meanwhile(attack.hold_for_ever, self.agent.socket, b"POST /v1/plan HTTP/1.1\r\nContent-Length: 99\r\n\r\n{", 40, number=8):
+            self.assert_rollback_is_quick()
+
+    def test_verifications_of_images(self):
+        with self.meanwhile(attack.ask_for_ever, self.agent.socket, "POST", "/v1/images/verify", "{}", number=10):
             self.assert_rollback_is_quick()
 
     def test_followers_of_logs_leave_root_his_logs(self):
         """A file and a place of a thread each; the quota of a low user is no quota of root's."""
-        with self.meanwhile(attack.hold_for_ever, self.agent.socket, "/v1/logs/web?follow=1", 8, number=20):
+        with self.meanwhile(attack.hold_for_ever, self.agent.socket, stream("/v1/logs/web?follow=1"), 8, number=20):
             begin = time.monotonic()
             logs = self.agent.cli("logs", "web", "--tail", "5")
             self.assertEqual(logs.code, 0, logs)
@@ -43,7 +55,7 @@ class Attacks(attack.AttackCase):
         with contextlib.ExitStack() as all_of_them:
             for method, target in (("POST", "/v1/ledger/verify"), ("GET", "/v1/ledger/entries?limit=1000")):
                 all_of_them.enter_context(
-                    self.meanwhile(attack.ask_for_ever, self.agent.socket, method, target, None, number=20, begins=0.7))
+                    self.meanwhile(attack.ask_for_ever, self.agent.socket, method, target, None, number=20, begins=0.5))
             self.assert_rollback_is_quick()
             verified = self.agent.cli("ledger", "verify")
             self.assertEqual(verified.code, 0, verified)

@@ -1,4 +1,4 @@
-"""A small ext4 of an agent's own below its state, in a file beside it on a loop device, which a test can break as it likes."""
+"""Other file systems below the state of an agent: one in memory, and a small ext4 in a file beside it, which a test can break as it likes."""
 import os
 import subprocess
 
@@ -32,3 +32,16 @@ class Disk:
         except AssertionError:
             subprocess.run(["umount", "-l", self.where], check=False)
         subprocess.run(["rm", "-rf", self.where, self.image], check=True)
+
+
+class Memory(Disk):
+    """For hundreds of thousands of directories, of which this host's disk removes a thousand in a second."""
+
+    def __init__(self, agent):  # no super().__init__: nothing of it is on a disk
+        self.where, self.image = agent.state, agent.state.with_suffix(".none")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g,nr_inodes=4m", "none", self.where], check=True)
+        agent.write_config()
+
+    def is_unused(self):
+        subprocess.run(["umount", self.where], stderr=subprocess.DEVNULL, check=False)
+        return not os.path.ismount(self.where)

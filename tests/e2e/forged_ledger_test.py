@@ -41,31 +41,51 @@ class Forged(attack.AttackCase):
         self.assertNotEqual(refused.code, 0, words)
         self.assertRegex(refused.text, "E_LEDGER_(CORRUPT|TRUNCATED)")
 
+    def replace(self, version, generation):
+        """In the stored document of that generation, its image by WEB_V3."""
+        digest = next(item["spec_digest"] for item in self.agent.history() if item["generation"] == generation)
+        return digest, ("UPDATE documents SET body = replace(body, ?, ?) WHERE spec_digest = ?", self.images[version], self.images["WEB_V3"], digest)
+
     def test_a_replaced_document_is_named_and_not_started(self):
-        before, generation = self.agent.pids(), self.agent.status()["generation"]
-        digest = self.agent.status()["spec_digest"]
+        before, (digest, replaced) = self.agent.pids(), self.replace("WEB_V2", 2)
         with fixture.Load(self.port) as load:
             self.agent.stop(signal.SIGKILL)
-            self.edit(("UPDATE documents SET body = replace(body, ?, ?) WHERE spec_digest = ?", self.images["WEB_V2"], self.images["WEB_V3"], digest))
+            self.edit(replaced)
             self.agent.start()
             self.assert_named(f"the document {digest}")
-            self.assertEqual((self.agent.pids(), self.agent.status()["generation"]), (before, generation))
-            shown = self.agent.cli("show", str(generation))
-            self.assertNotIn(self.images["WEB_V3"], shown.text)
-            self.assertIn("E_LEDGER_CORRUPT", shown.text)
+            self.assertEqual(self.agent.status()["generation"], 2)
             time.sleep(2.5)  # more than one resync
-            self.assertEqual(self.agent.pids(), before)
+            os.kill(before["web"], 0)
         self.assert_no_request_failed(load)
         os.kill(before["web"], signal.SIGKILL)
-        fixture.wait_until("v2 serves again", lambda: fixture.get(self.port) == "v2", 10)
+        fixture.wait_until("it has gone", lambda: fixture.get(self.port) != "v2", 10)
+        time.sleep(2.5)
+        self.assertNotEqual(fixture.get(self.port), "v3")
         self.assert_rollback_is_quick()
         recovered = self.agent.cli("--output", "json", "ledger", "recover", "--yes", "--reason", "forged")
-        print(recovered, flush=True)
         self.assertEqual(recovered.code, 0, recovered)
         fixture.wait_until("it writes again", lambda: "holdfast_ledger_writable 1" in (fixture.get(self.agent.metrics_port, "/metrics") or ""), 10)
         self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
         self.assertEqual(fixture.get(self.port), "v1")
         self.applied({"web": self.web("WEB_V3", update=attack.UPDATE)})
+
+    def test_a_replaced_document_is_not_shown(self):
+        before, (_, replaced) = self.agent.pids(), self.replace("WEB_V2", 2)
+        self.agent.stop(signal.SIGKILL)
+        self.edit(replaced)
+        self.agent.start()
+        with self.subTest("show"):
+            shown = self.agent.cli("show", "2")
+            self.assertNotIn(self.images["WEB_V3"], shown.text)
+            self.assertIn("E_LEDGER_CORRUPT", shown.text)
+        with self.subTest("status"):
+            self.assertEqual(self.agent.pids(), before, "what runs goes on, and is shown")
+
+    def test_a_document_replaced_while_the_agent_runs_is_not_started(self):
+        self.edit(self.replace("WEB_V1", 1)[1])
+        done = self.agent.cli("rollback", "--reason", "v2 is bad")
+        self.assertNotEqual(fixture.get(self.port), "v3", done)
+        self.assertNotEqual(self.agent.cli("ledger", "verify").code, 0)
 
     def test_each_changed_row_is_named_and_a_recovery_puts_it_right(self):
         failed = self.agent.apply({"web": self.web("WEB_BAD", update={**attack.UPDATE, "deadline": "1s"})})

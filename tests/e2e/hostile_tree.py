@@ -1,6 +1,6 @@
 """What a container with a writable root can do to whoever looks at what it wrote, or removes it. Runs inside the container.
 
-usage: hostile_tree.py restless          a tree 15,000 deep and one 60,000 wide, whose directories are renamed for ever
+usage: hostile_tree.py restless          a tree 15,000 deep and one 100,000 wide, whose directories are renamed for ever
        hostile_tree.py random SEED       creates, renames and removes at random, for ever; the seed decides all of it
 
 `service` of a test gives a service the interpreter that runs it; it needs nothing of the image.
@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 
-DEPTH, WIDTH = 15_000, 60_000
+DEPTH, WIDTH = 15_000, 100_000
 MOST_ENTRIES = 100_000  # of one run of `random`: from then on it renames and removes
 ODD = [b"\n", b"\x1b]0;x\x07", b"\xff\xfe", "\u202e\u2066".encode(), b" ", b"-rf", b"%s%n", b"=,:", b"\\", b"..x", b".wh.x", b".wh..wh..opq"]
 TARGETS = [b"/", b"..", b".", b"/proc/1/root", b"/proc/self/fd/0", b"/sys", b"x" * 4000, b"../" * 200 + b"etc/shadow", b"\n"]
