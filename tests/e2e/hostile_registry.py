@@ -67,6 +67,7 @@ def dear_images(registry):
         "deep-through-links": lab.deep_links(),
     }
     images = {name: lab.image(blobs, [layer]) for name, layer in layers.items()}
-    for how in (lab.GZIP, lab.ZSTD):
-        images[f"bomb-{how}"] = lab.image(blobs, [lab.tar()], how, packed=[lab.bomb(how)], diff_ids=["sha256:" + lab.sha(b"bomb")])
+    for name, packed in (("bomb", lab.bomb(lab.ZSTD)), ("entries-of-nothing", lab.entry_bomb())):
+        how = lab.ZSTD if name == "bomb" else lab.GZIP
+        images[name] = lab.image(blobs, [lab.tar()], how, packed=[packed], diff_ids=["sha256:" + lab.sha(b"bomb")])
     return {name: registry.reference(name, digest) for name, digest in images.items()}
