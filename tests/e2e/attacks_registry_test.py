@@ -67,6 +67,10 @@ class Drips(RegistryAttack):
         self.assertLess(taken_back, attack.ENOUGH)
         fixture.wait_until("nothing of it is left", lambda: not self.ingest(), 10)
 
+    def test_a_rollback_to_a_number_does_not_wait_for_what_is_fetched(self):
+        self.stage()
+        self.assert_rollback_is_quick("--to", "1")
+
 
 class DearImages(RegistryAttack):
     """That each is refused with its reason, or costs nothing: component/deploy/image/hostile."""

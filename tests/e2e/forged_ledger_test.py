@@ -69,6 +69,18 @@ class Forged(attack.AttackCase):
         fixture.wait_until("v1 serves", lambda: fixture.get(self.port) == "v1", 10)
         self.applied({"web": self.web("WEB_V3", update=attack.UPDATE)})
 
+    def test_a_replaced_document_is_not_shown(self):
+        before, (_, replaced) = self.agent.pids(), self.replace("WEB_V2", 2)
+        self.agent.stop(signal.SIGKILL)
+        self.edit(replaced)
+        self.agent.start()
+        with self.subTest("show"):
+            shown = self.agent.cli("show", "2")
+            self.assertNotIn(self.images["WEB_V3"], shown.text)
+            self.assertIn("E_LEDGER_CORRUPT", shown.text)
+        with self.subTest("status"):
+            self.assertEqual(self.agent.pids(), before, "what runs goes on, and is shown")
+
     def test_a_document_replaced_while_the_agent_runs_is_not_started(self):
         """An older one, which the agent did not need since its start, and an image that is here."""
         self.applied({"web": self.web("WEB_V3", update=attack.UPDATE)})
