@@ -1,5 +1,9 @@
 #!/usr/bin/python3
 """A container without privileges works against the agent: by what it writes below its root, and by what it says."""
+import os
+import signal
+import time
+
 import attack
 import disk
 import fixture
@@ -31,6 +35,23 @@ class Trees(attack.AttackCase):
 
     def roots(self):
         return [path.name for path in (self.agent.state / "state").glob("instances/*trees*")]
+
+
+class Stubborn(fixture.AgentCase):
+    """It makes its own restart impossible, and ends: the next version is not to blame for that."""
+
+    def version(self, number, script):
+        service = self.small("STATIC_V1", update=attack.UPDATE, env={"N": str(number)}, entrypoint=["/bin/sh", "-c", script], command=[],
+                             security={"read_only": False, "user": "0:0"})
+        service.pop("health")
+        return {"web": service}
+
+    def test_a_container_that_cannot_be_restarted_does_not_veto_its_replacement(self):
+        for number in range(3):
+            self.applied(self.version(number, "(/bin/busybox sleep 0.7; exec /bin/busybox chmod 0 /) & exec /bin/busybox sleep 1000"))
+            time.sleep(1)
+            os.kill(self.agent.service("web")["pid"], signal.SIGKILL)
+            self.applied(self.version(number, "exec /bin/busybox sleep 1000"))
 
 
 class Flood(attack.AttackCase):

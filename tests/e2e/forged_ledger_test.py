@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """Somebody with the agent's rights edits its files while it is stopped. What runs goes on, the first difference is named, nothing false is served."""
+import json
 import os
 import signal
 import sqlite3
+import threading
 import time
 
 import attack
@@ -93,6 +95,26 @@ class Forged(attack.AttackCase):
         self.assertNotEqual(fixture.get(self.port), "v3", done)
         self.assertNotEqual(self.agent.cli("ledger", "verify").code, 0)
 
+    def test_a_whole_ledger_that_grows_is_taken_for_no_damaged_one(self):
+        def hold(number=1 << 20):
+            while time.monotonic() < until and number > 0:
+                attack.ask(self.agent.socket, "POST", "/v1/hold", {"reason": "x" * 900})
+                number -= 1
+
+        until, found = time.monotonic() + 30, set()
+        hold(1000)  # a look at it has its length
+        until = time.monotonic() + 4
+
+        writers = [threading.Thread(target=hold) for _ in range(4)]
+        for each in writers:
+            each.start()
+        while time.monotonic() < until:
+            found.add(attack.ask(self.agent.socket, "POST", "/v1/ledger/recover", {"dry_run": True})[0])
+            self.assertTrue(json.loads(attack.ask(self.agent.socket, "POST", "/v1/ledger/verify")[1])["intact"])
+        for each in writers:
+            each.join()
+        self.assertEqual(found, {409})
+
     def test_each_changed_row_is_named_and_a_recovery_puts_it_right(self):
         failed = self.agent.apply({"web": self.web("WEB_BAD", update={**attack.UPDATE, "deadline": "1s"})})
         self.assertEqual(failed.code, 4, failed)
@@ -126,6 +148,41 @@ class Forged(attack.AttackCase):
         self.assertEqual(self.agent.pids(), before)
         again = self.agent.apply({"web": self.web("WEB_BAD", update={**attack.UPDATE, "deadline": "1s"})})
         self.assertEqual(again.code, 5, f"the quarantine is back: {again}")
+
+
+class Places(fixture.unittest.TestCase):
+    """The state directory was made by somebody else before the first start."""
+
+    def setUp(self):
+        self.agent = fixture.Agent()
+        self.addCleanup(self.agent.remove)
+        self.directory = self.agent.state / "state"
+
+    def refused(self):
+        self.agent.launch()
+        self.assertNotEqual(self.agent.process.wait(10), 0)
+        return self.agent.log_tail(5)
+
+    def test_a_directory_of_another_user_is_refused_with_the_command_that_mends_it(self):
+        self.directory.mkdir(mode=0o700)
+        os.chown(self.directory, 20000, 20000)
+        self.assertIn(f"chown -R root {self.directory}", self.refused())
+
+    def test_a_link_in_its_place_is_refused(self):
+        (self.agent.state / "elsewhere").mkdir()
+        self.directory.symlink_to("elsewhere")
+        self.assertIn("symlink", self.refused())
+        self.assertEqual(list((self.agent.state / "elsewhere").iterdir()), [])
+
+    def test_a_directory_above_that_others_may_write_is_refused(self):
+        os.chmod(self.agent.state, 0o777)
+        self.assertIn(str(self.agent.state), self.refused())
+
+    def test_a_mode_that_is_too_wide_is_narrowed(self):
+        self.directory.mkdir()
+        os.chmod(self.directory, 0o777)
+        self.agent.start()
+        self.assertEqual(self.directory.stat().st_mode & 0o777, 0o700)
 
 
 if __name__ == "__main__":
