@@ -82,6 +82,9 @@ class Maker:
     def what(self):
         return self.random.choice(["1", "2", "999", "0", "-1", "0" * 6, "f" * 64, "sha256:" + "1" * 64, self.reason()])
 
+    def archive(self):
+        return self.random.choice([f"{self.exports}/{self.random.randrange(4)}.tar", "/etc/shadow", "/dev/zero", "/nowhere", "relative"])
+
     def until(self):
         return self.random.choice(["2026-11-30T00:00:00Z", "2100-01-01T00:00:00Z", "tomorrow", ""])
 
@@ -100,10 +103,11 @@ class Maker:
             "LedgerRecoverRequest": lambda: {"dry_run": dry, "reason": self.reason()},
             "ImageVerifyRequest": lambda: {"images": [self.random.choice(self.images), self.what()][:self.random.randrange(3)], "repair": dry},
             "ImageGcRequest": lambda: {"dry_run": dry},
-            "ImageExportRequest": lambda: {"image": self.random.choice(self.images), "path": self.random.choice([f"{self.exports}/{self.random.randrange(4)}.tar", "/etc/shadow", "relative"])},
-            "ImageImportRequest": lambda: {"path": self.random.choice([f"{self.exports}/{self.random.randrange(4)}.tar", "/etc/shadow", "/dev/zero", "/nowhere"])},
+            "ImageExportRequest": lambda: {"image": self.random.choice(self.images), "path": self.archive()},
+            "ImageImportRequest": lambda: {"path": self.archive()},
             "ImagePullRequest": lambda: {"image": self.random.choice(self.images), "until": self.until()},
-            "EventsQuery": lambda: {"after": self.random.choice([0, 1, 1 << 40]), "follow": self.random.randrange(2), "kind": self.random.choice(["", "phase,good", "x"])},
+            "EventsQuery": lambda: {"after": self.random.choice([0, 1, 1 << 40]), "follow": self.random.randrange(2),
+                                    "kind": self.random.choice(["", "phase,good", "x"])},
             "EntriesQuery": lambda: {"after": self.random.choice([0, 5, 1 << 40]), "limit": self.random.choice([1, 100, 1000])},
             "LogsQuery": lambda: {"follow": self.random.randrange(2), "tail": self.random.choice([0, 3, 1 << 40])},
             "Nothing": dict,
