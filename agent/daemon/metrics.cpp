@@ -250,6 +250,9 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures&
   page.gauge("holdfast_ledger_head",
              "Number of the last entry of the ledger: an anchor outside of the host.")
       .sample(number(snapshot.head.number));
+  page.gauge("holdfast_ledger_head_info",
+             "Number and hash of that entry, always 1: what a rewritten ledger does not lead to.")
+      .sample(1, {{"number", std::to_string(snapshot.head.number)}, {"hash", snapshot.head.hash}});
   page.gauge("holdfast_ledger_writable", "Whether the ledger takes entries.")
       .sample(snapshot.ledger_writable);
   page.gauge("holdfast_ledger_backup_timestamp_seconds",

@@ -104,6 +104,7 @@ TEST_F(Metrics, FollowWhatRunsAndNameItWorkload) {
   EXPECT_THAT(page, HasSubstr("holdfast_workload_health{workload=\"web\",status=\"healthy\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("holdfast_workload_restarts_total{workload=\"web\"} 0\n"));
   EXPECT_THAT(page, HasSubstr("holdfast_ledger_head 1\n"));
+  EXPECT_THAT(page, HasSubstr("holdfast_ledger_head_info{number=\"1\",hash=\""));
   EXPECT_THAT(page, Not(HasSubstr(std::string(13, 'a')))) << "never a full digest";
 }
 
