@@ -170,7 +170,9 @@ TEST_F(Storage, DangerousHostPathsAreRefused) {
     service.volumes = {{.source = source, .target = "/data", .read_only = true}};
     const auto created = runtime_->create(spec("web-1", service), {});
     ASSERT_FALSE(created) << source;
-    EXPECT_EQ(created.error().code(), Errc::runtime)
+    // What may be mended on the host is not the document's fault.
+    const bool of_host = source.ends_with("/absent") || source.find("/link") != std::string::npos;
+    EXPECT_EQ(created.error().code(), of_host ? Errc::host : Errc::runtime)
         << source << ": " << created.error().to_string();
     EXPECT_FALSE(created.error().next_step().empty()) << source;
   }
