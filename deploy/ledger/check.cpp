@@ -152,4 +152,16 @@ Result<Check> check_chain(db::Db& db, const std::optional<Anchor>& anchor, Depth
   return Walk{db, anchor, depth}.run();
 }
 
+Result<Check> check_beside_writer(db::Db& db, const std::filesystem::path& state_dir) {
+  constexpr int kLooks = 50;
+  for (int left = kLooks;; --left) {
+    const auto before = read_anchor(state_dir);
+    const auto anchor = before ? *before : std::nullopt;
+    HF_ASSIGN(auto check, check_chain(db, anchor, Depth::content));
+    if (!check.fault || left == 1) return check;
+    const auto after = read_anchor(state_dir);
+    if (!after || *after == anchor) return check;
+  }
+}
+
 }  // namespace holdfast::deploy::ledger

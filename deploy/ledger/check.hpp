@@ -36,5 +36,8 @@ enum class Depth : std::uint8_t {
 /// Walks the chain in one read transaction. `anchor` must have been read before.
 [[nodiscard]] Result<Check> check_chain(db::Db& db, const std::optional<Anchor>& anchor,
                                         Depth depth);
+/// The whole content against HEAD, while an agent may commit: what does not fit a HEAD that has
+/// moved meanwhile is looked at again, 50 times at most. A HEAD that cannot be read counts as none.
+[[nodiscard]] Result<Check> check_beside_writer(db::Db& db, const std::filesystem::path& state_dir);
 
 }  // namespace holdfast::deploy::ledger

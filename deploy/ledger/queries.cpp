@@ -163,17 +163,8 @@ Result<Head> read_head(db::Db& db) {
 }
 
 Result<Verification> verify_ledger(db::Db& db, const std::filesystem::path& state_dir) {
-  // Commits made meanwhile move HEAD: what was compared with an older one is looked at again.
-  constexpr int kLooks = 20;
-  auto anchor = read_anchor(state_dir);
-  Check check;
-  for (int left = kLooks; left > 0; --left) {
-    HF_ASSIGN(check, check_chain(db, anchor ? *anchor : std::nullopt, Depth::content));
-    auto now = read_anchor(state_dir);
-    const bool same = anchor && now && *anchor == *now;
-    if (!check.fault || same || (!anchor && !now)) break;
-    anchor = std::move(now);
-  }
+  const auto anchor = read_anchor(state_dir);
+  HF_ASSIGN(auto check, check_beside_writer(db, state_dir));
   if (!anchor) {  // says more than "missing"
     check.report.intact = false;
     check.report.fault = anchor.error().what();

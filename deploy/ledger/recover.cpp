@@ -25,28 +25,11 @@ namespace {
 namespace fs = std::filesystem;
 using proto::api::LedgerRecovery;
 
-std::optional<std::string> fault_by(const fs::path& state_dir,
-                                    const Result<std::optional<Anchor>>& anchor);
-
-/// What is wrong; nothing when the ledger is whole. An agent that commits meanwhile moves HEAD:
-/// what was compared with an older one is looked at again.
+/// What is wrong; nothing when the ledger is whole.
 std::optional<std::string> fault_of(const fs::path& state_dir) {
-  constexpr int kLooks = 20;
-  for (int left = kLooks;; --left) {
-    const auto before = read_anchor(state_dir);
-    auto fault = fault_by(state_dir, before);
-    if (!fault || left == 1) return fault;
-    const auto after = read_anchor(state_dir);
-    const bool same = before.has_value() == after.has_value() && (!before || *before == *after);
-    if (same) return fault;
-  }
-}
-
-std::optional<std::string> fault_by(const fs::path& state_dir,
-                                    const Result<std::optional<Anchor>>& anchor) {
   std::error_code failed;
   const auto path = state_dir / "ledger.db";
-  if (!anchor) return anchor.error().what();
+  if (const auto anchor = read_anchor(state_dir); !anchor) return anchor.error().what();
   if (!fs::exists(path, failed)) return "ledger.db is gone";
   if (fs::file_size(path, failed) == 0) return "ledger.db is empty";
   auto db = db::Db::open(path, db::OpenMode::read_only);
@@ -54,7 +37,7 @@ std::optional<std::string> fault_by(const fs::path& state_dir,
   const auto verdict = db->text("PRAGMA quick_check(1)");
   if (!verdict) return verdict.error().what();
   if (*verdict != "ok") return *verdict;
-  const auto check = check_chain(*db, *anchor, Depth::content);
+  const auto check = check_beside_writer(*db, state_dir);
   if (!check) return check.error().what();
   if (check->fault) return check->report.fault;
   return std::nullopt;

@@ -79,7 +79,7 @@ class Forged(attack.AttackCase):
         with self.subTest("show"):
             shown = self.agent.cli("show", "2")
             self.assertNotIn(self.images["WEB_V3"], shown.text)
-            self.assertIn("E_LEDGER_CORRUPT", shown.text)
+            self.assertIn("is not the one that was accepted", shown.text)
         with self.subTest("status"):
             self.assertEqual(self.agent.pids(), before, "what runs goes on, and is shown")
 
