@@ -35,7 +35,7 @@ struct InstanceSpec {
   proto::Service wanted;
   image::StoredImage image;
   HostsTable hosts;
-  std::vector<std::string> allowed_host_paths{};  ///< as agent.yaml has them; not stored
+  std::vector<std::string> allowed_host_paths{};    ///< as agent.yaml has them; not stored
   std::vector<std::string> allowed_secret_paths{};  ///< as agent.yaml has them
 };
 

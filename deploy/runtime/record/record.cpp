@@ -51,9 +51,9 @@ std::vector<std::string> texts(const json::object& from, const char* name) {
 
 proto::NameRule names_from(const json::object& from) {
   proto::NameRule names{.servers = texts(from, "servers"),
-                     .search = texts(from, "search"),
-                     .hosts = {},
-                     .hostname = text(from, "hostname")};
+                        .search = texts(from, "search"),
+                        .hosts = {},
+                        .hostname = text(from, "hostname")};
   for (const auto& [name, address] : from.at("hosts").as_object())
     names.hosts.emplace(name, address.as_string());
   return names;

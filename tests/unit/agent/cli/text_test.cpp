@@ -1,12 +1,12 @@
 #include <gtest/gtest.h>
 
-#include "agent/cli/render/json_text.hpp"
-#include "proto/json/writer.hpp"
-#include "agent/cli/render/look.hpp"
 #include "agent/cli/client/sse.hpp"
+#include "agent/cli/render/json_text.hpp"
+#include "agent/cli/render/look.hpp"
 #include "agent/cli/render/suggest.hpp"
 #include "agent/cli/render/table.hpp"
 #include "agent/cli/render/when.hpp"
+#include "proto/json/writer.hpp"
 #include "tests/unit/agent/cli/look.hpp"
 
 namespace holdfast::agent::cli {

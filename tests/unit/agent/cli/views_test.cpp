@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "agent/cli/render/exit_code.hpp"
 #include "agent/cli/client/wait.hpp"
+#include "agent/cli/render/exit_code.hpp"
 #include "common/base/text.hpp"
 #include "proto/api/codec.hpp"
 #include "tests/unit/agent/cli/look.hpp"

@@ -35,7 +35,7 @@ TEST(JsonWriter, LetsNothingHostileThrough) {
   EXPECT_EQ(quote_safely("q\"\\\n\t\r\x1b[2J\x7f"), R"("q\"\\\n\t\u000d\u001b[2J\u007f")");
   EXPECT_EQ(quote_safely("\xC2\x9B\xE2\x80\xAE\xC3\xA9"), "\"\\u009b\\u202e\xC3\xA9\"");
   EXPECT_EQ(quote_safely("a\xFF"
-                  "b\xE2\x82"),
+                         "b\xE2\x82"),
             R"("a\ufffdb\ufffd\ufffd")");
 }
 
