@@ -294,8 +294,11 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
     return false;
   }
   wake(deadline);
-  if (view != nullptr && !wanted.health && view->seen.state == InstanceState::running)
-    wake(view->seen.started_boot + kSettle);
+  // Past that, what it is waited for is its end, which is an event.
+  const bool settles = view != nullptr && !wanted.health &&
+                       view->seen.state == InstanceState::running &&
+                       view->seen.started_boot + kSettle > now_;
+  if (settles) wake(view->seen.started_boot + kSettle);
   return false;
 }
 
