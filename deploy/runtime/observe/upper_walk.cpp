@@ -97,8 +97,8 @@ Result<WrittenPaths> written_paths(const std::filesystem::path& upper, const Wal
 }
 
 std::string writes_text(const std::vector<std::string>& paths, const WrittenPaths& walked) {
-  constexpr std::size_t kMostNamed = 3;
-  const auto shown = std::min(paths.size(), kMostNamed);
+  constexpr std::size_t kNamed = 3;
+  const auto shown = std::min(paths.size(), kNamed);
   auto text = fmt::format(
       "{}", fmt::join(paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
   if (walked.more)

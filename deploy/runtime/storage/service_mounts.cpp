@@ -41,7 +41,11 @@ Error refused(const std::string& path, std::string_view why) {
 Error through_link(const std::string& path) {
   std::error_code failed;
   const auto real = std::filesystem::canonical(path, failed).string();
-  if (failed) return refused(path, "a part of it is a symlink that leads nowhere");
+  if (failed)
+    return Error{Errc::host, fmt::format("volume source {} is refused: a part of it is a symlink "
+                                         "that leads nowhere",
+                                         printable(path))}
+        .hint("mend the link on the host, or write a path without one");
   auto error = Error{Errc::host, fmt::format("volume source {} is refused: it leads through a "
                                              "symlink to {}",
                                              printable(path), printable(real))};
