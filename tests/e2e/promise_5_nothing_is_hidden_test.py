@@ -72,7 +72,7 @@ class Promise5(fixture.AgentCase):
         os.kill(self.agent.pids()["web"], signal.SIGKILL)
         fixture.wait_until("it serves again", lambda: fixture.get(self.port) == "v1", 10)
         fixture.wait_until("the restart is recorded", lambda: [row["detail"]["exit_code"] for row in self.entries("restarted")] == ["137"], 10)
-        self.assertEqual(self.agent.service("web")["restarts"], 1)
+        fixture.wait_until("the new process is shown", lambda: self.agent.service("web")["restarts"] == 1, 10)
 
     def test_what_is_not_repaired_is_reported_with_exit_code_6(self):
         document = self.agent.document({"small": self.small(resources={"memory": "64Mi"})}, drift={"limits": "report"})
