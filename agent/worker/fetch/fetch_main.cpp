@@ -17,6 +17,7 @@
 #include "agent/worker/message.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
+#include "proto/worker/unpack.hpp"
 
 namespace holdfast::agent::worker::fetch {
 namespace {
@@ -104,8 +105,10 @@ Status confine() {
   constexpr std::uint64_t kAddressSpace = 2ULL << 30;
   constexpr std::uint64_t kOpenFiles = 1024;
   constexpr std::uint64_t kLargestPartial = 10ULL << 30;
-  HF_TRY(limit_process(
-      {.address_space = kAddressSpace, .file_size = kLargestPartial, .open_files = kOpenFiles}));
+  HF_TRY(limit_process({.address_space = kAddressSpace,
+                        .file_size = kLargestPartial,
+                        .open_files = kOpenFiles,
+                        .cpu_seconds = wire::kMostCpuSeconds}));
   HF_TRY(restrict_files_to_reading());
   HF_TRY(become_nobody());
   return allow_system_calls(Profile::fetch);

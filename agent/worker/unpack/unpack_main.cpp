@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <new>
@@ -103,6 +104,16 @@ Result<std::string> job_text() {
   return text;
 }
 
+/// gzip cannot do better than 1032 to 1 (zlib's technical notes); zstd can, for bombs. What is
+/// small may be of one byte again and again.
+std::uint64_t most_bytes(const wire::UnpackRoom& room, const wire::UnpackJob& job) {
+  constexpr std::uint64_t kFree = 64U << 20;
+  constexpr std::uint64_t kMostRatio = 1100;
+  const auto by_size =
+      job.size > room.max_bytes / kMostRatio ? room.max_bytes : kFree + job.size * kMostRatio;
+  return std::min(room.max_bytes, by_size);
+}
+
 Result<wire::UnpackReport> unpack(const wire::UnpackRoom& room, const os::UniqueFd& lowers,
                                   const wire::UnpackJob& job) {
   const os::UniqueFd root{::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -111,7 +122,7 @@ Result<wire::UnpackReport> unpack(const wire::UnpackRoom& room, const os::Unique
   InflatedStream stream{
       wire::kUnpackInput,
       job.compression,
-      {.compressed = job.size, .uncompressed = room.max_bytes, .space = job.space}};
+      {.compressed = job.size, .uncompressed = most_bytes(room, job), .space = job.space}};
   TarReader tar{stream, TarLimits{.entries = job.max_entries, .file_bytes = room.max_bytes}};
   LayerWriter writer{root.get(), lowers.get(), XattrPolicy::of_this_kernel(), room.max_bytes};
   HF_ASSIGN(LayerSummary summary, writer.apply_all(tar));
