@@ -14,7 +14,7 @@
 namespace holdfast::deploy::ledger {
 
 /// How long an urgent batch is waited for, where the disk is busy with what others write.
-inline constexpr std::chrono::milliseconds kUrgentPatience{80};
+inline constexpr std::chrono::milliseconds kUrgentPatience{50};
 
 /// A ledger whose commits are done by a thread of its own: whoever commits waits for a bounded
 /// time, however long the disk takes for a flush. Reading meanwhile goes through a connection of
