@@ -223,9 +223,11 @@ bool Planner::is_proven(const ServiceName& service, const InstanceView& view,
          (view.health.judged >= since->second && view.health.successes > 0);
 }
 
-/// Others wait for its end: a migration is done before what needs it starts.
+/// Others wait for its end: a migration is done before what needs it starts. What has a health
+/// rule, or is restarted after a failure, may as well be meant to run on: others wait until it is
+/// ready.
 bool Planner::is_awaited(const ServiceName& service, const proto::Service& wanted) const {
-  if (wanted.restart == proto::Restart::always) return false;
+  if (wanted.restart != proto::Restart::never || wanted.health) return false;
   const auto* target = document(out_.progress.rollout->target);
   return std::any_of(target->services.begin(), target->services.end(), [&](const auto& row) {
     const auto& needs = row.second.depends_on;

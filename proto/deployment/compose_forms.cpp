@@ -48,7 +48,8 @@ std::string depends_on_hint(const yaml::Node& mapping) {
   std::vector<std::string> names;
   for (const auto& member : mapping.members) names.push_back(yaml::shown(member.key));
   return fmt::format(
-      "write depends_on: [{}]: it waits until they are healthy, one-shots until they have ended",
+      "write depends_on: [{}]: it waits until they are healthy, or have ended where restart is "
+      "\"no\"",
       fmt::join(names, ", "));
 }
 

@@ -24,6 +24,12 @@ std::shared_ptr<const proto::Deployment> document(const std::string& job, const 
   return made;
 }
 
+class AwaitedOneShots : public ::testing::Test {
+ protected:
+  AwaitedOneShots() { world_.ends = {{"j1", 0}, {"j2", 0}, {"bad", 3}}; }
+  PlanWorld world_{1};
+};
+
 class OneShots : public ::testing::TestWithParam<proto::Restart> {
  protected:
   OneShots() { world_.ends = {{"j1", 0}, {"j2", 0}, {"bad", 3}}; }
@@ -64,8 +70,19 @@ TEST_P(OneShots, OneThatEndsWellPassesTheGateAndIsNoDrift) {
       1);
 }
 
-TEST_P(OneShots, WhoDependsOnOneWaitsForItsEnd) {
-  auto wanted = std::make_shared<proto::Deployment>(*document("j1", "w1", GetParam()));
+TEST_F(AwaitedOneShots, WhoDependsOnOneThatIsRestartedAfterAFailureWaitsUntilItIsReady) {
+  auto wanted =
+      std::make_shared<proto::Deployment>(*document("j1", "w1", proto::Restart::on_failure));
+  wanted->services.at(kWeb).depends_on = {kJob};
+  world_.ends.erase("j1");  // it runs on, as a server does
+  world_.apply(wanted);
+  ASSERT_TRUE(world_.settle());
+  EXPECT_EQ(world_.progress.good, GenerationId{1});
+  EXPECT_EQ(world_.version_serving("web"), "w1");
+}
+
+TEST_F(AwaitedOneShots, WhoDependsOnOneWaitsForItsEnd) {
+  auto wanted = std::make_shared<proto::Deployment>(*document("j1", "w1", proto::Restart::never));
   wanted->services.at(kWeb).depends_on = {kJob};
   world_.ends.erase("j1");  // it runs on
   world_.apply(wanted);
@@ -79,8 +96,8 @@ TEST_P(OneShots, WhoDependsOnOneWaitsForItsEnd) {
   EXPECT_EQ(world_.version_serving("web"), "w1");
 }
 
-TEST_P(OneShots, OneThatOthersWaitForEndsWithinItsDeadline) {
-  auto wanted = std::make_shared<proto::Deployment>(*document("j1", "w1", GetParam()));
+TEST_F(AwaitedOneShots, OneThatOthersWaitForEndsWithinItsDeadline) {
+  auto wanted = std::make_shared<proto::Deployment>(*document("j1", "w1", proto::Restart::never));
   wanted->services.at(kWeb).depends_on = {kJob};
   world_.ends.erase("j1");
   world_.apply(wanted);
