@@ -160,10 +160,15 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
   batch.entries.push_back(std::move(note));
   batch.generation = ledger::NewGeneration{id,    wanted.spec_digest, request.document,
                                            actor, request.reason,     parts_.ports.clock.wall()};
-  HF_TRY(journal.advance(std::move(next), std::move(batch)));
   proto::api::Accepted accepted{id.value(), wanted.spec_digest.str(), true, since,
                                 plan::host_warnings(wanted, host_view(wanted))};
-  parts_.generations.remember(id, std::move(wanted));
+  // Beforehand: a commit in doubt takes effect when the disk answers, and then it is needed.
+  const auto& ledger = parts_.ports.ledger;
+  if (!ledger.in_doubt()) parts_.generations.remember(id, std::move(wanted));
+  if (auto taken = journal.advance(std::move(next), std::move(batch)); !taken) {
+    if (!ledger.in_doubt()) parts_.generations.forget_document(id);
+    return std::move(taken).error();
+  }
   forget_failures(parts_.observed);
   if (former) announcer_.superseded(*former);
   return accepted;

@@ -28,4 +28,10 @@ Candidate read_candidate(proto::api::ApplyRequest request) {
   return read;
 }
 
+StoredDocument read_stored(std::string_view text, std::uint64_t generation) {
+  StoredDocument read{proto::load_deployment(text, fmt::format("generation {}", generation))};
+  if (read.document) read.zones_known = add_zones(*read.document, read.zones);
+  return read;
+}
+
 }  // namespace holdfast::deploy::engine

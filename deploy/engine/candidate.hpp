@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "common/base/result.hpp"
 #include "deploy/plan/window.hpp"
@@ -18,6 +20,16 @@ struct Candidate {
 
 /// Any thread.
 [[nodiscard]] Candidate read_candidate(proto::api::ApplyRequest request);
+
+/// A document that was accepted before, as the ledger has it.
+struct StoredDocument {
+  Result<proto::Deployment> document;
+  Status zones_known = ok();  ///< errors: those of `add_zones`
+  plan::Zones zones{};        ///< those that this host knows
+};
+
+/// Any thread. `generation`: for messages.
+[[nodiscard]] StoredDocument read_stored(std::string_view text, std::uint64_t generation);
 
 /// Adds the time zones that the windows of `document` name to `zones`. Errors: those of
 /// `os::load_time_zone`, naming the service.

@@ -32,6 +32,7 @@ Status Core::load() {
   auto& journal = parts_.journal;
   HF_TRY(journal.load());
   retention_.forget_old_generations();
+  read_documents();
   if (auto reserved = reserve_ports(parts_, nullptr); !reserved)
     log::error("event=port_lost error={}", log::field(reserved.error().to_string()));
   // A ledger that takes nothing changes nothing of what runs: the agent comes up degraded.
@@ -40,6 +41,13 @@ Status Core::load() {
                                  "version " HOLDFAST_VERSION, journal.progress().current)}});
   commands_.rollbacks.resume_intent();
   return ok();
+}
+
+/// Those that the first pass and a rollback need: nothing waits for a job then.
+void Core::read_documents() {
+  const auto target = commands_.rollbacks.target(0);
+  for (const auto id : retained(parts_, target ? std::optional{*target} : std::nullopt))
+    parts_.generations.read_document(id);
 }
 
 BootTime Core::reconcile(Freshness freshness) {
@@ -91,6 +99,7 @@ void Core::resync() {
   parts_.attention.deepen(runtime::Look::thorough);
   pulls_.look_again();
   parts_.journal.retry();
+  parts_.generations.retry_unreadable();
   backups_.make_when_due();
   retention_.forget_old_generations();
   commands_.rollbacks.refresh();
@@ -132,6 +141,10 @@ bool Core::at_rest() const {
 /// another look is due.
 bool Core::settle(plan::Decision decision) {
   const auto before = parts_.journal.progress();
+  if (commands_.rollbacks.leads_already(decision.progress))
+    std::erase_if(decision.actions, [](const plan::Action& action) {
+      return std::holds_alternative<plan::Route>(action);
+    });
   bool acted = start_unrecorded(decision);
   if (!parts_.journal.record(decision, record_of(parts_, decision)))
     return keep_serving(decision) || acted;

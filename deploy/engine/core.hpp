@@ -45,6 +45,7 @@ class Core {
   [[nodiscard]] EventLog& events() { return parts_.events; }
 
  private:
+  void read_documents();
   void resync();
   void look_at_disk();
   [[nodiscard]] bool observe_and_settle(Freshness freshness, BootTime& wake);

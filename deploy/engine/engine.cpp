@@ -76,7 +76,10 @@ class ThreadedEngine final : public Engine, private Jobs {
                 Reply<proto::api::Accepted> reply) override {
     mailbox_.post_urgent(
         [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
-          reply(core_.commands().rollbacks.rollback(request, actor));
+          auto& rollbacks = core_.commands().rollbacks;
+          rollbacks.prepare(request.to, [&rollbacks, request, actor, reply] {
+            reply(rollbacks.rollback(request, actor));
+          });
         });
   }
   void plan_apply(proto::api::ApplyRequest request, Actor actor,
@@ -90,7 +93,9 @@ class ThreadedEngine final : public Engine, private Jobs {
   void plan_rollback(proto::api::RollbackRequest request,
                      Reply<proto::api::PlanReport> reply) override {
     mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
-      reply(core_.commands().rollbacks.plan(request));
+      auto& rollbacks = core_.commands().rollbacks;
+      rollbacks.prepare(request.to,
+                        [&rollbacks, request, reply] { reply(rollbacks.plan(request)); });
     });
   }
   void hold(proto::api::HoldRequest request, Actor actor,
@@ -115,8 +120,13 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
   void rehearse(proto::api::RehearseRequest request, Actor actor,
                 Reply<proto::api::Accepted> reply) override {
-    ask(core_.commands().rehearsals, &Rehearsals::rehearse, std::move(request), std::move(actor),
-        std::move(reply));
+    mailbox_.post(
+        [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+          auto& commands = core_.commands();
+          commands.rollbacks.prepare(request.generation, [&commands, request, actor, reply] {
+            reply(commands.rehearsals.rehearse(request, actor));
+          });
+        });
   }
   void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
                     Reply<proto::api::StandbyDropped> reply) override {

@@ -1,11 +1,9 @@
 #include "deploy/engine/generations.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <utility>
 
 #include "common/log/log.hpp"
-#include "deploy/engine/candidate.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -37,32 +35,81 @@ const ledger::Generation* Generations::newest_of(const proto::Digest& spec_diges
   return found == rows_.end() ? nullptr : &*found;
 }
 
-Generations::Document Generations::document(GenerationId id) {
-  if (id.value() == 0) return nullptr;
-  if (const auto known = documents_.find(id); known != documents_.end()) return known->second;
-  const auto* row = find(id);
-  if (row == nullptr) return nullptr;
-  const auto text = ledger_.document(row->spec_digest);
-  if (!text) {
-    log::error("event=document_missing generation={} error={}", id.value(),
-               log::field(text.error().to_string()));
-    return nullptr;
-  }
-  auto parsed = proto::load_deployment(*text, fmt::format("generation {}", id.value()));
-  if (!parsed) {
-    log::error("event=document_unreadable generation={} error={}", id.value(),
-               log::field(parsed.error().to_string()));
-    return nullptr;
-  }
-  // A zone file that is gone since leaves the window shut, and the status says so.
-  if (auto known = engine::add_zones(*parsed, zones_); !known)
-    log::warn("event=zone_unknown generation={} error={}", id.value(),
-              log::field(known.error().to_string()));
-  return documents_[id] = std::make_shared<const proto::Deployment>(std::move(parsed).value());
+Generations::Document Generations::document(GenerationId id) const {
+  const auto known = documents_.find(id);
+  return known == documents_.end() ? nullptr : known->second;
 }
 
 void Generations::remember(GenerationId id, proto::Deployment document) {
   documents_[id] = std::make_shared<const proto::Deployment>(std::move(document));
+}
+
+void Generations::forget_document(GenerationId id) {
+  documents_.erase(id);
+  unreadable_.erase(id);
+}
+
+/// Nothing where there is none to read, or where it could not be read before.
+std::optional<std::string> Generations::text(GenerationId id) {
+  const auto* row = find(id);
+  if (row == nullptr || documents_.contains(id) || unreadable_.contains(id)) return std::nullopt;
+  auto text = ledger_.document(row->spec_digest);
+  if (text) return std::move(text).value();
+  log::error("event=document_missing generation={} error={}", id.value(),
+             log::field(text.error().to_string()));
+  unreadable_.insert(id);
+  return std::nullopt;
+}
+
+void Generations::read_document(GenerationId id) {
+  if (const auto found = text(id)) read(id, read_stored(*found, id.value()));
+}
+
+void Generations::read(GenerationId id, StoredDocument stored) {
+  if (!stored.document) {
+    unreadable_.insert(id);
+    return log::error("event=document_unreadable generation={} error={}", id.value(),
+                      log::field(stored.document.error().to_string()));
+  }
+  // A zone file that is gone since leaves the window shut, and the status says so.
+  if (!stored.zones_known)
+    log::warn("event=zone_unknown generation={} error={}", id.value(),
+              log::field(stored.zones_known.error().to_string()));
+  add_zones(std::move(stored.zones));
+  remember(id, std::move(stored.document).value());
+  ++revision_;
+}
+
+void Generations::with_document(GenerationId id, Then then) {
+  fetch_document(id, then);
+  if (!reading_.contains(id)) then();
+}
+
+void Generations::fetch_document(GenerationId id, Then then) {
+  auto waiting = reading_.find(id);
+  if (waiting == reading_.end()) {
+    auto found = text(id);
+    if (!found) return;
+    waiting = reading_.emplace(id, std::vector<Then>{}).first;
+    jobs_.run(Jobs::Pool::change, [this, id, text = *std::move(found)](const std::stop_token&) {
+      return [this, id, stored = std::make_shared<StoredDocument>(read_stored(text, id.value()))] {
+        read(id, std::move(*stored));
+        attention_.mark_changed();
+        const auto waited = reading_.extract(id);
+        for (const auto& each : waited.mapped()) each();
+        if (!reading()) {
+          const auto last = std::exchange(when_all_read_, {});
+          for (const auto& each : last) each();
+        }
+      };
+    });
+  }
+  if (then) waiting->second.push_back(std::move(then));
+}
+
+void Generations::when_all_read(Then then) {
+  if (reading()) return when_all_read_.push_back(std::move(then));
+  then();
 }
 
 void Generations::add(const ledger::NewGeneration& made) {

@@ -9,6 +9,8 @@
 #include <set>
 #include <vector>
 
+#include "deploy/engine/attention.hpp"
+#include "deploy/engine/candidate.hpp"
 #include "deploy/engine/ports.hpp"
 #include "deploy/ledger/ledger.hpp"
 #include "deploy/plan/state.hpp"
@@ -18,13 +20,15 @@ namespace holdfast::deploy::engine {
 using plan::GenerationId;
 
 /// A bounded number of them: the newest, and those that somebody may go back to; the ledger has the
-/// rest. Not thread safe.
+/// rest. Documents are parsed by jobs, as everything that others wrote (deploy/README.md). Not
+/// thread safe.
 class Generations {
  public:
   using Document = std::shared_ptr<const proto::Deployment>;
 
-  /// `ledger` outlives it; documents are read from there when they are first asked for.
-  explicit Generations(ledger::Reader& ledger) : ledger_(ledger) {}
+  /// All three outlive it.
+  Generations(ledger::Reader& ledger, Jobs& jobs, Attention& attention)
+      : ledger_(ledger), jobs_(jobs), attention_(attention) {}
 
   /// Errors: those of the ledger.
   [[nodiscard]] Status load();
@@ -42,10 +46,23 @@ class Generations {
   /// Grows whenever something listed changes.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
 
-  /// Null for 0, an unknown one, and one whose document cannot be read (which the log then says).
-  [[nodiscard]] Document document(GenerationId id);
+  /// Null when it is not in memory.
+  [[nodiscard]] Document document(GenerationId id) const;
   void remember(GenerationId id, proto::Deployment document);
-  void forget_document(GenerationId id) { documents_.erase(id); }
+  void forget_document(GenerationId id);
+  /// Reads it now, unless it is in memory: before the engine runs. What cannot be read, the log
+  /// says.
+  void read_document(GenerationId id);
+  /// A job reads it, unless it is in memory or was found unreadable; the pass after that has it.
+  void fetch_document(GenerationId id) { fetch_document(id, {}); }
+  /// Calls `then` on the engine thread when the document is in memory, or will not be: at once
+  /// where nothing is to be read.
+  void with_document(GenerationId id, std::function<void()> then);
+  /// Calls `then` on the engine thread when no document is on its way.
+  void when_all_read(std::function<void()> then);
+  [[nodiscard]] bool reading() const { return !reading_.empty(); }
+  /// What was found unreadable may be tried again.
+  void retry_unreadable() { unreadable_.clear(); }
 
   void add(const ledger::NewGeneration& made);
   void set_results(const std::vector<ledger::ResultChange>& changes);
@@ -60,11 +77,21 @@ class Generations {
   void add_zones(plan::Zones zones) { zones_.merge(zones); }
 
  private:
+  using Then = std::function<void()>;
+  void fetch_document(GenerationId id, Then then);
+  [[nodiscard]] std::optional<std::string> text(GenerationId id);
+  void read(GenerationId id, StoredDocument document);
+
   ledger::Reader& ledger_;
+  Jobs& jobs_;
+  Attention& attention_;
   std::vector<ledger::Generation> rows_;
   bool complete_ = true;
   std::uint64_t revision_ = 0;
   std::map<GenerationId, Document> documents_;
+  std::map<GenerationId, std::vector<Then>> reading_;  ///< by a job; who waits for it
+  std::vector<Then> when_all_read_;
+  std::set<GenerationId> unreadable_;
   plan::Zones zones_;
 };
 

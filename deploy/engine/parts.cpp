@@ -58,32 +58,42 @@ void add_running(image::Holders& holders, const plan::Observed& observed,
 
 }  // namespace
 
-image::Holders holders(Parts& parts, std::optional<GenerationId> target,
-                       const proto::Deployment* next) {
-  image::Holders all;
-  add_holders(all, next, "being applied");
+std::set<GenerationId> retained(const Parts& parts, std::optional<GenerationId> target) {
   const auto& progress = parts.journal.progress();
-  const auto effective = parts.journal.effective();
-  auto used = generations_in_use(progress);
-  used.insert({effective, progress.current, progress.good});
-  if (target) used.insert(*target);
+  auto ids = generations_in_use(progress);
+  ids.insert({parts.journal.effective(), progress.current, progress.good});
+  if (target) ids.insert(*target);
+  const auto used = ids;
   // Those that were rolled back from are counted apart: they are a way back only for who names
   // them, and must not push out the others.
   std::map<bool, std::uint32_t> kept;
   std::set<proto::Digest> contents;  // each counts once, however often it was good
   for (const auto& row : parts.generations.rows()) {
+    if (!row.ever_good || !contents.insert(row.spec_digest).second) continue;
     auto& count = kept[parts.quarantine.contains(row.spec_digest)];
-    const bool again = row.ever_good && !contents.insert(row.spec_digest).second;
-    if (!used.contains(row.id) &&
-        (!row.ever_good || again || count >= parts.options.config.retain)) {
+    if (!used.contains(row.id) && count >= parts.options.config.retain) continue;
+    ++count;
+    ids.insert(row.id);
+  }
+  return ids;
+}
+
+image::Holders holders(Parts& parts, std::optional<GenerationId> target,
+                       const proto::Deployment* next) {
+  image::Holders all;
+  add_holders(all, next, "being applied");
+  const auto effective = parts.journal.effective();
+  const auto kept = retained(parts, target);
+  for (const auto& row : parts.generations.rows()) {
+    if (!kept.contains(row.id)) {
       parts.generations.forget_document(row.id);
       continue;
     }
-    if (row.ever_good && !again) ++count;
+    parts.generations.fetch_document(row.id);
     add_holders(all, parts.generations.document(row.id).get(),
                 row.id == effective ? "current" : fmt::format("generation {}", row.id.value()));
   }
-  add_running(all, parts.observed, progress);
+  add_running(all, parts.observed, parts.journal.progress());
   return all;
 }
 

@@ -28,7 +28,7 @@ struct Parts {
       : ports(given),
         options(std::move(chosen)),
         jobs(pools),
-        generations(ports.ledger),
+        generations(ports.ledger, jobs, attention),
         journal(ports.ledger, ports.clock, options.config.run_dir,
                 {generations, quarantine, events, counters, attention}) {}
 
@@ -56,9 +56,14 @@ void forget_failures(plan::Observed& observed);
 /// Errors: port_in_use, naming who has it.
 [[nodiscard]] Status reserve_ports(Parts& parts, const proto::Deployment* next);
 
+/// The generations whose documents and images stay: those in use, the ways back, and `target`.
+[[nodiscard]] std::set<GenerationId> retained(const Parts& parts,
+                                              std::optional<GenerationId> target);
+
 /// Which images must stay, and why, as people see it in `image list`: those of what runs, of the
 /// generations that may be gone back to (`target`: by default), and of `next` (may be null), about
-/// to be accepted. Forgets the documents of all other generations.
+/// to be accepted. Forgets the documents of all other generations, and lets those that are not in
+/// memory be read: until then their images are not among them.
 [[nodiscard]] image::Holders holders(Parts& parts, std::optional<GenerationId> target,
                                      const proto::Deployment* next);
 

@@ -8,12 +8,17 @@ namespace holdfast::deploy::engine {
 
 void Retention::retain_images() {
   const auto target = rollbacks_.target(0);
-  parts_.ports.images.retain(
-      holders(parts_, target ? std::optional{*target} : std::nullopt, nullptr));
+  const auto held = holders(parts_, target ? std::optional{*target} : std::nullopt, nullptr);
+  if (!parts_.generations.reading()) return parts_.ports.images.retain(held);
+  parts_.generations.when_all_read([this] { retain_images(); });  // until then what was told before
 }
 
 void Retention::collect() {
   retain_images();
+  parts_.generations.when_all_read([this] { collect_now(); });
+}
+
+void Retention::collect_now() {
   parts_.jobs.run(Jobs::Pool::pull, [this](const std::stop_token& stop) -> std::function<void()> {
     auto done = parts_.ports.images.collect({}, stop);  // what was just retained is all
     return [this, done] { collected(done); };

@@ -21,6 +21,7 @@ class Retention {
   void forget_old_generations();
 
  private:
+  void collect_now();
   void collected(const Result<image::Collected>& done);
 
   Parts& parts_;

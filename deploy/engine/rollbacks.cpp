@@ -29,8 +29,10 @@ Result<GenerationId> Rollbacks::target(std::uint64_t wanted) const {
 Status Rollbacks::check_local(GenerationId id) {
   const auto known = parts_.generations.document(id);
   if (!known)
-    return Error{Errc::not_found,
-                 fmt::format("the document of generation {} is not in the ledger", id.value())};
+    return Error{
+        Errc::not_found,
+        fmt::format("the document of generation {} cannot be read from the ledger", id.value())}
+        .hint("`holdfast ledger verify` says what is wrong with it");
   for (const auto& [name, service] : known->services) {
     if (auto found = parts_.ports.images.find(service.image.digest); !found)
       return std::move(found)
@@ -39,6 +41,12 @@ Status Rollbacks::check_local(GenerationId id) {
           .hint("apply its document again while the registry can be reached");
   }
   return ok();
+}
+
+void Rollbacks::prepare(std::uint64_t wanted, std::function<void()> then) {
+  const auto chosen = target(wanted);
+  if (!chosen) return then();  // which the command itself will say
+  parts_.generations.with_document(*chosen, std::move(then));
 }
 
 RollbackIntent Rollbacks::intent(GenerationId target, const Actor& actor,
@@ -67,6 +75,7 @@ Result<proto::api::Accepted> Rollbacks::turn_back(const proto::api::RollbackRequ
 
 Result<proto::api::Accepted> Rollbacks::rollback(const proto::api::RollbackRequest& request,
                                                  const Actor& actor) {
+  resumed_ = false;
   const auto& progress = parts_.journal.progress();
   const auto since = parts_.events.last();
   HF_ASSIGN(const auto choice, plan::choose_rollback(progress, facts(), request.to));
@@ -141,6 +150,7 @@ void Rollbacks::resume_intent() {
     log::error("event=intent_unusable generation={}", left->target);
     return journal.forget_intent();
   }
+  parts_.generations.read_document(target);
   auto resumed = plan::take_up_rollback(journal.progress(), target, left->actor, left->reason,
                                         parts_.ports.clock.boot());
   if (!resumed) return journal.forget_intent();
@@ -151,7 +161,15 @@ void Rollbacks::resume_intent() {
   for (auto& each : batch.entries) each.time = left->time;
   journal.advance_regardless(std::move(resumed->progress), *left, std::move(batch));
   if (!journal.unjournaled()) journal.forget_intent();
+  resumed_ = true;
   parts_.attention.mark_changed();
+}
+
+bool Rollbacks::leads_already(const plan::Progress& next) const {
+  const auto& seen = parts_.observed.routing;
+  return resumed_ && seen && !seen->ports.empty() && next.rollout &&
+         next.rollout->trigger == plan::Trigger::rollback &&
+         next.rollout->phase < plan::Phase::switching;
 }
 
 void Rollbacks::refresh_if_changed() {

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 
 #include "deploy/engine/parts.hpp"
@@ -11,6 +12,9 @@ class Rollbacks {
  public:
   explicit Rollbacks(Parts& parts) : parts_(parts) {}
 
+  /// Calls `then` on the engine thread when the document of the generation that `wanted` leads to
+  /// is in memory: before `rollback`, `plan` and a rehearsal. At once for those that are retained.
+  void prepare(std::uint64_t wanted, std::function<void()> then);
   /// Goes back, or turns the rollout under way back. Never fails for want of the ledger. Errors:
   /// not_found (nothing to go back to, or an image that is not here, with the next step), conflict,
   /// busy (another rollback is under way), port_in_use.
@@ -20,6 +24,10 @@ class Rollbacks {
   Result<proto::api::PlanReport> plan(const proto::api::RollbackRequest& request);
   /// Carries out the intent that an earlier life left behind, and records it if that can be.
   void resume_intent();
+
+  /// An earlier life carried out the rollback under way, without a record, and led traffic to its
+  /// target: until this life is there too, `next` being what it decided, the table stays.
+  [[nodiscard]] bool leads_already(const plan::Progress& next) const;
 
   /// The generation that a rollback leads to; `wanted` 0: by default. Errors: not_found, conflict.
   [[nodiscard]] Result<GenerationId> target(std::uint64_t wanted) const;
@@ -53,6 +61,7 @@ class Rollbacks {
 
   Parts& parts_;
   proto::api::RollbackReadiness readiness_;
+  bool resumed_ = false;    ///< the rollback under way is an intent of an earlier life
   bool looking_ = false;    ///< at the host
   std::string host_fault_;  ///< of the generation that `readiness_` names, as seen last
   std::uint64_t ready_generations_ = 0;

@@ -82,7 +82,6 @@ NOT_ON_THE_ENGINE_THREAD = [
 ]
 ON_THE_ENGINE_THREAD = {
     "deploy/engine/candidate.cpp": {"load_deployment"},         # called by the reader threads of engine.cpp
-    "deploy/engine/generations.cpp": {"load_deployment"},       # documents of our own ledger, accepted within the same bounds
     "deploy/engine/rollback_intent.cpp": {"write_atomic", "read_file"},  # one file of our own on a tmpfs, at most 16 KiB
     "deploy/engine/events.cpp": {"lock_guard"},      # held for one event, or a copy of at most 64
     "deploy/engine/mailbox.hpp": {"lock_guard", "unique_lock", "scoped_lock"},     # held for one message

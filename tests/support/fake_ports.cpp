@@ -234,7 +234,14 @@ Result<proto::api::Accepted> Agent::apply(const std::string& document, bool now)
 }
 
 Result<proto::api::Accepted> Agent::rollback(std::uint64_t to) {
-  return core_->commands().rollbacks.rollback({to, "test", false}, "root (uid 0)");
+  auto& rollbacks = core_->commands().rollbacks;
+  // It may still be waiting when this returns.
+  auto answer = std::make_shared<std::optional<Result<proto::api::Accepted>>>();
+  rollbacks.prepare(to, [&rollbacks, to, answer] {
+    *answer = rollbacks.rollback({to, "test", false}, "root (uid 0)");
+  });
+  while (!*answer && jobs_.deliver()) continue;
+  return *answer ? **answer : Error{Errc::busy, "its document is being read"};
 }
 
 }  // namespace holdfast::test

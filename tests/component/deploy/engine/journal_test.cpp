@@ -163,6 +163,23 @@ TEST_F(UnrecordedTest, ARollbackIsNotLostWhenTheAgentDiesBeforeItCouldRecordIt) 
   EXPECT_FALSE(std::filesystem::exists(dir_.path() / "rollback-intent.json"));
 }
 
+TEST_F(UnrecordedTest, ALifeThatTakesUpARollbackLeadsNoTrafficBackFirst) {
+  break_ledger();
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  const auto led = host_.routing;
+  agent_.reset();
+  ledger_.fault.reset();
+  int moves = 0;
+  host_.on_route = [&] { ++moves; };
+  begin();
+  agent_->run(20s);
+  EXPECT_EQ(status().generation, 1U);
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
+  EXPECT_EQ(host_.routing, led);
+  EXPECT_EQ(moves, 0) << "recorded is the generation before the rollback";
+}
+
 TEST_F(UnrecordedTest, ADiskThatTakesTooLongHoldsUpNoRollbackAndNothingIsRecordedTwice) {
   ledger_.slow = true;
   const auto back = agent_->rollback();

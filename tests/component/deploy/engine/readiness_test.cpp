@@ -344,6 +344,42 @@ TEST_F(Readiness, TheWayBackIsKeptHoweverManyGenerationsWereRolledBackFrom) {
   }
 }
 
+TEST_F(Readiness, TheDocumentOfAnOldGenerationIsReadByAJobWhenSomebodyGoesBackToIt) {
+  agent_ = std::make_unique<Agent>(host_, ledger_, 1U, Milliseconds{2'000});
+  for (int i = 1; i < 6; ++i) apply(document("v" + std::to_string(i)));
+  host_.local_images.insert(proto::Digest::of("v1"));
+  agent().jobs().delayed = {deploy::engine::Jobs::Pool::change};
+  const auto at_first = agent().rollback(1);
+  ASSERT_FALSE(at_first);
+  EXPECT_EQ(at_first.error().code(), Errc::busy) << "its document is being read";
+  agent().run(1s);
+  EXPECT_EQ(status().generation, 5U) << "the engine goes on meanwhile";
+  agent().jobs().delayed.clear();
+  agent().jobs().release();
+  agent().run(20s);
+  EXPECT_EQ(status().generation, 1U) << "it was asked for once";
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
+}
+
+TEST_F(Readiness, ImagesAreNotCollectedBeforeAllDocumentsThatHoldThemAreRead) {
+  agent_ = std::make_unique<Agent>(host_, ledger_, 1U, Milliseconds{2'000});
+  for (int i = 1; i < 4; ++i) apply(document("v" + std::to_string(i)));
+  ASSERT_TRUE(agent().core().commands().standby.drop({"no instance holds an image"}, kRoot));
+  agent().run(100ms);
+  ASSERT_TRUE(agent().rollback());
+  agent().run(100ms);  // the new instance soaks
+  agent().jobs().delayed = {deploy::engine::Jobs::Pool::change};
+  host_.local_images.insert(proto::Digest::of("v1"));
+  agent().run(20s);  // v1 is the way back now, and nobody has its document yet
+  EXPECT_TRUE(host_.local_images.contains(proto::Digest::of("v1")));
+  agent().jobs().delayed.clear();
+  agent().jobs().release();
+  agent().run(20s);
+  EXPECT_TRUE(host_.local_images.contains(proto::Digest::of("v1")));
+  EXPECT_EQ(status().rollback.generation, 1U);
+  EXPECT_TRUE(status().rollback.ready) << status().rollback.reason;
+}
+
 TEST_F(Readiness, AnOperatorCanGiveUpFrozenInstancesAndTheRollbackIsColdThen) {
   apply(document("v1"));
   apply(document("v2"));

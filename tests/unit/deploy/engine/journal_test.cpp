@@ -33,11 +33,12 @@ class JournalUnit : public ::testing::Test {
 
   FakeClock clock_;
   MemoryLedger ledger_;
-  deploy::engine::Generations generations_{ledger_};
+  InlineJobs jobs_;
+  deploy::engine::Attention attention_;
+  deploy::engine::Generations generations_{ledger_, jobs_, attention_};
   deploy::engine::Quarantine quarantine_;
   deploy::engine::EventLog events_;
   deploy::engine::Counters counters_;
-  deploy::engine::Attention attention_;
   Journal journal_{ledger_, clock_, "/nonexistent",
                    Journal::Beside{generations_, quarantine_, events_, counters_, attention_}};
 };
