@@ -14,6 +14,7 @@
 #include "deploy/network/host_facts.hpp"
 #include "deploy/network/nft_publisher.hpp"
 #include "deploy/runtime/container_runtime.hpp"
+#include "deploy/runtime/storage/volumes_mount.hpp"
 
 namespace holdfast::agent::daemon {
 namespace {
@@ -29,6 +30,7 @@ class RealAgent final : public Agent {
  public:
   const Clock* clock = nullptr;
   std::filesystem::path state_dir;
+  std::optional<runtime::VolumesMount> volumes;
   std::unique_ptr<ledger::Ledger> history;
   std::unique_ptr<network::CniAttachments> attachments;
   std::unique_ptr<runtime::ContainerRuntime> containers;
@@ -152,10 +154,18 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
 
 }  // namespace
 
+/// Where that cannot be, their modes keep others out.
+void confine_volumes(RealAgent& agent) {
+  auto made = runtime::VolumesMount::make(agent.state_dir / "volumes");
+  if (made) return void(agent.volumes.emplace(std::move(made).value()));
+  log::warn("event=volumes_not_nosuid error={}", log::field(made.error().to_string()));
+}
+
 Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const Clock& clock) {
   auto agent = std::make_unique<RealAgent>();
   agent->state_dir = config.state_dir;
   agent->clock = &clock;
+  confine_volumes(*agent);
   HF_ASSIGN(const auto worker, worker_path());
   HF_ASSIGN(agent->attachments, network::CniAttachments::open({.state_dir = config.state_dir,
                                                                .run_dir = config.run_dir,

@@ -69,8 +69,8 @@ class DurableSteps(fixture.AgentCase):
         self.assertGreaterEqual(max(row["generation"] for row in history), promised, "an acknowledged apply is lost")
         self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
         self.assertIn(fixture.get(self.port), ("v1", "v2", "v3"))
-        # Processes: of each instance its conmon and the writer of its log.
-        wanted = {"mounts": 5, "namespaces": 2, "cgroups": 2, "processes": 4, "links": 2, "tables": 1, "addresses": 2}
+        # Processes: of each instance its conmon and the writer of its log. Mounts: one is of the volumes.
+        wanted = {"mounts": 6, "namespaces": 2, "cgroups": 2, "processes": 4, "links": 2, "tables": 1, "addresses": 2}
         try:
             fixture.wait_until("nothing is left over", lambda: self.counts() == wanted, 15, 0.1)
         except AssertionError:

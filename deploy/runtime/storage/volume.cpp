@@ -19,9 +19,6 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
-constexpr std::size_t kMostEntries = 1'000'000;
-constexpr int kMostLevels = 64;
-
 using Listing = std::unique_ptr<DIR, decltype([](DIR* dir) { ::closedir(dir); })>;
 
 Result<Listing> list(int directory) {
@@ -67,16 +64,18 @@ Status copy_link(int from_dir, int to_dir, const char* name, const struct stat& 
 
 class Copy {
  public:
+  explicit Copy(const VolumeBounds& bounds) : bounds_(bounds) {}
+
   /// Everything in `from` into `to`, which is empty. Two descriptors a level.
   Status tree(int from, int to, int level) {
-    if (level > kMostLevels)
-      return Error{Errc::runtime, fmt::format("more than {} levels", kMostLevels)};
+    if (level > bounds_.levels)
+      return Error{Errc::runtime, fmt::format("more than {} levels", bounds_.levels)};
     HF_ASSIGN(const auto listing, list(from));
     while (const auto* entry = ::readdir(listing.get())) {
       const std::string_view name = entry->d_name;
       if (name == "." || name == "..") continue;
-      if (++entries_ > kMostEntries)
-        return Error{Errc::runtime, fmt::format("more than {} entries", kMostEntries)};
+      if (++entries_ > bounds_.entries)
+        return Error{Errc::runtime, fmt::format("more than {} entries", bounds_.entries)};
       auto done = one(from, to, entry->d_name, level);
       if (!done) return std::move(done).error().in(printable(name));
     }
@@ -99,6 +98,7 @@ class Copy {
     return take_attributes(inner_to.get(), info);
   }
 
+  const VolumeBounds bounds_;
   std::size_t entries_ = 0;
 };
 
@@ -116,7 +116,7 @@ Status fill(const NewVolume& wanted, int fresh) {
     if (::fstat(wanted.content, &info) != 0) return errno_error(errno, "stat");
     HF_ASSIGN(const bool empty, is_empty(wanted.content));
     if (!empty || info.st_uid != 0) {
-      HF_TRY(Copy{}.tree(wanted.content, fresh, 0));
+      HF_TRY(Copy{wanted.bounds}.tree(wanted.content, fresh, 0));
       return take_attributes(fresh, info);
     }
   }

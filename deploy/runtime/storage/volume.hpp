@@ -14,16 +14,22 @@ namespace holdfast::deploy::runtime {
 /// What the image has at `target`: an open directory; none where it has no directory there.
 [[nodiscard]] Result<os::UniqueFd> volume_content(int root, const std::string& target);
 
+struct VolumeBounds {
+  std::size_t entries = 1'000'000;
+  int levels = 64;  ///< of directories below the volume
+};
+
 struct NewVolume {
   std::filesystem::path path;
   int content = -1;  ///< a directory to copy, as Docker and Podman do; -1: none
   const User& user;
+  VolumeBounds bounds{};  ///< of what is copied
 };
 
 /// Makes the volume beside its place and renames it there, so that a volume that exists is
 /// complete; what an earlier try left goes first. Content, owners, modes and links are the image's;
 /// an empty directory of root's, and none, becomes one of the user. Directories, files and symlinks
-/// only; at most 1,000,000 entries, 64 levels. A volume that is there stays as it is. Blocks,
+/// only; within `bounds`. A volume that is there stays as it is. Blocks,
 /// thread safe. Errors: runtime (a bound), nospace, io.
 [[nodiscard]] Status make_volume(const NewVolume& wanted);
 

@@ -114,6 +114,8 @@ TEST_F(SecretFile, IsBoundedInSize) {
   ASSERT_TRUE(
       os::write_atomic(big, std::string(rt::kMaxSecret + 1, 'x'), 0600, os::Durability::lazy));
   EXPECT_THAT(said(big), HasSubstr("larger than 1048576 bytes"));
+  ASSERT_TRUE(os::write_atomic(big, std::string(rt::kMaxSecret, 'x'), 0600, os::Durability::lazy));
+  EXPECT_EQ(rt::read_secret_file(big.string(), {})->size(), rt::kMaxSecret);
   EXPECT_THAT(said(at_ / "none"), HasSubstr("none"));
   EXPECT_THAT(said(at_ / "token/below"), HasSubstr("token is not a"));
 }

@@ -1,3 +1,12 @@
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+#include "common/os/file.hpp"
+#include "deploy/runtime/spec/root_path.hpp"
+#include "deploy/runtime/storage/mounts.hpp"
+#include "deploy/runtime/storage/volume.hpp"
+#include "deploy/runtime/storage/volumes_mount.hpp"
 #include "tests/component/deploy/runtime/fixture.hpp"
 
 namespace holdfast::test {
@@ -136,6 +145,79 @@ TEST_F(Storage, AVolumeThatWasBegunAndNotFinishedIsMadeAnew) {
   service.volumes = {{.source = "uploads", .target = "/data", .read_only = true}};
   EXPECT_EQ(output_of("web-1", spec("web-1", service)), "file\n");
   EXPECT_FALSE(fs::exists(paths().state_dir / "volumes/.uploads.new"));
+}
+
+TEST_F(Storage, ANewVolumeIsFilledUpToItsBoundsAndNoFurther) {
+  const rt::VolumeBounds bounds;
+  EXPECT_EQ(bounds.entries, 1'000'000U);
+  const rt::User user{};
+  const auto fill = [&](const std::string& name, const fs::path& from, rt::VolumeBounds within) {
+    const auto content = os::open_file(from, O_RDONLY | O_DIRECTORY).value();
+    return rt::make_volume(
+        {.path = paths().volume(name), .content = content.get(), .user = user, .bounds = within});
+  };
+  auto deep = root() / "deep";
+  for (int level = 0; level < bounds.levels; ++level) deep /= "d";
+  fs::create_directories(deep);
+  fs::create_directories(paths().volume("x").parent_path());
+  EXPECT_TRUE(fill("at-the-bound", root() / "deep", bounds));
+  fs::create_directories(deep / "d");
+  const auto beyond = fill("beyond", root() / "deep", bounds);
+  ASSERT_FALSE(beyond);
+  EXPECT_THAT(beyond.error().to_string(), HasSubstr("more than 64 levels"));
+  EXPECT_FALSE(fs::exists(paths().volume("beyond"))) << "a volume that exists is complete";
+
+  for (int i = 0; i < 9; ++i) write(root() / "wide/d" / std::to_string(i), "x");
+  EXPECT_TRUE(fill("ten", root() / "wide", {.entries = 10}));
+  const auto eleventh = fill("nine", root() / "wide", {.entries = 9});
+  ASSERT_FALSE(eleventh);
+  EXPECT_THAT(eleventh.error().to_string(), HasSubstr("more than 9 entries"));
+}
+
+TEST_F(Storage, OnTheHostVolumesAreNosuidWhileTheAgentRuns) {
+  const auto volumes = paths().volume("x").parent_path();
+  write(volumes / "data/file", "kept\n");
+  fs::create_directories(volumes / "disk");
+  ASSERT_EQ(::mount("tmpfs", (volumes / "disk").c_str(), "tmpfs", 0, "size=1m"), 0);
+  write(volumes / "disk/file", "on a disk of its own\n");
+  const auto flags = [&](const fs::path& place) {
+    struct statvfs info {};
+    EXPECT_EQ(::statvfs(place.c_str(), &info), 0);
+    return info.f_flag & (ST_NOSUID | ST_NODEV);
+  };
+  const auto mounted = [&] {
+    const auto mounts = rt::read_mounts().value();
+    return std::count_if(mounts.begin(), mounts.end(),
+                         [&](const auto& mount) { return mount.target == volumes.string(); });
+  };
+  {
+    const auto first = rt::VolumesMount::make(volumes);
+    ASSERT_TRUE(first) << first.error().to_string();
+    EXPECT_EQ(flags(volumes / "data"), ST_NOSUID | ST_NODEV);
+    EXPECT_EQ(flags(volumes / "disk"), ST_NOSUID | ST_NODEV);
+    EXPECT_TRUE(fs::exists(volumes / "disk/file")) << "what the operator mounted there is there";
+    const auto after_a_kill = rt::VolumesMount::make(volumes);
+    ASSERT_TRUE(after_a_kill);
+    EXPECT_EQ(mounted(), 1);
+  }
+  EXPECT_EQ(mounted(), 1) << "with a disk below it, it stays";
+  ASSERT_TRUE(rt::unmount_below(volumes / "disk"));
+  { ASSERT_TRUE(rt::VolumesMount::make(volumes)); }
+  EXPECT_EQ(mounted(), 0);
+  ASSERT_TRUE(rt::unmount_below(volumes / "disk"));
+  EXPECT_TRUE(fs::exists(volumes / "data/file"));
+}
+
+TEST_F(Storage, FortyLinksLeadToAPlaceAndFortyOneDoNot) {
+  const auto image = os::open_file(image_dir(), O_RDONLY | O_DIRECTORY).value();
+  fs::create_directories(image_dir() / "there");
+  fs::create_symlink("there", image_dir() / "link-1");
+  for (int i = 2; i <= 41; ++i)
+    fs::create_symlink(fmt::format("link-{}", i - 1), image_dir() / fmt::format("link-{}", i));
+  EXPECT_EQ(rt::resolve_in_root(image.get(), "/link-40").value(), "/there");
+  const auto refused = rt::resolve_in_root(image.get(), "/link-41");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().what(), HasSubstr("too many symlinks"));
 }
 
 TEST_F(Storage, ASingleFileCanBeMounted) {
