@@ -176,12 +176,22 @@ TEST(Manifest, ReadsItselfBackWithoutAHeader) {
   EXPECT_TRUE(parse_manifest(R"({"schemaVersion":2,"manifests":[]})", "", ""));
 }
 
+TEST(Manifest, LimitsTheNumberOfLayers) {
+  std::string layers = layer();
+  for (int i = 1; i < 128; ++i) layers += "," + layer();
+  EXPECT_TRUE(parse_manifest(manifest(layers), kOciManifest, ""));
+  EXPECT_EQ(manifest_error(manifest(layers + "," + layer())), Errc::too_large);
+}
+
 TEST(Index, LimitsTheNumberOfEntries) {
   std::string entries = platform_entry('a', "linux", "amd64");
-  for (int i = 0; i < 1000; ++i) entries += "," + platform_entry('a', "linux", "amd64");
-  EXPECT_EQ(
-      manifest_error(fmt::format(R"({{"schemaVersion":2,"manifests":[{}]}})", entries), kOciIndex),
-      Errc::too_large);
+  for (int i = 1; i < 1000; ++i) entries += "," + platform_entry('a', "linux", "amd64");
+  const auto text = [&] {
+    return fmt::format(R"({{"schemaVersion":2,"manifests":[{}]}})", entries);
+  };
+  EXPECT_TRUE(parse_manifest(text(), kOciIndex, ""));
+  entries += "," + platform_entry('a', "linux", "amd64");
+  EXPECT_EQ(manifest_error(text(), kOciIndex), Errc::too_large);
 }
 
 TEST(Choose, TakesTheFirstEntryOfTheHostsPlatform) {

@@ -128,6 +128,7 @@ TEST(YamlTree, SurvivesNestingWithoutEnd) {
   }
   EXPECT_THAT(faults(std::string(200'000, '[')), HasSubstr("nested too deeply"));
   EXPECT_EQ(faults(std::string(32, '[') + std::string(32, ']')), "");
+  EXPECT_THAT(faults(std::string(33, '[') + std::string(33, ']')), HasSubstr("nested too deeply"));
 }
 
 TEST(YamlTree, RefusesWhatWouldMakeTheParserReadFarAhead) {
@@ -174,7 +175,9 @@ TEST(YamlTree, StopsABillionLaughsAtTheFirst) {
 }
 
 TEST(YamlTree, LimitsTheSizeOfADocument) {
-  EXPECT_THAT(faults(std::string(kMaxBytes + 1, '#')), HasSubstr("beyond the limit of 1.0 MiB"));
+  EXPECT_EQ(faults("a: b\n" + std::string(kMaxBytes - 5, '#')), "");
+  EXPECT_THAT(faults("a: b\n" + std::string(kMaxBytes - 4, '#')),
+              HasSubstr("beyond the limit of 1.0 MiB"));
 }
 
 TEST(YamlTree, CountsFaultsItDoesNotShow) {
