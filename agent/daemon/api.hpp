@@ -28,8 +28,8 @@ struct ApiParts {
   LogRead read_logs;
   std::function<std::string()> metrics;  ///< called on the io thread
   PlanRecovery plan_recovery;
-  /// Notes the wish and begins the program anew, which carries it out. From any thread.
-  std::function<Status(const deploy::ledger::RecoveryWish&)> recover;
+  /// Records the request and restarts the program, which carries it out. From any thread.
+  std::function<Status(const deploy::ledger::RecoveryRequest&)> recover;
 };
 
 /// What proto/openapi.yaml describes. Lives on the io thread; what blocks runs on a few job

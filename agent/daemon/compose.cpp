@@ -8,7 +8,7 @@
 #include "common/os/disk_space.hpp"
 #include "deploy/image/image_store.hpp"
 #include "deploy/ledger/backup.hpp"
-#include "deploy/ledger/patient.hpp"
+#include "deploy/ledger/bounded_commit.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/network/cni_attachments.hpp"
 #include "deploy/network/host_facts.hpp"
@@ -47,7 +47,7 @@ class RealAgent final : public Agent {
   image::ImageStore& images() override { return *store; }
   PlanRecovery plan_recovery() override {
     return [this]() -> Result<proto::api::LedgerRecovery> {
-      HF_ASSIGN(auto seen, containers->observe(runtime::Look::glance));
+      HF_ASSIGN(auto seen, containers->observe(runtime::InspectionDepth::liveness));
       return ledger::recover_ledger(state_dir, {.dry_run = true,
                                                 .actor = {},
                                                 .reason = {},
@@ -55,8 +55,8 @@ class RealAgent final : public Agent {
                                                 .running = std::move(seen)});
     };
   }
-  HostFigures host_figures() override {
-    HostFigures figures{.dropped_log_bytes = containers->dropped_log_bytes()};
+  HostStats host_stats() override {
+    HostStats figures{.dropped_log_bytes = containers->dropped_log_bytes()};
     if (const auto disk = os::read_disk_space(state_dir)) {
       figures.state_free_bytes = disk->free_bytes;
       figures.state_size_bytes = disk->size_bytes;
@@ -82,21 +82,21 @@ Result<std::unique_ptr<ledger::Ledger>> open_history(const std::filesystem::path
 }
 
 /// What an operator asked the life before for. Without success the agent comes up as it was.
-void recover_if_wished(const std::filesystem::path& state_dir,
-                       runtime::ContainerRuntime& containers, const Clock& clock) {
-  const auto wish = ledger::wished_recovery(state_dir);
-  if (!wish) return;
-  auto seen = containers.observe(runtime::Look::glance);
+void recover_if_requested(const std::filesystem::path& state_dir,
+                          runtime::ContainerRuntime& containers, const Clock& clock) {
+  const auto request = ledger::requested_recovery(state_dir);
+  if (!request) return;
+  auto seen = containers.observe(runtime::InspectionDepth::liveness);
   auto done = seen ? ledger::recover_ledger(state_dir, {.dry_run = false,
-                                                        .actor = wish->actor,
-                                                        .reason = wish->reason,
+                                                        .actor = request->actor,
+                                                        .reason = request->reason,
                                                         .now = clock.wall(),
                                                         .running = std::move(seen).value()})
                    : Result<proto::api::LedgerRecovery>{std::move(seen).error()};
   ledger::forget_recovery(state_dir);
   if (done) {
     log::warn("event=ledger_recovered actor={} fault={} backup={} head={} lost={} moved_to={}",
-              log::field(wish->actor), log::field(done->fault), log::field(done->base),
+              log::field(request->actor), log::field(done->fault), log::field(done->base),
               done->new_head.number,
               done->lost_first == 0 ? 0 : done->lost_last - done->lost_first + 1, done->moved_to);
   } else {
@@ -125,7 +125,7 @@ void keep_house(runtime::ContainerRuntime& containers) {
 /// Attachments of instances that no longer exist are taken down.
 Status sweep_attachments(runtime::ContainerRuntime& containers,
                          network::CniAttachments& attachments) {
-  HF_ASSIGN(const auto seen, containers.observe(deploy::runtime::Look::glance));
+  HF_ASSIGN(const auto seen, containers.observe(deploy::runtime::InspectionDepth::liveness));
   std::set<std::string> known;
   for (const auto& instance : seen) known.insert(instance.id.str());
   if (auto swept = attachments.sweep(known); !swept)
@@ -181,10 +181,10 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .gateway = config.subnet.address + 1,
                                              .log_max_size = config.log_max_size},
                                             clock, *agent->attachments));
-  recover_if_wished(config.state_dir, *agent->containers, clock);
+  recover_if_requested(config.state_dir, *agent->containers, clock);
   HF_ASSIGN(auto history, open_history(config.state_dir));
-  agent->history = std::make_unique<ledger::PatientLedger>(std::move(history), config.state_dir,
-                                                           kLedgerPatience);
+  agent->history = std::make_unique<ledger::BoundedCommitLedger>(std::move(history),
+                                                                 config.state_dir, kLedgerPatience);
   HF_TRY(sweep_attachments(*agent->containers, *agent->attachments));
   HF_ASSIGN(agent->publisher,
             network::NftPublisher::open({.instance = config.instance,

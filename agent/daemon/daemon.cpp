@@ -62,7 +62,7 @@ class Daemon {
                 options.config.scrub),
         api_({engine_, upkeep_, agent.ledger(), agent.logs(), [this] { return metrics(); },
               agent.plan_recovery(),
-              [this](const deploy::ledger::RecoveryWish& wish) { return begin_anew(wish); }},
+              [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); }},
              access),
         groups_(access.groups()),
         server_(Server::create(
@@ -97,8 +97,8 @@ class Daemon {
   }
 
   /// For a recovery of the ledger, on which nobody may work meanwhile. Who asked is answered first.
-  Status begin_anew(const deploy::ledger::RecoveryWish& wish) {
-    HF_TRY(deploy::ledger::wish_recovery(config_.state_dir, wish));
+  Status restart(const deploy::ledger::RecoveryRequest& request) {
+    HF_TRY(deploy::ledger::request_recovery(config_.state_dir, request));
     asio::post(io_, [this] {
       restart_timer_.expires_after(kAnswerFirst);
       restart_timer_.async_wait([this](const error_code& cancelled) {
@@ -219,7 +219,7 @@ class Daemon {
     figures_.api_connections = server_->connections();
     figures_.engine_alive = engine_.alive();
     figures_.images = upkeep_.figures();
-    figures_.host = agent_.host_figures();
+    figures_.host = agent_.host_stats();
     return metrics_text(*engine_.snapshot(), figures_);
   }
 
@@ -252,7 +252,7 @@ class Daemon {
   Agent& agent_;
   deploy::engine::Engine& engine_;
   asio::io_context io_{1};
-  DaemonFigures figures_;
+  DaemonStats figures_;
   Notifier notifier_ = Notifier::from_environment();
   ImageNews news_;
   deploy::image::Upkeep upkeep_;

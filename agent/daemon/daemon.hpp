@@ -25,7 +25,7 @@ class Agent {
   virtual OpenReader ledger() = 0;
   virtual deploy::image::ImageStore& images() = 0;
   /// Asked at each scrape; quick.
-  virtual HostFigures host_figures() { return {}; }
+  virtual HostStats host_stats() { return {}; }
   /// What a recovery of the ledger would keep and lose; the real one is done at the next start.
   virtual PlanRecovery plan_recovery() = 0;
 };
@@ -45,7 +45,7 @@ struct DaemonOptions {
 /// How it ended.
 enum class End : std::uint8_t {
   stopped,
-  restart,  ///< the program is to begin anew, in the same process
+  restart,  ///< the program restarts in the same process
 };
 
 /// Runs until SIGTERM or SIGINT, on the calling thread, which becomes the io thread. After a signal

@@ -80,7 +80,7 @@ int complain(const Error& error, int code) {
 
 /// The same program in the same process, so that no supervisor sees an end. Comes back on failure
 /// only, which a supervisor answers with a start.
-int begin_anew(char** argv) {
+int start_over(char** argv) {
   std::error_code failed;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", failed);
   ::execv(self.c_str(), argv);
@@ -113,5 +113,5 @@ int main(int argc, char** argv) {
   const auto ended = agent::daemon::run_daemon({arguments.config, std::move(config).value()}, clock,
                                                agent::daemon::compose);
   if (!ended) return complain(ended.error(), kFailed);
-  return *ended == agent::daemon::End::restart ? begin_anew(argv) : kDone;
+  return *ended == agent::daemon::End::restart ? start_over(argv) : kDone;
 }

@@ -53,10 +53,10 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
   page.gauge("holdfast_rollback_ready_generations",
              "Generations that can be made current again at once, without the network.")
       .sample(number(gauges.rollback_ready_generations));
-  page.gauge("holdfast_held", "Whether an operator's stop is in force.")
+  page.gauge("holdfast_held", "Whether an operator's hold is active.")
       .sample(status.hold.has_value());
   page.gauge("holdfast_hold_since_timestamp_seconds",
-             "Since when an operator's stop is in force; 0 without one.")
+             "Since when an operator's hold is active; 0 without one.")
       .sample(status.hold ? seconds_of(status.hold->since) : 0);
   page.gauge("holdfast_hold_until_timestamp_seconds",
              "When an operator's stop ends by itself; 0: it does not, or there is none.")
@@ -193,7 +193,7 @@ void add_drift(MetricsPage& page, const Snapshot& snapshot) {
       .samples("kind", since);
 }
 
-void add_image_care(MetricsPage& page, const deploy::image::UpkeepFigures& images) {
+void add_image_care(MetricsPage& page, const deploy::image::UpkeepStats& images) {
   page.counter("holdfast_image_jobs_total", "Operations on the image store that people asked for.");
   for (const auto* operation : {"pull", "verify", "gc", "export", "import"}) {
     for (const auto* result : {"success", "error"}) {
@@ -226,7 +226,7 @@ void add_images(MetricsPage& page, const Counters& counters) {
       .sample(number(counters.verification_failures));
 }
 
-void add_host(MetricsPage& page, const HostFigures& host) {
+void add_host(MetricsPage& page, const HostStats& host) {
   page.counter("holdfast_workload_log_dropped_bytes_total",
                "Output of a workload that the bound of its log took away, since the agent began.");
   for (const auto& [name, bytes] : host.dropped_log_bytes)
@@ -238,7 +238,7 @@ void add_host(MetricsPage& page, const HostFigures& host) {
       .sample(number(host.state_size_bytes));
 }
 
-void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures& daemon) {
+void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonStats& daemon) {
   const auto& counters = snapshot.counters;
   const auto& gauges = snapshot.gauges;
   page.counter("holdfast_reconcile_total", "Turns of the engine.")
@@ -284,7 +284,7 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonFigures&
 
 }  // namespace
 
-std::string metrics_text(const Snapshot& snapshot, const DaemonFigures& figures) {
+std::string metrics_text(const Snapshot& snapshot, const DaemonStats& figures) {
   MetricsPage page;
   add_generations(page, snapshot);
   add_rollouts(page, snapshot);

@@ -11,21 +11,21 @@
 namespace holdfast::agent::daemon {
 
 /// What the host and the containers have to report at this moment.
-struct HostFigures {
+struct HostStats {
   std::uint64_t state_free_bytes = 0;  ///< on the file system of state_dir, for the agent
   std::uint64_t state_size_bytes = 0;  ///< 0: it cannot be asked
   std::map<std::string, std::uint64_t> dropped_log_bytes;  ///< by service
 };
 
 /// What the daemon itself has to report, besides the snapshot.
-struct DaemonFigures {
+struct DaemonStats {
   bool last_reload_successful = true;
   double last_reload_timestamp = 0;  ///< seconds since the epoch
   deploy::desired::SourceReads source_reads;
   std::size_t api_connections = 0;
   bool engine_alive = true;
-  deploy::image::UpkeepFigures images;
-  HostFigures host;
+  deploy::image::UpkeepStats images;
+  HostStats host;
 };
 
 /// Everything in the Prometheus text format, made from the snapshot when somebody asks: nothing is
@@ -33,6 +33,6 @@ struct DaemonFigures {
 /// Also reads /proc/self. Never a full digest, no label value from outside but
 /// names of services and of the deployment.
 [[nodiscard]] std::string metrics_text(const deploy::engine::Snapshot& snapshot,
-                                       const DaemonFigures& figures);
+                                       const DaemonStats& figures);
 
 }  // namespace holdfast::agent::daemon

@@ -77,7 +77,7 @@ inline constexpr std::size_t kErrcCount = static_cast<std::size_t>(Errc::interna
 
 /// What the caller does about a failure; the engine acts on this alone.
 enum class Disposition : std::uint8_t {
-  retry,   ///< wait with back-off and try again, for ever
+  retry,   ///< wait with backoff and try again, for ever
   reject,  ///< this generation cannot work: fail it and go back
   stop,    ///< accept no change but a local rollback; keep everything running
 };

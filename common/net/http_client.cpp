@@ -55,7 +55,7 @@ void take_header(HttpHead& head, std::string_view line) {
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::string_view line{data, size * count};
-  if (line.starts_with("HTTP/")) {  // after a 100 or a proxy's answer the real head starts anew
+  if (line.starts_with("HTTP/")) {  // after a 100 or a proxy's answer the real head follows
     transfer.head = {};
     transfer.headers = 0;
     const auto space = line.find(' ');
@@ -109,12 +109,12 @@ Error tls_failure(CURLcode code, const std::string& host, const std::string& tex
         .hint("use the name that the certificate has, or have one made for this name");
   if (code == CURLE_PEER_FAILED_VERIFICATION)
     return error("its certificate is from an unknown authority")
-        .hint("for an own authority set `ca` under `registries` in agent.yaml");
+        .hint("for a private CA set `ca` under `registries` in agent.yaml");
   if (text.find("unsupported protocol") != std::string::npos ||
       text.find("alert protocol version") != std::string::npos)
     return error("it speaks no TLS of version 1.2 or later").hint("update what serves TLS there");
   return Error{Errc::tls, fmt::format("TLS with {} failed: {}", host, text)}.hint(
-      "for an own authority set `ca` under `registries` in agent.yaml; check the clock; "
+      "for a private CA set `ca` under `registries` in agent.yaml; check the clock; "
       "`plain_http: true` only for a registry without TLS");
 }
 

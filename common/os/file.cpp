@@ -116,7 +116,7 @@ Error creation_error(int error, const std::string& doing, const std::filesystem:
                       room.f_files > 0 && room.f_favail == 0;
   if (!inodes) return errno_error(error, doing);
   return Error{Errc::nospace, doing + ": no inodes are left on its file system"}.hint(
-      "remove small files there, or make the file system anew with more inodes (mkfs -N)");
+      "remove small files there, or recreate the file system with more inodes (mkfs -N)");
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ struct RunResult {
   std::string err;
 };
 
-/// Runs a child to its end and collects its output. On time-out or stop its whole session is
+/// Runs a child to its end and collects its output. On timeout or stop its whole session is
 /// killed. Errors: not_found (no such program), timed_out, cancelled, io.
 [[nodiscard]] Result<RunResult> run(const RunOptions& options, const std::stop_token& stop = {});
 

@@ -243,7 +243,7 @@ void Applies::add_warnings(const proto::api::ApplyRequest& request, const proto:
 void Applies::remember_offer(const proto::Digest& digest, const std::string& source) {
   auto next = parts_.journal.progress();
   if (next.source && next.source->spec_digest == digest && next.source->source == source) return;
-  next.source = plan::SourceWord{source, digest};
+  next.source = plan::OfferedDocument{source, digest};
   if (auto kept = parts_.journal.advance(std::move(next), {}); !kept)
     log::warn("event=offer_not_recorded source={} error={}", log::field(source),
               log::field(kept.error().to_string()));

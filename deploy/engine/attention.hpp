@@ -9,19 +9,21 @@ namespace holdfast::deploy::engine {
 /// What the next reconcile pass has to look at. Engine thread only.
 class Attention {
  public:
-  /// Something changed outside: the next pass observes everything, as closely as `look` says.
-  void mark_changed(runtime::Look look = runtime::Look::quick) {
+  /// Something changed outside: the next pass observes everything, as closely as `depth` says.
+  void mark_changed(runtime::InspectionDepth depth = runtime::InspectionDepth::due) {
     changed_ = true;
-    deepen(look);
+    deepen(depth);
   }
-  void deepen(runtime::Look look) { look_ = std::max(look_, look); }
+  void deepen(runtime::InspectionDepth depth) { depth_ = std::max(depth_, depth); }
   [[nodiscard]] bool changed() const { return changed_; }
   [[nodiscard]] bool take_changed() { return std::exchange(changed_, false); }
-  [[nodiscard]] runtime::Look take_look() { return std::exchange(look_, runtime::Look::quick); }
+  [[nodiscard]] runtime::InspectionDepth take_depth() {
+    return std::exchange(depth_, runtime::InspectionDepth::due);
+  }
 
  private:
   bool changed_ = true;
-  runtime::Look look_ = runtime::Look::complete;  ///< of the first observation
+  runtime::InspectionDepth depth_ = runtime::InspectionDepth::full;  ///< of the first observation
 };
 
 }  // namespace holdfast::deploy::engine

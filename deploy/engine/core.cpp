@@ -96,7 +96,7 @@ bool Core::observe_and_settle(Freshness freshness, BootTime& wake) {
 
 void Core::resync() {
   next_resync_ = parts_.ports.clock.boot() + parts_.options.config.resync;
-  parts_.attention.deepen(runtime::Look::thorough);
+  parts_.attention.deepen(runtime::InspectionDepth::sampled);
   pulls_.look_again();
   parts_.journal.retry();
   parts_.generations.retry_unreadable();
@@ -145,7 +145,7 @@ bool Core::settle(plan::Decision decision) {
     std::erase_if(decision.actions, [](const plan::Action& action) {
       return std::holds_alternative<plan::Route>(action);
     });
-  bool acted = start_unrecorded(decision);
+  bool acted = start_unjournaled(decision);
   if (!parts_.journal.record(decision, record_of(parts_, decision)))
     return keep_serving(decision) || acted;
   const auto& progress = parts_.journal.progress();
@@ -163,7 +163,7 @@ bool Core::settle(plan::Decision decision) {
 /// older than what runs forbids. Thawing and probing leave nothing that a record would have to
 /// tell, and the switch of a rollback was recorded as the request for it: after a kill in between,
 /// the recorded rollback goes on, and switches again.
-bool Core::start_unrecorded(plan::Decision& decision) {
+bool Core::start_unjournaled(plan::Decision& decision) {
   const auto& progress = parts_.journal.progress();
   const bool going_back =
       progress.rollout && progress.rollout->trigger == plan::Trigger::rollback &&

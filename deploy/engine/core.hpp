@@ -50,7 +50,7 @@ class Core {
   void look_at_disk();
   [[nodiscard]] bool observe_and_settle(Freshness freshness, BootTime& wake);
   [[nodiscard]] bool settle(plan::Decision decision);
-  [[nodiscard]] bool start_unrecorded(plan::Decision& decision);
+  [[nodiscard]] bool start_unjournaled(plan::Decision& decision);
   [[nodiscard]] bool keep_serving(const plan::Decision& decision);
   void finish(const plan::Rollout& rollout);
   [[nodiscard]] plan::Settings settings() const;

@@ -60,7 +60,7 @@ void Drains::counted(const std::map<plan::InstanceId, plan::Address>& draining,
   for (const auto& [id, address] : draining) {
     const auto open = connections->at(address);
     const auto before = open_.find(id);
-    // Quiet: the drain ends now, not when its time is over.
+    // Quiet: the drain ends now, not when its time has run out.
     if (open == 0 && (before == open_.end() || before->second != 0))
       parts_.attention.mark_changed();
     open_.insert_or_assign(id, open);

@@ -48,7 +48,7 @@ class ThreadedEngine final : public Engine, private Jobs {
     });
     // Which instance lost its link, nobody says.
     publisher_.watch([this] {
-      mailbox_.post([this] { core_.attention().mark_changed(runtime::Look::complete); });
+      mailbox_.post([this] { core_.attention().mark_changed(runtime::InspectionDepth::full); });
     });
     thread_ = std::jthread{[this](const std::stop_token& stop) {
       os::name_this_thread("engine");

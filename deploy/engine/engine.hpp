@@ -36,7 +36,7 @@ class Engine {
   [[nodiscard]] virtual EventLog& events() = 0;
 
   /// Accepts a document: parse, policy, quarantine, plan. The reply comes once it is durable,
-  /// before the roll-out.
+  /// before the rollout.
   virtual void apply(proto::api::ApplyRequest request, Actor actor,
                      Reply<proto::api::Accepted> reply) = 0;
   virtual void rollback(proto::api::RollbackRequest request, Actor actor,
@@ -58,8 +58,8 @@ class Engine {
   /// Takes a document out of the quarantine; applies nothing.
   virtual void release(proto::api::ReleaseRequest request, Actor actor,
                        Reply<proto::api::QuarantineItem> reply) = 0;
-  /// Asks for a rehearsal of a rollback target. The reply comes once the wish is durable; the end
-  /// is an event of kind `rehearsed`.
+  /// Asks for a rehearsal of a rollback target. The reply comes once the request is durable; the
+  /// end is an event of kind `rehearsed`.
   virtual void rehearse(proto::api::RehearseRequest request, Actor actor,
                         Reply<proto::api::Accepted> reply) = 0;
   /// Gives up every frozen instance: rollback gets slower, memory gets free.

@@ -12,8 +12,8 @@ namespace holdfast::deploy::engine {
                                                          const plan::Progress& progress);
 [[nodiscard]] proto::api::HoldStatus hold_status(const plan::Hold& hold);
 
-/// What people put in the way of changes, and take away again. Engine thread only. Errors of all:
-/// usage (no reason, an unusable time), those of the ledger.
+/// Holds and quarantine: what blocks changes until somebody lifts it. Engine thread only. Errors of
+/// all: usage (no reason, an unusable time), those of the ledger.
 class HoldsAndQuarantine {
  public:
   explicit HoldsAndQuarantine(Parts& parts) : parts_(parts) {}

@@ -39,7 +39,7 @@ class Journal {
   [[nodiscard]] Status load();
 
   [[nodiscard]] const plan::Progress& progress() const { return progress_; }
-  [[nodiscard]] GenerationId effective() const { return plan::in_force(progress_); }
+  [[nodiscard]] GenerationId effective() const { return plan::effective_generation(progress_); }
   /// An entry of now, with the spec digest of the generation (0: none).
   [[nodiscard]] proto::Entry entry(proto::EntryKind kind, const Actor& actor, std::string reason,
                                    GenerationId id) const;

@@ -51,7 +51,7 @@ void Observation::forget_job_failures() {
 }
 
 void Observation::observe_instances() {
-  auto seen = parts_.ports.instances.observe(parts_.attention.take_look());
+  auto seen = parts_.ports.instances.observe(parts_.attention.take_depth());
   if (!seen) {
     log::warn("event=observe_failed error={}", log::field(seen.error().to_string()));
     parts_.counters.count(seen.error());

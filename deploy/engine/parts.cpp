@@ -15,7 +15,7 @@ std::set<GenerationId> generations_in_use(const plan::Progress& progress) {
   std::set<GenerationId> ids{progress.current};
   if (progress.rollout) ids.insert(progress.rollout->from);
   if (progress.rehearsal) ids.insert(progress.rehearsal->target);
-  for (const auto& each : progress.aftermath) ids.insert(each.generation);
+  for (const auto& each : progress.post_rollback_hooks) ids.insert(each.generation);
   ids.erase(GenerationId{});
   return ids;
 }

@@ -63,7 +63,7 @@ probe::Outcome Probes::ask(const Asked& asked, const std::stop_token& stop) {
     return probe::probe_tcp(*tcp, asked.address, rule.timeout, stop);
   if (const auto* exec = std::get_if<proto::ExecProbe>(&rule.probe))
     return ask_exec(asked, *exec, stop);
-  return read_notified(asked);
+  return read_sd_notify(asked);
 }
 
 probe::Outcome Probes::ask_exec(const Asked& asked, const proto::ExecProbe& exec,
@@ -79,8 +79,9 @@ probe::Outcome Probes::ask_exec(const Asked& asked, const proto::ExecProbe& exec
   return outcome;
 }
 
-probe::Outcome Probes::read_notified(const Asked& asked) {
-  const auto said = parts_.ports.control.notified(asked.id).value_or(runtime::Notified{});
+probe::Outcome Probes::read_sd_notify(const Asked& asked) {
+  const auto said =
+      parts_.ports.control.sd_notify_state(asked.id).value_or(runtime::SdNotifyState{});
   auto verdict = runtime::judge(said, asked.rule, parts_.ports.clock.boot());
   probe::Outcome outcome;
   outcome.verdict = verdict.healthy ? probe::Verdict::success : probe::Verdict::failure;

@@ -41,7 +41,7 @@ class Probes {
   [[nodiscard]] probe::Outcome ask(const Asked& asked, const std::stop_token& stop);
   [[nodiscard]] probe::Outcome ask_exec(const Asked& asked, const proto::ExecProbe& exec,
                                         const std::stop_token& stop);
-  [[nodiscard]] probe::Outcome read_notified(const Asked& asked);
+  [[nodiscard]] probe::Outcome read_sd_notify(const Asked& asked);
   void answered(const Asked& asked, const probe::Outcome& outcome);
   void judge(const Asked& asked, const probe::Outcome& outcome, plan::Health& health);
 

@@ -23,7 +23,7 @@ class Quarantine {
   void put(ledger::Quarantine row);
   void lift(const proto::Digest& spec_digest);
 
-  /// Those whose time is over at `now`.
+  /// Those that have expired at `now`.
   [[nodiscard]] std::vector<proto::Digest> ended(WallTime now) const;
   /// When the next one ends by itself, after `now`; none: no other does.
   [[nodiscard]] std::optional<WallTime> next_end(WallTime now) const;

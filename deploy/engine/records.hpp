@@ -18,7 +18,7 @@ class RecordsCache {
     std::uint64_t generations = 0;
     std::uint64_t quarantine = 0;
     GenerationId effective;
-    std::optional<plan::SourceWord> source;
+    std::optional<plan::OfferedDocument> source;
     bool operator==(const Version&) const = default;
   };
   std::shared_ptr<const Records> records_;

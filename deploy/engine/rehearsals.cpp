@@ -28,11 +28,12 @@ void Rehearsals::begin_due() {
   const auto& progress = parts_.journal.progress();
   const auto every = parts_.options.config.rehearse_every;
   if (every == Milliseconds{0} || progress.rollout || progress.rehearsal ||
-      !parts_.journal.writable() || !progress.aftermath.empty())
+      !parts_.journal.writable() || !progress.post_rollback_hooks.empty())
     return;
   const auto& last = progress.rehearsed;
   using Kind = plan::RehearsalVerdict::Kind;
-  if (last && last->kind != Kind::cut_off && parts_.ports.clock.wall() < last->at + every) return;
+  if (last && last->kind != Kind::interrupted && parts_.ports.clock.wall() < last->at + every)
+    return;
   const auto target = rollbacks_.target(0);
   if (!target || !rollbacks_.check_local(*target)) return;
   if (auto begun = rehearse({0, "on schedule"}, "agent"); !begun)

@@ -151,8 +151,8 @@ void Rollbacks::resume_intent() {
     return journal.forget_intent();
   }
   parts_.generations.read_document(target);
-  auto resumed = plan::take_up_rollback(journal.progress(), target, left->actor, left->reason,
-                                        parts_.ports.clock.boot());
+  auto resumed = plan::resume_rollback(journal.progress(), target, left->actor, left->reason,
+                                       parts_.ports.clock.boot());
   if (!resumed) return journal.forget_intent();
   ledger::Batch batch;
   if (resumed->superseded)

@@ -17,7 +17,7 @@ using proto::api::DeploymentState;
 using proto::api::ServiceState;
 
 const proto::Deployment* shown_document(const StatusInput& in) {
-  const auto effective = plan::in_force(in.progress);
+  const auto effective = plan::effective_generation(in.progress);
   const auto found =
       in.observed.documents.find(effective.value() == 0 ? in.progress.current : effective);
   return found == in.observed.documents.end() ? nullptr : found->second.get();
@@ -315,7 +315,7 @@ proto::api::Status make_status(const StatusInput& in) {
   proto::api::Status status;
   const auto* document = shown_document(in);
   status.deployment = document != nullptr ? document->name : "";
-  status.generation = plan::in_force(in.progress).value();
+  status.generation = plan::effective_generation(in.progress).value();
   status.spec_digest = document != nullptr ? document->spec_digest.str() : "";
   status.services = services_status(in);
   status.rollout = rollout_status(in);

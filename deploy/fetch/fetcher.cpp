@@ -19,7 +19,7 @@ constexpr int kPollMs = 200;  // how soon a stop is seen
 
 Error child_gone() {
   return Error{Errc::io, "the fetching child ended unexpectedly"}.hint(
-      "see the log for its last words; it is started anew with the next try");
+      "see the log for its last words; it is restarted with the next try");
 }
 
 Status send_message(int socket, const std::string& text, std::span<const int> fds) {
@@ -89,7 +89,7 @@ Status Fetcher::start() {
   return ok();
 }
 
-/// Under the lock. A child that is gone is started anew by the next call.
+/// Under the lock. A child that is gone is restarted by the next call.
 Status Fetcher::send(const std::string& message, std::span<const int> fds) {
   auto sent = send_message(control_.get(), message, fds);
   if (sent) return sent;

@@ -48,7 +48,7 @@ class Impl final : public ImageStore {
 
   void expect_pull() override { store_->spare.prepare(); }
 
-  // ImageCare
+  // ImageMaintenance
   Result<std::vector<ImageInfo>> inventory() override;
   Status lease(const proto::Digest& pinned, WallTime until, const std::string& by) override {
     return write_lease(store_->paths, {pinned, until, by});

@@ -8,7 +8,7 @@
 #include "common/base/clock.hpp"
 #include "deploy/fetch/endpoints.hpp"
 #include "deploy/image/port/image_archives.hpp"
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "deploy/image/port/images.hpp"
 #include "proto/config/agent_config.hpp"
 
@@ -16,7 +16,7 @@ namespace holdfast::deploy::image {
 
 /// The images below a state directory; layout in paths.hpp. Nothing unverified is ever visible in
 /// it: work goes on in ingest/, and a rename makes it visible once it is whole, right and durable.
-class ImageStore : public Images, public ImageCare, public ImageArchives {
+class ImageStore : public Images, public ImageMaintenance, public ImageArchives {
  public:
   struct Options {
     std::filesystem::path state_dir;

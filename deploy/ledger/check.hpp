@@ -4,7 +4,7 @@
 
 #include "common/base/result.hpp"
 #include "common/db/db.hpp"
-#include "deploy/ledger/head_file.hpp"
+#include "deploy/ledger/anchor.hpp"
 #include "deploy/ledger/ledger.hpp"
 #include "deploy/ledger/tables.hpp"
 

@@ -65,7 +65,7 @@ bool is_whole(const fs::path& copy) {
   return check && !check->fault;
 }
 
-/// A file whose WAL is beside it is read with it; its shared memory is made anew.
+/// A file whose WAL is beside it is read with it; its shared memory is recreated.
 Result<db::Db> open_old(const fs::path& directory) {
   return db::Db::open(directory / "ledger.db", db::OpenMode::read_only);
 }
@@ -108,7 +108,7 @@ class Recovering {
     Replay replay{db, std::move(head), std::move(told), recorded.good};
     HF_TRY(take_over(db, replay));
     find_losses(db, replay.head());
-    HF_ASSIGN(const auto next, next_progress(db, replay.in_force(), recorded));
+    HF_ASSIGN(const auto next, next_progress(db, replay.effective_generation(), recorded));
     report_.generation = next.current.value();
     for (const auto& id : next.kept) report_.kept.push_back(id.str());
     HF_TRY(set_commits(db));
@@ -192,7 +192,7 @@ class Recovering {
 
   /// The damaged file's own, when it is as new as HEAD says and speaks of nothing that is lost;
   /// else what runs decides.
-  Result<plan::Progress> next_progress(db::Db& db, GenerationId in_force,
+  Result<plan::Progress> next_progress(db::Db& db, GenerationId effective,
                                        const plan::Progress& recorded) {
     const auto known = highest(db, sql::last_generation);
     if (auto old = open_old(state_dir_); old && old_commits_ >= anchored_commits_ &&
@@ -208,13 +208,13 @@ class Recovering {
         if (complete) return *own;
       }
     }
-    std::vector<GenerationId> candidates{in_force, recorded.current};
+    std::vector<GenerationId> candidates{effective, recorded.current};
     for (auto id = known; id > 0; --id) candidates.emplace_back(id);
     for (const auto id : candidates) {
       if (id.value() == 0) continue;
       auto matched = match(db, id, recorded);
       if (!matched) continue;
-      if (id != in_force && in_force.value() != 0) matched->good = in_force;
+      if (id != effective && effective.value() != 0) matched->good = effective;
       return *std::move(matched);
     }
     return plan::keep_unknown(recorded, options_.running);
@@ -304,7 +304,7 @@ class Recovering {
   std::uint64_t old_commits_ = 0;
 };
 
-fs::path wish_file(const fs::path& state_dir) { return state_dir / "recovery-wish.json"; }
+fs::path request_file(const fs::path& state_dir) { return state_dir / "recovery-request.json"; }
 
 }  // namespace
 
@@ -312,22 +312,23 @@ Result<LedgerRecovery> recover_ledger(const fs::path& state_dir, const RecoverOp
   return Recovering{state_dir, options}.run();
 }
 
-Status wish_recovery(const fs::path& state_dir, const RecoveryWish& wish) {
-  return os::write_atomic(wish_file(state_dir),
-                          encode_evidence({{"actor", wish.actor}, {"reason", wish.reason}}), 0600);
+Status request_recovery(const fs::path& state_dir, const RecoveryRequest& request) {
+  return os::write_atomic(request_file(state_dir),
+                          encode_evidence({{"actor", request.actor}, {"reason", request.reason}}),
+                          0600);
 }
 
-std::optional<RecoveryWish> wished_recovery(const fs::path& state_dir) {
-  const auto text = os::read_file(wish_file(state_dir), 64U << 10);
+std::optional<RecoveryRequest> requested_recovery(const fs::path& state_dir) {
+  const auto text = os::read_file(request_file(state_dir), 64U << 10);
   if (!text) return std::nullopt;
   auto fields = decode_evidence(*text);
-  if (!fields) return RecoveryWish{"agent", {}};
-  return RecoveryWish{(*fields)["actor"], (*fields)["reason"]};
+  if (!fields) return RecoveryRequest{"agent", {}};
+  return RecoveryRequest{(*fields)["actor"], (*fields)["reason"]};
 }
 
 void forget_recovery(const fs::path& state_dir) {
   std::error_code ignored;
-  fs::remove(wish_file(state_dir), ignored);
+  fs::remove(request_file(state_dir), ignored);
 }
 
 }  // namespace holdfast::deploy::ledger

@@ -13,18 +13,19 @@ namespace holdfast::deploy::ledger {
 /// the chain covers; the tables of a damaged file are not believed.
 class Replay {
  public:
-  /// `into` holds a whole chain that ends at `head` and tells of `tables`; `in_force` is the
-  /// generation in force there, as far as its entries do not say.
-  Replay(db::Db& into, Head head, Tables tables, GenerationId in_force)
-      : into_(into), head_(std::move(head)), tables_(std::move(tables)), in_force_(in_force) {}
+  /// `into` holds a whole chain that ends at `head` and tells of `tables`; `effective` is the
+  /// effective generation there, as far as its entries do not say.
+  Replay(db::Db& into, Head head, Tables tables, GenerationId effective)
+      : into_(into), head_(std::move(head)), tables_(std::move(tables)), effective_(effective) {}
 
   /// How many entries were taken over; ends without an error at the first that does not follow, or
   /// cannot be read. Errors: of `into`, which then must not be used.
   [[nodiscard]] Result<std::uint64_t> take_over(db::Db& from);
 
   [[nodiscard]] const Head& head() const { return head_; }
-  [[nodiscard]] GenerationId in_force() const {
-    return tables_.in_force().value() != 0 ? tables_.in_force() : in_force_;
+  [[nodiscard]] GenerationId effective_generation() const {
+    return tables_.effective_generation().value() != 0 ? tables_.effective_generation()
+                                                       : effective_;
   }
 
  private:
@@ -36,7 +37,7 @@ class Replay {
   db::Db& into_;
   Head head_;
   Tables tables_;
-  GenerationId in_force_;
+  GenerationId effective_;
 };
 
 }  // namespace holdfast::deploy::ledger

@@ -98,13 +98,13 @@ Status Tables::apply(const proto::Entry& entry) {
   } else if (!covered_) {
     apply_words(entry);
   }
-  note_in_force(entry);
+  note_effective(entry);
   return ok();
 }
 
-void Tables::note_in_force(const proto::Entry& entry) {
+void Tables::note_effective(const proto::Entry& entry) {
   if (entry.kind == proto::EntryKind::good || entry.kind == proto::EntryKind::rolled_back)
-    in_force_ = GenerationId{entry.generation};
+    effective_ = GenerationId{entry.generation};
 }
 
 void Tables::set_result(GenerationId id, GenerationResult result, const std::string& reason) {
@@ -156,7 +156,8 @@ void Tables::apply_words(const proto::Entry& entry) {
 void Tables::roll_back(const proto::Entry& entry) {
   const auto turned = entry.detail.find("failed_generation");
   if (turned == entry.detail.end()) {
-    if (in_force_.value() != 0) set_result(in_force_, GenerationResult::rolled_back, entry.reason);
+    if (effective_.value() != 0)
+      set_result(effective_, GenerationResult::rolled_back, entry.reason);
     return set_result(GenerationId{entry.generation}, GenerationResult::good, entry.reason);
   }
   const auto id = parse_number(turned->second);

@@ -28,7 +28,7 @@ class Tables {
   /// An entry held `tables`: from there on nothing else changes them. Before, what entries say in
   /// words was all there was (until 2026-11-30), and it does not tell everything.
   [[nodiscard]] bool covered() const { return covered_; }
-  [[nodiscard]] GenerationId in_force() const { return in_force_; }
+  [[nodiscard]] GenerationId effective_generation() const { return effective_; }
   [[nodiscard]] GenerationId last() const;
   [[nodiscard]] const std::map<GenerationId, Generation>& generations() const {
     return generations_;
@@ -42,11 +42,11 @@ class Tables {
   void apply_words(const proto::Entry& entry);
   void roll_back(const proto::Entry& entry);
   void set_result(GenerationId id, GenerationResult result, const std::string& reason);
-  void note_in_force(const proto::Entry& entry);
+  void note_effective(const proto::Entry& entry);
 
   std::map<GenerationId, Generation> generations_;
   std::map<proto::Digest, Quarantine> quarantine_;
-  GenerationId in_force_;
+  GenerationId effective_;
   bool covered_ = false;
 };
 

@@ -128,8 +128,8 @@ Status NftPublisher::apply(const RoutingTable& wanted) {
       current ? nft_.change(to_sets(*current), to_sets(wanted)) : Status{current.error()};
   RoutingTable before = current ? *current : RoutingTable{};
   if (!changed) {
-    // Missing, altered, or changed by somebody between the two calls: load the whole table anew, in
-    // one transaction.
+    // Missing, altered, or changed by somebody between the two calls: load the whole table again,
+    // in one transaction.
     log::warn("event=network_rules_reloaded table={} reason={}", table_name(options_),
               log::field(changed.error().what()));
     if (auto loaded = load_rules(wanted); !loaded) return std::move(loaded).error().in(doing);

@@ -22,7 +22,7 @@ namespace holdfast::deploy::network {
 /// UDP flows to a thread of its own, which has forgotten them some 20 ms later.
 class NftPublisher final : public Publisher {
  public:
-  /// Loads the rules anew, in one transaction, and leaves the elements of an earlier life of the
+  /// Reloads the rules, in one transaction, and leaves the elements of an earlier life of the
   /// agent where they are; lets packets of instances be forwarded, routes the service addresses
   /// here, and lets the host's FORWARD chain pass our traffic. Runs `nft` once (10 ms). Errors:
   /// cni, with the next step; perm.

@@ -161,7 +161,7 @@ class Classifier {
     for (const auto& [id, view] : observed_.instances) {
       const auto changing = observed_.busy.find(view.seen.service);
       const bool being_made = changing != observed_.busy.end() && changing->second == id;
-      if (!needed.contains(id) && !progress_.given_up.contains(id) && !being_made)
+      if (!needed.contains(id) && !progress_.released.contains(id) && !being_made)
         add(view.seen.service.str(), DriftKind::orphan,
             "instance " + id.str() + " belongs to nothing");
     }
@@ -181,13 +181,13 @@ std::string Drift::key() const { return fmt::format("{}/{}", service, proto::to_
 std::vector<Drift> classify(const Progress& progress, const Observed& observed,
                             const Settings& settings) {
   // What only fetches or waits changes nothing: detection goes on.
-  const auto current = observed.documents.find(in_force(progress));
+  const auto current = observed.documents.find(effective_generation(progress));
   if (has_begun(progress) || current == observed.documents.end()) return {};
   return Classifier{progress, observed, settings, *current->second}.run();
 }
 
 bool Planner::repairs(DriftKind kind) const {
-  const auto* known = document(in_force(out_.progress));
+  const auto* known = document(effective_generation(out_.progress));
   static const proto::DriftPolicy kSilent;
   return proto::drift_action(kind, settings_.drift, known == nullptr ? kSilent : known->drift) ==
          DriftAction::repair;
@@ -201,7 +201,7 @@ void Planner::hold_for_drift() {
            std::any_of(policy.kinds.begin(), policy.kinds.end(),
                        [](const auto& row) { return row.second == DriftAction::hold; });
   };
-  const auto* known = document(in_force(out_.progress));
+  const auto* known = document(effective_generation(out_.progress));
   const bool any = holds(settings_.drift) || (known != nullptr && holds(known->drift));
   if (has_begun(out_.progress) || (!any && state().held_for.empty())) return;
   std::set<std::string> now;

@@ -1,5 +1,5 @@
-// One-shot containers around a roll-out. They run at least once: what an agent that was killed left
-// running is adopted, and what nobody knows the end of is begun anew, after its remains are gone.
+// One-shot containers around a rollout. They run at least once: what an agent that was killed left
+// running is adopted, and what nobody knows the end of restarts, after its remains are gone.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -104,14 +104,14 @@ std::optional<Planner::HookEnd> Planner::run_hook(const proto::Hook& hook, Gener
       // One that ends as soon as it began looks half made, or without its conmon, for a moment.
       if (busy(hook.name)) return std::nullopt;
       if (at.ended == BootTime{}) at.ended = now_;
-      if (now_ >= at.ended + kCodeComesWithin) return begin_hook_anew(hook, at);
+      if (now_ >= at.ended + kCodeComesWithin) return restart_hook(hook, at);
       wake(now_ + kLookAgain);
       return std::nullopt;
   }
   if (!view->seen.exit) {
     // Its conmon writes the code a moment after the end; one that was killed itself never does.
     if (at.ended == BootTime{}) at.ended = now_;
-    if (now_ >= at.ended + kCodeComesWithin) return begin_hook_anew(hook, at);
+    if (now_ >= at.ended + kCodeComesWithin) return restart_hook(hook, at);
     wake(now_ + kLookAgain);
     return std::nullopt;
   }
@@ -151,8 +151,7 @@ std::optional<Planner::HookEnd> Planner::create_hook(const proto::Hook& hook,
 }
 
 /// Its end is not known. Its remains become an orphan, and are gone before it begins again.
-std::optional<Planner::HookEnd> Planner::begin_hook_anew(const proto::Hook& hook,
-                                                         HookProgress& at) {
+std::optional<Planner::HookEnd> Planner::restart_hook(const proto::Hook& hook, HookProgress& at) {
   if (at.tries + 1 >= kMostTries)
     return HookEnd{failure_of(hook, at,
                               fmt::format("{} was begun {} times and its end is not known",
@@ -162,15 +161,15 @@ std::optional<Planner::HookEnd> Planner::begin_hook_anew(const proto::Hook& hook
   return std::nullopt;
 }
 
-void Planner::add_aftermath(GenerationId rolled_back_from) {
+void Planner::add_post_rollback_hooks(GenerationId rolled_back_from) {
   const auto* known = document(rolled_back_from);
   if (known != nullptr && !known->hooks.on_rollback.empty())
-    state().aftermath.push_back({rolled_back_from, {}});
+    state().post_rollback_hooks.push_back({rolled_back_from, {}});
 }
 
 /// One that fails is recorded and holds nothing up.
-void Planner::step_aftermath() {
-  auto& all = state().aftermath;
+void Planner::step_post_rollback_hooks() {
+  auto& all = state().post_rollback_hooks;
   while (!all.empty()) {
     auto& first = all.front();
     switch (run_hooks(proto::HookStage::on_rollback, first.generation, first.hooks)) {
@@ -203,7 +202,7 @@ std::map<ServiceName, std::string> hooks_under_way(const Progress& progress,
     add(proto::HookStage::before, progress.rollout->target, progress.rollout->hooks_before);
     add(proto::HookStage::after, progress.rollout->target, progress.rollout->hooks_after);
   }
-  for (const auto& each : progress.aftermath)
+  for (const auto& each : progress.post_rollback_hooks)
     add(proto::HookStage::on_rollback, each.generation, each.hooks);
   return running;
 }

@@ -33,7 +33,7 @@ void Planner::note_completed(GenerationId generation,
     const auto* view = find(id);
     if (wanted == known->services.end() || view == nullptr ||
         view->seen.run_hash != wanted->second.run_hash || !has_completed(*view, wanted->second) ||
-        state().mending.contains(name) || completed_at(state(), name, wanted->second))
+        state().restarting.contains(name) || completed_at(state(), name, wanted->second))
       continue;
     state().completed.emplace(std::pair{name, wanted->second.run_hash}, observed_.wall);
     note(proto::EntryKind::completed, generation, "ended with exit code 0",

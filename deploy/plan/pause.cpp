@@ -30,7 +30,7 @@ Progress shift(const Progress& progress, BootClock::duration pause) {
     later(next.rehearsal->since, pause);
     later(next.rehearsal->gate_since, pause);
   }
-  for (auto& each : next.aftermath) later(each.hooks, pause);
+  for (auto& each : next.post_rollback_hooks) later(each.hooks, pause);
   for (auto& [id, retired] : next.retired) {
     if (!retired.standby) later(retired.since, pause);
   }

@@ -4,7 +4,7 @@
 
 namespace holdfast::deploy::plan {
 
-/// Computes the next steps towards the current generation, or of the roll-out under way
+/// Computes the next steps towards the current generation, or of the rollout under way
 /// (packaging/doc/design.md 4).
 ///
 /// Pure: no I/O, no clock, no logging; equal input gives equal output. Cannot fail. Converged input
@@ -13,11 +13,11 @@ namespace holdfast::deploy::plan {
 [[nodiscard]] Decision decide(const Progress& progress, const Observed& observed,
                               const Settings& settings, BootTime now);
 
-/// Begins a roll-out: progress with `target` as current. Precondition: none is under way.
+/// Begins a rollout: progress with `target` as current. Precondition: none is under way.
 [[nodiscard]] Progress begin_rollout(const Progress& progress, GenerationId target, Trigger trigger,
                                      std::string actor, std::string reason, BootTime now);
 
-/// Turns the roll-out under way back, on an operator's word: the next decisions revert it.
+/// Turns the rollout under way back, on an operator's word: the next decisions revert it.
 [[nodiscard]] Progress abandon_rollout(const Progress& progress, std::string actor,
                                        std::string reason, BootTime now);
 
@@ -26,7 +26,7 @@ namespace holdfast::deploy::plan {
 /// with what was left of them.
 [[nodiscard]] Progress shift(const Progress& progress, BootClock::duration pause);
 
-/// What a roll-out whose images are here waits for.
+/// What a rollout whose images are here waits for.
 struct Wait {
   enum class Cause : std::uint8_t { hold, window } cause = Cause::hold;
   std::optional<WallTime> until;
@@ -35,18 +35,18 @@ struct Wait {
 /// None: it may begin, or there is none. A rollback never waits.
 [[nodiscard]] std::optional<Wait> waits_for(const Progress& progress, const Observed& observed);
 
-/// Whether the roll-out under way waits: nothing was started or stopped for it yet.
+/// Whether the rollout under way waits: nothing was started or stopped for it yet.
 [[nodiscard]] bool is_waiting(const Progress& progress);
-/// The generation that the host runs: until a roll-out has begun, the one before (0: nothing).
-[[nodiscard]] GenerationId in_force(const Progress& progress);
-/// A roll-out is under way and has gone beyond fetching and waiting.
+/// The generation that the host runs: until a rollout has begun, the one before (0: nothing).
+[[nodiscard]] GenerationId effective_generation(const Progress& progress);
+/// A rollout is under way and has gone beyond fetching and waiting.
 [[nodiscard]] bool has_begun(const Progress& progress);
-/// As if the roll-out under way had not been asked for. Precondition: there is one.
+/// As if the rollout under way had not been asked for. Precondition: there is one.
 [[nodiscard]] Progress without_rollout(const Progress& progress);
 /// The same of one that gives way (staging.hpp); any other stays.
 [[nodiscard]] Progress withdraw(const Progress& progress);
 
-/// Asks for a rehearsal of `target`; it begins when no roll-out is under way. Precondition: none is
+/// Asks for a rehearsal of `target`; it begins when no rollout is under way. Precondition: none is
 /// asked for yet.
 [[nodiscard]] Progress begin_rehearsal(const Progress& progress, GenerationId target,
                                        std::string actor, std::string reason, BootTime now);
@@ -103,7 +103,7 @@ struct ProbeResult {
 /// s.
 [[nodiscard]] Milliseconds restart_delay(std::uint32_t attempts);
 
-/// Differences between declared and real, outside a roll-out; sorted.
+/// Differences between declared and real, outside a rollout; sorted.
 [[nodiscard]] std::vector<Drift> classify(const Progress& progress, const Observed& observed,
                                           const Settings& settings);
 

@@ -17,7 +17,7 @@ Decision Planner::run() {
   end_hold();
   note_completed();
   if (state().rollout) step_rollout();
-  step_aftermath();
+  step_post_rollback_hooks();
   step_rehearsal();
   keep_running();
   drop_standby_when_short();
@@ -141,7 +141,7 @@ std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progre
   std::erase_if(result.first.retired, [&](const auto& row) {
     if (!row.second.standby) return false;
     result.second.push_back(row.first);
-    result.first.given_up.emplace(row.first, row.second.stop);
+    result.first.released.emplace(row.first, row.second.stop);
     return true;
   });
   return result;
@@ -164,7 +164,7 @@ std::set<InstanceId> instances_in_use(const Progress& progress) {
   std::set<InstanceId> ids = progress.kept;
   for (const auto& [service, id] : progress.serving) ids.insert(id);
   for (const auto& [id, retired] : progress.retired) ids.insert(id);
-  for (const auto& each : progress.aftermath) ids.insert(each.hooks.id);
+  for (const auto& each : progress.post_rollback_hooks) ids.insert(each.hooks.id);
   if (progress.rehearsal) {
     for (const auto& [service, id] : progress.rehearsal->instances) ids.insert(id);
   }
@@ -183,7 +183,7 @@ void Planner::give_up_unneeded(const Progress& before) {
     return observed_.busy.empty() && !observed_.instances.contains(id);
   };
   const auto now = instances_in_use(state());
-  auto& known = state().given_up;
+  auto& known = state().released;
   std::map<InstanceId, proto::StopRule> dropped;
   for (const auto& id : instances_in_use(before)) {
     if (!now.contains(id) && !gone(id) && !known.contains(id))
@@ -196,8 +196,8 @@ void Planner::give_up_unneeded(const Progress& before) {
 
 /// What the document says that the instance belongs to or belonged to, whatever came since.
 proto::StopRule Planner::stop_rule(const Progress& under, const InstanceId& id) const {
-  if (const auto given_up = under.given_up.find(id); given_up != under.given_up.end())
-    return given_up->second;
+  if (const auto released = under.released.find(id); released != under.released.end())
+    return released->second;
   if (const auto retired = under.retired.find(id); retired != under.retired.end())
     return retired->second.stop;
   const auto* view = find(id);
@@ -251,7 +251,7 @@ void Planner::remove_orphans() {
     if (needed.contains(id) || is_routed_to(view)) continue;
     const auto changing = observed_.busy.find(view.seen.service);
     if (changing != observed_.busy.end() && changing->second == id) continue;
-    if (!strangers && !state().given_up.contains(id)) continue;
+    if (!strangers && !state().released.contains(id)) continue;
     // What rehearsed holds nothing that a clean end would save, and a rollback may be waiting.
     const bool lives =
         !is_rehearsal(view.seen.service) &&

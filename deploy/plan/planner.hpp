@@ -56,7 +56,7 @@ class Planner {
   [[nodiscard]] bool repairs(proto::DriftKind kind) const;
   void hold_for_drift();
 
-  // clearance.cpp
+  // start_conditions.cpp
   void end_hold();
   void begin_or_wait();
 
@@ -111,9 +111,9 @@ class Planner {
   [[nodiscard]] bool hook_remains(const proto::Hook& hook, GenerationId generation) const;
   [[nodiscard]] std::optional<HookEnd> create_hook(const proto::Hook& hook, GenerationId generation,
                                                    HookProgress& at);
-  [[nodiscard]] std::optional<HookEnd> begin_hook_anew(const proto::Hook& hook, HookProgress& at);
-  void step_aftermath();
-  void add_aftermath(GenerationId rolled_back_from);
+  [[nodiscard]] std::optional<HookEnd> restart_hook(const proto::Hook& hook, HookProgress& at);
+  void step_post_rollback_hooks();
+  void add_post_rollback_hooks(GenerationId rolled_back_from);
 
   // rehearsal.cpp
   void step_rehearsal();
@@ -123,12 +123,12 @@ class Planner {
   void end_rehearsal(RehearsalVerdict::Kind kind, std::string reason,
                      std::map<std::string, std::string> detail = {});
 
-  // steady.cpp
+  // steady_state.cpp
   void keep_running();
   void keep_service(const ServiceName& service, const proto::Service& wanted);
   [[nodiscard]] bool is_usable(const InstanceView& view, const proto::Service& wanted) const;
-  void create_anew(const ServiceName& service, const proto::Service& wanted,
-                   GenerationId generation, const InstanceView* view);
+  void recreate(const ServiceName& service, const proto::Service& wanted, GenerationId generation,
+                const InstanceView* view);
   void restart_exited(const ServiceName& service, const proto::Service& wanted,
                       const InstanceView& view);
   [[nodiscard]] bool mend_running(const ServiceName& service, const proto::Service& wanted,
@@ -142,7 +142,7 @@ class Planner {
   std::optional<Failure> hook_failure_;
 };
 
-/// The generation whose document rules over what serves: before the switch of a roll-out, and while
+/// The generation whose document rules over what serves: before the switch of a rollout, and while
 /// it reverts, the former.
 [[nodiscard]] GenerationId serving_generation(const Progress& progress);
 

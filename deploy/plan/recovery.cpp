@@ -21,7 +21,7 @@ std::uint64_t sequence_of(const InstanceId& id) {
 }
 
 /// What lasts over a loss of the rest.
-Progress begin_anew(const Progress& recorded, const std::vector<ObservedInstance>& running) {
+Progress fresh_progress(const Progress& recorded, const std::vector<ObservedInstance>& running) {
   Progress next;
   next.addresses = recorded.addresses;
   next.hold = recorded.hold;
@@ -38,7 +38,7 @@ Progress begin_anew(const Progress& recorded, const std::vector<ObservedInstance
 std::optional<Progress> match_running(const Progress& recorded, const proto::Deployment& document,
                                       GenerationId generation,
                                       const std::vector<ObservedInstance>& running) {
-  auto next = begin_anew(recorded, running);
+  auto next = fresh_progress(recorded, running);
   next.current = next.good = generation;
   for (const auto& [name, wanted] : document.services) {
     const ObservedInstance* found = nullptr;
@@ -71,14 +71,15 @@ std::optional<Progress> match_running(const Progress& recorded, const proto::Dep
 }
 
 Progress keep_unknown(const Progress& recorded, const std::vector<ObservedInstance>& running) {
-  auto next = begin_anew(recorded, running);
+  auto next = fresh_progress(recorded, running);
   for (const auto& seen : running) next.kept.insert(seen.id);
   return next;
 }
 
-std::optional<TakenUp> take_up_rollback(const Progress& recorded, GenerationId target,
-                                        std::string actor, std::string reason, BootTime now) {
-  TakenUp taken{.progress = recorded, .superseded = {}};
+std::optional<ResumedRollback> resume_rollback(const Progress& recorded, GenerationId target,
+                                               std::string actor, std::string reason,
+                                               BootTime now) {
+  ResumedRollback taken{.progress = recorded, .superseded = {}};
   if (const auto& rollout = recorded.rollout) {
     const bool goes_back = rollout->trigger == Trigger::rollback;
     if (goes_back && rollout->target == target) return std::nullopt;

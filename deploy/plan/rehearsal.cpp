@@ -1,5 +1,5 @@
 // A rehearsal: the rollback target runs beside what serves, unpublished and without writable
-// volumes, until its health rules are satisfied. Any roll-out or rollback cuts it off.
+// volumes, until its health rules are satisfied. Any rollout or rollback cuts it off.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -58,11 +58,11 @@ void Planner::step_rehearsal() {
   auto& r = *state().rehearsal;
   using Kind = RehearsalVerdict::Kind;
   const bool begun = !r.instances.empty();
-  if (r.target == in_force(state()))
-    return end_rehearsal(Kind::cut_off,
-                         fmt::format("generation {} is in force now", r.target.value()));
-  if ((state().rollout && !is_waiting(state())) || !state().aftermath.empty()) {
-    if (begun) end_rehearsal(Kind::cut_off, "a change of what runs came first");
+  if (r.target == effective_generation(state()))
+    return end_rehearsal(Kind::interrupted,
+                         fmt::format("generation {} is active now", r.target.value()));
+  if ((state().rollout && !is_waiting(state())) || !state().post_rollback_hooks.empty()) {
+    if (begun) end_rehearsal(Kind::interrupted, "a change of what runs came first");
     return;
   }
   const auto* known = document(r.target);
@@ -134,7 +134,7 @@ bool Planner::rehearse_service(const ServiceName& name, const proto::Service& wa
   }
   if (busy(busy_name)) return false;
   if (view != nullptr) {
-    // Half there, since an agent was killed: it goes, and its name is allotted anew.
+    // Half there, since an agent was killed: it goes, and its name is allotted again.
     r.instances.erase(name);
     wake(now_ + Milliseconds{100});
     return false;

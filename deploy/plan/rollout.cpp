@@ -1,4 +1,4 @@
-// The roll-out state machine of packaging/doc/design.md 4: staging → starting → checking →
+// The rollout state machine of packaging/doc/design.md 4: staging → starting → checking →
 // switching → soaking → good, and the way back.
 #include <fmt/format.h>
 
@@ -92,8 +92,8 @@ bool Planner::changed(const ServiceName& service, const proto::Service& wanted) 
   const auto* view = find(serving->second);
   if (view != nullptr && view->seen.state != InstanceState::broken)
     return view->seen.run_hash != wanted.run_hash;
-  // What should serve is gone, as after a restart of the host. Where the roll-out leaves it as it
-  // was, keep_running makes it anew, and the roll-out need not make another.
+  // What should serve is gone, as after a restart of the host. Where the rollout leaves it as it
+  // was, keep_running recreates it, and the rollout need not make another.
   return !same;
 }
 
@@ -437,7 +437,7 @@ void Planner::finish_good() {
   state().good = r.target;
   state().kept.clear();
   for (const auto& [name, took] : r.ready_in) state().start_times[name] = took;
-  if (back) add_aftermath(r.from);
+  if (back) add_post_rollback_hooks(r.from);
   out_.finished = std::move(state().rollout);
   state().rollout.reset();
 }
@@ -471,10 +471,10 @@ void Planner::finish_failed() {
   if (r.trigger != Trigger::rollback && !failure.evidence.contains(kGone) && !failure.passing &&
       (by_operator || disposition(failure.code) == Disposition::reject))
     out_.quarantine = r.target;
-  // Of a roll-out that started nothing there is nothing to undo.
+  // Of a rollout that started nothing there is nothing to undo.
   const bool began = !r.fresh.empty() || !r.replaced.empty() || !r.hooks_before.id.empty() ||
                      r.hooks_before.done > 0;
-  if (r.trigger != Trigger::rollback && began) add_aftermath(r.target);
+  if (r.trigger != Trigger::rollback && began) add_post_rollback_hooks(r.target);
   drain_fresh();
   state().current = r.from;
   out_.finished = std::move(state().rollout);

@@ -9,7 +9,7 @@
 
 namespace holdfast::deploy::plan {
 
-/// Somebody waits for an `apply`: after so long without its images it fails. A source's rollout
+/// Somebody waits for an `apply`: after this time without its images it fails. A source's rollout
 /// goes on for ever, as nobody would offer its document again; a newer one supersedes it.
 inline constexpr std::chrono::hours kStagingDeadline{1};
 /// And after so many failed tries of one image: 1, 2, 4 and 8 s apart.

@@ -180,9 +180,9 @@ RehearsalVerdict verdict_from(const json::object& in) {
 
 /// What came later than the first format; each member may be missing.
 void add_readiness(const Progress& progress, json::object& out) {
-  if (!progress.aftermath.empty()) {
+  if (!progress.post_rollback_hooks.empty()) {
     json::array list;
-    for (const auto& each : progress.aftermath)
+    for (const auto& each : progress.post_rollback_hooks)
       list.push_back(
           json::object{{"generation", each.generation.value()}, {"hooks", hooks_json(each.hooks)}});
     out["aftermath"] = std::move(list);
@@ -192,9 +192,9 @@ void add_readiness(const Progress& progress, json::object& out) {
   json::object times;
   for (const auto& [name, took] : progress.start_times) times[name.str()] = took.count();
   if (!times.empty()) out["start_times"] = std::move(times);
-  json::object given_up;
-  for (const auto& [id, rule] : progress.given_up) given_up[id.str()] = stop_json(rule);
-  if (!given_up.empty()) out["given_up"] = std::move(given_up);
+  json::object released;
+  for (const auto& [id, rule] : progress.released) released[id.str()] = stop_json(rule);
+  if (!released.empty()) out["given_up"] = std::move(released);
   json::array completed;
   for (const auto& [key, at] : progress.completed)
     completed.push_back(json::object{
@@ -208,20 +208,20 @@ void add_readiness(const Progress& progress, json::object& out) {
 }
 
 /// Before 2026-11-29 an array of ids, without their rules.
-void read_given_up(const json::value& in, Progress& progress) {
+void read_released(const json::value& in, Progress& progress) {
   if (const auto* ids = in.if_array()) {
     for (const auto& id : *ids)
-      progress.given_up.try_emplace(InstanceId{std::string_view{id.as_string()}});
+      progress.released.try_emplace(InstanceId{std::string_view{id.as_string()}});
     return;
   }
   for (const auto& [id, rule] : in.as_object())
-    progress.given_up.emplace(InstanceId{std::string_view{id}}, stop_from(&rule));
+    progress.released.emplace(InstanceId{std::string_view{id}}, stop_from(&rule));
 }
 
 void read_readiness(const json::object& in, BootTime now, Progress& progress) {
   if (const auto* list = in.if_contains("aftermath")) {
     for (const auto& each : list->as_array())
-      progress.aftermath.push_back(
+      progress.post_rollback_hooks.push_back(
           {GenerationId{number(each.at("generation"))}, hooks_from(&each.at("hooks"), now)});
   }
   if (const auto* r = in.if_contains("rehearsal"))
@@ -237,7 +237,7 @@ void read_readiness(const json::object& in, BootTime now, Progress& progress) {
       progress.start_times.emplace(ServiceName{std::string_view{name}},
                                    Milliseconds{took.to_number<std::int64_t>()});
   }
-  if (const auto* ids = in.if_contains("given_up")) read_given_up(*ids, progress);
+  if (const auto* ids = in.if_contains("given_up")) read_released(*ids, progress);
   if (const auto* rows = in.if_contains("completed")) {
     for (const auto& row : rows->as_array()) {
       auto run_hash = proto::Digest::parse(std::string_view{row.at("run_hash").as_string()});
@@ -260,8 +260,8 @@ std::string_view to_string(RehearsalVerdict::Kind kind) {
       return "passed";
     case RehearsalVerdict::Kind::failed:
       return "failed";
-    case RehearsalVerdict::Kind::cut_off:
-      return "cut_off";
+    case RehearsalVerdict::Kind::interrupted:
+      return "interrupted";
   }
   return "unknown";
 }
@@ -321,7 +321,8 @@ Result<Progress> decode_progress(std::string_view text, BootTime now) try {
   if (const auto* source = in.if_contains("source")) {
     const auto& word = source->as_object();
     if (auto digest = proto::Digest::parse(std::string_view{word.at("spec_digest").as_string()}))
-      progress.source = SourceWord{std::string{word.at("source").as_string()}, std::move(*digest)};
+      progress.source =
+          OfferedDocument{std::string{word.at("source").as_string()}, std::move(*digest)};
   }
   read_readiness(in, now, progress);
   if (const auto* rollout = in.if_contains("rollout"))

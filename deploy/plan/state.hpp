@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// What plan is told and what it answers. Progress is the engine's durable state; everything else
-/// is observed anew.
+/// is observed again.
 
 #include <array>
 #include <map>
@@ -31,7 +31,7 @@ using Phase = proto::api::RolloutPhase;
 enum class Trigger : std::uint8_t { apply, source, rollback };
 [[nodiscard]] std::string_view to_string(Trigger trigger);
 
-/// Why a roll-out goes back, with what proves it.
+/// Why a rollout goes back, with what proves it.
 struct Failure {
   Errc code = Errc::internal;
   std::string service;
@@ -52,10 +52,10 @@ struct HookProgress {
 };
 
 /// The on_rollback hooks of a generation that was rolled back from. They run after traffic is back.
-struct Aftermath {
+struct PostRollbackHooks {
   GenerationId generation;
   HookProgress hooks;
-  bool operator==(const Aftermath&) const = default;
+  bool operator==(const PostRollbackHooks&) const = default;
 };
 
 /// A rollback target that runs beside what serves, to see whether it still can.
@@ -70,7 +70,7 @@ struct Rehearsal {
 };
 
 struct RehearsalVerdict {
-  enum class Kind : std::uint8_t { passed, failed, cut_off };
+  enum class Kind : std::uint8_t { passed, failed, interrupted };
   GenerationId generation;
   Kind kind = Kind::passed;
   std::string reason;
@@ -92,14 +92,14 @@ struct Rollout {
   BootTime since{};  ///< of the phase
   BootTime started{};
   std::map<ServiceName, InstanceId> fresh;     ///< instances of the target for its changed services
-  std::map<ServiceName, InstanceId> before;    ///< what served when the roll-out began
+  std::map<ServiceName, InstanceId> before;    ///< what served when the rollout began
   std::map<ServiceName, BootTime> gate_since;  ///< start of a fresh instance's deadline
   std::set<ServiceName> replaced;              ///< stopped to make room for the fresh one
   std::optional<Failure> failure;
   bool switched = false;  ///< traffic went to the fresh ones, if only for a while
   HookProgress hooks_before;
   HookProgress hooks_after;
-  std::map<ServiceName, Milliseconds> ready_in;  ///< from the wish to start to healthy
+  std::map<ServiceName, Milliseconds> ready_in;  ///< from the request to start to healthy
   bool now = false;                              ///< does not wait for its window
   bool operator==(const Rollout&) const = default;
 };
@@ -114,10 +114,10 @@ struct Hold {
 };
 
 /// The last document of a source.
-struct SourceWord {
+struct OfferedDocument {
   std::string source;
   proto::Digest spec_digest;
-  bool operator==(const SourceWord&) const = default;
+  bool operator==(const OfferedDocument&) const = default;
 };
 
 /// Its connections are counted no sooner: walking the kernel's table of connections holds a
@@ -149,12 +149,13 @@ struct Progress {
   std::map<ServiceName, Address> addresses;  ///< stable virtual addresses
   std::uint64_t next_sequence = 1;
   std::optional<Hold> hold;
-  std::optional<SourceWord> source;  ///< none: what was applied by hand since counts
-  std::vector<Aftermath> aftermath;  ///< in order; no roll-out begins before it is over
+  std::optional<OfferedDocument> source;  ///< none: what was applied by hand since counts
+  std::vector<PostRollbackHooks>
+      post_rollback_hooks;  ///< in order; no rollout begins before it is over
   std::optional<Rehearsal> rehearsal;
   std::optional<RehearsalVerdict> rehearsed;  ///< the last one
   /// Of ours and needed no more, with the rule that ends them: their end is no repair.
-  std::map<InstanceId, proto::StopRule> given_up;
+  std::map<InstanceId, proto::StopRule> released;
   std::set<std::string> held_for;  ///< drift ("web/limits") that put a hold in place
   std::map<ServiceName, Milliseconds> start_times;  ///< measured at the last start of each
   /// One-shots that ended with exit code 0, and when, by service and run hash: neither a rollback
@@ -163,8 +164,9 @@ struct Progress {
   /// After a recovery of the ledger: instances of generations that nobody knows any more. They stay
   /// as they are, and so does where traffic goes, until a generation is good.
   std::set<InstanceId> kept;
-  std::map<ServiceName, RestartState> restarts;  ///< not durable: a restarted agent begins anew
-  std::set<ServiceName> mending;  ///< stopped to be started again; not durable either
+  std::map<ServiceName, RestartState>
+      restarts;                      ///< not durable: a restarted agent starts from zero
+  std::set<ServiceName> restarting;  ///< stopped to be started again; not durable either
   bool operator==(const Progress&) const = default;
 };
 
@@ -324,7 +326,7 @@ struct Decision {
   std::vector<Action> actions;
   std::vector<Note> notes;  ///< recorded before the actions start
   std::vector<Ending> endings;
-  std::optional<Rollout> finished;  ///< the roll-out that ended in this step
+  std::optional<Rollout> finished;  ///< the rollout that ended in this step
   std::optional<GenerationId> quarantine;
   std::optional<BootTime> wake_at;
 };

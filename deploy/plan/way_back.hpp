@@ -34,7 +34,7 @@ struct RollbackFacts {
 /// What `rollback` would do now.
 struct RollbackChoice {
   GenerationId target;
-  bool turns_back = false;  ///< the roll-out under way ends, and what it came from stays
+  bool turns_back = false;  ///< the rollout under way ends, and what it came from stays
 };
 /// A rollout that has begun is turned back, unless it is a rollback itself; one that waits, or is
 /// still being fetched while `wanted` leads elsewhere than it came from, gives way. Errors: as of

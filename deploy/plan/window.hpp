@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// When a roll-out may begin: `update.window` of the services it changes. Pure.
+/// When a rollout may begin: `update.window` of the services it changes. Pure.
 
 #include <map>
 #include <optional>

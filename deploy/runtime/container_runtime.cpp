@@ -82,13 +82,13 @@ std::set<InstanceId> ContainerRuntime::in_progress() {
   return turns_;
 }
 
-Result<std::vector<ObservedInstance>> ContainerRuntime::observe(Look look) {
-  if (look == Look::thorough) {
+Result<std::vector<ObservedInstance>> ContainerRuntime::observe(InspectionDepth depth) {
+  if (depth == InspectionDepth::sampled) {
     const std::lock_guard lock{watcher_mutex_};
-    if (!changes_) look = Look::complete;  // nobody tells of changes
+    if (!changes_) depth = InspectionDepth::full;  // nobody tells of changes
   }
   // Before the look at the disk: an instance that gets ready in between is seen as what it was.
-  return observer_.observe(in_progress(), look, [&](const InstanceId& id, const RunState& run) {
+  return observer_.observe(in_progress(), depth, [&](const InstanceId& id, const RunState& run) {
     const std::lock_guard lock{watcher_mutex_};
     return watcher_ && watcher_->runs(id, run.init, run.conmon);
   });
@@ -195,7 +195,7 @@ Result<ExecResult> ContainerRuntime::exec(const InstanceId& id,
 
 Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
   const std::lock_guard lock{hosts_mutex_};
-  HF_ASSIGN(const auto seen, observe(Look::glance));
+  HF_ASSIGN(const auto seen, observe(InspectionDepth::liveness));
   Status first = ok();
   for (const auto& instance : seen) {
     if (instance.state == InstanceState::broken || instance.state == InstanceState::creating)
@@ -228,7 +228,7 @@ Status ContainerRuntime::follow_names() {
   const auto names = host_resolv();
   note_name_server(names.has_server);
   const std::lock_guard lock{hosts_mutex_};
-  HF_ASSIGN(const auto seen, observe(Look::glance));
+  HF_ASSIGN(const auto seen, observe(InspectionDepth::liveness));
   Status first = ok();
   for (const auto& instance : seen) {
     const auto record = read_record(host_, instance.id);
@@ -244,7 +244,7 @@ Status ContainerRuntime::follow_names() {
   return first;
 }
 
-std::optional<Notified> ContainerRuntime::notified(const InstanceId& id) {
+std::optional<SdNotifyState> ContainerRuntime::sd_notify_state(const InstanceId& id) {
   return host_.notify->state(id);
 }
 
@@ -285,7 +285,7 @@ void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_c
     if (exits) watcher_ = std::move(*exits);
     if (changes) changes_ = std::move(*changes);
   }
-  const auto seen = observe(Look::glance);
+  const auto seen = observe(InspectionDepth::liveness);
   if (!seen) return;
   for (const auto& instance : *seen)
     if (instance.pid != 0) arm(instance.id);
@@ -357,7 +357,7 @@ std::map<std::string, std::uint64_t> ContainerRuntime::dropped_log_bytes() {
 }
 
 Status ContainerRuntime::maintain_logs() {
-  HF_ASSIGN(const auto seen, observe(Look::glance));
+  HF_ASSIGN(const auto seen, observe(InspectionDepth::liveness));
   const auto busy = in_progress();
   Status first = ok();
   std::set<InstanceId> present;

@@ -46,7 +46,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
       const RuntimeOptions& options, const Clock& clock, network::Attachments& attachments);
   ~ContainerRuntime() override = default;
 
-  Result<std::vector<ObservedInstance>> observe(Look look) override;
+  Result<std::vector<ObservedInstance>> observe(InspectionDepth depth) override;
   Status create(const InstanceSpec& spec, const std::stop_token& stop) override;
   Status restart(const InstanceId& id, const std::stop_token& stop) override;
   Result<StopOutcome> stop(const InstanceId& id, const proto::StopRule& rule,
@@ -59,7 +59,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
                                           const std::stop_token& spare) override;
   Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
                           Milliseconds timeout, const std::stop_token& stop) override;
-  std::optional<Notified> notified(const InstanceId& id) override;
+  std::optional<SdNotifyState> sd_notify_state(const InstanceId& id) override;
   Status set_hosts(const HostsTable& hosts) override;
   Status enforce(const InstanceId& id) override;
   Status expel(const InstanceId& id) override;

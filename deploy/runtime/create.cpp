@@ -56,7 +56,7 @@ Status place_log(const std::filesystem::path& log) {
 Status make_places(const Host& host, const InstanceSpec& spec) {
   HF_TRY(os::make_directories(host.paths.bundle(spec.id) / "etc"));
   HF_TRY(os::make_directories(host.paths.mount(spec.id)));
-  if (is_notified(spec.wanted)) HF_TRY(host.notify->listen(spec.id));
+  if (uses_sd_notify(spec.wanted)) HF_TRY(host.notify->listen(spec.id));
   return place_log(host.paths.log(spec.service, spec.id));
 }
 

@@ -17,9 +17,9 @@
 #include "common/base/strong.hpp"
 #include "deploy/image/port/stored_image.hpp"
 #include "deploy/plan/model.hpp"
-#include "deploy/runtime/observe/look.hpp"
-#include "deploy/runtime/record/notified.hpp"
+#include "deploy/runtime/observe/inspection_depth.hpp"
 #include "deploy/runtime/record/record.hpp"
+#include "deploy/runtime/record/sd_notify_state.hpp"
 #include "deploy/runtime/spec/etc_files.hpp"
 #include "proto/deployment/deployment.hpp"
 
@@ -53,14 +53,14 @@ class Instances {
 
   /// All instances of this agent, also ones left by an earlier life of it. Reads files and /proc
   /// only: < 0.2 ms an instance.
-  virtual Result<std::vector<ObservedInstance>> observe(Look look) = 0;
+  virtual Result<std::vector<ObservedInstance>> observe(InspectionDepth depth) = 0;
 
   /// Namespace, network, mounts, bundle, conmon and runtime, process started. On failure everything
   /// of it is gone again. Errors: user, runtime, conmon, cni, port_in_use, nospace, io.
   virtual Status create(const InstanceSpec& spec, const std::stop_token& stop) = 0;
 
   /// A new process in an instance whose process has exited; same namespace, address and mounts;
-  /// secrets are read anew.
+  /// secrets are read again.
   virtual Status restart(const InstanceId& id, const std::stop_token& stop) = 0;
 
   /// The signal of `rule`, or without one that of its record, then SIGKILL after the timeout of the
@@ -94,14 +94,14 @@ class InstanceControl {
   virtual Result<ExecResult> exec(const InstanceId& id, const std::vector<std::string>& command,
                                   Milliseconds timeout, const std::stop_token& stop) = 0;
   /// What it said over its notify socket; none when it has none. Quick.
-  virtual std::optional<Notified> notified(const InstanceId& id) = 0;
+  virtual std::optional<SdNotifyState> sd_notify_state(const InstanceId& id) = 0;
   /// Rewrites /etc/hosts of every instance in place.
   virtual Status set_hosts(const HostsTable& hosts) = 0;
   /// Writes its limits into the control group again, and pins its network namespace where the pin
   /// was lost while the process lives in it. Quick; repeating it changes nothing.
   virtual Status enforce(const InstanceId& id) = 0;
-  /// Kills the processes in it that are not its own (`Look::thorough` reports them). About 1 ms per
-  /// 200 processes of the host.
+  /// Kills the processes in it that are not its own (`InspectionDepth::sampled` reports them).
+  /// About 1 ms per 200 processes of the host.
   virtual Status expel(const InstanceId& id) = 0;
   /// Calls `on_change` from threads of its own soon (≤ 20 ms) after something changed that others
   /// may have done. Set once.

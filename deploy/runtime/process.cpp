@@ -163,7 +163,7 @@ Status restart_instance(const Host& host, const plan::InstanceId& id, const std:
   if (!run.netns.empty()) {
     HF_ASSIGN(const auto attachment, host.attachments.find(id.str()));
     if (!attachment)
-      return Error{Errc::runtime, "its network namespace is gone"}.hint("it is created anew");
+      return Error{Errc::runtime, "its network namespace is gone"}.hint("it is recreated");
   }
   if (auto exit = read_exit(host, id)) run.last_exit = exit;
   const RunState before = run;

@@ -295,7 +295,7 @@ struct LedgerRecovery {
   std::uint64_t lost_first = 0;  ///< first number of the lost entries; 0: none is lost
   std::uint64_t lost_last = 0;
   std::vector<std::uint64_t> lost_generations;
-  std::uint64_t generation = 0;   ///< in force afterwards; 0: none that is known
+  std::uint64_t generation = 0;   ///< effective afterwards; 0: none that is known
   std::vector<std::string> kept;  ///< instances that run, of no generation that is known
   std::string moved_to;           ///< directory of the damaged files
 };
@@ -332,7 +332,7 @@ struct ImageItem {
 
 struct ImagePullRequest {
   std::string image;  ///< pinned reference
-  std::string until;  ///< RFC 3339: kept so long although nothing needs it; empty: 24 hours
+  std::string until;  ///< RFC 3339: kept until then although nothing needs it; empty: 24 hours
 };
 struct ImageVerifyRequest {
   std::vector<std::string> images;  ///< references or digests; empty: all

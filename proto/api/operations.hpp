@@ -39,8 +39,8 @@ inline constexpr std::array<std::string_view, 4> kRoleNames{"none", "observe", "
 
 /// What a second call with the same request does (RFC 9110, 9.2.2).
 enum class Repeat : std::uint8_t {
-  idempotent,   ///< leaves what the first one left: a caller who lost the answer may ask again
-  does_it_anew  ///< a caller who lost the answer has to look first
+  idempotent,  ///< leaves what the first one left: a caller who lost the answer may ask again
+  repeats_the_effect  ///< a caller who lost the answer has to look first
 };
 
 /// Where it is served.
@@ -130,13 +130,13 @@ using Rows = std::tuple<
     Operation<"drift",              get,  "/v1/drift",               observe,  idempotent,   Nothing,             Json<std::vector<DriftItem>>>,
     Operation<"plan",               post, "/v1/plan",                observe,  idempotent,   ApplyRequest,        Json<PlanReport>>,
     Operation<"apply",              post, "/v1/apply",               deploy,   idempotent,   ApplyRequest,        Json<Accepted, PlanReport>>,
-    Operation<"rollback",           post, "/v1/rollback",            rollback, does_it_anew, RollbackRequest,     Json<Accepted, PlanReport>>,
+    Operation<"rollback",           post, "/v1/rollback",            rollback, repeats_the_effect, RollbackRequest,     Json<Accepted, PlanReport>>,
     Operation<"hold",               post, "/v1/hold",                rollback, idempotent,   HoldRequest,         Json<HoldStatus>>,
     Operation<"resume",             post, "/v1/resume",              deploy,   idempotent,   ResumeRequest,       Json<Resumed>>,
     Operation<"quarantine",         get,  "/v1/quarantine",          observe,  idempotent,   Nothing,             Json<std::vector<QuarantineItem>>>,
     Operation<"quarantine_add",     post, "/v1/quarantine/add",      rollback, idempotent,   QuarantineRequest,   Json<QuarantineItem>>,
     Operation<"quarantine_release", post, "/v1/quarantine/release",  deploy,   idempotent,   ReleaseRequest,      Json<QuarantineItem>>,
-    Operation<"rehearse",           post, "/v1/rehearse",            rollback, does_it_anew, RehearseRequest,     Json<Accepted>>,
+    Operation<"rehearse",           post, "/v1/rehearse",            rollback, repeats_the_effect, RehearseRequest,     Json<Accepted>>,
     Operation<"standby_drop",       post, "/v1/standby/drop",        deploy,   idempotent,   StandbyDropRequest,  Json<StandbyDropped>>,
     Operation<"events",             get,  "/v1/events",              observe,  idempotent,   EventsQuery,         ServerSentEvents<Event>>,
     Operation<"ledger_entries",     get,  "/v1/ledger/entries",      observe,  idempotent,   EntriesQuery,        Json<std::vector<LedgerEntry>>>,

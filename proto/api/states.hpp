@@ -56,7 +56,7 @@ enum class RolloutPhase : std::uint8_t {
 };
 
 /// Of a rehearsal; it has no verdict while it waits or runs.
-enum class RehearsalState : std::uint8_t { waiting, running, passed, failed, cut_off };
+enum class RehearsalState : std::uint8_t { waiting, running, passed, failed, interrupted };
 
 /// What became of a generation.
 enum class GenerationResult : std::uint8_t { pending, good, failed, rolled_back, superseded };
@@ -104,7 +104,7 @@ struct Words<api::RolloutPhase> {
 template <>
 struct Words<api::RehearsalState> {
   static constexpr std::array<std::string_view, 5> kAll{"waiting", "running", "passed", "failed",
-                                                        "cut_off"};
+                                                        "interrupted"};
 };
 template <>
 struct Words<api::GenerationResult> {

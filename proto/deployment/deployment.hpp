@@ -100,7 +100,7 @@ struct HealthRule {
 enum class Strategy : std::uint8_t { cutover, replace };
 enum class OnFailure : std::uint8_t { rollback, hold };
 
-/// When roll-outs may begin, in local time of a zone: on these days, from `begin` to `end`. A
+/// When rollouts may begin, in local time of a zone: on these days, from `begin` to `end`. A
 /// window that ends before it begins ends on the next day.
 struct UpdateWindow {
   std::uint8_t days = 0x7F;  ///< bit 0: Monday; of the beginning
@@ -116,7 +116,7 @@ struct UpdateRule {
   std::string
       strategy_reason;  ///< why `replace`: "writable volume uploads", "host network", or "written"
   Milliseconds deadline{60'000};  ///< for the new instance to become healthy
-  Milliseconds soak{10'000};      ///< healthy for so long after the switch: good
+  Milliseconds soak{10'000};      ///< how long it must stay healthy after the switch
   Milliseconds drain{10'000};
   Milliseconds standby{900'000};
   OnFailure on_failure = OnFailure::rollback;
@@ -193,12 +193,12 @@ struct Service {
   Digest policy_hash;  ///< the rest: a change takes effect without a restart
 };
 
-/// When a hook runs: before the first instance of a roll-out starts, after its switch, or when its
+/// When a hook runs: before the first instance of a rollout starts, after its switch, or when its
 /// document is rolled back from.
 enum class HookStage : std::uint8_t { before, after, on_rollback };
 [[nodiscard]] std::string_view to_string(HookStage stage);
 
-/// A one-shot container around a roll-out. It ends with exit code 0 within its deadline, or it has
+/// A one-shot container around a rollout. It ends with exit code 0 within its deadline, or it has
 /// failed.
 struct Hook {
   ServiceName name;                ///< unlike that of any service and any other hook

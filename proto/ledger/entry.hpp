@@ -23,7 +23,7 @@ enum class EntryKind : std::uint8_t {
   apply_unchanged,  ///< a document that already runs was applied again
   refused,          ///< a document was refused (quarantined, held, policy)
   rollout_started,
-  phase,     ///< a roll-out entered a phase
+  phase,     ///< a rollout entered a phase
   switched,  ///< traffic moved
   good,
   failed,
@@ -43,7 +43,7 @@ enum class EntryKind : std::uint8_t {
   hook_finished,      ///< with exit code 0
   hook_failed,        ///< detail: stage, exit_code, oom
   rehearsal_started,  ///< the generation's instances start beside what serves
-  rehearsed,          ///< detail: verdict (passed | failed | cut_off)
+  rehearsed,          ///< detail: verdict (passed | failed | interrupted)
   standby_dropped,    ///< frozen instances given up before their time
   drained,            ///< connections outlasted a drain and were reset; detail: reset_connections
   recovered,          ///< a damaged ledger was rebuilt; detail: what was kept, lost, moved away

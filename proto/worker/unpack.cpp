@@ -35,14 +35,14 @@ oci::Compression compression_of(std::string_view name) {
 
 }  // namespace
 
-std::string encode(const UnpackRoom& room) {
+std::string encode(const UnpackLimits& room) {
   return bj::serialize(bj::object{{"max_bytes", room.max_bytes}, {"lowers", room.lowers}});
 }
 
-Result<UnpackRoom> decode_unpack_room(std::string_view text) {
+Result<UnpackLimits> decode_unpack_limits(std::string_view text) {
   HF_ASSIGN(const bj::object o, json_object(text, Errc::usage));
-  return UnpackRoom{.max_bytes = number_field(o, "max_bytes"),
-                    .lowers = static_cast<std::uint32_t>(number_field(o, "lowers"))};
+  return UnpackLimits{.max_bytes = number_field(o, "max_bytes"),
+                      .lowers = static_cast<std::uint32_t>(number_field(o, "lowers"))};
 }
 
 std::string encode(const UnpackJob& job) {

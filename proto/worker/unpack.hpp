@@ -28,7 +28,7 @@ inline constexpr std::size_t kMaxJobBytes = 64U << 10;
 inline constexpr std::size_t kMaxReportBytes = 32U << 20;
 
 /// What an unpacker is confined by; known before the layer is.
-struct UnpackRoom {
+struct UnpackLimits {
   std::uint64_t max_bytes = 0;  ///< most uncompressed bytes of any layer
   std::uint32_t lowers = 0;     ///< descriptors from kUnpackLowers on
 };
@@ -66,8 +66,8 @@ struct VerifyReport {
   std::string tree;         ///< of the whole layer, hex; when done
 };
 
-[[nodiscard]] std::string encode(const UnpackRoom& room);
-[[nodiscard]] Result<UnpackRoom> decode_unpack_room(std::string_view text);
+[[nodiscard]] std::string encode(const UnpackLimits& room);
+[[nodiscard]] Result<UnpackLimits> decode_unpack_limits(std::string_view text);
 [[nodiscard]] std::string encode(const UnpackJob& job);
 [[nodiscard]] Result<UnpackJob> decode_unpack_job(std::string_view text);
 [[nodiscard]] std::string encode(const Result<UnpackReport>& report);

@@ -46,7 +46,7 @@ class Peer:
         finally:
             self.enter(self.home)
             run("ip", "netns", "del", self.netns)
-            # Podman cleans up after its containers in processes of its own, which mount its store anew.
+            # Podman cleans up after its containers in processes of its own, which mount its store again.
             for _ in range(20):
                 for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
                     if line.split()[4].startswith(f"{self.directory}/"):

@@ -118,7 +118,7 @@ class Damaged(fixture.AgentCase):
         done = self.agent.cli("--output", "json", "ledger", "recover", "--yes", "--reason", "a disk that forgets")
         self.assertEqual(done.code, 0, done)
         self.assertEqual(done.json["generation"], generation, done)
-        self.assertEqual(self.agent.process.poll(), None, "the agent begins anew in its process")
+        self.assertEqual(self.agent.process.poll(), None, "the agent restarts in its process")
         self.assertEqual(self.agent.process.pid, pid)
         fixture.wait_until("it writes again", lambda: "holdfast_ledger_writable 1" in (metrics() or ""), 10)
         self.assertEqual(self.agent.cli("ledger", "verify").code, 0)

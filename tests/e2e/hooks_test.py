@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Jobs around a roll-out: a migration before it, a smoke test after its switch, an undo when it is rolled back from."""
+"""Jobs around a rollout: a migration before it, a smoke test after its switch, an undo when it is rolled back from."""
 import signal
 import time
 
@@ -109,10 +109,10 @@ class Hooks(fixture.AgentCase):
                                    before=[self.writer("migrate", "echo begin >>/data/log; sleep 2; echo end >>/data/log")])
         self.assertEqual(self.agent.cli("apply", "--no-wait", document).code, 0)
         fixture.wait_until("the hook runs", lambda: self.lines("log") == ["begin"], 10)
-        time.sleep(0.5)  # one that is killed while it creates the hook begins it anew
+        time.sleep(0.5)  # one that is killed while it creates the hook restarts it
         self.agent.stop(signal.SIGKILL)
         self.agent.start()
-        fixture.wait_until("the roll-out is good", lambda: fixture.get(self.port) == "v2", 15)
+        fixture.wait_until("the rollout is good", lambda: fixture.get(self.port) == "v2", 15)
         self.assertEqual(self.lines("log"), ["begin", "end"], "the one that ran was adopted")
 
 

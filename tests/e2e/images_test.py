@@ -40,7 +40,7 @@ class Images(fixture.AgentCase):
         return largest.relative_to(self.layers()).parts[0]
 
     def reach(self, registry, **how):
-        """Starts the agent anew, with this way to reach the registry."""
+        """Restarts the agent, with this way to reach the registry."""
         self.agent.stop(signal.SIGKILL)
         self.agent.settings["registries"] = {registry: how}
         self.agent.write_config()

@@ -46,7 +46,7 @@ class Reboot(fixture.AgentCase):
         self.assertLess(self.figure("holdfast_boot_to_healthy_seconds"), 30)
         self.assertEqual(self.agent.cli("--output", "json", "quarantine", "list").json, [], "a power cut is not the document's fault")
         spaces = [name for name in self.agent.traces()["namespaces"] if name.startswith("cache-")]
-        self.assertEqual(len(spaces), 1, "a service that the roll-out leaves alone was made twice")
+        self.assertEqual(len(spaces), 1, "a service that the rollout leaves alone was made twice")
         ready = self.agent.status()["rollback"]
         self.assertEqual((ready["ready"], ready["generation"]), (True, 2), json.dumps(ready))
         print(f"serves {seconds:.2f} s after the start of the agent, all healthy after "

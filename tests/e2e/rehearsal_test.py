@@ -63,7 +63,7 @@ class Rehearsal(fixture.AgentCase):
         done = self.agent.cli("rollback")
         self.assertEqual(done.code, 0, done)
         self.assertEqual(fixture.get(self.port), "v1")
-        fixture.wait_until("there is a verdict", lambda: self.agent.status()["rehearsal"]["verdict"] in ("cut_off", "passed"), 10)
+        fixture.wait_until("there is a verdict", lambda: self.agent.status()["rehearsal"]["verdict"] in ("interrupted", "passed"), 10)
         fixture.wait_until("nothing of it is left", lambda: len(self.agent.traces()["namespaces"]) <= 4, 5)
 
     def test_frozen_instances_are_given_up_on_a_word(self):

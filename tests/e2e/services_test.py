@@ -97,7 +97,7 @@ class Services(fixture.AgentCase):
 
 
 class Pace(fixture.AgentCase):
-    settings = {"resync": "1h"}  # nothing but the answers of probes moves a roll-out on
+    settings = {"resync": "1h"}  # nothing but the answers of probes moves a rollout on
 
     def test_no_gate_waits_for_the_declared_pace_of_probes(self):
         """Several answers are asked for at the eager pace, and a standby's one answer when it is thawed."""

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)worker::decode_verify_report(text);
   (void)worker::decode_fetch_report(text);
   (void)worker::decode_unpack_job(text);
-  (void)worker::decode_unpack_room(text);
+  (void)worker::decode_unpack_limits(text);
   (void)worker::decode_verify_job(text);
   (void)worker::decode_fetch_setup(text);
   if (const auto request = worker::decode_fetch_request(text)) {

@@ -22,16 +22,16 @@ struct HttpReply {
   std::string body;  ///< chunks already joined
 };
 
-/// A connection over the unix socket or TCP. Blocking, with a time-out of 5 s on each read.
+/// A connection over the unix socket or TCP. Blocking, with a timeout of 5 s on each read.
 class RawClient {
  public:
   static RawClient over_socket(const std::filesystem::path& path);
   static RawClient over_tcp(std::uint16_t port);
   [[nodiscard]] bool connected() const { return static_cast<bool>(fd_); }
   void send(std::string_view bytes) const;
-  /// Until the peer closes, or the time-out.
+  /// Until the peer closes, or the timeout.
   [[nodiscard]] std::string read_all() const;
-  /// Until `text` has arrived (it is included), the end, or the time-out.
+  /// Until `text` has arrived (it is included), the end, or the timeout.
   [[nodiscard]] std::string read_until(std::string_view text) const;
   [[nodiscard]] int fd() const { return fd_.get(); }
 

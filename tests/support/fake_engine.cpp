@@ -120,7 +120,7 @@ Result<api::Accepted> FakeEngine::accept(const api::ApplyRequest& request,
       next.counters.workloads[row.name].restarts = 0;
     }
     next.status.rollout.reset();
-    if (request.reason == "start a roll-out")
+    if (request.reason == "start a rollout")
       next.status.rollout = api::RolloutStatus{accepted.generation, "soaking", 0, "", ""};
   });
   renew_records([&](Records& next) {

@@ -19,7 +19,7 @@ namespace holdfast::test {
 /// Thread safe. Answers come from a thread of their own, like the real one's.
 ///
 /// Documents it accepts must be valid; the one that runs is "unchanged". Two reasons ask for
-/// something else: "be silent" is never answered, "start a roll-out" leaves one under way until the
+/// something else: "be silent" is never answered, "start a rollout" leaves one under way until the
 /// next apply.
 class FakeEngine final : public deploy::engine::Engine {
  public:

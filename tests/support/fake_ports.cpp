@@ -42,7 +42,7 @@ Result<image::Collected> FakeImages::collect(const std::set<proto::Digest>& keep
   return image::Collected{static_cast<std::uint32_t>(gone), 0, 0};
 }
 
-Result<std::vector<plan::ObservedInstance>> FakeRuntime::observe(deploy::runtime::Look) {
+Result<std::vector<plan::ObservedInstance>> FakeRuntime::observe(deploy::runtime::InspectionDepth) {
   std::vector<plan::ObservedInstance> seen;
   for (const auto& [id, instance] : host_.instances) seen.push_back(instance);
   return seen;

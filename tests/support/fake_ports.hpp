@@ -72,7 +72,8 @@ class FakeRuntime final : public deploy::runtime::Instances,
                           public deploy::runtime::InstanceControl {
  public:
   explicit FakeRuntime(FakeHost& host) : host_(host) {}
-  Result<std::vector<deploy::plan::ObservedInstance>> observe(deploy::runtime::Look) override;
+  Result<std::vector<deploy::plan::ObservedInstance>> observe(
+      deploy::runtime::InspectionDepth) override;
   Status create(const deploy::runtime::InstanceSpec&, const std::stop_token&) override;
   Status restart(const deploy::plan::InstanceId&, const std::stop_token&) override;
   Result<deploy::runtime::StopOutcome> stop(const deploy::plan::InstanceId&, const proto::StopRule&,
@@ -89,7 +90,8 @@ class FakeRuntime final : public deploy::runtime::Instances,
                                            const std::stop_token&) override {
     return deploy::runtime::ExecResult{};
   }
-  std::optional<deploy::runtime::Notified> notified(const deploy::plan::InstanceId&) override {
+  std::optional<deploy::runtime::SdNotifyState> sd_notify_state(
+      const deploy::plan::InstanceId&) override {
     return std::nullopt;
   }
   Status set_hosts(const deploy::runtime::HostsTable&) override { return ok(); }

@@ -90,7 +90,7 @@ void PlanWorld::refresh_documents() {
   std::vector<GenerationId> used{progress.current};
   if (progress.rollout) used.push_back(progress.rollout->from);
   if (progress.rehearsal) used.push_back(progress.rehearsal->target);
-  for (const auto& each : progress.aftermath) used.push_back(each.generation);
+  for (const auto& each : progress.post_rollback_hooks) used.push_back(each.generation);
   for (const auto id : used) {
     if (generations.contains(id)) observed.documents[id] = generations.at(id);
   }
@@ -322,7 +322,7 @@ bool PlanWorld::settle(int limit) {
         std::all_of(decision.actions.begin(), decision.actions.end(),
                     [](const Action& a) { return std::holds_alternative<ProbeNow>(a); });
     const bool quiet = only_probes && !progress.rollout && !progress.rehearsal &&
-                       progress.aftermath.empty() && observed.busy.empty() &&
+                       progress.post_rollback_hooks.empty() && observed.busy.empty() &&
                        observed.ending.empty() && progress.retired.empty();
     const bool healthy =
         std::all_of(observed.instances.begin(), observed.instances.end(), [](const auto& row) {

@@ -35,7 +35,7 @@ class PlanWorld {
  public:
   explicit PlanWorld(std::uint32_t seed) : random_(seed) {}
 
-  /// Begins a roll-out of this deployment as the next generation.
+  /// Begins a rollout of this deployment as the next generation.
   void apply(std::shared_ptr<const proto::Deployment> deployment);
   /// Makes the earlier generation current again.
   void rollback_to(std::uint64_t generation);

@@ -210,7 +210,7 @@ TEST_F(Lifecycle, SaysWhatOnlyARestartChanges) {
 }
 
 /// The service manager's end of sd_notify.
-class Notified : public Lifecycle {
+class SdNotifyState : public Lifecycle {
  protected:
   void SetUp() override {
     Lifecycle::SetUp();
@@ -242,7 +242,7 @@ class Notified : public Lifecycle {
   std::string all_;
 };
 
-TEST_F(Notified, TellsTheServiceManagerWhereItIs) {
+TEST_F(SdNotifyState, TellsTheServiceManagerWhereItIs) {
   engine_.ready_after = 300ms;
   launch();
   (void)os::sleep_until(clock_.boot() + 150ms, {});
@@ -257,7 +257,7 @@ TEST_F(Notified, TellsTheServiceManagerWhereItIs) {
   EXPECT_THAT(received(), HasSubstr("STOPPING=1"));
 }
 
-TEST_F(Notified, FeedsTheWatchdogOnlyWhileTheEngineMoves) {
+TEST_F(SdNotifyState, FeedsTheWatchdogOnlyWhileTheEngineMoves) {
   engine_.dead_if_exists = dir() / "dead";
   start();
   EXPECT_TRUE(eventually([this] { return pings() >= 3; }));

@@ -92,12 +92,12 @@ TEST_F(Source, DoesNotUndoAnApplyNeitherByATouchNorByARestart) {
 
 TEST_F(Source, WaitsWhileARollOutIsUnderWay) {
   start();
-  ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one", "start a roll-out")).status, 202);
+  ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one", "start a rollout")).status, 202);
   write(document("two"));
   pause(700ms);
   EXPECT_EQ(generation(), "1");
   ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("other")).status,
-            202);  // ends the roll-out
+            202);  // ends the rollout
   EXPECT_TRUE(comes_to("3")) << log();
 }
 

@@ -10,7 +10,7 @@ namespace {
 namespace api = proto::api;
 
 constexpr std::string_view kLookFirst =
-    "it may have been accepted all the same: look at \"holdfast status\" and \"holdfast history\" "
+    "it may have been accepted nevertheless: look at \"holdfast status\" and \"holdfast history\" "
     "before asking again";
 
 Errc errc_of(const HttpResponse& response, const api::ErrorBody& body) {
@@ -71,7 +71,7 @@ HttpRequest AgentClient::request_of(const api::OperationRow& row, Asked asked) {
   for (const auto& [name, value] : asked.query)
     request.target += fmt::format("{}{}={}", std::exchange(before, '&'), name, url_encode(value));
   request.body = std::move(asked.body);
-  if (row.repeat == api::Repeat::does_it_anew) request.if_cut_off = kLookFirst;
+  if (row.repeat == api::Repeat::repeats_the_effect) request.if_cut_off = kLookFirst;
   return request;
 }
 

@@ -109,7 +109,7 @@ Waiter::MaybeEnd Waiter::check_records() {
   checked_ = clock_.boot();
   HF_ASSIGN(const auto status, agent_.call<"status">());
   HF_ASSIGN(const auto history, agent_.call<"history">());
-  // Numbers of events begin anew with the agent.
+  // Event numbers restart with the agent.
   const auto since = parse_rfc3339(status.value.agent_since);
   if (since && *since > started_wall_) {
     after_ = 0;

@@ -1,5 +1,5 @@
-// ledger recover: what it would keep and lose, a question, and the wait for the agent that begins
-// anew.
+// ledger recover: what it would keep and lose, a question, and the wait for the agent, which
+// restarts.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ Result<std::optional<api::LedgerEntry>> recovered_entry(const Context& context,
   return std::optional<api::LedgerEntry>{};
 }
 
-/// Waits until the agent has begun anew with a ledger that takes entries.
+/// Waits until the agent has restarted with a ledger that takes entries.
 Status wait_for_recovery(const Context& context, const api::LedgerRecovery& plan) {
   const auto deadline = context.clock.boot() + kComesBackWithin;
   std::string last = "the agent does not answer";

@@ -19,7 +19,7 @@ struct Invocation {
   std::unique_ptr<Command> command;
 };
 
-/// Help, or a usage error: print and leave.
+/// Help, or a usage error: print and exit.
 struct Leave {
   ExitCode exit = ExitCode::done;
   std::string out;

@@ -86,7 +86,7 @@ ExitCode tell(const Context& context, const api::RehearsalStatus& verdict) {
 
 std::string standby_view(const std::vector<api::StandbyStatus>& items, const Look& look,
                          WallTime now) {
-  if (items.empty()) return "nothing is frozen: a rollback would start its instances anew\n";
+  if (items.empty()) return "nothing is frozen: a rollback would start its instances again\n";
   Table table{{{"SERVICE"}, {"SINCE"}, {"UNTIL"}, {"INSTANCE"}}};
   for (const auto& item : items)
     table.add({{item.service, Tone::bold}, {ago(item.since, now)}, {item.until}, {item.instance}});
@@ -159,7 +159,7 @@ std::unique_ptr<Command> add_standby(CLI::App& app) {
   standby->add_subcommand("list", "What is frozen, since when, and until when")
       ->callback([&options] { options.action = StandbyOptions::Action::list; });
   auto* drop =
-      standby->add_subcommand("drop", "Give them up; a rollback starts its instances anew");
+      standby->add_subcommand("drop", "Give them up; a rollback starts its instances again");
   drop->callback([&options] { options.action = StandbyOptions::Action::drop; });
   drop->add_option("-m,--reason", options.reason, "Why; goes to the history")->type_name("TEXT");
   return made;

@@ -90,7 +90,7 @@ ExitCode run_command(const Context& context, const ResumeOptions& options) {
   if (!answer) return report(context, answer.error());
   const auto& hold = answer->value.hold;
   return tell(context, answer->body,
-              hold ? fmt::format("{} the hold by {} is over: changes go on\n",
+              hold ? fmt::format("{} the hold by {} has ended: changes go on\n",
                                  mark(Mark::good, context.out), printable(hold->actor))
                    : std::string{"nothing was held: nothing to do\n"});
 }

@@ -122,7 +122,7 @@ ExitCode run_command(const Context& context, const EventsOptions& options) {
     connected = connected || after > 0 || done;
     const bool lost = done || done.error().code() == Errc::unreachable;
     if (!lost || !connected) return report(context, done.error());
-    // The agent restarts: its events are numbered anew.
+    // The agent restarts: its events are numbered from 1 again.
     if (after > 0) say(context, "the agent went away: waiting for it\n");
     since = context.clock.wall();
     after = 0;

@@ -6,7 +6,7 @@ namespace holdfast::agent::cli {
 namespace {
 
 /// For the error in an outcome. Only what says something about the change itself: its "unreachable"
-/// is a registry, its "timed out" a deadline of the roll-out, not of this program.
+/// is a registry, its "timed out" a deadline of the rollout, not of this program.
 ExitCode exit_code_of_reason(const proto::api::ErrorBody& reason) noexcept {
   const auto known = errc_from_code(reason.code);
   const auto exit = known ? exit_code_of(*known) : ExitCode::error;

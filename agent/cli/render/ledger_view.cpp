@@ -23,9 +23,9 @@ std::string recovery_view(const api::LedgerRecovery& report, const Look& look) {
   row("lost generations", report.lost_generations.empty()
                               ? "none"
                               : fmt::format("{}", fmt::join(report.lost_generations, ", ")));
-  row("in force then", report.generation != 0
-                           ? fmt::format("generation {}, which runs", report.generation)
-                           : "no generation that is known");
+  row("active then", report.generation != 0
+                         ? fmt::format("generation {}, which runs", report.generation)
+                         : "no generation that is known");
   if (!report.kept.empty())
     row("kept as they are", fmt::format("{}: apply their document again, which takes them over",
                                         fmt::join(report.kept, ", ")));

@@ -19,7 +19,7 @@ class Progress {
  public:
   explicit Progress(std::uint64_t generation) : generation_(generation) {}
 
-  /// Of an image job: pulls of these images only (empty: of all), nothing of roll-outs.
+  /// Of an image job: pulls of these images only (empty: of all), nothing of rollouts.
   static Progress of_images(std::string reference) {
     Progress progress{0};
     progress.only_ = std::move(reference);

@@ -31,7 +31,7 @@ std::string quarantine_view(const std::vector<api::QuarantineItem>& items, const
     table.add({{short_digest(item.spec_digest), Tone::bold},
                {item.generation == 0 ? "-" : std::to_string(item.generation)},
                {ago(item.since, now)},
-               {item.until.empty() ? "released by hand" : item.until},
+               {item.until.empty() ? "until released" : item.until},
                {item.actor},
                {item.source.empty() ? "-" : item.source},
                {shorten_digests(item.reason)}});

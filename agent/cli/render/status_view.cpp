@@ -83,7 +83,7 @@ std::string summary(const api::Status& status, const Look& look, WallTime now) {
     auto text = fmt::format("generation {}, {} for {}", rollout.generation, rollout.phase.text(),
                             seconds_text(rollout.seconds));
     if (!rollout.waiting_for.empty()) text += ": " + printable(rollout.waiting_for);
-    out += row("Roll-out", text, look);
+    out += row("Rollout", text, look);
   }
   if (status.hold) out += row("Hold", hold_text(*status.hold, now), look);
   if (status.quarantined) out += row("Quarantine", quarantined_text(*status.quarantined), look);
@@ -126,9 +126,8 @@ std::string rehearsal_text(const api::RehearsalStatus& rehearsal, WallTime now) 
   const auto what = fmt::format("generation {} ", rehearsal.generation);
   if (rehearsal.verdict == "running") return what + "is being rehearsed";
   if (rehearsal.verdict == "waiting") return what + "waits " + printable(rehearsal.reason);
-  return fmt::format(
-      "{}{} {}{}", what, rehearsal.verdict == "cut_off" ? "cut off" : rehearsal.verdict.text(),
-      ago(rehearsal.time, now), rehearsal.reason.empty() ? "" : ": " + printable(rehearsal.reason));
+  return fmt::format("{}{} {}{}", what, rehearsal.verdict.text(), ago(rehearsal.time, now),
+                     rehearsal.reason.empty() ? "" : ": " + printable(rehearsal.reason));
 }
 
 std::string short_image(std::string_view image) {

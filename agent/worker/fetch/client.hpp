@@ -45,7 +45,7 @@ class Client {
   Client(const std::vector<Endpoint>& endpoints, const Clock& clock);
 
   /// Errors: not_found, auth, registry, rate_limited, redirect, ssrf, size_mismatch, too_large,
-  /// usage (a URL below no endpoint), net_timeout (its time is over), those of the HTTP client, and
+  /// usage (a URL below no endpoint), net_timeout, those of the HTTP client, and
   /// the receiver's. Blocks, with waits between tries of at most a minute in all at each endpoint.
   /// The first `have` bytes of the request are taken to be received.
   [[nodiscard]] Result<proto::worker::FetchReport> fetch(const proto::worker::FetchRequest& request,

@@ -12,7 +12,7 @@
 
 #include "agent/worker/confine.hpp"
 #include "agent/worker/fetch/client.hpp"
-#include "agent/worker/fetch/kept.hpp"
+#include "agent/worker/fetch/resume_file.hpp"
 #include "agent/worker/fetch/throttle.hpp"
 #include "agent/worker/message.hpp"
 #include "common/os/file.hpp"
@@ -54,7 +54,7 @@ class Server {
   void serve(const wire::FetchRequest& request, Message message) {
     os::name_this_thread("fetch");
     auto client = take_client();
-    Kept kept{std::move(message.partial), clock_};
+    ResumeFile kept{std::move(message.partial), clock_};
     BootTime last = clock_.boot();
     std::uint64_t bytes = request.have;
     const auto pass_on = [&](std::span<const char> data) -> Status {

@@ -67,7 +67,7 @@ class FileSource final : public ByteSource {
 
 Error unsafe(const std::string& name, const char* why) {
   return Error{Errc::layer_unsafe, fmt::format("the archive's entry {} {}", printable(name), why)}
-      .hint("do not trust this archive: write it anew with skopeo, buildah or docker save");
+      .hint("do not trust this archive: write it again with skopeo, buildah or docker save");
 }
 
 /// The name without "./" before it. Errors: layer_unsafe.
@@ -120,7 +120,7 @@ Status check_version(TarReader& tar) {
                fmt::format("the archive is an OCI layout of version \"{}\", this agent "
                            "reads {}",
                            printable(has.substr(0, 40)), kLayoutVersion)}
-      .hint("write it anew with skopeo, buildah or docker save");
+      .hint("write it again with skopeo, buildah or docker save");
 }
 
 Status take(const Entry& entry, const std::string& name, Extent where, ArchiveIndex& index,

@@ -64,7 +64,7 @@ class Archive {
     const auto extent = extent_of(request.url);
     if (!extent)
       return Error{Errc::not_found, fmt::format("the archive lacks {}", request.subject)}.hint(
-          "write the archive anew, whole: with skopeo, --all for every platform");
+          "write the whole archive again: with skopeo, --all for every platform");
     const Extent found = *extent;
     if (request.size > 0 && found.size != request.size)
       return Error{Errc::size_mismatch,

@@ -69,7 +69,7 @@ Result<os::UniqueFd> open_lowers(std::uint32_t count, const os::UniqueFd& tree) 
   return merged;
 }
 
-Result<os::UniqueFd> confine(const wire::UnpackRoom& room) {
+Result<os::UniqueFd> confine(const wire::UnpackLimits& room) {
   HF_TRY(limit_process({.address_space = kAddressSpace,
                         .file_size = room.max_bytes + 1,
                         .open_files = kOpenFiles,
@@ -106,7 +106,7 @@ Result<std::string> job_text() {
 
 /// gzip cannot do better than 1032 to 1 (zlib's technical notes); zstd can, for bombs. What is
 /// small may be of one byte again and again.
-std::uint64_t most_bytes(const wire::UnpackRoom& room, const wire::UnpackJob& job) {
+std::uint64_t most_bytes(const wire::UnpackLimits& room, const wire::UnpackJob& job) {
   constexpr std::uint64_t kFree = 64U << 20;
   constexpr std::uint64_t kMostRatio = 1100;
   const auto by_size =
@@ -114,7 +114,7 @@ std::uint64_t most_bytes(const wire::UnpackRoom& room, const wire::UnpackJob& jo
   return std::min(room.max_bytes, by_size);
 }
 
-Result<wire::UnpackReport> unpack(const wire::UnpackRoom& room, const os::UniqueFd& lowers,
+Result<wire::UnpackReport> unpack(const wire::UnpackLimits& room, const os::UniqueFd& lowers,
                                   const wire::UnpackJob& job) {
   const os::UniqueFd root{::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!root) return errno_error(errno, "open the layer's tree");
@@ -143,7 +143,7 @@ Result<wire::UnpackReport> unpack(const wire::UnpackRoom& room, const os::Unique
 
 Result<wire::UnpackReport> unpack_in(std::string_view room_text) {
   try {
-    HF_ASSIGN(const auto room, wire::decode_unpack_room(room_text));
+    HF_ASSIGN(const auto room, wire::decode_unpack_limits(room_text));
     auto lowers = confine(room);
     if (!lowers) return std::move(lowers).error().in("confine the unpacker");
     HF_ASSIGN(const std::string text, job_text());

@@ -142,7 +142,7 @@ class Exporter {
       auto copied = copy(kept->get(), blob);
       if (!copied && copied.error().code() != Errc::cancelled)
         (void)os::remove_tree(store_.paths.blob(blob.digest));  // damaged: not tried again
-      if (!copied) return std::move(copied).error().hint("export again: it is fetched anew then");
+      if (!copied) return std::move(copied).error().hint("export again: it is then fetched again");
     } else {
       HF_TRY(fetch(blob));
     }

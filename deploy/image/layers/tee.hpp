@@ -9,7 +9,7 @@
 namespace holdfast::deploy::image {
 
 /// Passes a stream on and writes it to a file on the way, on a thread of its own. What the file
-/// cannot take is not kept; the stream goes on all the same. Destruction ends it within 200 ms.
+/// cannot take is not kept; the stream goes on. Destruction ends it within 200 ms.
 class Tee {
  public:
   /// Reads `from` to its end, then closes `to`. Errors: by errno.

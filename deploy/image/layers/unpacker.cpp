@@ -10,7 +10,7 @@
 
 namespace holdfast::deploy::image {
 
-Result<Unpacker> Unpacker::start(const std::string& worker_path, proto::worker::UnpackRoom room,
+Result<Unpacker> Unpacker::start(const std::string& worker_path, proto::worker::UnpackLimits room,
                                  const os::UniqueFd& input, const os::UniqueFd& tree,
                                  const std::vector<os::UniqueFd>& lowers) {
   HF_ASSIGN(auto report, os::make_pipe());
@@ -42,7 +42,7 @@ Status Unpacker::begin(const proto::worker::UnpackJob& job) {
   job_.reset();
   if (wrote == static_cast<ssize_t>(text.size())) return ok();
   return Error{Errc::io, "the unpacking child ended before it had anything to do"}.hint(
-      "see the log for its last words; it is started anew with the next try");
+      "see the log for its last words; it is restarted with the next try");
 }
 
 std::optional<Result<proto::worker::UnpackReport>> Unpacker::advance() {

@@ -18,7 +18,7 @@ class Unpacker {
   /// `lowers`, lowest first, when the layer needs them. It confines itself and waits. Errors: by
   /// errno.
   [[nodiscard]] static Result<Unpacker> start(const std::string& worker_path,
-                                              proto::worker::UnpackRoom room,
+                                              proto::worker::UnpackLimits room,
                                               const os::UniqueFd& input, const os::UniqueFd& tree,
                                               const std::vector<os::UniqueFd>& lowers);
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "common/base/result.hpp"
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "deploy/image/store/store.hpp"
 
 namespace holdfast::deploy::image {

@@ -117,7 +117,7 @@ struct Source {
 };
 
 /// Starts an unpacker on an empty STAGING/fs. With a place for a `tee` it keeps the blob.
-Result<std::unique_ptr<ReadyUnpacker>> start_unpacker(
+Result<std::unique_ptr<PrestartedUnpacker>> start_unpacker(
     const std::string& worker_path, const std::vector<std::filesystem::path>& below,
     const std::filesystem::path& staging, std::unique_ptr<Tee>* tee) {
   HF_TRY(os::remove_tree(staging));
@@ -137,12 +137,12 @@ Result<std::unique_ptr<ReadyUnpacker>> start_unpacker(
   }
   HF_ASSIGN(auto unpacker, Unpacker::start(worker_path, {.max_bytes = kMaxLayerBytes, .lowers = 0},
                                            body.first, tree, lowers));
-  return std::make_unique<ReadyUnpacker>(staging, std::move(body.second), std::move(unpacker));
+  return std::make_unique<PrestartedUnpacker>(staging, std::move(body.second), std::move(unpacker));
 }
 
 Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                                   const std::filesystem::path& staging,
-                                  std::unique_ptr<ReadyUnpacker> prepared,
+                                  std::unique_ptr<PrestartedUnpacker> prepared,
                                   const LayerProgress& progress, const std::stop_token& stop,
                                   std::uint32_t& endpoint) {
   std::unique_ptr<Tee> tee;
@@ -197,18 +197,19 @@ Error explain(Error error, const std::filesystem::path& staging) {
 
 }  // namespace
 
-ReadyUnpacker::ReadyUnpacker(std::filesystem::path where, os::UniqueFd input, Unpacker child)
+PrestartedUnpacker::PrestartedUnpacker(std::filesystem::path where, os::UniqueFd input,
+                                       Unpacker child)
     : staging(std::move(where)), body(std::move(input)), unpacker(std::move(child)) {}
 
-Result<std::unique_ptr<ReadyUnpacker>> ReadyUnpacker::start(const std::string& worker_path,
-                                                            const std::filesystem::path& staging) {
+Result<std::unique_ptr<PrestartedUnpacker>> PrestartedUnpacker::start(
+    const std::string& worker_path, const std::filesystem::path& staging) {
   return start_unpacker(worker_path, {}, staging, nullptr);
 }
 
 Result<LayerOutcome> pull_layer(const Origin& origin, const std::string& worker_path,
                                 const LayerJob& job, const std::filesystem::path& staging,
-                                std::unique_ptr<ReadyUnpacker> ready, const LayerProgress& progress,
-                                const std::stop_token& stop) {
+                                std::unique_ptr<PrestartedUnpacker> ready,
+                                const LayerProgress& progress, const std::stop_token& stop) {
   auto partial = Partial::open(job.partials, job.layer.blob.digest, job.layer.blob.size);
   Source source{.origin = origin, .worker_path = worker_path, .partial = partial};
   for (int tries = 0;; ++tries) {

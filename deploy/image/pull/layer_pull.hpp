@@ -18,14 +18,14 @@ namespace holdfast::deploy::image {
 
 /// An unpacker with nothing to do yet, and where it will unpack. Starting and confining it takes
 /// as long as fetching a manifest: so it can be done meanwhile.
-struct ReadyUnpacker {
+struct PrestartedUnpacker {
   std::filesystem::path staging;
   os::UniqueFd body;  ///< what it will read comes in here
   Unpacker unpacker;
 
-  ReadyUnpacker(std::filesystem::path where, os::UniqueFd input, Unpacker child);
+  PrestartedUnpacker(std::filesystem::path where, os::UniqueFd input, Unpacker child);
   /// For a layer without lowers, into STAGING/fs. Errors: by errno.
-  [[nodiscard]] static Result<std::unique_ptr<ReadyUnpacker>> start(
+  [[nodiscard]] static Result<std::unique_ptr<PrestartedUnpacker>> start(
       const std::string& worker_path, const std::filesystem::path& staging);
 };
 
@@ -58,7 +58,7 @@ using LayerProgress = std::function<void(std::uint64_t bytes)>;
 [[nodiscard]] Result<LayerOutcome> pull_layer(const Origin& origin, const std::string& worker_path,
                                               const LayerJob& job,
                                               const std::filesystem::path& staging,
-                                              std::unique_ptr<ReadyUnpacker> ready,
+                                              std::unique_ptr<PrestartedUnpacker> ready,
                                               const LayerProgress& progress,
                                               const std::stop_token& stop);
 

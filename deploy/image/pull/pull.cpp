@@ -54,7 +54,7 @@ Pull::Pull(Store& store, const proto::ImageRef& ref, const ProgressSink& progres
                                   : store.spare.take()),
       origin_{*fetcher_,
               from_.archive >= 0 ? ObjectRequests::in_archive() : ObjectRequests::at_registry(ref)},
-      slots_(store.parallel_downloads) {}
+      semaphore_(store.parallel_downloads) {}
 
 void Pull::report(const std::string& layer, PullPhase phase, std::uint64_t bytes,
                   std::uint64_t total, std::uint64_t rate) const {
@@ -102,12 +102,12 @@ Status Pull::begin() {
   staging_lock_.emplace(std::move(lock));
   // While the fetcher starts and asks for the manifest.
   if (!store_.keep_blobs) {
-    HF_ASSIGN(ready_, ReadyUnpacker::start(store_.worker_path, staging_ / "first"));
+    HF_ASSIGN(ready_, PrestartedUnpacker::start(store_.worker_path, staging_ / "first"));
   }
   return ok();
 }
 
-std::unique_ptr<ReadyUnpacker> Pull::take_ready() {
+std::unique_ptr<PrestartedUnpacker> Pull::take_ready() {
   const std::lock_guard lock{stats_mutex_};
   return std::move(ready_);
 }
@@ -229,7 +229,7 @@ Status Pull::pull_one(Layer& layer, std::vector<std::filesystem::path> lowers) {
 
 Status Pull::fetch_one(Layer& layer, const std::vector<std::filesystem::path>& lowers) {
   const auto& descriptor = documents_->manifest.layers[layer.index];
-  HF_ASSIGN(auto slot, slots_.take(stop_));
+  HF_ASSIGN(auto slot, semaphore_.take(stop_));
   HF_ASSIGN(const std::uint64_t available, store_.available_bytes());
   HF_ASSIGN(const auto inodes, store_.available_inodes());
   const LayerJob job{.layer = descriptor,

@@ -15,7 +15,7 @@
 #include "deploy/image/pull/documents.hpp"
 #include "deploy/image/pull/layer_pull.hpp"
 #include "deploy/image/pull/object_requests.hpp"
-#include "deploy/image/pull/slots.hpp"
+#include "deploy/image/pull/semaphore.hpp"
 #include "deploy/image/store/store.hpp"
 #include "proto/image_ref.hpp"
 
@@ -55,7 +55,7 @@ class Pull {
   Status pull_layers();
   Status pull_one(Layer& layer, std::vector<std::filesystem::path> lowers);
   Status fetch_one(Layer& layer, const std::vector<std::filesystem::path>& lowers);
-  std::unique_ptr<ReadyUnpacker> take_ready();
+  std::unique_ptr<PrestartedUnpacker> take_ready();
   Status keep_blob(const std::filesystem::path& staged, const proto::Digest& digest);
   Status settle_layer(Layer& layer);
   Result<MergedView> view(std::size_t height) const;
@@ -78,10 +78,10 @@ class Pull {
   std::optional<os::FileLock> staging_lock_;
   std::optional<Documents> documents_;
   std::vector<Layer> layers_;
-  Slots slots_;                           ///< for fetching and unpacking, not for flushing
-  bool synced_ = false;                   ///< the record too, which is written last
-  std::unique_ptr<ReadyUnpacker> ready_;  ///< for the first layer
-  std::mutex stats_mutex_;                ///< of the two around it
+  Semaphore semaphore_;                        ///< for fetching and unpacking, not for flushing
+  bool synced_ = false;                        ///< the record too, which is written last
+  std::unique_ptr<PrestartedUnpacker> ready_;  ///< for the first layer
+  std::mutex stats_mutex_;                     ///< of the two around it
   PullStats stats_;
 };
 

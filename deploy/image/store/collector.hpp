@@ -4,7 +4,7 @@
 #include <string>
 
 #include "common/base/result.hpp"
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "deploy/image/store/store.hpp"
 #include "proto/digest.hpp"
 

@@ -10,7 +10,7 @@
 
 namespace holdfast::deploy::image {
 
-/// Somebody's wish to keep an image for a time although no generation needs it;
+/// A request to keep an image for a time although no generation needs it;
 /// leases/<pinned hex>.json.
 struct KeptLease {
   proto::Digest image;

@@ -20,7 +20,7 @@ class Partial {
   /// Removes what nobody has touched since `before`. Errors: by errno.
   [[nodiscard]] static Status sweep(const std::filesystem::path& partials, WallTime before);
 
-  /// Opened anew, so that reading begins at the first byte; appends. Closed when there is none.
+  /// Reopened, so that reading begins at the first byte; appends. Closed when there is none.
   [[nodiscard]] os::UniqueFd reader() const;
   /// Bytes in it now.
   [[nodiscard]] std::uint64_t bytes() const;

@@ -12,10 +12,10 @@
 #include "deploy/fetch/endpoints.hpp"
 #include "deploy/fetch/spare.hpp"
 #include "deploy/image/port/images.hpp"
-#include "deploy/image/store/flights.hpp"
 #include "deploy/image/store/leases.hpp"
 #include "deploy/image/store/paths.hpp"
 #include "deploy/image/store/records.hpp"
+#include "deploy/image/store/single_flight.hpp"
 #include "deploy/image/store/sync_point.hpp"
 #include "proto/config/agent_config.hpp"
 
@@ -35,7 +35,7 @@ struct Store {
   fetch::HostFiles host_files;
   const Clock& clock;
   std::unique_ptr<SyncPoint> sync;
-  Flights flights;
+  SingleFlight flights;
   Leases leases;
   std::mutex holders_mutex;
   std::optional<Holders> holders;  ///< none before the engine's first word

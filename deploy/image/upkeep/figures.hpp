@@ -7,7 +7,7 @@
 namespace holdfast::deploy::image {
 
 /// What happened to the image store besides rollouts.
-struct UpkeepFigures {
+struct UpkeepStats {
   std::map<std::pair<std::string, std::string>, std::uint64_t> jobs;  ///< by operation and result
   std::uint64_t verified_layers = 0;  ///< hashed again, by people or by the scrub
   std::uint64_t verified_bytes = 0;

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "deploy/image/port/images.hpp"
 #include "proto/digest.hpp"
 
@@ -11,7 +11,7 @@ namespace holdfast::deploy::image {
 
 struct Repaired {
   std::vector<proto::Digest> images;
-  Status first_failure;  ///< the others were tried all the same
+  Status first_failure;  ///< the others were tried nevertheless
 };
 
 /// Fetches damaged images again by the references by which they came. Blocks; honours `stop` within

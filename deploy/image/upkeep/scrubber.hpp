@@ -4,7 +4,7 @@
 #include <stop_token>
 
 #include "common/base/result.hpp"
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "deploy/image/port/images.hpp"
 #include "deploy/image/upkeep/repair.hpp"
 #include "proto/config/agent_config.hpp"
@@ -15,7 +15,7 @@ namespace holdfast::deploy::image {
 /// `stop` within a second. Logs what it could not do, unless it was stopped.
 class Scrubber {
  public:
-  Scrubber(Images& images, ImageCare& care, proto::ScrubConfig config, ProgressSink progress)
+  Scrubber(Images& images, ImageMaintenance& care, proto::ScrubConfig config, ProgressSink progress)
       : images_(images), care_(care), config_(config), progress_(std::move(progress)) {}
 
   enum class Repairs : std::uint8_t { allowed, forbidden };
@@ -37,7 +37,7 @@ class Scrubber {
   Result<Repaired> try_repairs(const std::stop_token& stop);
 
   Images& images_;
-  ImageCare& care_;
+  ImageMaintenance& care_;
   proto::ScrubConfig config_;
   ProgressSink progress_;
 };

@@ -5,7 +5,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "proto/digest.hpp"
 
 namespace holdfast::deploy::image {

@@ -94,7 +94,7 @@ Result<api::ImageGcReport> Upkeep::gc_plan() {
   return report;
 }
 
-UpkeepFigures Upkeep::figures() const {
+UpkeepStats Upkeep::figures() const {
   const std::lock_guard lock{mutex_};
   return figures_;
 }

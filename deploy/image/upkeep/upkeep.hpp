@@ -13,7 +13,7 @@
 #include "common/os/as_user.hpp"
 #include "common/os/job_pool.hpp"
 #include "deploy/image/port/image_archives.hpp"
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "deploy/image/port/images.hpp"
 #include "deploy/image/upkeep/figures.hpp"
 #include "deploy/image/upkeep/job_queue.hpp"
@@ -41,7 +41,7 @@ class Upkeep {
   };
   struct Parts {
     Images& images;
-    ImageCare& care;
+    ImageMaintenance& care;
     ImageArchives& archives;
     const Clock& clock;
     Listener& listener;
@@ -67,7 +67,7 @@ class Upkeep {
 
   /// Now and then: begins a scrub or a repair that is due.
   void tick();
-  [[nodiscard]] UpkeepFigures figures() const;
+  [[nodiscard]] UpkeepStats figures() const;
   /// Abandons what runs; joins.
   void stop();
 
@@ -104,7 +104,7 @@ class Upkeep {
   JobQueue queue_;
   std::optional<std::stop_source> scrub_;  ///< while one runs
   ScrubSchedule schedule_;
-  UpkeepFigures figures_;
+  UpkeepStats figures_;
   os::JobPool work_{"image", {.threads = 1, .waiting = 9}};
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "deploy/image/port/image_care.hpp"
+#include "deploy/image/port/image_maintenance.hpp"
 #include "proto/api/messages.hpp"
 
 namespace holdfast::deploy::image {

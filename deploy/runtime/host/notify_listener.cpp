@@ -114,7 +114,7 @@ void NotifyListener::forget(const plan::InstanceId& id) {
   entries_.erase(id);
 }
 
-std::optional<Notified> NotifyListener::state(const plan::InstanceId& id) {
+std::optional<SdNotifyState> NotifyListener::state(const plan::InstanceId& id) {
   const std::lock_guard lock{mutex_};
   const auto found = entries_.find(id);
   if (found == entries_.end()) return std::nullopt;

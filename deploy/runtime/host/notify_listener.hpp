@@ -11,8 +11,8 @@
 
 #include "common/base/clock.hpp"
 #include "common/os/unique_fd.hpp"
-#include "deploy/runtime/record/notified.hpp"
 #include "deploy/runtime/record/paths.hpp"
+#include "deploy/runtime/record/sd_notify_state.hpp"
 
 namespace holdfast::deploy::runtime {
 
@@ -36,12 +36,12 @@ class NotifyListener {
   void thawed(const plan::InstanceId& id);
   void forget(const plan::InstanceId& id);
   /// What it said; none without a socket.
-  [[nodiscard]] std::optional<Notified> state(const plan::InstanceId& id);
+  [[nodiscard]] std::optional<SdNotifyState> state(const plan::InstanceId& id);
 
  private:
   struct Entry {
     os::UniqueFd socket;
-    Notified said;
+    SdNotifyState said;
   };
   [[nodiscard]] Status start_thread();
   [[nodiscard]] Status add(const plan::InstanceId& id, os::UniqueFd socket);

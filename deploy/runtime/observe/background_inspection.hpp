@@ -37,7 +37,7 @@ class BackgroundInspection {
   void ask(const plan::InstanceId& id, std::uint32_t starts, Work work);
   /// The last answer about that process; empty for nothing and for no answer yet.
   [[nodiscard]] std::string found(const plan::InstanceId& id, std::uint32_t starts);
-  /// True when no work is under way; waits for that at most so long.
+  /// True when no work is under way; waits at most that long.
   bool settle(Milliseconds at_most);
   void forget(const plan::InstanceId& id);
 

@@ -93,7 +93,7 @@ void ChangeWatcher::add_way_to(const std::string& secret, const plan::InstanceId
 }
 
 /// After a change on the way other directories may lead to the secret.
-void ChangeWatcher::add_ways_anew(const Reports& reports) {
+void ChangeWatcher::watch_again(const Reports& reports) {
   for (const auto& [id, change] : reports) {
     const auto found = watched_.find(id);
     if (change != Change::inside || found == watched_.end()) continue;
@@ -220,7 +220,7 @@ void ChangeWatcher::loop(const std::stop_token& stop) {
         const int fd = events[static_cast<std::size_t>(i)].data.fd;
         if (fd == inotify_.get()) {
           read_inotify(reports);
-          add_ways_anew(reports);
+          watch_again(reports);
         } else if (fd != wake_.get()) {
           fd_ready(fd, reports);
         }

@@ -16,7 +16,7 @@
 #include "common/base/result.hpp"
 #include "common/os/unique_fd.hpp"
 #include "deploy/runtime/host/cgroup.hpp"
-#include "deploy/runtime/observe/look.hpp"
+#include "deploy/runtime/observe/inspection_depth.hpp"
 
 namespace holdfast::deploy::runtime {
 
@@ -71,7 +71,7 @@ class ChangeWatcher {
   [[nodiscard]] Status open();
   void add_group(const std::string& path, const plan::InstanceId& id);
   void add_way_to(const std::string& secret, const plan::InstanceId& id);
-  void add_ways_anew(const Reports& reports);
+  void watch_again(const Reports& reports);
   void forget_locked(const plan::InstanceId& id);
   void loop(const std::stop_token& stop);
   void read_inotify(Reports& reports);

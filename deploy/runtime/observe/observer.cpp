@@ -73,12 +73,13 @@ Result<RunState> Observer::run_state(const plan::InstanceId& id) {
 }
 
 Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy,
-                                                        Look look, const KnownToRun& known_to_run) {
+                                                        InspectionDepth depth,
+                                                        const KnownToRun& known_to_run) {
   HF_ASSIGN(const auto ids, list_ids(host_.paths.instances()));
   std::vector<ObservedInstance> out;
   out.reserve(ids.size());
   for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id), known_to_run));
-  look_closely(out, look);
+  look_closely(out, depth);
   const std::lock_guard lock{mutex_};
   const auto gone = [&](const auto& entry) {
     return !std::binary_search(ids.begin(), ids.end(), entry.first);
@@ -158,22 +159,23 @@ void Observer::suspect(const plan::InstanceId& id) {
   suspects_.insert(id);
 }
 
-Observer::Choice Observer::choose(const std::vector<ObservedInstance>& running, Look look) {
+Observer::Choice Observer::choose(const std::vector<ObservedInstance>& running,
+                                  InspectionDepth depth) {
   // Watchers tell of most changes at once; this finds the rest, at a cost that does not grow.
   constexpr std::size_t kByTurns = 16;
   const std::lock_guard lock{mutex_};
   Choice chosen;
-  if (look == Look::glance) return chosen;
+  if (depth == InspectionDepth::liveness) return chosen;
   for (const auto& seen : running) {
     const auto known = found_.find(seen.id);
     const bool suspected = suspects_.contains(seen.id);
-    if (look == Look::complete || suspected || known == found_.end() ||
+    if (depth == InspectionDepth::full || suspected || known == found_.end() ||
         known->second.starts != seen.starts)
       chosen.closer.insert(seen.id);
-    if (look != Look::quick || suspected) chosen.entered.insert(seen.id);
+    if (depth != InspectionDepth::due || suspected) chosen.entered.insert(seen.id);
     if (suspected) suspects_.erase(seen.id);  // one that does not run stays suspected
   }
-  if (look != Look::thorough) return chosen;
+  if (depth != InspectionDepth::sampled) return chosen;
   std::vector<plan::InstanceId> ids;
   for (const auto& seen : running) ids.push_back(seen.id);
   for (auto& id : next_turns(ids, looked_at_, kByTurns)) {
@@ -234,20 +236,20 @@ void Observer::find_foreign(const std::vector<ObservedInstance>& running,
   }
 }
 
-void Observer::look_closely(std::vector<ObservedInstance>& all, Look look) {
+void Observer::look_closely(std::vector<ObservedInstance>& all, InspectionDepth depth) {
   const auto runs = [](const ObservedInstance& seen) {
     return seen.state == InstanceState::running || seen.state == InstanceState::unsupervised;
   };
   std::vector<ObservedInstance> running;
   std::copy_if(all.begin(), all.end(), std::back_inserter(running), runs);
-  const auto chosen = choose(running, look);
+  const auto chosen = choose(running, depth);
   for (const auto& seen : running) {
     if (chosen.closer.contains(seen.id)) inspect_closely(seen);
   }
   if (!chosen.entered.empty()) find_foreign(running, chosen.entered);
   // Somebody asks for everything: most trees are small, and are walked in this time.
   constexpr Milliseconds kSoon{20};
-  if (look == Look::complete) writes_.settle(kSoon), secrets_.settle(kSoon);
+  if (depth == InspectionDepth::full) writes_.settle(kSoon), secrets_.settle(kSoon);
   const std::lock_guard lock{mutex_};
   for (auto& seen : all) {
     const auto known = found_.find(seen.id);

@@ -13,7 +13,7 @@
 
 #include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/observe/background_inspection.hpp"
-#include "deploy/runtime/observe/look.hpp"
+#include "deploy/runtime/observe/inspection_depth.hpp"
 #include "deploy/runtime/record/record.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -31,7 +31,8 @@ class Observer {
   /// `busy`: instances that a call of this agent works on now; a half made one is `creating` then,
   /// `broken` else.
   [[nodiscard]] Result<std::vector<ObservedInstance>> observe(
-      const std::set<plan::InstanceId>& busy, Look look, const KnownToRun& known_to_run);
+      const std::set<plan::InstanceId>& busy, InspectionDepth depth,
+      const KnownToRun& known_to_run);
 
   /// `changed` is called, on a thread of its own, when the inspection of what an instance wrote, or
   /// of its secrets, has found something else than the one before.
@@ -62,12 +63,12 @@ class Observer {
   [[nodiscard]] ObservedInstance observe_one(const plan::InstanceId& id, bool in_progress,
                                              const KnownToRun& known_to_run);
   void add_state(ObservedInstance& seen, bool in_progress, const KnownToRun& known_to_run);
-  void look_closely(std::vector<ObservedInstance>& all, Look look);
+  void look_closely(std::vector<ObservedInstance>& all, InspectionDepth depth);
   struct Choice {
     std::set<plan::InstanceId> closer;
     std::set<plan::InstanceId> entered;  ///< where foreign processes are looked for
   };
-  [[nodiscard]] Choice choose(const std::vector<ObservedInstance>& running, Look look);
+  [[nodiscard]] Choice choose(const std::vector<ObservedInstance>& running, InspectionDepth depth);
   void inspect_closely(const ObservedInstance& seen);
   void find_foreign(const std::vector<ObservedInstance>& running,
                     const std::set<plan::InstanceId>& among);

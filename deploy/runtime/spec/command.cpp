@@ -10,7 +10,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/process.hpp"
-#include "deploy/runtime/record/notified.hpp"
+#include "deploy/runtime/record/sd_notify_state.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -90,7 +90,7 @@ Result<std::vector<std::string>> merged_env(const proto::Service& service,
       return Error{Errc::runtime, fmt::format("env {} contains a NUL byte", printable(name))};
     env.set(name, value);
   }
-  if (is_notified(service)) {
+  if (uses_sd_notify(service)) {
     env.set("NOTIFY_SOCKET", "/run/notify/notify.sock");
     env.set("WATCHDOG_USEC",
             std::to_string(std::chrono::microseconds{watchdog_time(*service.health)}.count()));

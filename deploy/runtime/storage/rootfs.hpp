@@ -30,8 +30,8 @@ enum class RootAccess : std::uint8_t { read_only, writable };
 [[nodiscard]] Status check_mount_points(int root, const std::vector<BundleMount>& mounts);
 
 /// Where the read-only root lacks a mount point, makes it in the instance's top lower, with the
-/// kernel copying the attributes of parents, and mounts the root anew. Returns the root opened (the
-/// old one when nothing was lacking).
+/// kernel copying the attributes of parents, and mounts the root again. Returns the root opened
+/// (the old one when nothing was lacking).
 [[nodiscard]] Result<os::UniqueFd> add_mount_points(const Paths& paths, const plan::InstanceId& id,
                                                     const image::StoredImage& image,
                                                     os::UniqueFd root,

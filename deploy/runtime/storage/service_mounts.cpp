@@ -15,7 +15,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
-#include "deploy/runtime/record/notified.hpp"
+#include "deploy/runtime/record/sd_notify_state.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 #include "deploy/runtime/storage/volume.hpp"
@@ -271,7 +271,7 @@ Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input)
                       input.paths.secrets(input.id).string(),
                       {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
   // The directory, not the socket: an agent that comes back binds a new one in it.
-  if (is_notified(input.service))
+  if (uses_sd_notify(input.service))
     mounts.push_back({"/run/notify",
                       "bind",
                       input.paths.notify(input.id).string(),

@@ -48,7 +48,7 @@ struct SecretOwner {
   std::uint32_t gid = 0;
 };
 
-/// Reads every secret anew into the instance's tmpfs, mode 0400 of `owner`; files no longer named
+/// Rereads every secret into the instance's tmpfs, mode 0400 of `owner`; files no longer named
 /// go. Errors: host, naming the secret, its file and the next step, never its content.
 [[nodiscard]] Status write_secrets(const std::filesystem::path& directory,
                                    const std::vector<proto::SecretRef>& secrets,

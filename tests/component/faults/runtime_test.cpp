@@ -19,7 +19,7 @@ class RuntimeFaults : public RuntimeTest {
   /// Whatever was left can be seen and removed, and then there is nothing.
   void expect_removable() {
     reopen();
-    const auto seen = runtime_->observe(rt::Look::quick);
+    const auto seen = runtime_->observe(rt::InspectionDepth::due);
     ASSERT_TRUE(seen) << seen.error().to_string();
     EXPECT_LE(seen->size(), 1U);
     for (const auto& instance : *seen) {
@@ -27,7 +27,7 @@ class RuntimeFaults : public RuntimeTest {
       ASSERT_TRUE(removed) << removed.error().to_string();
     }
     network_->forget_all();
-    EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
+    EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due)->empty());
     EXPECT_FALSE(fs::exists(paths().kept(web())));
     EXPECT_FALSE(fs::exists(paths().bundle(web())));
     EXPECT_FALSE(fs::exists(paths().mount(web())));

@@ -41,7 +41,7 @@ TEST(Words, AreOneForEachEnumerator) {
   expect_whole(api::HealthState::unhealthy);
   expect_whole(api::DeploymentState::degraded);
   expect_whole(api::RolloutPhase::waiting);
-  expect_whole(api::RehearsalState::cut_off);
+  expect_whole(api::RehearsalState::interrupted);
   expect_whole(api::GenerationResult::superseded);
   expect_whole(api::OutcomeResult::pending);
   expect_whole(api::PlanChange::keep);

@@ -36,10 +36,10 @@ TEST_F(ReadinessTest, AFailedOneEndsWith6AndOneThatWasCutOffWith1) {
   EXPECT_TRUE(
       contains(failed.err, "the rehearsal of generation 41 failed: web exited with code 1"));
   EXPECT_TRUE(contains(failed.err, "next: holdfast show 41"));
-  asked(agent, "cut_off", "a change of what runs came first");
+  asked(agent, "interrupted", "a change of what runs came first");
   const auto cut = holdfast({"rehearse", "-o", "json"});
   EXPECT_EQ(cut.exit, 1);
-  EXPECT_TRUE(contains(cut.out, R"("verdict": "cut_off")")) << cut.out;
+  EXPECT_TRUE(contains(cut.out, R"("verdict": "interrupted")")) << cut.out;
 }
 
 TEST_F(ReadinessTest, StandbyIsListedAndGivenUp) {

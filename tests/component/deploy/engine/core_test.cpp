@@ -67,7 +67,7 @@ TEST_F(CoreTest, TheStepsOfARollbackAreRecordedWithItsSwitch) {
   const auto published = *host_.routing;
   ASSERT_TRUE(agent.rollback());
   const auto asked = agent.ledger().head()->number;
-  EXPECT_GT(asked, before) << "the wish is durable before anything happens";
+  EXPECT_GT(asked, before) << "the request is durable before anything happens";
   std::uint64_t at_switch = 0;
   host_.on_route = [&] { at_switch = at_switch == 0 ? agent.ledger().head()->number : at_switch; };
   agent.run(100ms);

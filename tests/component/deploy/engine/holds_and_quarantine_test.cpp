@@ -348,7 +348,7 @@ TEST_F(RestraintsTest, OfTwoAppliesAtOnceTheSecondIsToldToWait) {
   ASSERT_TRUE(first);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), Errc::busy);
-  ASSERT_TRUE(same) << "the same document joins the roll-out";
+  ASSERT_TRUE(same) << "the same document joins the rollout";
   EXPECT_EQ(same->generation, first->generation);
   agent_->run(20s);
   EXPECT_EQ(status().generation, 2U);

@@ -277,7 +277,7 @@ TEST_F(UnrecordedTest, ARollbackGoesBeforeAnApplyThatIsRecordedTooLate) {
   EXPECT_EQ(status().generation, 1U);
 }
 
-// A flush that fails may have written all the same: the next life finds what was refused.
+// A flush that fails may have written nevertheless: the next life finds what was refused.
 TEST_F(UnrecordedTest, ARollbackIsNotUndoneByAnEarlierApplyThatIsFoundRecordedAfterADeath) {
   ledger_.slow = true;
   ASSERT_FALSE(agent_->apply(storable("3.0.0")));

@@ -112,7 +112,7 @@ class Life {
     for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
       step();
       disturb();
-      if (chance(3)) continue;  // the next word meets a roll-out that is under way
+      if (chance(3)) continue;  // the next word meets a rollout that is under way
       settle();
     }
     resume();
@@ -137,7 +137,7 @@ class Life {
     shown_ = agent_->snapshot();
     return shown_->status;
   }
-  /// A roll-out that has ended since is ended in the model too.
+  /// A rollout that has ended since is ended in the model too.
   bool under_way() {
     const auto& rollout = status().rollout;
     if (!rollout) model_.end_pending();
@@ -228,7 +228,7 @@ class Life {
     agent_->run(1ms);
   }
 
-  /// `rollback --to`: any good generation; back to what a roll-out began from turns it back.
+  /// `rollback --to`: any good generation; back to what a rollout began from turns it back.
   void rollback_to(std::size_t number) {
     const bool rolling = under_way() && !waits();
     const auto answer = agent_->rollback(number);

@@ -1,5 +1,5 @@
 """TLS for the registry of image_lab.py: one server that is as it should be, and those that must not be trusted. Standard library
-only. Certificates are made anew in DIRECTORY: {ca.crt,ca.key} signs all but the stranger's."""
+only. Certificates are created in DIRECTORY: {ca.crt,ca.key} signs all but the stranger's."""
 import os, socket, ssl, subprocess, warnings
 
 warnings.simplefilter('ignore', DeprecationWarning)  # TLS 1.0 is what one of them is about

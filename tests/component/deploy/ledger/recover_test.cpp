@@ -128,13 +128,13 @@ class Recover : public test::LedgerTest {
   proto::api::LedgerRecovery recovered(std::vector<plan::ObservedInstance> seen) const {
     const auto refused = open_ledger(dir());
     EXPECT_FALSE(refused) << "nothing is damaged";
-    auto wish = options(std::move(seen));
-    wish.dry_run = true;
-    const auto before = recover_ledger(dir(), wish);
+    auto request = options(std::move(seen));
+    request.dry_run = true;
+    const auto before = recover_ledger(dir(), request);
     EXPECT_TRUE(before) << before.error().to_string();
     EXPECT_FALSE(open_ledger(dir())) << "a dry run changed something";
-    wish.dry_run = false;
-    auto done = recover_ledger(dir(), wish);
+    request.dry_run = false;
+    auto done = recover_ledger(dir(), request);
     if (!done) {
       ADD_FAILURE() << done.error().to_string();
       return {};
@@ -142,7 +142,7 @@ class Recover : public test::LedgerTest {
     EXPECT_EQ(before->new_head.hash, done->new_head.hash);
     EXPECT_EQ(before->kept, done->kept);
     EXPECT_FALSE(fs::exists(dir() / "ledger.recovered"));
-    const auto again = recover_ledger(dir(), wish);
+    const auto again = recover_ledger(dir(), request);
     EXPECT_FALSE(again);
     EXPECT_EQ(again.error().code(), Errc::conflict);
     return std::move(done).value();
@@ -396,14 +396,14 @@ TEST_F(Recover, AWholeLedgerIsLeftAlone) {
 }
 
 TEST_F(Recover, AWishLastsUntilItIsForgotten) {
-  EXPECT_FALSE(wished_recovery(dir()));
-  ASSERT_TRUE(wish_recovery(dir(), {"alice (uid 1000)", "it is 3 am"}));
-  const auto wish = wished_recovery(dir());
-  ASSERT_TRUE(wish);
-  EXPECT_EQ(wish->actor, "alice (uid 1000)");
-  EXPECT_EQ(wish->reason, "it is 3 am");
+  EXPECT_FALSE(requested_recovery(dir()));
+  ASSERT_TRUE(request_recovery(dir(), {"alice (uid 1000)", "it is 3 am"}));
+  const auto request = requested_recovery(dir());
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->actor, "alice (uid 1000)");
+  EXPECT_EQ(request->reason, "it is 3 am");
   forget_recovery(dir());
-  EXPECT_FALSE(wished_recovery(dir()));
+  EXPECT_FALSE(requested_recovery(dir()));
 }
 
 TEST_F(Recover, ADamagedLedgerIsStaleUnlessItsLastCommitIsThere) {

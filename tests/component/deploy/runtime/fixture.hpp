@@ -154,7 +154,7 @@ class RuntimeTest : public ::testing::Test {
   void TearDown() override {
     if (!dir_) return;
     if (runtime_) {
-      if (auto seen = runtime_->observe(rt::Look::quick)) {
+      if (auto seen = runtime_->observe(rt::InspectionDepth::due)) {
         for (const auto& instance : *seen) {
           const auto removed = runtime_->remove(instance.id, {});
           EXPECT_TRUE(removed) << (removed ? "" : removed.error().to_string());
@@ -233,7 +233,8 @@ class RuntimeTest : public ::testing::Test {
     auto created = runtime_->create(wanted, {});
     if (!created) FAIL() << created.error().to_string();
   }
-  rt::ObservedInstance see(const std::string& id, rt::Look look = rt::Look::quick) {
+  rt::ObservedInstance see(const std::string& id,
+                           rt::InspectionDepth look = rt::InspectionDepth::due) {
     auto seen = runtime_->observe(look);
     EXPECT_TRUE(seen);
     for (auto& instance : *seen)

@@ -216,7 +216,7 @@ TEST_F(Hardening, LimitsAreEnforcedAndTheirChangeIsADeviation) {
     write(fs::path{"/sys/fs/cgroup"} / group / "cpu.max", "max");
     write(fs::path{"/sys/fs/cgroup"} / group / "pids.max", "max");
   }
-  EXPECT_THAT(see("web-1", rt::Look::complete).deviations,
+  EXPECT_THAT(see("web-1", rt::InspectionDepth::full).deviations,
               ::testing::UnorderedElementsAre(limits("memory is 128.0 MiB, not 64.0 MiB"),
                                               limits("cpus is unlimited, not 0.50"),
                                               limits("pids is max, not 30")));
@@ -237,7 +237,7 @@ TEST_F(Hardening, AChangeThatAWatcherReportedWhileItWasFrozenIsSeenOnceItRuns) {
   }
   ASSERT_EQ(see("web-1").state, rt::InstanceState::frozen);
   ASSERT_TRUE(runtime_->thaw(InstanceId{"web-1"}));
-  EXPECT_THAT(see("web-1", rt::Look::glance).deviations, ::testing::IsEmpty())
+  EXPECT_THAT(see("web-1", rt::InspectionDepth::liveness).deviations, ::testing::IsEmpty())
       << "not its business";
   EXPECT_THAT(see("web-1").deviations, ::testing::ElementsAre(limits("pids is max, not 30")));
 }

@@ -16,7 +16,7 @@ class Interruption : public RuntimeTest {
  protected:
   /// Nothing of any instance is left: files, mounts, groups, processes.
   void expect_nothing_left() {
-    EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
+    EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due)->empty());
     for (const auto& directory : {paths().instances(), paths().bundles(), paths().exits(),
                                   paths().runtime_root(), paths().mounts()})
       EXPECT_TRUE(fs::is_empty(directory)) << directory;
@@ -62,7 +62,7 @@ TEST_F(Interruption, TheAgentMayBeKilledAtAnyInstantOfCreateAndRestart) {
     const pid_t agent = fork();
     if (agent == 0) {
       auto created = runtime_->create(spec("web-1", a_service(idle())), {});
-      auto seen = runtime_->observe(rt::Look::quick);
+      auto seen = runtime_->observe(rt::InspectionDepth::due);
       if (seen && !seen->empty() && seen->front().pid > 0) kill(seen->front().pid, SIGKILL);
       os::sleep_until(clock_.boot() + Milliseconds{3}, {});
       auto restarted = runtime_->restart(InstanceId{"web-1"}, {});
@@ -72,7 +72,7 @@ TEST_F(Interruption, TheAgentMayBeKilledAtAnyInstantOfCreateAndRestart) {
     kill(agent, SIGKILL);
     waitpid(agent, nullptr, 0);
     reopen();
-    const auto seen = runtime_->observe(rt::Look::quick);
+    const auto seen = runtime_->observe(rt::InspectionDepth::due);
     ASSERT_TRUE(seen);
     if (!seen->empty()) {
       const auto& one = seen->front();
@@ -93,7 +93,7 @@ TEST_F(Interruption, ManyInstancesAtOnceDoNotDisturbEachOther) {
   constexpr int kCount = 6;
   std::atomic<bool> done{false};
   std::jthread observer{[&] {
-    while (!done) EXPECT_TRUE(runtime_->observe(rt::Look::quick));
+    while (!done) EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due));
   }};
   std::vector<std::jthread> workers;
   for (int i = 0; i < kCount; ++i)
@@ -137,7 +137,7 @@ TEST_F(Interruption, AVanishedNamespaceIsADeviationAndARestartIsRefused) {
   create(spec("web-1", a_service(idle())));
   ASSERT_TRUE(network_->detach("web-1"));
   EXPECT_THAT(
-      see("web-1", rt::Look::complete).deviations,
+      see("web-1", rt::InspectionDepth::full).deviations,
       Contains(::testing::Field(&deploy::plan::Deviation::kind, proto::DriftKind::network)));
   ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{5000}}, {}));
   const auto restarted = runtime_->restart(InstanceId{"web-1"}, {});

@@ -123,7 +123,7 @@ TEST_F(Lifecycle, AProcessThatIsJustEndingShowsNoDifference) {
   for (int round = 0; round < 15; ++round) {
     kill(see("web-1").pid, SIGKILL);
     for (auto seen = see("web-1"); seen.state != InstanceState::exited;
-         seen = see("web-1", rt::Look::complete))
+         seen = see("web-1", rt::InspectionDepth::full))
       ASSERT_THAT(seen.deviations, IsEmpty()) << seen.deviations.front().evidence;
     ASSERT_TRUE(eventually([&] { return see("web-1").exit.has_value(); }));
     ASSERT_TRUE(runtime_->restart(InstanceId{"web-1"}, {}));
@@ -136,7 +136,7 @@ TEST_F(Lifecycle, ALostPinOfItsNamespaceIsPutBackUnderTheRunningProcess) {
   const auto pin = root() / "netns/web-1";
   ASSERT_EQ(umount2(pin.c_str(), MNT_DETACH), 0);
   fs::remove(pin);
-  ASSERT_EQ(see("web-1", rt::Look::complete).deviations.size(), 1U);
+  ASSERT_EQ(see("web-1", rt::InspectionDepth::full).deviations.size(), 1U);
   EXPECT_EQ(see("web-1").deviations.front().evidence, "its namespace is no longer pinned");
   ASSERT_TRUE(runtime_->enforce(InstanceId{"web-1"}));
   ASSERT_TRUE(runtime_->enforce(InstanceId{"web-1"}));
@@ -197,7 +197,7 @@ TEST_F(Lifecycle, RemovingLeavesNothingBehindExceptTheLog) {
   for (const char* hierarchy : {"memory", "freezer", "pids", "unified", ""})
     EXPECT_FALSE(fs::exists(fs::path{"/sys/fs/cgroup"} / hierarchy / ("holdfast-" + name_)))
         << hierarchy;
-  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
+  EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due)->empty());
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
 }
 
@@ -207,7 +207,7 @@ TEST_F(Lifecycle, AFailedCreateLeavesNothingAndSaysWhatToDo) {
   EXPECT_EQ(created.error().code(), Errc::runtime);
   EXPECT_THAT(created.error().what(), HasSubstr("/no/such/program"));
   EXPECT_THAT(created.error().next_step(), HasSubstr("entrypoint"));
-  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
+  EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due)->empty());
   EXPECT_TRUE(fs::is_empty(paths().bundles()));
   EXPECT_TRUE(fs::is_empty(paths().mounts()));
   EXPECT_EQ(network_->count(), 0U);
@@ -234,7 +234,7 @@ TEST_F(Lifecycle, WithoutItsConmonAnInstanceIsUnsupervisedAndCanBeRemoved) {
   kill(std::stoi(slurp(paths().bundle(InstanceId{"web-1"}) / "conmon.pid")), SIGKILL);
   EXPECT_TRUE(eventually([&] { return see("web-1").state == InstanceState::unsupervised; }));
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
-  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
+  EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due)->empty());
 }
 
 TEST_F(Lifecycle, AfterARebootAnInstanceIsBrokenAndRemovable) {
@@ -257,7 +257,7 @@ TEST_F(Lifecycle, AHalfMadeInstanceIsBrokenAndRemovable) {
   EXPECT_EQ(seen.state, InstanceState::broken);
   EXPECT_EQ(seen.service.str(), "web");
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-deadbeef-1"}, {}));
-  EXPECT_TRUE(runtime_->observe(rt::Look::quick)->empty());
+  EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due)->empty());
 }
 
 TEST_F(Lifecycle, AnExitIsReportedWithinTwentyMillisecondsAlsoAfterRestartAndAdoption) {
@@ -324,10 +324,10 @@ TEST_F(Lifecycle, ObservingAnInstanceTakesLessThanAFifthOfAMillisecond) {
   service.resources = {.memory = Bytes{64U << 20}, .millicpus = 500, .pids = 100};
   create(spec("web-1", service));
   create(spec("web-2", service));
-  ASSERT_TRUE(runtime_->observe(rt::Look::quick));
+  ASSERT_TRUE(runtime_->observe(rt::InspectionDepth::due));
   const auto before = clock_.boot();
   constexpr int kRounds = 50;
-  for (int i = 0; i < kRounds; ++i) ASSERT_TRUE(runtime_->observe(rt::Look::quick));
+  for (int i = 0; i < kRounds; ++i) ASSERT_TRUE(runtime_->observe(rt::InspectionDepth::due));
   const auto each = (clock_.boot() - before) / (2 * kRounds);
   RecordProperty("microseconds", static_cast<int>(each.count() / 1000));
   EXPECT_LT(each, std::chrono::microseconds{1000});  // 200 on a quiet machine, see README

@@ -26,10 +26,10 @@ class Notify : public RuntimeTest {
     return spec("web-1", service);
   }
   rt::NotifiedVerdict verdict() {
-    const auto said = runtime_->notified(InstanceId{"web-1"});
+    const auto said = runtime_->sd_notify_state(InstanceId{"web-1"});
     EXPECT_TRUE(said);
     const proto::HealthRule rule{.probe = proto::NotifyProbe{}, .interval = 200ms};
-    return rt::judge(said.value_or(rt::Notified{}), rule, clock_.boot());
+    return rt::judge(said.value_or(rt::SdNotifyState{}), rule, clock_.boot());
   }
   bool healthy() { return verdict().healthy; }
 };
@@ -64,7 +64,7 @@ TEST_F(Notify, ASilentWatchdogIsNoticedAndOneThatWasNeverUsedIsNot) {
 TEST_F(Notify, AWatchdogThatIsFedInTimeIsHealthyAlsoAfterTheFreezer) {
   create(notifier({"READY=1", "@100:WATCHDOG=1"}));
   ASSERT_TRUE(eventually([&] {
-    const auto said = runtime_->notified(InstanceId{"web-1"});
+    const auto said = runtime_->sd_notify_state(InstanceId{"web-1"});
     return said && said->watchdog;  // who never sent one is not held to it
   }));
   EXPECT_TRUE(healthy());
@@ -99,7 +99,7 @@ TEST_F(Notify, TheContainerCannotTouchTheSocketsDirectory) {
 
 TEST_F(Notify, AServiceWithoutTheProbeHasNoSocket) {
   create(spec("web-1", a_service(idle())));
-  EXPECT_FALSE(runtime_->notified(InstanceId{"web-1"}));
+  EXPECT_FALSE(runtime_->sd_notify_state(InstanceId{"web-1"}));
   EXPECT_FALSE(fs::exists(paths().notify(InstanceId{"web-1"})));
 }
 
@@ -107,7 +107,7 @@ TEST_F(Notify, NothingOfTheSocketIsLeftAfterARemoval) {
   create(notifier({"READY=1"}));
   ASSERT_TRUE(eventually([&] { return healthy(); }));
   ASSERT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
-  EXPECT_FALSE(runtime_->notified(InstanceId{"web-1"}));
+  EXPECT_FALSE(runtime_->sd_notify_state(InstanceId{"web-1"}));
   EXPECT_FALSE(fs::exists(paths().bundle(InstanceId{"web-1"})));
 }
 

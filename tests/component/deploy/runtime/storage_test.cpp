@@ -330,7 +330,7 @@ TEST_F(Storage, ASecretThatIsGoneIsTheSameDifferenceHoweverItWent) {
   std::atomic<int> told{0};
   runtime_->watch([&](const InstanceId&, rt::Change) { ++told; });
   const auto seen = [&] {
-    const auto deviations = see("web-1", rt::Look::complete).deviations;
+    const auto deviations = see("web-1", rt::InspectionDepth::full).deviations;
     return deviations.empty() ? std::string{} : deviations.front().evidence;
   };
   ASSERT_EQ(seen(), "");

@@ -37,7 +37,7 @@ class Writes : public RuntimeTest {
   }
   [[nodiscard]] fs::path upper() const { return paths().kept(InstanceId{"web-1"}) / "upper"; }
   std::string found() {
-    for (const auto& deviation : see("web-1", rt::Look::complete).deviations)
+    for (const auto& deviation : see("web-1", rt::InspectionDepth::full).deviations)
       if (deviation.kind == proto::DriftKind::writes) return deviation.evidence;
     return {};
   }
@@ -59,7 +59,7 @@ TEST_F(Writes, ADeepTreeIsAnAnswerAndCanBeRemoved) {
   const auto before = clock_.boot();
   EXPECT_TRUE(eventually([&] { return found().find("more than") != std::string::npos; }));
   const auto look = clock_.boot();
-  (void)see("web-1", rt::Look::complete);
+  (void)see("web-1", rt::InspectionDepth::full);
   EXPECT_LT(clock_.boot() - look, Milliseconds{100}) << "the engine waits for it";
   EXPECT_LT(look - before, Milliseconds{2'000});
   ASSERT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
@@ -71,7 +71,7 @@ TEST_F(Writes, AWideTreeIsAnAnswerAndCanBeRemoved) {
   spread(upper(), 25'000);
   EXPECT_TRUE(eventually([&] { return found() == "more than 19999 entries"; })) << found();
   const auto look = clock_.boot();
-  (void)see("web-1", rt::Look::complete);
+  (void)see("web-1", rt::InspectionDepth::full);
   EXPECT_LT(clock_.boot() - look, Milliseconds{100}) << "the engine waits for it";
   ASSERT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
 }

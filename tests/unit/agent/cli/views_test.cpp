@@ -92,7 +92,7 @@ TEST(StatusView, ShowsARollOutAndAnEmptyHost) {
   rolling.rollout =
       api::RolloutStatus{43, "checking", 6.2, "api: GET :8080/healthz -> 500 (2 of 3)"};
   EXPECT_NE(status_view(rolling, {}, kNow)
-                .find("Roll-out    generation 43, checking for 6.2s: api: GET :8080/healthz -> 500 "
+                .find("Rollout     generation 43, checking for 6.2s: api: GET :8080/healthz -> 500 "
                       "(2 of 3)\n"),
             std::string::npos);
   api::Status empty;
@@ -143,8 +143,8 @@ TEST(QuarantineView, ListsWhoWhyAndWhatProvesIt) {
                                  ""};
   const auto text = quarantine_view({item}, kTerminal, kNow);
   EXPECT_EQ(text,
-            "SPEC           GEN  SINCE   UNTIL             BY     SOURCE  REASON\n"
-            "444444444444    43  1h ago  released by hand  agent  -       web exited\n"
+            "SPEC           GEN  SINCE   UNTIL           BY     SOURCE  REASON\n"
+            "444444444444    43  1h ago  until released  agent  -       web exited\n"
             "\n"
             "444444444444 evidence:\n"
             "  exit_code: 3\n"
@@ -409,7 +409,7 @@ TEST(Views, ARecoverySaysWhatIsKeptAndLost) {
       "  new head           7 (was 12)\n"
       "  lost entries       5 (8 to 12)\n"
       "  lost generations   3, 4\n"
-      "  in force then      no generation that is known\n"
+      "  active then        no generation that is known\n"
       "  kept as they are   web-12345678-3: apply their document again, which takes them over\n"
       "  moved aside to     /var/lib/holdfast/ledger.damaged/2026-11-28T03:00:00Z\n");
 }

@@ -106,7 +106,7 @@ TEST(Drift, ANewInstanceTakesThePlaceOfOneWithoutItsNetwork) {
   host.web().deviations = {{DriftKind::network, "its address is gone"}};
   EXPECT_THAT(host.decide().actions, Contains(VariantWith<Create>(::testing::_)));
   EXPECT_NE(host.world.progress.serving.at(ServiceName{"web"}), before);
-  EXPECT_TRUE(host.world.progress.given_up.contains(before));
+  EXPECT_TRUE(host.world.progress.released.contains(before));
 }
 
 TEST(Drift, APinThatWasLostIsPutBackUnderTheRunningProcess) {
@@ -168,13 +168,13 @@ TEST(Drift, AnInstanceNobodyAskedForIsToldFromOneThatWasGivenUp) {
   EXPECT_EQ(host.drift().front().kind, DriftKind::orphan);
   host.settings.drift.kinds[DriftKind::orphan] = DriftAction::report;
   EXPECT_THAT(host.decide().actions, IsEmpty());
-  host.world.progress.given_up.try_emplace(stranger.seen.id);
+  host.world.progress.released.try_emplace(stranger.seen.id);
   EXPECT_THAT(host.drift(), IsEmpty());
   EXPECT_THAT(host.decide().actions, Contains(VariantWith<Stop>(::testing::_)));
 }
 
 TEST(Drift, WhatWasGivenUpWhileItWasBeingMadeIsNoStrangerEither) {
-  // After a power cut in a rollback both sides are made anew; one was ready and switched to first.
+  // After a power cut in a rollback both sides are recreated; one was ready and switched to first.
   DriftWorld host;
   host.settings.drift.kinds[DriftKind::orphan] = DriftAction::report;
   const auto late = host.another();
@@ -196,7 +196,7 @@ TEST(Drift, NothingIsStoppedOrFrozenWhileTrafficIsStillRoutedToIt) {
   const auto ahead = host.another();
   const auto ours = *host.world.observed.routing;
   for (const bool drained : {false, true}) {
-    host.world.progress.given_up.try_emplace(ahead.seen.id);
+    host.world.progress.released.try_emplace(ahead.seen.id);
     host.world.progress.retired.clear();
     if (drained) host.world.progress.retired[ahead.seen.id] = {.keep = std::chrono::hours{1}};
     for (auto& [key, endpoint] : host.world.observed.routing->ports)

@@ -38,7 +38,7 @@ TEST(Health, AHealthyOneIsUnhealthyAfterAsManyFailuresInARow) {
   health = probed(health, rule(), false, "500", 60ms);
   health = probed(health, rule(), false, "500", 70ms);
   health = probed(health, rule(), true, "200", 80ms);
-  EXPECT_EQ(health.state, HealthState::healthy) << "a success in between begins anew";
+  EXPECT_EQ(health.state, HealthState::healthy) << "a success in between restarts the count";
   for (int i = 0; i < 3; ++i) health = probed(health, rule(), false, "500", 90ms);
   EXPECT_EQ(health.state, HealthState::unhealthy);
 }

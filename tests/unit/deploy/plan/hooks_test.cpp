@@ -151,10 +151,10 @@ TEST(Hooks, TheNextRolloutWaitsForRollbackHooksAndARollbackDoesNot) {
   while (world.progress.rollout) world.step();
   world.apply(with_hooks("v3", {}));
   for (int i = 0; i < 40 && world.hooks_started.empty(); ++i) world.step();
-  ASSERT_FALSE(world.progress.aftermath.empty());
+  ASSERT_FALSE(world.progress.post_rollback_hooks.empty());
   EXPECT_EQ(world.progress.rollout->phase, Phase::staging);
   while (world.progress.rollout && world.progress.rollout->phase == Phase::staging) world.step();
-  EXPECT_TRUE(world.progress.aftermath.empty());
+  EXPECT_TRUE(world.progress.post_rollback_hooks.empty());
   EXPECT_TRUE(world.settle());
   EXPECT_EQ(world.progress.good, GenerationId{3});
 }
@@ -208,7 +208,7 @@ TEST(Hooks, SurviveAgentsThatAreKilledAtAnyStep) {
         --kills;
         world.restart_agent();
       }
-      if (!world.progress.rollout && world.progress.aftermath.empty()) break;
+      if (!world.progress.rollout && world.progress.post_rollback_hooks.empty()) break;
     }
     ASSERT_TRUE(world.settle()) << "seed " << seed;
     const std::set<std::string> started{world.hooks_started.begin(), world.hooks_started.end()};

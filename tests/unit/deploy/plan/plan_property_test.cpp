@@ -45,7 +45,7 @@ TEST(PlanProperty, RandomWorldsConvergeAndServeThroughout) {
     std::mt19937 random{seed};
     PlanWorld world{seed};
     world.apply(make_deployment(random_services(random, "v1")));
-    ASSERT_TRUE(world.settle()) << "first roll-out, seed " << seed;
+    ASSERT_TRUE(world.settle()) << "first rollout, seed " << seed;
 
     const bool bad = random() % 3 == 0;
     if (bad) (random() % 2 == 0 ? world.sick : world.crashing).insert("v2");
@@ -62,7 +62,7 @@ TEST(PlanProperty, RandomWorldsConvergeAndServeThroughout) {
       ASSERT_EQ(world.touched[id], before == touched.end() ? 0 : before->second)
           << id.str() << ", seed " << seed;
     }
-    ASSERT_TRUE(world.settle()) << "second roll-out, seed " << seed;
+    ASSERT_TRUE(world.settle()) << "second rollout, seed " << seed;
     const auto& in_force = *world.generations.at(world.progress.current);
     ASSERT_EQ(world.observed.instances.size(), in_force.services.size()) << "seed " << seed;
     const auto again = world.step();

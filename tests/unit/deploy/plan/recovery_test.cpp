@@ -133,31 +133,31 @@ TEST(Recovery, ARollbackThatIsTakenUpIsYoungerThanAllThatIsRecorded) {
     before.current = from;
     return begin_rollout(before, target, trigger, "root", "test", BootTime{});
   };
-  const auto take_up = [&](const Progress& progress) {
-    return take_up_rollback(progress, first, "root", "back", BootTime{});
+  const auto resume = [&](const Progress& progress) {
+    return resume_rollback(progress, first, "root", "back", BootTime{});
   };
-  EXPECT_FALSE(take_up(recorded(second, first, Trigger::rollback))) << "it is recorded";
+  EXPECT_FALSE(resume(recorded(second, first, Trigger::rollback))) << "it is recorded";
 
-  const auto late = take_up(recorded(second, third, Trigger::apply));
+  const auto late = resume(recorded(second, third, Trigger::apply));
   ASSERT_TRUE(late);
   EXPECT_EQ(late->superseded, third);
   EXPECT_EQ(late->progress.rollout->from, second);
   EXPECT_EQ(late->progress.rollout->target, first);
   EXPECT_EQ(late->progress.rollout->trigger, Trigger::rollback);
 
-  const auto turned = take_up(recorded(first, second, Trigger::apply));
+  const auto turned = resume(recorded(first, second, Trigger::apply));
   ASSERT_TRUE(turned);
   EXPECT_FALSE(turned->superseded);
   EXPECT_EQ(turned->progress.rollout->phase, Phase::reverting);
 
-  const auto other = take_up(recorded(third, second, Trigger::rollback));
+  const auto other = resume(recorded(third, second, Trigger::rollback));
   ASSERT_TRUE(other);
   EXPECT_FALSE(other->superseded) << "it was good";
   EXPECT_EQ(other->progress.rollout->target, first);
 
   Progress there;
   there.current = first;
-  EXPECT_EQ(take_up(there)->progress, there);
+  EXPECT_EQ(resume(there)->progress, there);
 }
 
 TEST(Recovery, WhatIsKeptIsDurable) {

@@ -84,7 +84,7 @@ TEST(Rehearsal, IsCutOffByARollbackWhichDoesNotWaitForIt) {
   world.rollback_to(1);
   while (world.progress.rollout) world.step();
   ASSERT_TRUE(world.progress.rehearsed);
-  EXPECT_EQ(world.progress.rehearsed->kind, Kind::cut_off);
+  EXPECT_EQ(world.progress.rehearsed->kind, Kind::interrupted);
   EXPECT_EQ(world.version_serving("web"), "v1");
   EXPECT_TRUE(world.settle());
   EXPECT_EQ(world.observed.instances.size(), 2U);

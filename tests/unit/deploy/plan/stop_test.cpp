@@ -127,7 +127,7 @@ TEST(Stop, AStandbyThatIsDroppedKeepsItsRule) {
   progress.retired[id] = {.standby = true, .stop = {"SIGINT", 45s}};
   const auto dropped = decode_progress(encode_progress(drop_standby(progress).first), {});
   ASSERT_TRUE(dropped);
-  EXPECT_EQ(dropped->given_up.at(id), (proto::StopRule{"SIGINT", 45s}));
+  EXPECT_EQ(dropped->released.at(id), (proto::StopRule{"SIGINT", 45s}));
 }
 
 TEST(Stop, AReplacementWaitsForTheEndOfWhatItReplaces) {
@@ -188,7 +188,7 @@ TEST(Stop, ProgressOfEarlierAgentsIsRead) {
   text.insert(text.size() - 1, R"(,"given_up":["web-0b1d-3"])");
   const auto read = decode_progress(text, {});
   ASSERT_TRUE(read) << read.error().to_string();
-  EXPECT_EQ(read->given_up.at(InstanceId{"web-0b1d-3"}), proto::StopRule{});
+  EXPECT_EQ(read->released.at(InstanceId{"web-0b1d-3"}), proto::StopRule{});
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ TEST(WayBack, LeadsToTheNewestEarlierGoodContentThatIsAnother) {
       {"a quarantined one is passed over", "ABC", 3, "B", 1},
       {"after a rollback it goes on backwards and never toggles", "ABC", 2, "", 1},
       {"after a rollback to the oldest there is none", "AB", 1, "", 0},
-      {"a roll-out that waits or failed is later than what runs", "ABc", 2, "", 1},
+      {"a rollout that waits or failed is later than what runs", "ABc", 2, "", 1},
   };
   for (const auto& row : rows) {
     const auto facts = history(row.letters, row.effective, row.quarantined);

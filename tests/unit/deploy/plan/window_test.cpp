@@ -119,7 +119,7 @@ TEST(Rollout, WaitsForItsWindowAndDoesNotWaitToRollBack) {
   world.apply(std::make_shared<const proto::Deployment>(next));
   for (int i = 0; i < 50; ++i) world.step();
   ASSERT_TRUE(is_waiting(world.progress));
-  EXPECT_EQ(in_force(world.progress), GenerationId{1});
+  EXPECT_EQ(effective_generation(world.progress), GenerationId{1});
   EXPECT_EQ(world.version_serving("web"), "v1");
   EXPECT_THAT(world.violations, ::testing::IsEmpty());
   world.kill("web", 9);

@@ -18,7 +18,7 @@ proto::Digest digest(char digit) {
 }
 
 /// Layers that are due, each with the images found to be damaged by it.
-class FakeCare final : public ImageCare {
+class FakeMaintenance final : public ImageMaintenance {
  public:
   Result<std::vector<ImageInfo>> inventory() override { return images; }
   Status lease(const proto::Digest&, WallTime, const std::string&) override { return ok(); }
@@ -65,7 +65,7 @@ class ScrubberTest : public testing::Test {
   }
   test::FakeHost host_;
   test::FakeImages images_{host_};
-  FakeCare care_;
+  FakeMaintenance care_;
   std::uint32_t layers_ = 0;
 };
 

@@ -14,7 +14,7 @@ namespace holdfast::deploy::image {
 
 /// One piece of work a key at a time: who comes while it is under way waits for its outcome. Thread
 /// safe. A leader that was cancelled leaves the work to the next in line.
-class Flights {
+class SingleFlight {
  public:
   /// Runs `work` unless another thread does so for the same key; then waits and returns that
   /// outcome. Errors: those of the work; cancelled when `stop` is requested while waiting.

@@ -1,4 +1,4 @@
-#include "deploy/ledger/head_file.hpp"
+#include "deploy/ledger/anchor.hpp"
 
 #include <fmt/format.h>
 

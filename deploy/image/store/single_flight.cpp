@@ -1,9 +1,9 @@
-#include "deploy/image/store/flights.hpp"
+#include "deploy/image/store/single_flight.hpp"
 
 namespace holdfast::deploy::image {
 
-Status Flights::join(const std::string& key, const std::stop_token& stop,
-                     const std::function<Status()>& work) {
+Status SingleFlight::join(const std::string& key, const std::stop_token& stop,
+                          const std::function<Status()>& work) {
   std::unique_lock lock{mutex_};
   for (;;) {
     const auto it = flying_.find(key);

@@ -1,4 +1,4 @@
-// Outside a roll-out, and for what a roll-out does not touch: what serves keeps running.
+// Outside a rollout, and for what a rollout does not touch: what serves keeps running.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ void Planner::keep_running() {
   const auto* wanted = document(id);
   if (wanted == nullptr) return;
   for (const auto& name : proto::dependency_order(*wanted)) {
-    // A roll-out minds its fresh instances itself, and those it stopped to replace.
+    // A rollout minds its fresh instances itself, and those it stopped to replace.
     if (state().rollout &&
         (rollout().replaced.contains(name) || (!before_switch && rollout().fresh.contains(name))))
       continue;
@@ -44,8 +44,7 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
   if (view != nullptr && ending(view->seen.id)) return;  // it is started again when it has ended
   if (rests(name, wanted, view)) return;
   if (view != nullptr && view->seen.code_pending) return;  // the end of its monitor is an event
-  if (view == nullptr || !is_usable(*view, wanted))
-    return create_anew(name, wanted, generation, view);
+  if (view == nullptr || !is_usable(*view, wanted)) return recreate(name, wanted, generation, view);
   switch (view->seen.state) {
     case InstanceState::frozen:
       if (repairs(DriftKind::frozen)) act(Thaw{view->seen.id});
@@ -61,7 +60,7 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
     state().restarts.erase(restarts);
   if (view->health.state == HealthState::unhealthy && wanted.restart != proto::Restart::never &&
       may_restart(name)) {
-    state().mending.insert(name);
+    state().restarting.insert(name);
     note(proto::EntryKind::restarted, generation, "unhealthy: " + view->health.detail,
          {{"instance", view->seen.id.str()}}, name.str());
     stop(*view, true);
@@ -81,8 +80,8 @@ bool Planner::is_usable(const InstanceView& view, const proto::Service& wanted) 
       });
 }
 
-void Planner::create_anew(const ServiceName& name, const proto::Service& wanted,
-                          GenerationId generation, const InstanceView* view) {
+void Planner::recreate(const ServiceName& name, const proto::Service& wanted,
+                       GenerationId generation, const InstanceView* view) {
   const auto serving = state().serving.find(name);
   const auto failed = observed_.job_failures.find(name);
   const bool vanished =
@@ -147,13 +146,13 @@ bool Planner::mend_running(const ServiceName& name, const proto::Service& wanted
       case DriftKind::secret:
         if (!may_restart(name)) break;
         record();
-        state().mending.insert(name);
+        state().restarting.insert(name);
         stop(view, true);
         return true;
       case DriftKind::writes:
         if (!may_restart(name)) break;
         record();
-        create_anew(name, wanted, GenerationId{seen.generation}, &view);
+        recreate(name, wanted, GenerationId{seen.generation}, &view);
         return true;
       default:
         break;
@@ -166,7 +165,7 @@ void Planner::restart_exited(const ServiceName& name, const proto::Service& want
                              const InstanceView& view) {
   const int code = view.seen.exit ? view.seen.exit->code : -1;
   // Stopped by us, to be started again, and recorded so.
-  if (state().mending.erase(name) > 0) return act(RestartProcess{view.seen.id, name});
+  if (state().restarting.erase(name) > 0) return act(RestartProcess{view.seen.id, name});
   if (!repairs(DriftKind::exited) || wanted.restart == proto::Restart::never ||
       (wanted.restart == proto::Restart::on_failure && code == 0))
     return;

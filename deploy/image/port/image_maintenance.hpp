@@ -63,9 +63,9 @@ struct Budget {
 };
 
 /// Thread safe; every call blocks, the long ones honour `stop` within a second.
-class ImageCare {
+class ImageMaintenance {
  public:
-  virtual ~ImageCare() = default;
+  virtual ~ImageMaintenance() = default;
 
   /// All images, damaged ones too, by reference. Errors: by errno.
   virtual Result<std::vector<ImageInfo>> inventory() = 0;

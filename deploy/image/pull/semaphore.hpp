@@ -11,14 +11,14 @@ namespace holdfast::deploy::image {
 
 /// A bounded number of places for what may go on at the same time. Thread safe; places must end
 /// before it does.
-class Slots {
+class Semaphore {
  public:
-  explicit Slots(std::size_t count) : free_(count) {}
+  explicit Semaphore(std::size_t count) : free_(count) {}
 
   /// Gives its place back at its end, or before.
   class Place {
    public:
-    explicit Place(Slots& of) : of_(&of) {}
+    explicit Place(Semaphore& of) : of_(&of) {}
     Place(Place&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
     Place& operator=(Place&&) = delete;
     ~Place() { give_back(); }
@@ -27,7 +27,7 @@ class Slots {
     }
 
    private:
-    Slots* of_;
+    Semaphore* of_;
   };
 
   /// Waits for a place. Errors: cancelled when `stop` is requested before there is one.

@@ -1,4 +1,4 @@
-// What a roll-out waits for once its images are here: an operator's hold, its window.
+// What a rollout waits for once its images are here: an operator's hold, its window.
 #include <fmt/format.h>
 
 #include "deploy/plan/planner.hpp"
@@ -20,7 +20,7 @@ bool has_begun(const Progress& progress) {
          progress.rollout->phase != Phase::waiting;
 }
 
-GenerationId in_force(const Progress& progress) {
+GenerationId effective_generation(const Progress& progress) {
   return !progress.rollout || has_begun(progress) ? progress.current : progress.rollout->from;
 }
 
@@ -68,7 +68,7 @@ void Planner::end_hold() {
 /// Images are here: begin, or wait.
 void Planner::begin_or_wait() {
   // What an earlier one left behind is tidied first; only a rollback does not wait for that.
-  if (rollout().trigger != Trigger::rollback && !state().aftermath.empty()) return;
+  if (rollout().trigger != Trigger::rollback && !state().post_rollback_hooks.empty()) return;
   const auto wait = waits_for(state(), observed_);
   if (!wait) return enter(Phase::starting);
   if (rollout().phase != Phase::waiting) {

@@ -19,11 +19,11 @@ inline constexpr std::chrono::milliseconds kUrgentPatience{50};
 /// A ledger whose commits are done by a thread of its own: whoever commits waits for a bounded
 /// time, however long the disk takes for a flush. Reading meanwhile goes through a connection of
 /// its own. Used by one thread; its end waits for the commit that is under way.
-class PatientLedger final : public Ledger {
+class BoundedCommitLedger final : public Ledger {
  public:
   /// `state_dir`: where `inner` is, for reading beside a commit.
-  PatientLedger(std::unique_ptr<Ledger> inner, std::filesystem::path state_dir,
-                std::chrono::milliseconds patience);
+  BoundedCommitLedger(std::unique_ptr<Ledger> inner, std::filesystem::path state_dir,
+                      std::chrono::milliseconds patience);
 
   /// As `inner` does. Errors: busy too, when it is not done in time; then `in_doubt` is true.
   Result<Head> commit(const Batch& batch) override;

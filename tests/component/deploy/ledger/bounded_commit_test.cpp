@@ -1,5 +1,5 @@
 // A disk that takes its time is played by another connection that holds SQLite's write lock.
-#include "deploy/ledger/patient.hpp"
+#include "deploy/ledger/bounded_commit.hpp"
 
 #include <gmock/gmock.h>
 
@@ -18,7 +18,7 @@ class PatientLedgerTest : public test::LedgerTest {
  protected:
   void SetUp() override {
     LedgerTest::SetUp();
-    ledger_ = std::make_unique<PatientLedger>(open(), dir(), 50ms);
+    ledger_ = std::make_unique<BoundedCommitLedger>(open(), dir(), 50ms);
     ASSERT_TRUE(ledger_->commit(accept(1, 'a')));
   }
   void hold_up() {
@@ -34,7 +34,7 @@ class PatientLedgerTest : public test::LedgerTest {
     return Error{Errc::timed_out, "no outcome"};
   }
 
-  std::unique_ptr<PatientLedger> ledger_;
+  std::unique_ptr<BoundedCommitLedger> ledger_;
   std::optional<db::Db> other_;
 };
 
@@ -60,7 +60,7 @@ TEST_F(PatientLedgerTest, ACommitThatTakesTooLongIsInDoubtUntilItsOutcome) {
 
 TEST_F(PatientLedgerTest, WhatIsUrgentIsNotWaitedForSoLong) {
   ledger_.reset();
-  ledger_ = std::make_unique<PatientLedger>(open(), dir(), std::chrono::hours{1});
+  ledger_ = std::make_unique<BoundedCommitLedger>(open(), dir(), std::chrono::hours{1});
   hold_up();
   auto urgent = note("a rollback");
   urgent.urgent = true;

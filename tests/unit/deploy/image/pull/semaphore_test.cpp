@@ -1,4 +1,4 @@
-#include "deploy/image/pull/slots.hpp"
+#include "deploy/image/pull/semaphore.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,8 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Slots, NoMoreThanTheirCountAreTakenAtATime) {
-  Slots slots{2};
+TEST(Semaphore, NoMoreThanTheirCountAreTakenAtATime) {
+  Semaphore slots{2};
   std::atomic<int> inside = 0;
   std::atomic<int> most = 0;
   std::atomic<int> served = 0;
@@ -35,8 +35,8 @@ TEST(Slots, NoMoreThanTheirCountAreTakenAtATime) {
   EXPECT_LE(most, 2);
 }
 
-TEST(Slots, APlaceIsFreeAgainOnceItIsGivenBack) {
-  Slots slots{1};
+TEST(Semaphore, APlaceIsFreeAgainOnceItIsGivenBack) {
+  Semaphore slots{1};
   auto first = slots.take({});
   ASSERT_TRUE(first);
   first->give_back();
@@ -48,8 +48,8 @@ TEST(Slots, APlaceIsFreeAgainOnceItIsGivenBack) {
   EXPECT_EQ(slots.take(stop.get_token()).error().code(), Errc::cancelled);
 }
 
-TEST(Slots, WhoWaitsIsCalledOff) {
-  Slots slots{1};
+TEST(Semaphore, WhoWaitsIsCalledOff) {
+  Semaphore slots{1};
   const auto held = slots.take({});
   ASSERT_TRUE(held);
   std::stop_source stop;

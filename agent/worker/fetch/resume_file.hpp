@@ -10,10 +10,10 @@
 namespace holdfast::agent::worker::fetch {
 
 /// The file beside a download that a later child can go on from. One thread.
-class Kept {
+class ResumeFile {
  public:
   /// `fd` appends and reads from its start; closed: nothing is kept.
-  Kept(os::UniqueFd fd, const Clock& clock)
+  ResumeFile(os::UniqueFd fd, const Clock& clock)
       : fd_(std::move(fd)), clock_(clock), left_(clock.boot()) {}
 
   /// Passes on the first `bytes` bytes. Errors: io (fewer are there), and those of `pass_on`.

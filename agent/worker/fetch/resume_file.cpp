@@ -1,4 +1,4 @@
-#include "agent/worker/fetch/kept.hpp"
+#include "agent/worker/fetch/resume_file.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -18,8 +18,8 @@ constexpr std::uint64_t kFastBytesPerSecond = 50U << 20;
 
 }  // namespace
 
-Status Kept::replay(std::uint64_t bytes,
-                    const std::function<Status(std::span<const char>)>& pass_on) const {
+Status ResumeFile::replay(std::uint64_t bytes,
+                          const std::function<Status(std::span<const char>)>& pass_on) const {
   std::vector<char> buffer(bytes > 0 ? 128U << 10 : 0);
   while (bytes > 0) {
     const ssize_t got =
@@ -33,7 +33,7 @@ Status Kept::replay(std::uint64_t bytes,
   return ok();
 }
 
-void Kept::add(std::span<const char> data) {
+void ResumeFile::add(std::span<const char> data) {
   if (!fd_) return;
   waited_ += clock_.boot() - left_;
   if (added_ >= kSample) {

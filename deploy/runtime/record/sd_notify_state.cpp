@@ -1,4 +1,4 @@
-#include "deploy/runtime/record/notified.hpp"
+#include "deploy/runtime/record/sd_notify_state.hpp"
 
 #include <fmt/format.h>
 
@@ -6,11 +6,11 @@
 
 namespace holdfast::deploy::runtime {
 
-bool is_notified(const proto::Service& service) {
+bool uses_sd_notify(const proto::Service& service) {
   return service.health && std::holds_alternative<proto::NotifyProbe>(service.health->probe);
 }
 
-void take_datagram(Notified& state, std::string_view datagram, BootTime now) {
+void take_datagram(SdNotifyState& state, std::string_view datagram, BootTime now) {
   for (const auto line : split(datagram, '\n')) {
     if (line == "READY=1") {
       state.ready = true;
@@ -30,7 +30,7 @@ void take_datagram(Notified& state, std::string_view datagram, BootTime now) {
 
 Milliseconds watchdog_time(const proto::HealthRule& rule) { return rule.interval * 2; }
 
-NotifiedVerdict judge(const Notified& state, const proto::HealthRule& rule, BootTime now) {
+NotifiedVerdict judge(const SdNotifyState& state, const proto::HealthRule& rule, BootTime now) {
   const auto say = [&](bool healthy, std::string text) {
     if (!state.status.empty()) text += fmt::format(" (it says: {})", printable(state.status));
     return NotifiedVerdict{healthy, std::move(text)};

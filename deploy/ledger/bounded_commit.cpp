@@ -1,4 +1,4 @@
-#include "deploy/ledger/patient.hpp"
+#include "deploy/ledger/bounded_commit.hpp"
 
 #include <fmt/format.h>
 
@@ -8,14 +8,15 @@
 
 namespace holdfast::deploy::ledger {
 
-PatientLedger::PatientLedger(std::unique_ptr<Ledger> inner, std::filesystem::path state_dir,
-                             std::chrono::milliseconds patience)
+BoundedCommitLedger::BoundedCommitLedger(std::unique_ptr<Ledger> inner,
+                                         std::filesystem::path state_dir,
+                                         std::chrono::milliseconds patience)
     : inner_(std::move(inner)),
       state_dir_(std::move(state_dir)),
       patience_(patience),
       thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
-void PatientLedger::work(const std::stop_token& stop) {
+void BoundedCommitLedger::work(const std::stop_token& stop) {
   os::name_this_thread("ledger");
   std::unique_lock lock{mutex_};
   while (changed_.wait(lock, stop, [&] { return job_ && !outcome_; })) {
@@ -27,12 +28,12 @@ void PatientLedger::work(const std::stop_token& stop) {
   }
 }
 
-Error PatientLedger::too_slow() const {
+Error BoundedCommitLedger::too_slow() const {
   return Error{Errc::busy,
                fmt::format("the disk has not taken an entry for {} ms", patience_.count())};
 }
 
-Result<Head> PatientLedger::commit(const Batch& batch) {
+Result<Head> BoundedCommitLedger::commit(const Batch& batch) {
   if (in_doubt()) return too_slow();
   std::unique_lock lock{mutex_};
   job_ = batch;
@@ -43,7 +44,7 @@ Result<Head> PatientLedger::commit(const Batch& batch) {
   return *std::exchange(outcome_, std::nullopt);
 }
 
-std::optional<Outcome> PatientLedger::outcome() {
+std::optional<Outcome> BoundedCommitLedger::outcome() {
   const std::lock_guard lock{mutex_};
   if (!outcome_) return std::nullopt;
   beside_.reset();
@@ -51,7 +52,7 @@ std::optional<Outcome> PatientLedger::outcome() {
 }
 
 template <class Read>
-auto PatientLedger::read(Read from) -> decltype(from(std::declval<Reader&>())) {
+auto BoundedCommitLedger::read(Read from) -> decltype(from(std::declval<Reader&>())) {
   if (!in_doubt()) return from(*inner_);
   if (!beside_) {
     HF_ASSIGN(beside_, open_reader(state_dir_));
@@ -59,35 +60,36 @@ auto PatientLedger::read(Read from) -> decltype(from(std::declval<Reader&>())) {
   return from(*beside_);
 }
 
-Result<std::vector<Generation>> PatientLedger::generations() {
+Result<std::vector<Generation>> BoundedCommitLedger::generations() {
   return read([](Reader& from) { return from.generations(); });
 }
 
-Result<std::string> PatientLedger::document(const proto::Digest& spec_digest) {
+Result<std::string> BoundedCommitLedger::document(const proto::Digest& spec_digest) {
   return read([&](Reader& from) { return from.document(spec_digest); });
 }
 
-Result<std::vector<NumberedEntry>> PatientLedger::entries(std::uint64_t after, std::size_t limit) {
+Result<std::vector<NumberedEntry>> BoundedCommitLedger::entries(std::uint64_t after,
+                                                                std::size_t limit) {
   return read([&](Reader& from) { return from.entries(after, limit); });
 }
 
-Result<std::vector<NumberedEntry>> PatientLedger::entries_of(GenerationId id) {
+Result<std::vector<NumberedEntry>> BoundedCommitLedger::entries_of(GenerationId id) {
   return read([&](Reader& from) { return from.entries_of(id); });
 }
 
-Result<std::vector<Quarantine>> PatientLedger::quarantine() {
+Result<std::vector<Quarantine>> BoundedCommitLedger::quarantine() {
   return read([](Reader& from) { return from.quarantine(); });
 }
 
-Result<Head> PatientLedger::head() {
+Result<Head> BoundedCommitLedger::head() {
   return read([](Reader& from) { return from.head(); });
 }
 
-Result<Verification> PatientLedger::verify() {
+Result<Verification> BoundedCommitLedger::verify() {
   return read([](Reader& from) { return from.verify(); });
 }
 
-Result<std::optional<std::string>> PatientLedger::progress() {
+Result<std::optional<std::string>> BoundedCommitLedger::progress() {
   if (in_doubt()) return too_slow();
   return inner_->progress();
 }

@@ -12,7 +12,7 @@
 
 namespace holdfast::deploy::runtime {
 
-struct Notified {
+struct SdNotifyState {
   bool ready = false;                ///< READY=1 since the process's start
   bool stopping = false;             ///< STOPPING=1
   bool gave_up = false;              ///< WATCHDOG=trigger
@@ -21,10 +21,10 @@ struct Notified {
 };
 
 /// Whether the service is asked to notify.
-[[nodiscard]] bool is_notified(const proto::Service& service);
+[[nodiscard]] bool uses_sd_notify(const proto::Service& service);
 
 /// Takes one datagram: lines of NAME=value; what is not known is passed over.
-void take_datagram(Notified& state, std::string_view datagram, BootTime now);
+void take_datagram(SdNotifyState& state, std::string_view datagram, BootTime now);
 
 /// Services are asked to send WATCHDOG=1 at least this often (WATCHDOG_USEC): twice the interval of
 /// the health rule.
@@ -36,7 +36,7 @@ struct NotifiedVerdict {
 };
 /// Ready, not stopping, and with a watchdog that is not overdue. Who never sends WATCHDOG=1 is not
 /// held to it.
-[[nodiscard]] NotifiedVerdict judge(const Notified& state, const proto::HealthRule& rule,
+[[nodiscard]] NotifiedVerdict judge(const SdNotifyState& state, const proto::HealthRule& rule,
                                     BootTime now);
 
 }  // namespace holdfast::deploy::runtime
