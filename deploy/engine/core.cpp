@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "common/log/log.hpp"
-#include "deploy/engine/decision_record.hpp"
-#include "deploy/engine/stale_ledger.hpp"
+#include "deploy/engine/state/decision_record.hpp"
+#include "deploy/engine/state/stale_ledger.hpp"
 
 namespace holdfast::deploy::engine {
 

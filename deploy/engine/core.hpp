@@ -5,12 +5,12 @@
 
 #include <memory>
 
-#include "deploy/engine/actions.hpp"
-#include "deploy/engine/backups.hpp"
-#include "deploy/engine/commands.hpp"
+#include "deploy/engine/commands/commands.hpp"
 #include "deploy/engine/observation.hpp"
 #include "deploy/engine/retention.hpp"
 #include "deploy/engine/snapshots.hpp"
+#include "deploy/engine/work/actions.hpp"
+#include "deploy/engine/work/backups.hpp"
 
 namespace holdfast::deploy::engine {
 

@@ -9,9 +9,9 @@
 #include <string>
 
 #include "common/base/result.hpp"
-#include "deploy/engine/events.hpp"
-#include "deploy/engine/ports.hpp"
 #include "deploy/engine/snapshot.hpp"
+#include "deploy/engine/state/events.hpp"
+#include "deploy/engine/state/ports.hpp"
 
 namespace holdfast::deploy::engine {
 

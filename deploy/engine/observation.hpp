@@ -1,11 +1,11 @@
 #pragma once
-#include "deploy/engine/drains.hpp"
-#include "deploy/engine/drift_log.hpp"
-#include "deploy/engine/endings.hpp"
-#include "deploy/engine/parts.hpp"
-#include "deploy/engine/probes.hpp"
-#include "deploy/engine/pulls.hpp"
-#include "deploy/engine/standby.hpp"
+#include "deploy/engine/commands/standby.hpp"
+#include "deploy/engine/state/parts.hpp"
+#include "deploy/engine/work/drains.hpp"
+#include "deploy/engine/work/drift_log.hpp"
+#include "deploy/engine/work/endings.hpp"
+#include "deploy/engine/work/probes.hpp"
+#include "deploy/engine/work/pulls.hpp"
 
 namespace holdfast::deploy::engine {
 

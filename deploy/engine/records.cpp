@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "deploy/engine/holds_and_quarantine.hpp"
+#include "deploy/engine/commands/holds_and_quarantine.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {

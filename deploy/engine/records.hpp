@@ -2,8 +2,8 @@
 #include <memory>
 #include <optional>
 
-#include "deploy/engine/parts.hpp"
 #include "deploy/engine/snapshot.hpp"
+#include "deploy/engine/state/parts.hpp"
 
 namespace holdfast::deploy::engine {
 

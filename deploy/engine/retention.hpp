@@ -1,8 +1,8 @@
 #pragma once
 #include <string>
 
-#include "deploy/engine/parts.hpp"
-#include "deploy/engine/rollbacks.hpp"
+#include "deploy/engine/commands/rollbacks.hpp"
+#include "deploy/engine/state/parts.hpp"
 
 namespace holdfast::deploy::engine {
 

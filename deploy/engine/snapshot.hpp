@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "deploy/engine/counters.hpp"
+#include "deploy/engine/state/counters.hpp"
 #include "deploy/ledger/ledger.hpp"
 #include "proto/api/messages.hpp"
 

@@ -2,12 +2,12 @@
 #include <atomic>
 #include <memory>
 
-#include "deploy/engine/backups.hpp"
-#include "deploy/engine/drift_log.hpp"
+#include "deploy/engine/commands/rollbacks.hpp"
 #include "deploy/engine/records.hpp"
-#include "deploy/engine/rollbacks.hpp"
 #include "deploy/engine/snapshot.hpp"
 #include "deploy/engine/status.hpp"
+#include "deploy/engine/work/backups.hpp"
+#include "deploy/engine/work/drift_log.hpp"
 
 namespace holdfast::deploy::engine {
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "common/base/text.hpp"
-#include "deploy/engine/holds_and_quarantine.hpp"
-#include "deploy/engine/rehearsals.hpp"
-#include "deploy/engine/standby.hpp"
+#include "deploy/engine/commands/holds_and_quarantine.hpp"
+#include "deploy/engine/commands/rehearsals.hpp"
+#include "deploy/engine/commands/standby.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {

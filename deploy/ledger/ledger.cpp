@@ -14,7 +14,7 @@
 #include "deploy/ledger/queries.hpp"
 #include "deploy/ledger/reserve.hpp"
 #include "deploy/ledger/sql_text.hpp"
-#include "deploy/plan/state.hpp"
+#include "deploy/plan/model/state.hpp"
 
 namespace holdfast::deploy::ledger {
 namespace {

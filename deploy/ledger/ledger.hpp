@@ -13,7 +13,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 #include "proto/digest.hpp"
 #include "proto/ledger/entry.hpp"
 

@@ -10,7 +10,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 #include "proto/api/messages.hpp"
 
 namespace holdfast::deploy::ledger {

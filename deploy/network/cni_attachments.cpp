@@ -10,10 +10,10 @@
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "deploy/network/forward.hpp"
-#include "deploy/network/forwarding.hpp"
-#include "deploy/network/netns.hpp"
-#include "deploy/network/sysctl.hpp"
+#include "deploy/network/kernel/netns.hpp"
+#include "deploy/network/kernel/sysctl.hpp"
+#include "deploy/network/nft/forward.hpp"
+#include "deploy/network/nft/forwarding.hpp"
 
 namespace holdfast::deploy::network {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "common/base/clock.hpp"
-#include "deploy/network/attachments.hpp"
 #include "deploy/network/cni_config.hpp"
+#include "deploy/network/port/attachments.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::network {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/network/publisher.hpp"
+#include "deploy/network/port/publisher.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::network {

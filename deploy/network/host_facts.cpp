@@ -9,10 +9,10 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "deploy/network/conntrack.hpp"
-#include "deploy/network/nft_ruleset.hpp"
-#include "deploy/network/nft_table.hpp"
-#include "deploy/network/sysctl.hpp"
+#include "deploy/network/kernel/conntrack.hpp"
+#include "deploy/network/kernel/sysctl.hpp"
+#include "deploy/network/nft/nft_ruleset.hpp"
+#include "deploy/network/nft/nft_table.hpp"
 
 namespace holdfast::deploy::network {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 
 namespace holdfast::deploy::network {
 

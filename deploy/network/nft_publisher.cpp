@@ -10,9 +10,9 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/process.hpp"
-#include "deploy/network/conntrack.hpp"
-#include "deploy/network/nft_program.hpp"
-#include "deploy/network/route.hpp"
+#include "deploy/network/kernel/conntrack.hpp"
+#include "deploy/network/kernel/route.hpp"
+#include "deploy/network/nft/nft_program.hpp"
 
 namespace holdfast::deploy::network {
 namespace {

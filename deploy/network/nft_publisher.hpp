@@ -4,13 +4,13 @@
 #include <optional>
 #include <string>
 
-#include "deploy/network/forward.hpp"
-#include "deploy/network/forwarding.hpp"
-#include "deploy/network/nft_ruleset.hpp"
-#include "deploy/network/nft_table.hpp"
+#include "deploy/network/nft/forward.hpp"
+#include "deploy/network/nft/forwarding.hpp"
+#include "deploy/network/nft/nft_ruleset.hpp"
+#include "deploy/network/nft/nft_table.hpp"
+#include "deploy/network/nft/table_watch.hpp"
+#include "deploy/network/port/publisher.hpp"
 #include "deploy/network/port_reservation.hpp"
-#include "deploy/network/publisher.hpp"
-#include "deploy/network/table_watch.hpp"
 #include "deploy/network/udp_mover.hpp"
 
 namespace holdfast::deploy::network {

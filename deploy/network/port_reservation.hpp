@@ -5,7 +5,7 @@
 
 #include "common/base/result.hpp"
 #include "common/os/unique_fd.hpp"
-#include "deploy/network/publisher.hpp"
+#include "deploy/network/port/publisher.hpp"
 
 namespace holdfast::deploy::network {
 

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "deploy/network/conntrack.hpp"
-#include "deploy/network/publisher.hpp"
+#include "deploy/network/kernel/conntrack.hpp"
+#include "deploy/network/port/publisher.hpp"
 
 namespace holdfast::deploy::network {
 

@@ -1,5 +1,5 @@
 #pragma once
-#include "deploy/plan/state.hpp"
+#include "deploy/plan/model/state.hpp"
 #include "proto/api/messages.hpp"
 
 namespace holdfast::deploy::plan {

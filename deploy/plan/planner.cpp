@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "deploy/plan/service_addresses.hpp"
+#include "deploy/plan/model/service_addresses.hpp"
 
 namespace holdfast::deploy::plan {
 

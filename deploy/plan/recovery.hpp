@@ -2,7 +2,7 @@
 #include <optional>
 #include <vector>
 
-#include "deploy/plan/state.hpp"
+#include "deploy/plan/model/state.hpp"
 
 namespace holdfast::deploy::plan {
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "common/base/text.hpp"
-#include "deploy/plan/admission.hpp"
+#include "deploy/plan/admission/admission.hpp"
 #include "deploy/plan/planner.hpp"
 #include "proto/deployment/rules.hpp"
 

@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "common/base/error.hpp"
-#include "deploy/plan/state.hpp"
+#include "deploy/plan/model/state.hpp"
 
 namespace holdfast::deploy::plan {
 

@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "deploy/plan/state.hpp"
+#include "deploy/plan/model/state.hpp"
 
 namespace holdfast::deploy::plan {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {

@@ -16,7 +16,7 @@
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
-#include "deploy/network/attachments.hpp"
+#include "deploy/network/port/attachments.hpp"
 #include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/instances.hpp"
 #include "deploy/runtime/observe/change_watcher.hpp"

@@ -16,7 +16,7 @@
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
 #include "deploy/image/port/stored_image.hpp"
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 #include "deploy/runtime/observe/inspection_depth.hpp"
 #include "deploy/runtime/record/record.hpp"
 #include "deploy/runtime/record/sd_notify_state.hpp"

@@ -71,7 +71,7 @@ FORBIDDEN = [
     (r"\.detach\s*\(\s*\)", "join the thread; nothing is detached"),
 ]
 # The engine's thread answers a rollback in milliseconds: what others wrote is read, walked and parsed elsewhere, and bounded
-# (packaging/doc/threat-model.md). File → what it may do all the same, and why.
+# (packaging/doc/threat-model.md). File → what it may do nevertheless, and why.
 ENGINE_THREAD = ("deploy/engine", "deploy/plan")
 NOT_ON_THE_ENGINE_THREAD = [
     (r"\b(open_file|read_file|write_atomic|open_in_root|ifstream|fopen)\b|\bopen(at)?\s*\(\s*[\w\"]", "open files in a job"),
@@ -81,9 +81,9 @@ NOT_ON_THE_ENGINE_THREAD = [
     (r"\b(scoped_lock|lock_guard|unique_lock|condition_variable)\b", "wait for no lock"),
 ]
 ON_THE_ENGINE_THREAD = {
-    "deploy/engine/candidate.cpp": {"load_deployment"},         # called by the reader threads of engine.cpp
-    "deploy/engine/rollback_intent.cpp": {"write_atomic", "read_file"},  # one file of our own on a tmpfs, at most 16 KiB
-    "deploy/engine/events.cpp": {"lock_guard"},      # held for one event, or a copy of at most 64
+    "deploy/engine/state/candidate.cpp": {"load_deployment"},         # called by the reader threads of engine.cpp
+    "deploy/engine/state/rollback_intent.cpp": {"write_atomic", "read_file"},  # one file of our own on a tmpfs, at most 16 KiB
+    "deploy/engine/state/events.cpp": {"lock_guard"},      # held for one event, or a copy of at most 64
     "deploy/engine/mailbox.hpp": {"lock_guard", "unique_lock", "scoped_lock"},     # held for one message
     "deploy/engine/request_quota.cpp": {"lock_guard"},          # held for two counters
     "deploy/engine/engine.cpp": {"lock_guard", "scoped_lock", "unique_lock"},     # the snapshot's pointer; where the thread waits for messages
@@ -215,7 +215,7 @@ def calls(root, _):
 def engine_thread(root, _):
     """Decisions open, walk, parse and wait for nothing: deploy/README.md has the table of what is read beside them."""
     for relative in files(root, under=("deploy",), suffixes=CODE):
-        if str(relative.parent) not in ENGINE_THREAD:
+        if not longest({room: 0 for room in ENGINE_THREAD}, str(relative.parent)):
             continue
         allowed = ON_THE_ENGINE_THREAD.get(str(relative), set())
         for number, line in enumerate(code_lines(read(root, relative)), 1):

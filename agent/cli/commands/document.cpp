@@ -10,7 +10,7 @@
 #include "agent/cli/commands/register.hpp"
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
-#include "deploy/plan/admission.hpp"
+#include "deploy/plan/admission/admission.hpp"
 #include "proto/deployment/schema.hpp"
 
 namespace holdfast::agent::cli {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/clock.hpp"
-#include "deploy/network/attachments.hpp"
+#include "deploy/network/port/attachments.hpp"
 #include "deploy/runtime/host/cgroup.hpp"
 #include "deploy/runtime/host/notify_listener.hpp"
 #include "deploy/runtime/host/oci_runtime.hpp"

@@ -11,7 +11,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::runtime {

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "common/base/clock.hpp"
-#include "deploy/plan/state.hpp"
+#include "deploy/plan/model/state.hpp"
 
 namespace holdfast::deploy::runtime {
 

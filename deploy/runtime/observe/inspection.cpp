@@ -8,7 +8,7 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
-#include "deploy/network/netns.hpp"
+#include "deploy/network/kernel/netns.hpp"
 #include "deploy/runtime/observe/upper_walk.hpp"
 #include "deploy/runtime/record/small_file.hpp"
 #include "deploy/runtime/storage/mounts.hpp"

@@ -20,7 +20,7 @@
 #include <filesystem>
 #include <string>
 
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 
 namespace holdfast::deploy::runtime {
 

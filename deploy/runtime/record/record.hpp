@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "deploy/plan/model.hpp"
+#include "deploy/plan/model/model.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {

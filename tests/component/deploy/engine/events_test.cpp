@@ -1,4 +1,4 @@
-#include "deploy/engine/events.hpp"
+#include "deploy/engine/state/events.hpp"
 
 #include <gtest/gtest.h>
 #include <malloc.h>

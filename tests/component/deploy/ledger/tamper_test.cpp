@@ -6,7 +6,7 @@
 #include <random>
 
 #include "common/db/db.hpp"
-#include "deploy/plan/state.hpp"
+#include "deploy/plan/model/state.hpp"
 #include "tests/support/ledger_fixture.hpp"
 
 namespace holdfast::deploy::ledger {

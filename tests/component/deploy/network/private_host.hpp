@@ -29,7 +29,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "deploy/network/cni_attachments.hpp"
-#include "deploy/network/netns.hpp"
+#include "deploy/network/kernel/netns.hpp"
 
 namespace holdfast::test {
 

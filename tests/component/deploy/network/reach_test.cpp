@@ -1,9 +1,9 @@
 // Who reaches what: neighbours with routes of their own, and a host that is no router.
 #include <gmock/gmock.h>
 
-#include "deploy/network/forwarding.hpp"
 #include "deploy/network/host_facts.hpp"
-#include "deploy/network/sysctl.hpp"
+#include "deploy/network/kernel/sysctl.hpp"
+#include "deploy/network/nft/forwarding.hpp"
 #include "tests/component/deploy/network/publisher_host.hpp"
 
 namespace holdfast::deploy::network {

@@ -1,4 +1,4 @@
-#include "deploy/network/tcp_sockets.hpp"
+#include "deploy/network/kernel/tcp_sockets.hpp"
 
 #include "common/os/unique_fd.hpp"
 #include "tests/component/deploy/network/private_host.hpp"

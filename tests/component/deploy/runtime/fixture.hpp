@@ -28,7 +28,7 @@
 #include "common/os/environment.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process.hpp"
-#include "deploy/network/attachments.hpp"
+#include "deploy/network/port/attachments.hpp"
 #include "deploy/runtime/container_runtime.hpp"
 #include "deploy/runtime/lifecycle.hpp"
 

@@ -1,5 +1,5 @@
 // Progress changes only with its record, and a batch takes effect once it is taken.
-#include "deploy/engine/journal.hpp"
+#include "deploy/engine/state/journal.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "deploy/engine/pull_event.hpp"
+#include "deploy/engine/work/pull_event.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "deploy/engine/quarantine.hpp"
+#include "deploy/engine/state/quarantine.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "deploy/engine/stale_ledger.hpp"
+#include "deploy/engine/state/stale_ledger.hpp"
 
 #include <gtest/gtest.h>
 

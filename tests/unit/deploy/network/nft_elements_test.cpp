@@ -1,10 +1,10 @@
-#include "deploy/network/nft_elements.hpp"
+#include "deploy/network/nft/nft_elements.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 
-#include "deploy/network/nft_ruleset.hpp"
+#include "deploy/network/nft/nft_ruleset.hpp"
 #include "deploy/network/udp_mover.hpp"
 
 namespace holdfast::deploy::network {

@@ -1,4 +1,4 @@
-#include "deploy/plan/admission.hpp"
+#include "deploy/plan/admission/admission.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "deploy/plan/host_warnings.hpp"
+#include "deploy/plan/admission/host_warnings.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

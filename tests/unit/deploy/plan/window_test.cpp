@@ -1,4 +1,4 @@
-#include "deploy/plan/window.hpp"
+#include "deploy/plan/model/window.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,32 @@
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "deploy/engine/commands/announcer.hpp"
+#include "deploy/engine/commands/applies.hpp"
+#include "deploy/engine/commands/holds_and_quarantine.hpp"
+#include "deploy/engine/commands/rehearsals.hpp"
+#include "deploy/engine/commands/rollbacks.hpp"
+#include "deploy/engine/commands/standby.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// What people and sources can ask of the engine.
+struct Commands {
+  Commands(Parts& parts, std::function<std::vector<proto::api::ServiceStatus>()> services)
+      : rollbacks(parts),
+        announcer(parts, std::move(services)),
+        applies(parts, rollbacks, announcer),
+        holds(parts),
+        rehearsals(parts, rollbacks, announcer),
+        standby(parts) {}
+
+  Rollbacks rollbacks;
+  Announcer announcer;
+  Applies applies;
+  HoldsAndQuarantine holds;
+  Rehearsals rehearsals;
+  Standby standby;
+};
+
+}  // namespace holdfast::deploy::engine

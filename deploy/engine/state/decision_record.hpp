@@ -1,0 +1,13 @@
+#pragma once
+#include "deploy/engine/state/parts.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// What the ledger hears of a decision before anything of it is done: its notes, with what proves
+/// them, how generations ended, and what is quarantined.
+[[nodiscard]] ledger::Batch record_of(Parts& parts, const plan::Decision& decision);
+
+/// Counts what a recorded decision tells.
+void count_notes(Counters& counters, const plan::Decision& decision);
+
+}  // namespace holdfast::deploy::engine

@@ -1,0 +1,72 @@
+#pragma once
+/// \file
+/// What the engine works with and is told from outside.
+
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/result.hpp"
+#include "common/os/disk_space.hpp"
+#include "common/os/memory_signs.hpp"
+#include "deploy/image/port/images.hpp"
+#include "deploy/ledger/ledger.hpp"
+#include "deploy/network/port/publisher.hpp"
+#include "deploy/runtime/instances.hpp"
+#include "proto/config/agent_config.hpp"
+
+namespace holdfast::deploy::engine {
+
+/// What the engine works with. All outlive it.
+struct Ports {
+  const Clock& clock;
+  image::Images& images;
+  runtime::Instances& instances;
+  runtime::InstanceControl& control;
+  network::Publisher& publisher;
+  ledger::Ledger& ledger;
+};
+
+/// Who asks: "root (uid 0)", "source /etc/holdfast/deployment.yaml".
+using Actor = std::string;
+
+struct Options {
+  proto::AgentConfig config;
+  /// Called at each resync (log rotation and the like), on a job thread.
+  std::function<void()> housekeeping;
+  /// Last lines of an instance's output, as evidence. May be empty.
+  std::function<std::vector<std::string>(const plan::InstanceId&, std::size_t lines)> log_tail;
+  /// How short memory is; asked while something is frozen. May be empty.
+  std::function<os::MemorySigns()> memory_signs;
+  /// Copies the ledger, on a job thread: after each rollout, and when an hour brought entries. May
+  /// be empty.
+  std::function<Result<ledger::Head>()> back_up;
+  /// What the end of an instance most likely means: the line to add to the document; empty when
+  /// nothing is known. May be empty.
+  std::function<std::string(const plan::InstanceId&)> advise;
+  /// Whether containers with a network of their own reach a name server, as seen last; must not
+  /// wait. Empty: they do.
+  std::function<bool()> has_name_server;
+  /// Called when a deployment arrives, before it is read: images may soon be asked for. From any
+  /// thread, must be quick. May be empty.
+  std::function<void()> on_arrival;
+  /// IPv4 addresses of the host; within 1 ms. Empty: not known.
+  std::function<std::set<plan::Address>()> host_addresses;
+  /// Room on the file system of state_dir; asked at each resync, on a job thread. May be empty.
+  std::function<Result<os::DiskSpace>()> disk_space;
+};
+
+/// How slow work leaves the engine thread. What a job returns is done back on the engine thread.
+class Jobs {
+ public:
+  /// change: creation, restart; stop: what a restart or a replacement waits for; retire: the end of
+  /// what is needed no more; drain: counting and cutting connections.
+  enum class Pool { change, pull, probe, stop, retire, drain };
+  using Work = std::function<std::function<void()>(const std::stop_token&)>;
+  virtual ~Jobs() = default;
+  virtual void run(Pool pool, Work work) = 0;
+};
+
+}  // namespace holdfast::deploy::engine

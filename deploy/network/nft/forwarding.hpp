@@ -1,0 +1,56 @@
+#pragma once
+/// \file
+/// What this host forwards for others.
+
+#include <functional>
+#include <string>
+
+#include "common/base/result.hpp"
+#include "deploy/network/nft/nft_table.hpp"
+#include "proto/config/agent_config.hpp"
+
+namespace holdfast::deploy::network {
+
+/// Of all agents of a host; their own tables are "holdfast_<instance>", so none has this name.
+inline constexpr const char* kSharedTable = "holdfast";
+
+/// Lets the packets of instances be forwarded, and no others than before. Where
+/// net.ipv4.ip_forward is 0 it stays 0: forwarding is turned on for each link, and the table
+/// "holdfast", which all agents of a host share, drops what is neither from nor to an instance.
+/// Where it is 1 somebody wants a router: then nothing of this is there. Belongs to the network
+/// namespace of the thread that opened it; not thread safe.
+class Forwarding {
+ public:
+  /// `owner`: the agent's instance; `ours`: the network of its instances.
+  [[nodiscard]] static Result<Forwarding> open(std::string owner, proto::Subnet ours);
+
+  /// Makes it so. Repeat safe. Runs `nft` when the table is not there (10 ms). Errors: cni, perm.
+  [[nodiscard]] Status ensure();
+  /// Two small reads. Errors: not_found when somebody turned forwarding on or off since `ensure`.
+  [[nodiscard]] Status check() const;
+  /// Reads the table. Errors: not_found when it was altered since `ensure`.
+  [[nodiscard]] Status check_table();
+  /// Takes this agent's part away; with the last agent's part the table goes, and the links forward
+  /// no longer. Repeat safe.
+  [[nodiscard]] Status remove();
+
+ private:
+  Forwarding(std::string owner, proto::Subnet ours, NftTable nft)
+      : owner_(std::move(owner)), ours_(ours), nft_(std::move(nft)) {}
+  [[nodiscard]] Status load_table();
+  [[nodiscard]] Status load_once();
+  [[nodiscard]] Status drop_table();
+
+  std::string owner_;
+  proto::Subnet ours_;
+  NftTable nft_;
+  std::string digest_;  ///< of the rules of the table as loaded; empty: there is to be none
+};
+
+/// Calls `work` on a thread that sees net.ipv4.ip_forward as 1. The CNI plugin ptp writes 1 into it
+/// where it reads anything else (EnableForward in its cmdAdd), which would make the host forward
+/// everything for everybody. Where it is 1 already, simply calls. `Forwarding::ensure` must have
+/// been called before. Errors: those of `work`; perm.
+[[nodiscard]] Status with_forwarding_seen_on(const std::function<Status()>& work);
+
+}  // namespace holdfast::deploy::network
