@@ -1,5 +1,6 @@
 #include "tests/support/fake_ports.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace holdfast::test {
@@ -150,24 +151,28 @@ Status FakePublisher::apply(const plan::RoutingTable& wanted) {
 Result<std::map<plan::Address, std::uint32_t>> FakePublisher::connections(
     const std::set<plan::Address>& instances) {
   std::map<plan::Address, std::uint32_t> open;
-  for (const auto address : instances) open[address] = host_.open_connections;
+  for (const auto address : instances)
+    open[address] = host_.cut.contains(address) ? 0 : host_.open_connections;
   return open;
 }
 
-Result<std::uint32_t> FakePublisher::cut(plan::Address, const std::stop_token& stop) {
+Result<std::uint32_t> FakePublisher::cut(plan::Address instance, const std::stop_token& stop) {
   if (host_.during_cut) host_.during_cut();
   if (stop.stop_requested()) {
     ++host_.spared;
     return Error{Errc::cancelled, "spared"};
   }
-  return std::exchange(host_.open_connections, 0U);
+  return host_.cut.insert(instance).second ? host_.open_connections : 0U;
 }
 
 Status FakePublisher::reserve(const std::set<plan::PortKey>& ports) {
   for (const auto& port : ports) {
-    if (host_.taken_ports.contains(port))
-      return Error{Errc::port_in_use, to_string(port) + " is in use by nginx (pid 77)"};
+    if (host_.taken_ports.contains(port) && !host_.reserved_ports.contains(port))
+      return Error{Errc::port_in_use,
+                   fmt::format("port {} is taken by nginx (pid 77)", to_string(port))}
+          .hint("stop it, or publish another port");
   }
+  host_.reserved_ports = ports;
   return ok();
 }
 

@@ -43,7 +43,9 @@ struct FakeHost {
   std::optional<deploy::plan::RoutingTable> routing = deploy::plan::RoutingTable{};
   std::set<deploy::plan::PortKey> taken_ports;
   deploy::plan::Address next_address = 0x0A590002;
-  std::uint32_t open_connections = 0;  ///< of every instance, until they are cut
+  std::set<deploy::plan::PortKey> reserved_ports;  ///< that the publisher holds
+  std::uint32_t open_connections = 0;              ///< of every instance that is not in `cut`
+  std::set<deploy::plan::Address> cut;             ///< instances whose connections were ended
   /// What was asked to stop, with which rule, in order.
   std::vector<std::pair<deploy::plan::InstanceId, proto::StopRule>> stops;
   std::set<std::string> stubborn;    ///< services that end only when they are killed
