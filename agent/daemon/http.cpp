@@ -3,41 +3,10 @@
 #include <fmt/format.h>
 
 #include "common/base/text.hpp"
+#include "common/url/url.hpp"
 #include "proto/api/codec.hpp"
 
 namespace holdfast::agent::daemon {
-namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-enum class Plus { as_is, blank };
-
-Result<std::string> percent_decoded(std::string_view text, Plus plus) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus == Plus::blank) {
-      out += ' ';
-    } else if (text[i] != '%') {
-      out += text[i];
-    } else {
-      const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-      if (high < 0 || low < 0 || high + low == 0)
-        return Error{Errc::usage, fmt::format("bad percent encoding in \"{}\"", printable(text))};
-      out += static_cast<char>(high * 16 + low);
-      i += 2;
-    }
-  }
-  return out;
-}
-
-}  // namespace
-
 unsigned http_status(Errc code) {
   switch (code) {
     case Errc::usage:
@@ -76,15 +45,15 @@ Status parse_target(std::string_view target, Request& request) {
   const auto path = target.substr(0, mark);
   if (path.empty() || path.front() != '/')
     return Error{Errc::usage, fmt::format("\"{}\" is not a path", printable(target))};
-  HF_ASSIGN(request.path, percent_decoded(path, Plus::as_is));
+  HF_ASSIGN(request.path, url::decode(path));
   if (mark == std::string_view::npos) return ok();
   for (const auto pair : split(target.substr(mark + 1), '&')) {
     if (pair.empty()) continue;
     const auto equals = pair.find('=');
-    HF_ASSIGN(auto name, percent_decoded(pair.substr(0, equals), Plus::blank));
+    HF_ASSIGN(auto name, url::decode(pair.substr(0, equals), url::Plus::blank));
     const auto raw =
         equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
-    HF_ASSIGN(auto value, percent_decoded(raw, Plus::blank));
+    HF_ASSIGN(auto value, url::decode(raw, url::Plus::blank));
     if (!request.query.emplace(name, std::move(value)).second)
       return Error{Errc::usage, fmt::format("\"{}\" is given twice", printable(name))};
   }

@@ -7,17 +7,10 @@
 
 #include "common/base/text.hpp"
 #include "common/net/address.hpp"
+#include "common/url/url.hpp"
 
 namespace holdfast::net {
 namespace {
-
-/// "example.com" of "https://example.com:443".
-std::string bare_host(const std::string& origin) {
-  auto host = origin.substr(origin.find("://") + 3);
-  host = host.substr(0, host.rfind(':'));
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return host;
-}
 
 bool in_network(const std::string& host, std::string_view network) {
   const auto slash = network.find('/');
@@ -44,7 +37,8 @@ bool excepts(const std::string& rule, const std::string& host) {
 std::string proxy_for(const Proxy& proxy, const std::string& url) {
   const auto origin = origin_of(url);
   if (!origin) return {};
-  const auto host = bare_host(*origin);
+  const auto parts = url::parts_of(*origin);
+  const auto host = parts ? parts->host : std::string{};
   const bool direct = std::any_of(proxy.except.begin(), proxy.except.end(),
                                   [&](const auto& rule) { return excepts(rule, host); });
   if (direct) return {};

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/url/url.hpp"
 #include "deploy/fetch/credentials.hpp"
 
 namespace holdfast::deploy::fetch {
@@ -15,19 +16,19 @@ namespace fs = std::filesystem;
 
 /// "mirror.example:5000" of "https://mirror.example:5000/path".
 std::string host_of(std::string_view base) {
-  if (const auto scheme = base.find("://"); scheme != std::string_view::npos)
-    base.remove_prefix(scheme + 3);
-  return std::string{base.substr(0, base.find('/'))};
+  const auto parts = url::parts_of(base);
+  return parts ? parts->authority : std::string{base};
 }
 
 /// A mirror below a path: "https://harbor.example.com/v2/proxy" is the API itself, with all that
 /// comes before the repository there ("override_path" in hosts.toml).
 std::pair<std::string, std::string> split_api_path(std::string base) {
   while (base.ends_with('/')) base.pop_back();
-  const auto host = base.find("://") + 3;
-  const auto path = base.find("/v2/", host);
-  if (path == std::string::npos) return {std::move(base), {}};
-  return {base.substr(0, path), base.substr(path)};
+  const auto parts = url::parts_of(base);
+  const auto at = parts ? parts->path.find("/v2/") : std::string::npos;
+  if (at == std::string::npos) return {std::move(base), {}};
+  const auto before = base.size() - parts->path.size() + at;
+  return {base.substr(0, before), base.substr(before)};
 }
 
 std::string scope_of(const std::string& api_path, const std::string& repository) {

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "common/base/text.hpp"
+#include "common/url/url.hpp"
 #include "deploy/probe/connection.hpp"
 #include "deploy/probe/http_reader.hpp"
 
@@ -55,16 +56,7 @@ Outcome timed(Milliseconds timeout, Work work) {
 
 /// A request target must not hold what would end the line or start another one.
 std::string request_target(std::string_view path) {
-  std::string target = path.starts_with('/') ? "" : "/";
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte > 0x20 && byte < 0x7F) {
-      target += c;
-    } else {
-      target += fmt::format("%{:02X}", byte);
-    }
-  }
-  return target;
+  return (path.starts_with('/') ? "" : "/") + url::encode(path, url::Plain::printable);
 }
 
 /// The document's headers come in place of ours; names are the same in any case (RFC 9110, 5.1).

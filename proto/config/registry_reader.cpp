@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/url/url.hpp"
 #include "proto/config/config_reader.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
@@ -20,25 +21,24 @@ bool is_registry_host(const std::string& host) {
   return ref && ref->host == host;
 }
 
+/// Of a registry or its mirror: no user, no query.
 bool is_base_url(std::string_view url) {
-  const bool tls = url.starts_with("https://");
-  if (!tls && !url.starts_with("http://")) return false;
-  url.remove_prefix(tls ? 8 : 7);
-  const auto host = url.substr(0, url.find('/'));
-  return !host.empty() && url.size() <= 1024 && std::all_of(url.begin(), url.end(), [](char c) {
-    return c > ' ' && c < '\x7f' &&
-           std::string_view{"@?#\"<>\\^`{|}"}.find(c) == std::string_view::npos;
-  });
+  constexpr std::size_t kMost = 1024;
+  const auto parts = url.size() <= kMost ? url::parts_of(url) : std::nullopt;
+  return parts && (parts->scheme == "https" || parts->scheme == "http") && !parts->has_user &&
+         !parts->has_query_or_fragment;
 }
 
-/// "http://user:password@proxy.example.com:3128", also https; no path.
+/// "http://user:password@proxy.example.com:3128", also https; no path. A password is read as curl
+/// does it: up to the last '@', whatever is in it.
 bool is_proxy_url(std::string_view url) {
-  const bool tls = url.starts_with("https://");
-  if (!tls && !url.starts_with("http://")) return false;
-  url.remove_prefix(tls ? 8 : 7);
-  if (const auto at = url.rfind('@'); at != std::string_view::npos) url.remove_prefix(at + 1);
-  if (url.ends_with('/')) url.remove_suffix(1);
-  return is_base_url("http://" + std::string{url}) && url.find('/') == std::string_view::npos;
+  const auto user = url.find("://");
+  const auto at = url.rfind('@');
+  if (user == std::string_view::npos) return false;
+  const auto host = at != std::string_view::npos && at > user ? at + 1 : user + 3;
+  const auto rest = std::string{url.substr(0, user + 3)} + std::string{url.substr(host)};
+  const auto parts = url::parts_of(rest);
+  return parts && is_base_url(rest) && (parts->path.empty() || parts->path == "/");
 }
 
 void read_proxy_url(yaml::Fields& fields, std::string_view key, std::string& into) {

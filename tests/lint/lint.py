@@ -24,7 +24,7 @@ FOREIGN_PAPERS = {"SPEC.md", "config.md", "considerations.md", "descriptor.md", 
 MAY_INCLUDE = {
     "common/base": ("common/base",),
     "common": ("common",),
-    "proto": ("proto", "common/base", "common/crypto"),
+    "proto": ("proto", "common/base", "common/crypto", "common/url"),
     "deploy/plan": ("deploy/plan", "proto", "common/base"),
     "deploy": ("deploy", "proto", "common"),
     "agent": ("agent", "deploy", "proto", "common"),
@@ -39,6 +39,7 @@ PURE_ROOMS = ("proto", "deploy/plan")
 # Library → the places whose .cpp files may see it. A name in `IN_HEADERS` may also appear in that header.
 OWNERS = {
     r"boost/(asio|beast)": ("agent",),
+    r"boost/url": ("common/url",),
     r"boost/json": ("proto", "agent", "deploy"),
     r"boost/": ("proto", "agent"),
     r"fmt/": ("common", "proto", "deploy", "agent", "tests"),

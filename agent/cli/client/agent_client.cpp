@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "common/url/url.hpp"
+
 namespace holdfast::agent::cli {
 namespace {
 
@@ -66,10 +68,10 @@ HttpRequest AgentClient::request_of(const api::OperationRow& row, Asked asked) {
   request.method = to_string(row.method);
   request.target = row.path;
   if (const auto hole = request.target.find("{}"); hole != std::string::npos)
-    request.target.replace(hole, 2, url_encode(asked.argument));
+    request.target.replace(hole, 2, url::encode(asked.argument));
   char before = '?';
   for (const auto& [name, value] : asked.query)
-    request.target += fmt::format("{}{}={}", std::exchange(before, '&'), name, url_encode(value));
+    request.target += fmt::format("{}{}={}", std::exchange(before, '&'), name, url::encode(value));
   request.body = std::move(asked.body);
   if (row.repeat == api::Repeat::repeats_the_effect) request.if_cut_off = kLookFirst;
   return request;

@@ -75,7 +75,4 @@ class HttpClient {
   Options options_;
 };
 
-/// Percent-encodes everything but unreserved characters (RFC 3986, 2.3).
-[[nodiscard]] std::string url_encode(std::string_view text);
-
 }  // namespace holdfast::agent::cli

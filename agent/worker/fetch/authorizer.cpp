@@ -8,6 +8,7 @@
 #include <span>
 
 #include "common/base/text.hpp"
+#include "common/url/url.hpp"
 #include "proto/json/json.hpp"
 
 namespace holdfast::agent::worker::fetch {
@@ -15,20 +16,6 @@ namespace {
 
 constexpr std::size_t kMaxAnswer = 1U << 20;
 constexpr long kTokenSeconds = 60;
-
-std::string url_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out.push_back(c);
-    } else {
-      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
 
 std::string basic(const Credentials& credentials) {
   const std::string pair = credentials.user + ":" + credentials.password;
@@ -143,27 +130,27 @@ Result<std::string> Authorizer::token(const Challenge& challenge, net::HttpClien
   std::string scope = parameter(challenge, "scope");
   if (scope.empty()) scope = realm_.scope;
   const auto form = [&](const std::string& grant) {
-    return fmt::format("{}&service={}&scope={}&client_id=holdfast", grant, url_encoded(service),
-                       url_encoded(scope));
+    return fmt::format("{}&service={}&scope={}&client_id=holdfast", grant, url::encode(service),
+                       url::encode(scope));
   };
   if (!credentials_.identity_token.empty()) {
     HF_ASSIGN(const auto answer, post(realm,
                                       form("grant_type=refresh_token&refresh_token=" +
-                                           url_encoded(credentials_.identity_token)),
+                                           url::encode(credentials_.identity_token)),
                                       http));
     return token_in(answer);
   }
   std::string url = realm + (realm.find('?') == std::string::npos ? "?" : "&") +
-                    "service=" + url_encoded(service);
+                    "service=" + url::encode(service);
   for (const auto one : split(scope, ' ')) {
-    if (!one.empty()) url += "&scope=" + url_encoded(one);
+    if (!one.empty()) url += "&scope=" + url::encode(one);
   }
   HF_ASSIGN(auto answer, get(url, http));
   // A server that knows only the newer way, which takes forms.
   if ((answer.status == 404 || answer.status == 405) && !credentials_.user.empty()) {
     HF_ASSIGN(answer, post(realm,
-                           form("grant_type=password&username=" + url_encoded(credentials_.user) +
-                                "&password=" + url_encoded(credentials_.password)),
+                           form("grant_type=password&username=" + url::encode(credentials_.user) +
+                                "&password=" + url::encode(credentials_.password)),
                            http));
   }
   return token_in(answer);

@@ -76,24 +76,6 @@ Result<timespec> pax_time(std::string_view text) {
   return time;
 }
 
-std::string percent_decoded(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape =
-        text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0;
-    out.push_back(escape ? static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]))
-                         : text[i]);
-    if (escape) i += 2;
-  }
-  return out;
-}
-
 Result<std::string> base64_decoded(std::string_view text) {
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

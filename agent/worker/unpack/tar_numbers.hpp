@@ -21,9 +21,6 @@ namespace holdfast::agent::worker::unpack {
 /// PAX time: "[-]seconds[.fraction]", digits beyond nanoseconds dropped. Errors: layer_corrupt.
 [[nodiscard]] Result<timespec> pax_time(std::string_view text);
 
-/// "%41" → "A"; what is no escape stays (libarchive, names of extended attributes).
-[[nodiscard]] std::string percent_decoded(std::string_view text);
-
 /// RFC 4648 with or without padding. Errors: layer_corrupt.
 [[nodiscard]] Result<std::string> base64_decoded(std::string_view text);
 

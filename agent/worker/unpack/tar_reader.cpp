@@ -8,6 +8,7 @@
 
 #include "agent/worker/unpack/tar_numbers.hpp"
 #include "common/base/text.hpp"
+#include "common/url/url.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
@@ -257,7 +258,7 @@ Status TarReader::store_record(std::string_view key, std::string_view value,
   if (constexpr std::string_view kPrefix = "SCHILY.xattr."; key.starts_with(kPrefix))
     return store_xattr({std::string{key.substr(kPrefix.size())}, std::string{value}}, pending);
   if (constexpr std::string_view kPrefix = "LIBARCHIVE.xattr."; key.starts_with(kPrefix)) {
-    auto name = percent_decoded(key.substr(kPrefix.size()));
+    auto name = url::decode_leniently(key.substr(kPrefix.size()));
     HF_ASSIGN(std::string plain, base64_decoded(value));
     return store_xattr({std::move(name), std::move(plain)}, pending);
   }
