@@ -302,7 +302,7 @@ TEST_F(Readiness, ConnectionsThatOutlastTheirDrainAreRecordedAndCounted) {
   host_.connections = 2;
   apply(document("v2"));
   ASSERT_THAT(entries(proto::EntryKind::drained), SizeIs(1));
-  const auto& drained = entries(proto::EntryKind::drained).front();
+  const auto drained = entries(proto::EntryKind::drained).front();
   EXPECT_EQ(drained.detail.at("reset_connections"), "2");
   EXPECT_EQ(drained.service, "web");
   EXPECT_EQ(drained.generation, 1U);
