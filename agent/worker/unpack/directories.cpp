@@ -14,17 +14,15 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <deque>
 #include <memory>
 
 #include "agent/worker/unpack/attributes.hpp"
 #include "agent/worker/unpack/path.hpp"
+#include "common/base/in_root.hpp"
 #include "common/base/text.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
-
-constexpr int kMaxSymlinks = 40;
 
 /// openat2 below `root`, following no symlink at all: canonical paths have none.
 int open_canonical(int root, const std::string& path, int flags) {
@@ -133,34 +131,20 @@ Result<Directories::Found> Directories::look(const std::string& path) const {
   return Found{Found::Kind::symlink, {target.data(), static_cast<std::size_t>(size)}};
 }
 
+Result<std::optional<std::string>> Directories::ensure(const std::string& path) {
+  HF_ASSIGN(Found found, look(path));
+  if (found.kind == Found::Kind::symlink) return std::optional{std::move(found.target)};
+  const auto [parent, name] = split_last(path);
+  if (found.kind == Found::Kind::other) HF_TRY(remove(parent, name));
+  if (!records_.contains(path)) HF_TRY(make(path));
+  return std::optional<std::string>{};
+}
+
 Result<std::string> Directories::ensure_parent(const std::vector<std::string>& components) {
-  std::deque<std::string> todo{components.begin(), components.end() - 1};
-  std::string at;
-  int symlinks = 0;
-  while (!todo.empty()) {
-    const std::string name = std::move(todo.front());
-    todo.pop_front();
-    if (name.empty() || name == ".") continue;
-    if (name == "..") {
-      at = split_last(at).first;
-      continue;
-    }
-    std::string path = join(at, name);
-    HF_ASSIGN(const Found found, look(path));
-    if (found.kind == Found::Kind::symlink) {
-      if (++symlinks > kMaxSymlinks)
-        return Error{Errc::layer_unsafe,
-                     fmt::format("too many symlinks on the way to {}", printable(path))};
-      const auto parts = split(found.target, '/');
-      todo.insert(todo.begin(), parts.begin(), parts.end());
-      if (found.target.starts_with('/')) at.clear();
-      continue;
-    }
-    if (found.kind == Found::Kind::other) HF_TRY(remove(at, name));
-    if (!records_.contains(path)) HF_TRY(make(path));
-    at = std::move(path);
-  }
-  return at;
+  std::string path;
+  for (std::size_t i = 0; i + 1 < components.size(); ++i) path += "/" + components[i];
+  return walk_in_root(
+      path, [this](const std::string& at) { return ensure(at); }, Errc::layer_unsafe);
 }
 
 Status Directories::make(const std::string& path) {

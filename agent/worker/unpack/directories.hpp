@@ -76,6 +76,8 @@ class Directories {
   };
   [[nodiscard]] Result<Found> look(const std::string& path) const;
   [[nodiscard]] Result<Found> look_in_lowers(const std::string& path) const;
+  /// The symlink at `path`, or a directory there, made when it is missing. Errors: by errno.
+  Result<std::optional<std::string>> ensure(const std::string& path);
   Status make(const std::string& path);
   [[nodiscard]] bool hidden(const std::string& path) const;
   Status make_whiteout(const std::string& parent, const std::string& name);

@@ -9,18 +9,12 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <deque>
 
+#include "common/base/in_root.hpp"
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 
 namespace holdfast::deploy::image {
-namespace {
-
-constexpr int kMaxSymlinks = 40;
-
-}  // namespace
-
 std::string parent_of(const std::string& path) {
   const auto slash = path.rfind('/');
   return slash == std::string::npos ? std::string{} : path.substr(0, slash);
@@ -114,37 +108,19 @@ Result<bool> MergedView::hides_symlink(std::size_t index, const std::string& pat
   return below.kind == MergedNode::Kind::symlink;
 }
 
+Result<std::optional<std::string>> MergedView::link_at(const std::string& path) {
+  HF_ASSIGN(const MergedNode node, look(path));
+  if (node.kind != MergedNode::Kind::symlink) return std::optional<std::string>{};
+  std::array<char, PATH_MAX> target{};
+  const int root = roots_[node.layers.front()].get();
+  const ssize_t size = readlinkat(root, path.c_str(), target.data(), target.size());
+  if (size < 0) return errno_error(errno, "read symlink " + printable(path));
+  return std::optional{std::string{target.data(), static_cast<std::size_t>(size)}};
+}
+
 Result<std::string> MergedView::resolve(const std::string& path) {
-  const auto parts = split(path, '/');
-  std::deque<std::string> todo{parts.begin(), parts.end()};
-  std::string at;
-  int symlinks = 0;
-  while (!todo.empty()) {
-    const std::string name = std::move(todo.front());
-    todo.pop_front();
-    if (name.empty() || name == ".") continue;
-    if (name == "..") {
-      at = parent_of(at);
-      continue;
-    }
-    std::string next = at.empty() ? name : at + "/" + name;
-    HF_ASSIGN(const MergedNode node, look(next));
-    if (node.kind != MergedNode::Kind::symlink) {
-      at = std::move(next);
-      continue;
-    }
-    if (++symlinks > kMaxSymlinks)
-      return Error{Errc::layer_unsafe, "too many symlinks on the way to " + printable(path)};
-    std::array<char, PATH_MAX> target{};
-    const ssize_t size =
-        readlinkat(roots_[node.layers.front()].get(), next.c_str(), target.data(), target.size());
-    if (size < 0) return errno_error(errno, "read symlink " + printable(next));
-    const std::string text{target.data(), static_cast<std::size_t>(size)};
-    const auto pieces = split(text, '/');
-    todo.insert(todo.begin(), pieces.begin(), pieces.end());
-    if (text.starts_with('/')) at.clear();
-  }
-  return at;
+  return walk_in_root(
+      path, [this](const std::string& at) { return link_at(at); }, Errc::layer_unsafe);
 }
 
 std::optional<std::size_t> MergedView::owner(const MergedNode& directory,

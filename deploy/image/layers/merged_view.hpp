@@ -66,6 +66,8 @@ class MergedView {
  private:
   enum class Seen { absent, whiteout, directory, opaque_directory, symlink, other };
   explicit MergedView(std::vector<StackLayer> layers) : layers_(std::move(layers)) {}
+  /// The text of a symlink at `path`, none for anything else. Errors: by errno.
+  [[nodiscard]] Result<std::optional<std::string>> link_at(const std::string& path);
   [[nodiscard]] Result<Seen> see(std::size_t layer, const std::string& path) const;
   [[nodiscard]] Result<MergedNode> step(const MergedNode& parent, const std::string& path,
                                         std::size_t below) const;

@@ -8,15 +8,15 @@
 
 #include <array>
 #include <cerrno>
-#include <deque>
+#include <climits>
+#include <optional>
 #include <vector>
 
+#include "common/base/in_root.hpp"
 #include "common/base/text.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
-
-constexpr int kMaxLinks = 40;  // as the kernel's MAXSYMLINKS
 
 std::string joined(const std::vector<std::string>& parts) {
   std::string out;
@@ -61,34 +61,16 @@ bool is_within(std::string_view path, std::string_view parent) {
 }
 
 Result<std::string> resolve_in_root(int root, std::string_view path) {
-  std::deque<std::string> left;
-  for (const auto part : split(path, '/')) left.emplace_back(part);
-  std::vector<std::string> done;
-  int links = 0;
-  while (!left.empty()) {
-    const std::string part = std::move(left.front());
-    left.pop_front();
-    if (part.empty() || part == ".") continue;
-    if (part == "..") {
-      if (!done.empty()) done.pop_back();
-      continue;
-    }
-    done.push_back(part);
-    auto fd = open_in_root(root, joined(done), O_PATH | O_NOFOLLOW);
-    if (!fd) continue;  // does not exist: literal from here on
-    std::array<char, 4097> target;
-    const ssize_t size = readlinkat(fd->get(), "", target.data(), target.size() - 1);
-    if (size < 0) continue;  // no symlink
-    if (++links > kMaxLinks)
-      return Error{Errc::runtime,
-                   fmt::format("{} in the image leads through too many symlinks", printable(path))};
-    const std::string_view link{target.data(), static_cast<std::size_t>(size)};
-    done.pop_back();
-    if (link.starts_with('/')) done.clear();
-    const auto parts = split(link, '/');
-    left.insert(left.begin(), parts.begin(), parts.end());
-  }
-  return joined(done);
+  const auto link_at = [root](const std::string& at) -> Result<std::optional<std::string>> {
+    const auto fd = open_in_root(root, at, O_PATH | O_NOFOLLOW);
+    if (!fd) return std::optional<std::string>{};  // does not exist: literal from here on
+    std::array<char, PATH_MAX> target{};
+    const ssize_t size = readlinkat(fd->get(), "", target.data(), target.size());
+    if (size < 0) return std::optional<std::string>{};  // no symlink
+    return std::optional{std::string{target.data(), static_cast<std::size_t>(size)}};
+  };
+  HF_ASSIGN(const auto real, walk_in_root(path, link_at, Errc::runtime));
+  return "/" + real;
 }
 
 }  // namespace holdfast::deploy::runtime
