@@ -54,7 +54,7 @@ function(holdfast_library name)
   set_target_properties(holdfast_${name} PROPERTIES UNITY_BUILD ${HOLDFAST_PCH} UNITY_BUILD_BATCH_SIZE 4)
   # These take long enough by themselves: one changed file is to be built within 15 s.
   set(alone ${sources})
-  list(FILTER alone INCLUDE REGEX "/(core|options|asio_bodies|log)\\.cpp$")
+  list(FILTER alone INCLUDE REGEX "/(core|options|asio_bodies|log|reader)\\.cpp$")
   set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   holdfast_precompile(holdfast_${name} precompiled)
 endfunction()

@@ -38,7 +38,8 @@ PURE_ROOMS = ("proto", "deploy/plan")
 
 # Library → the places whose .cpp files may see it. A name in `IN_HEADERS` may also appear in that header.
 OWNERS = {
-    r"boost/(asio|beast)": ("agent",),
+    r"boost/beast|boost/asio/buffer": ("common/http",),
+    r"boost/asio": ("agent",),
     r"boost/url": ("common/url",),
     r"boost/json": ("proto", "agent", "deploy"),
     r"boost/": ("proto", "agent"),

@@ -1,8 +1,3 @@
-// The parser is used without Asio's runtime, so its few functions are compiled here instead of
-// linking the daemon's bodies.
-#undef BOOST_ASIO_SEPARATE_COMPILATION
-#undef BOOST_BEAST_SEPARATE_COMPILATION
-
 #include "agent/cli/client/http_client.hpp"
 
 #include <fmt/format.h>
@@ -11,17 +6,14 @@
 #include <sys/un.h>
 
 #include <array>
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include "common/base/text.hpp"
+#include "common/http/reader.hpp"
+#include "common/http/text.hpp"
 #include "common/os/unique_fd.hpp"
-
-namespace http = boost::beast::http;
 
 namespace holdfast::agent::cli {
 namespace {
@@ -64,14 +56,16 @@ Result<os::UniqueFd> connect_to(const std::filesystem::path& socket) {
 }
 
 std::string encode(const HttpRequest& request) {
-  auto text = fmt::format(
-      "{} {} HTTP/1.1\r\nHost: holdfast\r\nUser-Agent: holdfast/{}\r\nAccept: */*\r\nConnection: "
-      "close\r\n",
-      request.method, request.target, HOLDFAST_VERSION);
-  if (!request.body.empty() || request.method == "POST")
-    text += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n",
-                        request.body.size());
-  return text + "\r\n" + request.body;
+  const bool has_body = !request.body.empty() || request.method == "POST";
+  const auto length = has_body ? fmt::format("{}", request.body.size()) : std::string{};
+  return http::request_head(request.method, request.target,
+                            {{"Host", "holdfast"},
+                             {"User-Agent", "holdfast/" HOLDFAST_VERSION},
+                             {"Accept", "*/*"},
+                             {"Connection", "close"},
+                             {"Content-Type", has_body ? "application/json" : ""},
+                             {"Content-Length", length}}) +
+         request.body;
 }
 
 int milliseconds_until(BootTime deadline, BootTime now) {
@@ -87,25 +81,20 @@ struct HttpStream::State {
       : clock(the_clock),
         fd(std::move(the_fd)),
         interrupt(the_interrupt),
-        if_cut_off(the_next_step) {
-    parser.eager(true);
-    parser.header_limit(kHeaderLimit);
-    parser.body_limit(boost::none);
-  }
+        if_cut_off(the_next_step) {}
 
   Status wait_for(Wants wants, std::optional<BootTime> deadline);
   Status write_all(std::string_view data, std::optional<BootTime> deadline);
   /// Reads once and feeds the parser. At the end of the connection `finished` or an error.
   Status read_some(std::optional<BootTime> deadline);
-  Status feed();
+  Status feed(std::string_view bytes);
   Status end_of_connection();
 
   const Clock& clock;
   os::UniqueFd fd;
   int interrupt;
   std::string if_cut_off;
-  http::response_parser<http::string_body> parser;
-  std::string pending;  ///< read, not yet taken by the parser
+  http::ResponseReader reader{{.head_bytes = kHeaderLimit, .body_bytes = std::nullopt}};
 };
 
 Status HttpStream::State::wait_for(Wants wants, std::optional<BootTime> deadline) {
@@ -140,25 +129,17 @@ Status HttpStream::State::write_all(std::string_view data, std::optional<BootTim
   return ok();
 }
 
-Status HttpStream::State::feed() {
-  while (!pending.empty() && !parser.is_done()) {
-    boost::system::error_code failed;
-    const auto used = parser.put(boost::asio::const_buffer(pending.data(), pending.size()), failed);
-    pending.erase(0, used);
-    if (failed == http::error::need_more) return ok();
-    if (failed)
-      return Error{Errc::internal,
-                   fmt::format("the agent's answer is not HTTP: {}", failed.message())}
-          .hint("check that the socket belongs to holdfastd");
-    if (used == 0) return ok();
-  }
-  return ok();
+Status HttpStream::State::feed(std::string_view bytes) {
+  reader.feed(bytes);
+  if (reader.fault() == http::Fault::none) return ok();
+  return Error{Errc::internal,
+               fmt::format("the agent's answer is not HTTP: {}", reader.fault_text())}
+      .hint("check that the socket belongs to holdfastd");
 }
 
 Status HttpStream::State::end_of_connection() {
-  boost::system::error_code failed;
-  if (parser.got_some()) parser.put_eof(failed);
-  if (!failed && parser.is_done()) return ok();
+  reader.end();
+  if (reader.done()) return ok();
   return Error{Errc::unreachable, "the agent closed the connection before its answer was complete"}
       .hint(if_cut_off);
 }
@@ -167,10 +148,7 @@ Status HttpStream::State::read_some(std::optional<BootTime> deadline) {
   for (;;) {
     std::array<char, kReadSize> buffer;
     const auto got = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
-    if (got > 0) {
-      pending.append(buffer.data(), static_cast<std::size_t>(got));
-      return feed();
-    }
+    if (got > 0) return feed({buffer.data(), static_cast<std::size_t>(got)});
     if (got == 0 || errno == ECONNRESET) return end_of_connection();
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       HF_TRY(wait_for(Wants::read, deadline));
@@ -185,16 +163,13 @@ HttpStream::HttpStream(HttpStream&&) noexcept = default;
 HttpStream& HttpStream::operator=(HttpStream&&) noexcept = default;
 HttpStream::~HttpStream() = default;
 
-unsigned HttpStream::status() const { return state_->parser.get().result_int(); }
+unsigned HttpStream::status() const { return state_->reader.message().status; }
 
-std::string HttpStream::content_type() const {
-  const auto value = state_->parser.get()[http::field::content_type];
-  return std::string{value.data(), value.size()};
-}
+std::string HttpStream::content_type() const { return state_->reader.message().content_type; }
 
 Result<std::optional<std::string>> HttpStream::next(std::optional<BootTime> deadline) {
-  auto& body = state_->parser.get().body();
-  while (body.empty() && !state_->parser.is_done()) HF_TRY(state_->read_some(deadline));
+  auto& body = state_->reader.message().body;
+  while (body.empty() && !state_->reader.done()) HF_TRY(state_->read_some(deadline));
   if (body.empty()) return std::optional<std::string>{};
   return std::optional<std::string>{std::exchange(body, {})};
 }
@@ -205,7 +180,7 @@ Result<HttpStream> HttpClient::open(const HttpRequest& request, Milliseconds tim
   auto state = std::make_unique<HttpStream::State>(clock_, std::move(fd), options_.interrupt_fd,
                                                    request.if_cut_off);
   HF_TRY(state->write_all(encode(request), deadline));
-  while (!state->parser.is_header_done()) HF_TRY(state->read_some(deadline));
+  while (!state->reader.head_done()) HF_TRY(state->read_some(deadline));
   return HttpStream{std::move(state)};
 }
 

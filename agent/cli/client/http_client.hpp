@@ -1,6 +1,6 @@
 #pragma once
 /// \file
-/// A blocking HTTP/1.1 client over a unix socket: Beast's parser fed from plain read(2). No
+/// A blocking HTTP/1.1 client over a unix socket: common/http fed from plain read(2). No
 /// threads, no event loop.
 
 #include <cstddef>
