@@ -63,6 +63,8 @@ struct Wait {
 /// The hooks under way, by name, with what a reader wants to know: "before hook migrate (1 of 2)".
 [[nodiscard]] std::map<ServiceName, std::string> hooks_under_way(const Progress& progress,
                                                                  const Observed& observed);
+/// Frozen instances that a service has at most: the last ones.
+inline constexpr std::size_t kMostStandby = 4;
 /// Gives up what is frozen: progress without it, and what it was.
 [[nodiscard]] std::pair<Progress, std::vector<InstanceId>> drop_standby(const Progress& progress);
 

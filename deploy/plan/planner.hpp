@@ -40,6 +40,7 @@ class Planner {
   [[nodiscard]] bool is_routed_to(const InstanceView& view) const;
   void remove_orphans();
   void step_retired();
+  void bound_standby();
   void retire(const InstanceId& id, const proto::Service* service);
   void give_up_unneeded(const Progress& before);
   [[nodiscard]] bool ending(const InstanceId& id) const { return observed_.ending.contains(id); }

@@ -133,6 +133,32 @@ TEST(Rehearsal, GetsNoPortNoWritableVolumeAndNoRestart) {
   EXPECT_THAT(why_not, HasSubstr("network of the host"));
 }
 
+TEST(Standby, AServiceKeepsTheLastFourHoweverManyDocumentsCome) {
+  PlanWorld world{1};
+  std::vector<InstanceId> served;
+  const auto frozen = [&](const InstanceId& id) {
+    return world.progress.retired.contains(id) && world.progress.retired.at(id).standby &&
+           world.observed.instances.at(id).seen.state == InstanceState::frozen;
+  };
+  for (int i = 1; i <= 7; ++i) {
+    auto next = std::make_shared<proto::Deployment>(
+        *make_deployment({{"web", {.version = "v" + std::to_string(i), .port = 80}}}));
+    next->services.at(ServiceName{"web"}).update.standby = std::chrono::hours{1};
+    world.apply(std::move(next));
+    for (int steps = 0; steps < 10'000; ++steps) {
+      world.step();
+      if (!world.progress.rollout && (served.empty() || frozen(served.back()))) break;
+    }
+    served.push_back(world.progress.serving.at(ServiceName{"web"}));
+  }
+  world.step();
+  EXPECT_TRUE(world.progress.retired.contains(served[2]));
+  for (std::size_t i = 0; i + 1 < served.size(); ++i)
+    EXPECT_EQ(frozen(served[i]), i >= 2) << "of six the last four: " << i;
+  EXPECT_TRUE(world.settle());
+  EXPECT_FALSE(world.observed.instances.contains(served[0]));
+}
+
 TEST(Standby, IsGivenUpWhenMemoryIsShortAndTheReasonIsRecorded) {
   PlanWorld world{1};
   world.apply(make_deployment({{"web", {.port = 80}}}));
