@@ -159,6 +159,19 @@ Status confine_mount(const std::filesystem::path& target, Writing writing) {
   return ok();
 }
 
+Status make_harmless(const std::filesystem::path& target) {
+  mount_attr wanted{};
+  wanted.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (syscall(SYS_mount_setattr, AT_FDCWD, target.c_str(), AT_RECURSIVE, &wanted, sizeof wanted) ==
+      0)
+    return ok();
+  if (errno != ENOSYS) return errno_error(errno, "set the attributes of " + target.string());
+  constexpr unsigned long kFlags = MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV;
+  if (::mount(nullptr, target.c_str(), nullptr, kFlags, nullptr) != 0)
+    return errno_error(errno, "mount " + target.string() + " nosuid");
+  return ok();
+}
+
 Status unmount_below(const std::filesystem::path& directory) {
   HF_ASSIGN(const auto mounts, read_mounts());
   const std::string prefix = directory.string() + "/";

@@ -39,6 +39,10 @@ enum class Writing : std::uint8_t { allowed, refused };
 /// Errors: runtime, io.
 [[nodiscard]] Status confine_mount(const std::filesystem::path& target, Writing writing);
 
+/// Makes the mount at `target`, and before Linux 5.12 only that, and every mount below it nosuid
+/// and nodev. Errors: io, perm.
+[[nodiscard]] Status make_harmless(const std::filesystem::path& target);
+
 /// Detaches everything mounted at or below `directory`. What is not mounted is success.
 [[nodiscard]] Status unmount_below(const std::filesystem::path& directory);
 

@@ -8,8 +8,9 @@ namespace holdfast::deploy::runtime {
 /// The directory of all named volumes as the host sees it while the agent runs: mounted onto
 /// itself, nosuid and nodev, so that a file that a container leaves in its volume gives nobody on
 /// the host its owner's rights, also not when somebody opens the directories above it. What is
-/// mounted below it is so as well. Containers have mounts of their own, which this neither makes
-/// nor takes away.
+/// mounted below it by then is so as well. Where the operator has mounted something there, that is
+/// made nosuid and nodev, and stays the operator's. Containers have mounts of their own, which this
+/// neither makes nor takes away.
 class VolumesMount {
  public:
   /// `volumes` exists. Takes over the mount that an agent which was killed has left. Errors: io,

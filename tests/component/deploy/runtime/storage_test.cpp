@@ -208,6 +208,33 @@ TEST_F(Storage, OnTheHostVolumesAreNosuidWhileTheAgentRuns) {
   EXPECT_TRUE(fs::exists(volumes / "data/file"));
 }
 
+TEST_F(Storage, ADiskForAllVolumesStaysTheOperatorsWheneverItIsMounted) {
+  const auto volumes = paths().volume("x").parent_path();
+  fs::create_directories(volumes);
+  const auto mount_disk = [&](const char* content) {
+    ASSERT_EQ(::mount("tmpfs", volumes.c_str(), "tmpfs", 0, "size=1m,mode=0700"), 0);
+    write(volumes / "data/file", content);
+  };
+  mount_disk("before\n");
+  {
+    const auto agent = rt::VolumesMount::make(volumes);
+    ASSERT_TRUE(agent) << agent.error().to_string();
+    struct statvfs info {};
+    ASSERT_EQ(::statvfs(volumes.c_str(), &info), 0);
+    EXPECT_EQ(info.f_flag & (ST_NOSUID | ST_NODEV), ST_NOSUID | ST_NODEV);
+  }
+  EXPECT_TRUE(fs::exists(volumes / "data/file")) << "unmounted with the agent";
+  ASSERT_TRUE(rt::unmount_below(volumes));
+  {
+    const auto agent = rt::VolumesMount::make(volumes);
+    ASSERT_TRUE(agent);
+    mount_disk("while it runs\n");
+  }
+  EXPECT_TRUE(fs::exists(volumes / "data/file")) << "what is on top is not the agent's";
+  ASSERT_TRUE(rt::unmount_below(volumes));
+  EXPECT_FALSE(fs::exists(volumes / "data/file"));
+}
+
 TEST_F(Storage, FortyLinksLeadToAPlaceAndFortyOneDoNot) {
   const auto image = os::open_file(image_dir(), O_RDONLY | O_DIRECTORY).value();
   fs::create_directories(image_dir() / "there");
