@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -10,6 +11,18 @@
 
 namespace holdfast::proto::json {
 namespace {
+
+/// `\uXXXX`, or two of them: RFC 8259 7 has no other way to write what lies above U+FFFF.
+void append_code_point(std::string& out, std::string_view hex) {
+  std::uint32_t code = 0;
+  std::from_chars(hex.data(), hex.data() + hex.size(), code, 16);
+  if (code < 0x10000) {
+    out += fmt::format("\\u{:04x}", code);
+  } else {
+    const auto offset = code - 0x10000;
+    out += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (offset >> 10), 0xDC00 + (offset & 0x3FF));
+  }
+}
 
 /// One well-formed character that is neither plain ASCII nor has an escape of its own; `printable`
 /// knows which ones are hostile and writes them \xNN or \u{N…}. Returns how many bytes it took.
@@ -23,7 +36,7 @@ std::size_t append_other(std::string& out, std::string_view text) {
   } else if (shown == character) {
     out += character;
   } else if (shown.starts_with("\\u{")) {
-    out += fmt::format("\\u{:0>4}", std::string_view{shown}.substr(3, shown.size() - 4));
+    append_code_point(out, std::string_view{shown}.substr(3, shown.size() - 4));
   } else {  // C0, DEL, and C1 in two bytes
     out += fmt::format("\\u{:04x}", static_cast<unsigned char>(character.back()));
   }

@@ -34,6 +34,7 @@ TEST(JsonWriter, WritesNumbersPlainly) {
 TEST(JsonWriter, LetsNothingHostileThrough) {
   EXPECT_EQ(quote_safely("q\"\\\n\t\r\x1b[2J\x7f"), R"("q\"\\\n\t\u000d\u001b[2J\u007f")");
   EXPECT_EQ(quote_safely("\xC2\x9B\xE2\x80\xAE\xC3\xA9"), "\"\\u009b\\u202e\xC3\xA9\"");
+  EXPECT_EQ(quote_safely("\xF3\xA0\x81\x81"), R"("\udb40\udc41")") << "U+E0041";
   EXPECT_EQ(quote_safely("a\xFF"
                          "b\xE2\x82"),
             R"("a\ufffdb\ufffd\ufffd")");
@@ -47,7 +48,7 @@ TEST(JsonWriter, ReadsBackAsWhatItWas) {
     std::string text;
     for (int i = 0; i < round % 12; ++i) {
       seed = seed * 6364136223846793005U + 1442695040888963407U;
-      constexpr std::string_view kStarts = "\xC2\xE2\x80\xAE\xF0\x9F\x98\x80\"\\\n";
+      constexpr std::string_view kStarts = "\xC2\xE2\x80\xAE\xF0\x9F\x98\x80\xF3\xA0\x81\"\\\n";
       text += (seed >> 60U) < 9 ? kStarts[(seed >> 33U) % kStarts.size()]
                                 : static_cast<char>(seed >> 40U);
     }
