@@ -196,6 +196,9 @@ void Planner::start_fresh(const ServiceName& service, const proto::Service& want
     const auto* view = find(id);
     if (view == nullptr || view->seen.service != service || view->seen.run_hash != wanted.run_hash)
       continue;
+    // One that has ended is no way back: another is made from local layers.
+    if (view->seen.state != InstanceState::frozen && view->seen.state != InstanceState::running)
+      continue;
     if (view->seen.state == InstanceState::frozen) act(Thaw{id});
     rollout().fresh[service] = id;
     state().retired.erase(id);

@@ -55,9 +55,13 @@ std::optional<WallTime> next_open(const proto::UpdateWindow& window, const TimeZ
 Opening next_common(const std::vector<proto::UpdateWindow>& windows, const Zones& zones,
                     WallTime at) {
   const auto limit = at + days{35};
+  int looks = 0;
   for (WallTime candidate = at; candidate < limit;) {
     const WallTime began = candidate;
     for (const auto& window : windows) {
+      if (++looks > kMostWindowLooks)
+        return {{},
+                fmt::format("its {} windows leave no time that could be found", windows.size())};
       const auto zone = zones.find(window.zone);
       if (zone == zones.end())
         return {{}, fmt::format("this host does not know the time zone {}", window.zone)};

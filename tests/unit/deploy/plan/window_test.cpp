@@ -98,6 +98,20 @@ TEST(Window, SeveralMustBeOpenTogether) {
   EXPECT_FALSE(unknown.at);
 }
 
+TEST(Window, ManyThatAreNeverOpenTogetherAreLookedAtABoundedNumberOfTimes) {
+  const Zones zones{{"Europe/Berlin", os::load_time_zone("Europe/Berlin").value()}};
+  std::vector<proto::UpdateWindow> windows;
+  for (int i = 254; i-- > 0;) {  // each is shut for its own few minutes of the day
+    auto almost = window(kEveryDay, 0, 24);
+    almost.begin = static_cast<std::uint16_t>((i * 1440 + 1439) / 254 % 1440);
+    almost.end = static_cast<std::uint16_t>(i * 1440 / 254);
+    windows.push_back(almost);
+  }
+  const auto never = next_common(windows, zones, utc("2026-11-23T12:00:00Z"));
+  EXPECT_FALSE(never.at);
+  EXPECT_FALSE(never.why_not.empty());
+}
+
 TEST(Window, OnlyWindowsOfServicesThatChangeCount) {
   auto before = *make_deployment({{"web", {}}, {"db", {}}});
   auto after = *make_deployment({{"web", {.version = "v2"}}, {"db", {}}});
