@@ -17,6 +17,8 @@ constexpr auto kLongestPass = std::chrono::seconds{20};
 
 /// Who wakes later than this did not run in between: SIGSTOP, a suspended host, one that starves.
 constexpr auto kLate = std::chrono::seconds{2};
+/// Whose quota the dry runs of rollbacks are counted in, whoever asks.
+constexpr auto kDryRuns = "dry runs of rollbacks";
 /// Answers of probes that come within it are read together.
 constexpr Milliseconds kGather{5};
 
@@ -33,9 +35,10 @@ class ThreadedEngine final : public Engine, private Jobs {
       : clock_(ports.clock),
         control_(ports.control),
         publisher_(ports.publisher),
-        pools_{os::JobPool{"job", threads(4)},    os::JobPool{"pull", threads(2)},
-               os::JobPool{"probe", threads(4)},  os::JobPool{"stop", threads(4)},
-               os::JobPool{"retire", threads(8)}, os::JobPool{"drain", threads(2)}},
+        pools_{os::JobPool{"job", threads(4)},     os::JobPool{"pull", threads(2)},
+               os::JobPool{"probe", threads(4)},   os::JobPool{"stop", threads(4)},
+               os::JobPool{"retire", threads(8)},  os::JobPool{"drain", threads(2)},
+               os::JobPool{"document", threads(1)}},
         on_arrival_(options.on_arrival),
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
@@ -66,7 +69,7 @@ class ThreadedEngine final : public Engine, private Jobs {
              Reply<proto::api::Accepted> reply) override {
     if (on_arrival_) on_arrival_();
     read(applies_, std::move(request), actor,
-         [this, actor, reply = std::move(reply)](Result<Candidate> read) {
+         [this, actor, reply = std::move(reply)](Result<Candidate> read, const Place&) {
            if (!read) return reply(std::move(read).error());
            reply(core_.commands().applies.apply(std::move(read).value(), actor,
                                                 plan::Trigger::apply));
@@ -85,17 +88,19 @@ class ThreadedEngine final : public Engine, private Jobs {
   void plan_apply(proto::api::ApplyRequest request, Actor actor,
                   Reply<proto::api::PlanReport> reply) override {
     read(plans_, std::move(request), std::move(actor),
-         [this, reply = std::move(reply)](Result<Candidate> read) {
+         [this, reply = std::move(reply)](Result<Candidate> read, const Place& place) {
            if (!read) return reply(std::move(read).error());
-           reply(core_.commands().applies.plan(std::move(read).value()));
+           finish(core_.commands().applies.plan(std::move(read).value()), reply, place);
          });
   }
   void plan_rollback(proto::api::RollbackRequest request,
                      Reply<proto::api::PlanReport> reply) override {
     mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
-      auto& rollbacks = core_.commands().rollbacks;
-      rollbacks.prepare(request.to,
-                        [&rollbacks, request, reply] { reply(rollbacks.plan(request)); });
+      auto place = take(plans_, kDryRuns);
+      if (!place) return reply(std::move(place).error());
+      core_.commands().rollbacks.prepare(request.to, [this, request, reply, place = *place] {
+        finish(core_.commands().rollbacks.plan(request), reply, place);
+      });
     });
   }
   void hold(proto::api::HoldRequest request, Actor actor,
@@ -163,19 +168,34 @@ class ThreadedEngine final : public Engine, private Jobs {
     RequestQuota quota;
   };
 
+  /// Of a quota; given back with its last copy.
+  using Place = std::shared_ptr<void>;
+  [[nodiscard]] static Result<Place> take(Readers& readers, const Actor& actor) {
+    HF_TRY(readers.quota.take(actor));
+    return Place{nullptr, [&readers, actor](void*) { readers.quota.give_back(actor); }};
+  }
+
   /// Reads the document, then calls `done` on the engine thread: with an error where too many wait.
-  void read(Readers& readers, proto::api::ApplyRequest request, Actor actor,
-            std::function<void(Result<Candidate>)> done) {
-    if (auto place = readers.quota.take(actor); !place)
-      return mailbox_.post([place, done = std::move(done)] { done(place.error()); });
-    (void)readers.pool.start([this, &readers, request = std::move(request),
-                              actor = std::move(actor),
+  void read(Readers& readers, proto::api::ApplyRequest request, const Actor& actor,
+            std::function<void(Result<Candidate>, const Place&)> done) {
+    auto place = take(readers, actor);
+    if (!place)
+      return mailbox_.post(
+          [error = std::move(place).error(), done = std::move(done)] { done(error, {}); });
+    (void)readers.pool.start([this, request = std::move(request), place = *std::move(place),
                               done = std::move(done)](const std::stop_token&) mutable {
-      mailbox_.post([&readers, actor, done, read = read_candidate(std::move(request))]() mutable {
-        readers.quota.give_back(actor);
-        done(std::move(read));
+      mailbox_.post([place, done, read = read_candidate(std::move(request))]() mutable {
+        done(std::move(read), place);
       });
     });
+  }
+
+  /// Compares the documents of a plan on the thread that reads those of plans.
+  void finish(Result<UnfinishedPlan> plan, const Reply<proto::api::PlanReport>& reply,
+              const Place& place) {
+    if (!plan) return reply(std::move(plan).error());
+    (void)plans_.pool.start(
+        [plan = std::move(plan).value(), reply, place](const std::stop_token&) { reply(plan()); });
   }
 
   void loop(const std::stop_token& stop) {
@@ -230,7 +250,11 @@ class ThreadedEngine final : public Engine, private Jobs {
     (void)pools_[static_cast<std::size_t>(pool)].start(
         [this, pool, work = std::move(work)](const std::stop_token& stop) {
           // Most probes answer what they answered before.
-          if (auto back = work(stop)) mailbox_.post(std::move(back), pool != Pool::probe);
+          auto back = work(stop);
+          if (!back) return;
+          // A rollback waits for the document of its target.
+          if (pool == Pool::document) return mailbox_.post_urgent(std::move(back));
+          mailbox_.post(std::move(back), pool != Pool::probe);
         });
   }
 
@@ -248,7 +272,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   runtime::InstanceControl& control_;
   network::Publisher& publisher_;
   Mailbox mailbox_;
-  std::array<os::JobPool, 6> pools_;
+  std::array<os::JobPool, 7> pools_;
   Readers applies_{os::JobPool{"apply", threads(1)}, RequestQuota{"applies", {}}};
   Readers plans_{os::JobPool{"plan", threads(1)}, RequestQuota{"plans", {}}};
   std::function<void()> on_arrival_;

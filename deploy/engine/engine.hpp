@@ -16,7 +16,7 @@
 namespace holdfast::deploy::engine {
 
 template <class T>
-using Reply = std::function<void(Result<T>)>;  ///< called once, on the engine thread; must be quick
+using Reply = std::function<void(Result<T>)>;  ///< called once, on any thread; must be quick
 
 /// Thread safe but for `start` and `stop`. A call for a rollback is heard before all others;
 /// documents are read on threads of their own, of one actor at most two at a time and eight in all.

@@ -150,6 +150,13 @@ class InlineJobs final : public deploy::engine::Jobs {
   std::deque<std::function<void()>> results_;
 };
 
+/// What people get of a plan.
+[[nodiscard]] inline Result<proto::api::PlanReport> finished(
+    Result<deploy::engine::UnfinishedPlan> plan) {
+  if (!plan) return std::move(plan).error();
+  return std::move(plan).value()();
+}
+
 /// A document as a source offers it.
 [[nodiscard]] deploy::engine::Candidate candidate(const std::string& document,
                                                   const std::string& file);

@@ -174,7 +174,7 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
   return accepted;
 }
 
-Result<proto::api::PlanReport> Applies::plan(Candidate candidate) {
+Result<UnfinishedPlan> Applies::plan(Candidate candidate) {
   HF_ASSIGN(const auto wanted, admit(candidate));
   const auto& progress = parts_.journal.progress();
   const auto effective = parts_.journal.effective();
@@ -184,7 +184,6 @@ Result<proto::api::PlanReport> Applies::plan(Candidate candidate) {
   report.spec_digest = wanted.spec_digest.str();
   report.changes = !current || current->spec_digest != wanted.spec_digest;
   report.to = report.changes ? parts_.generations.next().value() : report.from;
-  report.steps = plan::compare(current.get(), wanted, progress.start_times);
   if (report.changes) {
     plan::add_hooks(wanted, proto::HookStage::before, report.hooks);
     plan::add_hooks(wanted, proto::HookStage::after, report.hooks);
@@ -197,7 +196,11 @@ Result<proto::api::PlanReport> Applies::plan(Candidate candidate) {
   add_warnings(candidate.request, wanted, report);
   auto of_host = plan::host_warnings(wanted, host);
   std::move(of_host.begin(), of_host.end(), std::back_inserter(report.warnings));
-  return report;
+  return UnfinishedPlan{
+      [report = std::move(report), current, wanted, start_times = progress.start_times]() mutable {
+        report.steps = plan::compare(current.get(), wanted, start_times);
+        return std::move(report);
+      }};
 }
 
 plan::HostView Applies::host_view(const proto::Deployment& wanted) const {

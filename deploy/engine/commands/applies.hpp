@@ -24,7 +24,7 @@ class Applies {
   Result<proto::api::Accepted> apply(Candidate candidate, const Actor& actor,
                                      plan::Trigger trigger);
   /// What it would do. Touches nothing.
-  Result<proto::api::PlanReport> plan(Candidate candidate);
+  Result<UnfinishedPlan> plan(Candidate candidate);
   /// A watched source has this document; one that may not run is remembered and shown.
   void source_changed(Candidate candidate, const std::string& source);
 

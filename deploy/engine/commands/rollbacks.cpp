@@ -119,7 +119,7 @@ void Rollbacks::rollback_into(ledger::Batch& batch, GenerationId from, Generatio
   }
 }
 
-Result<proto::api::PlanReport> Rollbacks::plan(const proto::api::RollbackRequest& request) {
+Result<UnfinishedPlan> Rollbacks::plan(const proto::api::RollbackRequest& request) {
   HF_ASSIGN(const auto choice,
             plan::choose_rollback(parts_.journal.progress(), facts(), request.to));
   const auto chosen = choice.target;
@@ -132,13 +132,17 @@ Result<proto::api::PlanReport> Rollbacks::plan(const proto::api::RollbackRequest
   report.to = chosen.value();
   report.spec_digest = known->spec_digest.str();
   report.changes = true;
-  report.steps = plan::compare(current.get(), *known, parts_.journal.progress().start_times);
-  plan::mark_completed(parts_.journal.progress(), *known, report.steps);
-  if (!current) return report;
-  plan::add_hooks(*current, proto::HookStage::on_rollback, report.hooks);
-  report.warnings.push_back(
-      fmt::format("the document of generation {} will be quarantined", report.from));
-  return report;
+  if (current) {
+    plan::add_hooks(*current, proto::HookStage::on_rollback, report.hooks);
+    report.warnings.push_back(
+        fmt::format("the document of generation {} will be quarantined", report.from));
+  }
+  return UnfinishedPlan{
+      [report = std::move(report), current, known, progress = parts_.journal.progress()]() mutable {
+        report.steps = plan::compare(current.get(), *known, progress.start_times);
+        plan::mark_completed(progress, *known, report.steps);
+        return std::move(report);
+      }};
 }
 
 void Rollbacks::resume_intent() {

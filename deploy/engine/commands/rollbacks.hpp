@@ -21,7 +21,7 @@ class Rollbacks {
   Result<proto::api::Accepted> rollback(const proto::api::RollbackRequest& request,
                                         const Actor& actor);
   /// What it would do. Touches nothing.
-  Result<proto::api::PlanReport> plan(const proto::api::RollbackRequest& request);
+  Result<UnfinishedPlan> plan(const proto::api::RollbackRequest& request);
   /// Carries out the intent that an earlier life left behind, and records it if that can be.
   void resume_intent();
 

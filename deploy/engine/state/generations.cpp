@@ -91,7 +91,7 @@ void Generations::fetch_document(GenerationId id, Then then) {
     auto found = text(id);
     if (!found) return;
     waiting = reading_.emplace(id, std::vector<Then>{}).first;
-    jobs_.run(Jobs::Pool::change, [this, id, text = *std::move(found)](const std::stop_token&) {
+    jobs_.run(Jobs::Pool::document, [this, id, text = *std::move(found)](const std::stop_token&) {
       return [this, id, stored = std::make_shared<StoredDocument>(read_stored(text, id.value()))] {
         read(id, std::move(*stored));
         attention_.mark_changed();

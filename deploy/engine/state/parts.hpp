@@ -2,6 +2,7 @@
 /// \file
 /// The owners of state that the engine's commands and actions work on together.
 
+#include <functional>
 #include <optional>
 
 #include "common/os/disk_space.hpp"
@@ -66,6 +67,10 @@ void forget_failures(plan::Observed& observed);
 /// memory be read: until then their images are not among them.
 [[nodiscard]] image::Holders holders(Parts& parts, std::optional<GenerationId> target,
                                      const proto::Deployment* next);
+
+/// A plan but for the comparison of its documents, which takes the time that they take: any thread
+/// may call it, once.
+using UnfinishedPlan = std::function<proto::api::PlanReport()>;
 
 /// Seconds since the epoch.
 [[nodiscard]] double epoch_seconds(WallTime time);

@@ -62,8 +62,9 @@ struct Options {
 class Jobs {
  public:
   /// change: creation, restart; stop: what a restart or a replacement waits for; retire: the end of
-  /// what is needed no more; drain: counting and cutting connections.
-  enum class Pool { change, pull, probe, stop, retire, drain };
+  /// what is needed no more; drain: counting and cutting connections; document: those of the
+  /// ledger, which a rollback may wait for: what comes back is read before everything else.
+  enum class Pool { change, pull, probe, stop, retire, drain, document };
   using Work = std::function<std::function<void()>(const std::stop_token&)>;
   virtual ~Jobs() = default;
   virtual void run(Pool pool, Work work) = 0;

@@ -180,6 +180,24 @@ TEST_F(UnrecordedTest, ALifeThatTakesUpARollbackLeadsNoTrafficBackFirst) {
   EXPECT_EQ(moves, 0) << "recorded is the generation before the rollback";
 }
 
+TEST_F(UnrecordedTest, ARollbackThatIsTakenUpGoesOnThoughWhatItLedToHasEnded) {
+  break_ledger();
+  ASSERT_TRUE(agent_->rollback());
+  agent_->run(20s);
+  agent_.reset();
+  ledger_.fault.reset();
+  for (auto& [id, instance] : host_.instances) {
+    if (instance.state != deploy::plan::InstanceState::running) continue;
+    instance.state = deploy::plan::InstanceState::exited;
+    instance.exit = deploy::plan::ExitInfo{137, false, host_.clock.wall()};
+  }
+  begin();
+  agent_->run(30s);
+  EXPECT_EQ(status().generation, 1U) << "a rollback is not undone";
+  EXPECT_EQ(status().state.text(), "converged") << status().message;
+  EXPECT_EQ(recorded(EntryKind::quarantined), 1);
+}
+
 TEST_F(UnrecordedTest, ADiskThatTakesTooLongHoldsUpNoRollbackAndNothingIsRecordedTwice) {
   ledger_.slow = true;
   const auto back = agent_->rollback();

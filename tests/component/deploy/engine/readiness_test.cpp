@@ -129,14 +129,14 @@ TEST_F(Readiness, ARollbackHookOutlivesTheAgentThatBeganIt) {
 
 TEST_F(Readiness, ThePlanShowsHooksAndTheirImages) {
   apply(document("v1"));
-  const auto plan = agent().core().commands().applies.plan(
-      candidate(document("v2", "hooks:\n" + hook("before", "migrate")), "x"));
+  const auto plan = finished(agent().core().commands().applies.plan(
+      candidate(document("v2", "hooks:\n" + hook("before", "migrate")), "x")));
   ASSERT_TRUE(plan);
   ASSERT_THAT(plan->hooks, SizeIs(1));
   EXPECT_EQ(plan->hooks.front().name, "migrate");
   EXPECT_THAT(plan->images_to_pull, SizeIs(2));
   apply(document("v3", "hooks:\n" + hook("on_rollback", "undo")));
-  const auto back = agent().core().commands().rollbacks.plan({0, "", true});
+  const auto back = finished(agent().core().commands().rollbacks.plan({0, "", true}));
   ASSERT_TRUE(back);
   ASSERT_THAT(back->hooks, SizeIs(1));
   EXPECT_EQ(back->hooks.front().stage.text(), "on_rollback");
@@ -220,7 +220,8 @@ TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
   host_.image_volumes = {"/data"};
   host_.has_name_server = false;
   const proto::api::ApplyRequest same{document("v1"), "x", "", false, true};
-  const auto plan = agent().core().commands().applies.plan(deploy::engine::read_candidate(same));
+  const auto plan =
+      finished(agent().core().commands().applies.plan(deploy::engine::read_candidate(same)));
   ASSERT_TRUE(plan);
   EXPECT_THAT(plan->warnings,
               ElementsAre(HasSubstr("no name server"), HasSubstr("/data (VOLUME)")));
@@ -348,7 +349,7 @@ TEST_F(Readiness, TheDocumentOfAnOldGenerationIsReadByAJobWhenSomebodyGoesBackTo
   agent_ = std::make_unique<Agent>(host_, ledger_, 1U, Milliseconds{2'000});
   for (int i = 1; i < 6; ++i) apply(document("v" + std::to_string(i)));
   host_.local_images.insert(proto::Digest::of("v1"));
-  agent().jobs().delayed = {deploy::engine::Jobs::Pool::change};
+  agent().jobs().delayed = {deploy::engine::Jobs::Pool::document};
   const auto at_first = agent().rollback(1);
   ASSERT_FALSE(at_first);
   EXPECT_EQ(at_first.error().code(), Errc::busy) << "its document is being read";
@@ -368,7 +369,7 @@ TEST_F(Readiness, ImagesAreNotCollectedBeforeAllDocumentsThatHoldThemAreRead) {
   agent().run(100ms);
   ASSERT_TRUE(agent().rollback());
   agent().run(100ms);  // the new instance soaks
-  agent().jobs().delayed = {deploy::engine::Jobs::Pool::change};
+  agent().jobs().delayed = {deploy::engine::Jobs::Pool::document};
   host_.local_images.insert(proto::Digest::of("v1"));
   agent().run(20s);  // v1 is the way back now, and nobody has its document yet
   EXPECT_TRUE(host_.local_images.contains(proto::Digest::of("v1")));
