@@ -22,7 +22,7 @@ namespace holdfast::agent::daemon {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kBacklog = 64;
+constexpr int kBacklog = 1024;  // who floods it keeps nobody out: the others wait behind
 
 Result<sockaddr_un> address_of(const fs::path& path) {
   sockaddr_un address{};

@@ -54,7 +54,7 @@ def ask_for_ever(uid, path, method, target, body, until):
             ask(path, method, target, body)
 
 
-def hold_for_ever(uid, path, sent, places, until):
+def hold_for_ever(uid, path, sent, places, until, pause=0.05):
     """Sends the same over as many connections as it is given, a new one whenever the oldest is let go, and reads none of them."""
     become(uid)
     held = []
@@ -67,7 +67,12 @@ def hold_for_ever(uid, path, sent, places, until):
             held.append(connection)
         if len(held) > places:
             held.pop(0).close()
-            time.sleep(0.05)
+            time.sleep(pause)
+
+
+def storm(uid, path, sent, places, until):
+    """As fast as it can: the queue in front of the agent is full."""
+    hold_for_ever(uid, path, sent, places, until, pause=0)
 
 
 class AttackCase(fixture.AgentCase):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import time
+from pathlib import Path
 
 import attack
 import fixture
@@ -30,6 +31,35 @@ class Attacks(attack.AttackCase):
     def test_silent_listeners(self):
         with self.meanwhile(attack.hold_for_ever, self.agent.socket, stream("/v1/events?follow=1"), 40, number=8):
             self.assert_rollback_is_quick()
+
+    def test_a_storm_of_connections(self):
+        """Others wait in the queue, in turn, and nobody says that no agent answers."""
+        with self.meanwhile(attack.storm, self.agent.socket, stream("/v1/events?follow=1"), 60, number=3):
+            for _ in range(5):
+                seen = self.agent.cli("status")
+                self.assertEqual(seen.code, 0, seen)
+            self.assert_rollback_is_quick()
+
+    def test_plans_whose_windows_are_never_open_together(self):
+        """254 services that wait for each other's window: how often a plan looks at one is bounded."""
+        services = {}
+        for i in range(254):
+            begin, end = (i * 1440 // 254 + 6) % 1440, i * 1440 // 254 or 1440
+            hours = f"{begin // 60:02}:{begin % 60:02}-{end // 60:02}:{end % 60:02}"
+            update = {"window": {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "hours": hours, "zone": "Europe/Berlin"}}
+            services[f"s{253 - i:03}"] = {"image": "x@sha256:" + "a" * 64, "update": update}
+        body = json.dumps({"document": json.dumps({"apiVersion": "holdfast/v1", "name": "shop", "services": services})})
+        status, answer = attack.ask(self.agent.socket, "POST", "/v1/plan", body)
+        self.assertEqual(status, 200, answer[:500])
+        with self.meanwhile(attack.ask_for_ever, self.agent.socket, "POST", "/v1/plan", body, number=8):
+            self.assert_rollback_is_quick()
+
+    def test_plans_and_dry_runs_that_compare_large_documents(self):
+        self.applied({"web": self.web("WEB_V2", update=attack.UPDATE, env={f"K{i}": "x" * 20 for i in range(14_000)})})
+        small = json.dumps({"document": Path(self.agent.document({"web": self.web("WEB_V2", update=attack.UPDATE)})).read_text()})
+        with contextlib.ExitStack() as both:
+            both.enter_context(self.meanwhile(attack.ask_for_ever, self.agent.socket, "POST", "/v1/plan", small, number=8, begins=0.5))
+            self.assert_rollback_is_quick("--to", "1")
 
     def test_requests_that_never_end(self):
         with self.meanwhile(attack.hold_for_ever, self.agent.socket, b"POST /v1/plan HTTP/1.1\r\nContent-Length: 99\r\n\r\n{", 40, number=8):

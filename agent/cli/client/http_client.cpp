@@ -1,5 +1,6 @@
 #include "agent/cli/client/http_client.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -21,6 +22,8 @@ namespace {
 constexpr std::size_t kBodyLimit = 64U << 20;
 constexpr std::uint32_t kHeaderLimit = 32U << 10;
 constexpr std::size_t kReadSize = 64U << 10;
+/// How long it waits among other clients for the agent to take its connection.
+constexpr Milliseconds kLongestQueue{10'000};
 
 enum class Wants : short { read = POLLIN, write = POLLOUT };
 
@@ -29,6 +32,10 @@ Error cannot_connect(int error_number, const std::filesystem::path& socket) {
   if (error_number == EACCES || error_number == EPERM)
     return Error{Errc::perm, fmt::format("not allowed to talk to the agent on {}", where)}.hint(
         "run this as root, or as a member of a group that agent.yaml names under \"groups\"");
+  if (error_number == EAGAIN)
+    return Error{Errc::unreachable,
+                 fmt::format("the agent on {} takes no connection: others come faster", where)}
+        .hint("try again; `ss -xp` names who connects");
   const char* why = error_number == ENOENT         ? "there is no such socket"
                     : error_number == ECONNREFUSED ? "nobody listens there"
                                                    : std::strerror(error_number);
@@ -37,7 +44,9 @@ Error cannot_connect(int error_number, const std::filesystem::path& socket) {
       "HOLDFAST_SOCKET");
 }
 
-Result<os::UniqueFd> connect_to(const std::filesystem::path& socket) {
+/// Waits in the kernel's queue, in turn, while more clients come than the agent takes. Then it is
+/// as the streams need it: non-blocking.
+Result<os::UniqueFd> connect_to(const std::filesystem::path& socket, Milliseconds patience) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const auto path = socket.string();
@@ -45,13 +54,18 @@ Result<os::UniqueFd> connect_to(const std::filesystem::path& socket) {
     return Error{Errc::usage, fmt::format("socket path \"{}\" is empty or longer than {} bytes",
                                           printable(path), sizeof(address.sun_path) - 1)};
   std::memcpy(address.sun_path, path.data(), path.size());
-  os::UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  os::UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (!fd) return errno_error(errno, "make a socket");
+  const auto wait = std::clamp(patience, Milliseconds{1}, kLongestQueue).count();
+  const timeval limit{.tv_sec = wait / 1000, .tv_usec = (wait % 1000) * 1000};
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
+    return errno_error(errno, "limit the wait for the agent");
   int done = 0;
   do {
     done = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   } while (done != 0 && errno == EINTR);
   if (done != 0) return cannot_connect(errno, socket);
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return errno_error(errno, "make a socket");
   return fd;
 }
 
@@ -176,7 +190,8 @@ Result<std::optional<std::string>> HttpStream::next(std::optional<BootTime> dead
 
 Result<HttpStream> HttpClient::open(const HttpRequest& request, Milliseconds timeout) const {
   const auto deadline = clock_.boot() + timeout;
-  HF_ASSIGN(auto fd, connect_to(options_.socket));
+  HF_ASSIGN(auto fd,
+            connect_to(options_.socket, std::chrono::ceil<Milliseconds>(deadline - clock_.boot())));
   auto state = std::make_unique<HttpStream::State>(clock_, std::move(fd), options_.interrupt_fd,
                                                    request.if_cut_off);
   HF_TRY(state->write_all(encode(request), deadline));
