@@ -63,6 +63,19 @@ Status check_secret_owner(const std::string& path, const std::string& part,
             ", or list its place in policy.allowed_secret_paths of agent.yaml");
 }
 
+/// A hard link or a bind mount gives one of them another name. What lies in a directory of theirs
+/// has one name only: nobody links there but root.
+Status check_not_the_hosts(const std::string& path, const struct stat& info) {
+  for (const auto place : kNeverSecrets) {
+    struct stat known {};
+    if (::stat(std::string{place}.c_str(), &known) != 0 || S_ISDIR(known.st_mode)) continue;
+    if (known.st_dev == info.st_dev && known.st_ino == info.st_ino)
+      return not_a_secret(path, fmt::format("it is {}, the host's own", place))
+          .hint("give the service a secret made for it");
+  }
+  return ok();
+}
+
 Status check_secret_part(const std::string& path, const std::string& part, const struct stat& info,
                          const SecretFileRule& rule) {
   if (S_ISLNK(info.st_mode)) return through_secret_link(path, part);
@@ -71,6 +84,7 @@ Status check_secret_part(const std::string& path, const std::string& part, const
     if (static_cast<std::uint64_t>(info.st_size) > kMaxSecret)
       return Error{Errc::too_large, fmt::format("secret file {} is larger than {} bytes",
                                                 printable(path), kMaxSecret)};
+    HF_TRY(check_not_the_hosts(path, info));
   } else if (!S_ISDIR(info.st_mode)) {
     return Error{Errc::not_found, fmt::format("{} is not a directory", printable(part))};
   }

@@ -1,11 +1,13 @@
 // Which files of the host become secrets, and which never do.
 #include "deploy/runtime/storage/secret_file.hpp"
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
 
 #include "tests/component/deploy/runtime/fixture.hpp"
 
@@ -107,6 +109,16 @@ TEST_F(SecretFile, OfTheHostOrTheAgentIsRefused) {
   EXPECT_THAT(said(at_ / "token", {.allowed = {}, .refused = {at_.string()}}),
               HasSubstr("belongs to the agent"));
   EXPECT_THAT(said(at_ / "../keys/token"), HasSubstr("not absolute and clean"));
+}
+
+TEST_F(SecretFile, IsNoneOfTheHostsOwnUnderAnotherName) {
+  std::ofstream{at_ / "mounted"} << "";
+  ASSERT_EQ(::mount("/etc/shadow", (at_ / "mounted").c_str(), nullptr, MS_BIND, nullptr), 0);
+  const auto mounted = said(at_ / "mounted");
+  const auto listed = said(at_ / "mounted", {.allowed = {at_.string()}, .refused = {}});
+  ASSERT_EQ(::umount2((at_ / "mounted").c_str(), 0), 0);
+  EXPECT_THAT(mounted, HasSubstr("it is /etc/shadow"));
+  EXPECT_THAT(listed, HasSubstr("it is /etc/shadow")) << "a list of places gives no right to it";
 }
 
 TEST_F(SecretFile, IsBoundedInSize) {
