@@ -270,6 +270,15 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
   }
   if (view != nullptr && view->seen.exit && view->seen.state == InstanceState::exited &&
       !has_completed(*view, wanted)) {
+    // A former process that did not outlive its thaw is no verdict on its version: another one is
+    // made from local layers. A rollback must not fail by a clock that jumped.
+    if (view->seen.started_boot < rollout().gate_since[service]) {
+      state().released.emplace(id, wanted.stop);
+      id = allot(service, wanted);
+      rollout().gate_since[service] = now_;
+      act(Create{id, service, rollout().target});
+      return false;
+    }
     const auto& exit = *view->seen.exit;
     fail({Errc::unhealthy,
           service.str(),

@@ -159,6 +159,28 @@ TEST(Standby, AServiceKeepsTheLastFourHoweverManyDocumentsCome) {
   EXPECT_FALSE(world.observed.instances.contains(served[0]));
 }
 
+TEST(Standby, OneThatDiesWhenItIsThawedIsReplacedAndTheRollbackGoesOn) {
+  PlanWorld world{1};
+  world.apply(make_deployment({{"web", {.port = 80}}}));
+  ASSERT_TRUE(world.settle());
+  const ServiceName web{"web"};
+  const auto first = world.progress.serving.at(web);
+  world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
+  while (world.progress.rollout || !world.progress.retired.contains(first) ||
+         world.observed.instances.at(first).seen.state != InstanceState::frozen)
+    world.step();
+  world.rollback_to(1);
+  world.step();
+  ASSERT_EQ(world.progress.rollout->fresh.at(web), first);
+  auto& seen = world.observed.instances.at(first).seen;
+  seen.state = InstanceState::exited;
+  seen.exit = ExitInfo{1, false, world.observed.wall};
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.progress.current, GenerationId{1});
+  EXPECT_NE(world.progress.serving.at(web), first);
+  EXPECT_FALSE(world.observed.instances.contains(first));
+}
+
 TEST(Standby, IsGivenUpWhenMemoryIsShortAndTheReasonIsRecorded) {
   PlanWorld world{1};
   world.apply(make_deployment({{"web", {.port = 80}}}));
