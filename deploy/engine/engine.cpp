@@ -46,12 +46,12 @@ class ThreadedEngine final : public Engine, private Jobs {
   [[nodiscard]] Status load() { return core_.load(); }
 
   void start() override {
-    control_.watch([this](const runtime::InstanceId&, runtime::Change) {
-      mailbox_.post([this] { core_.attention().mark_changed(); });
+    control_.watch([this, mailbox = mailbox_](const runtime::InstanceId&, runtime::Change) {
+      mailbox->post([this] { core_.attention().mark_changed(); });
     });
     // Which instance lost its link, nobody says.
-    publisher_.watch([this] {
-      mailbox_.post([this] { core_.attention().mark_changed(runtime::InspectionDepth::full); });
+    publisher_.watch([this, mailbox = mailbox_] {
+      mailbox->post([this] { core_.attention().mark_changed(runtime::InspectionDepth::full); });
     });
     thread_ = std::jthread{[this](const std::stop_token& stop) {
       os::name_this_thread("engine");
@@ -77,7 +77,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
   void rollback(proto::api::RollbackRequest request, Actor actor,
                 Reply<proto::api::Accepted> reply) override {
-    mailbox_.post_urgent(
+    mailbox_->post_urgent(
         [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
           auto& rollbacks = core_.commands().rollbacks;
           rollbacks.prepare(request.to, [&rollbacks, request, actor, reply] {
@@ -95,7 +95,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
   void plan_rollback(proto::api::RollbackRequest request,
                      Reply<proto::api::PlanReport> reply) override {
-    mailbox_.post([this, request = std::move(request), reply = std::move(reply)] {
+    mailbox_->post([this, request = std::move(request), reply = std::move(reply)] {
       auto place = take(plans_, kDryRuns);
       if (!place) return reply(std::move(place).error());
       core_.commands().rollbacks.prepare(request.to, [this, request, reply, place = *place] {
@@ -125,7 +125,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
   void rehearse(proto::api::RehearseRequest request, Actor actor,
                 Reply<proto::api::Accepted> reply) override {
-    mailbox_.post(
+    mailbox_->post(
         [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
           auto& commands = core_.commands();
           commands.rollbacks.prepare(request.generation, [&commands, request, actor, reply] {
@@ -143,16 +143,16 @@ class ThreadedEngine final : public Engine, private Jobs {
     (void)applies_.pool.start([this, document = std::move(document),
                                source = std::move(source)](const std::stop_token&) mutable {
       auto read = read_candidate({std::move(document), source, "changed source", false, false});
-      mailbox_.post([this, read = std::move(read), source]() mutable {
+      mailbox_->post([this, read = std::move(read), source]() mutable {
         core_.commands().applies.source_changed(std::move(read), source);
       });
     });
   }
   void reconfigure(proto::LiveSettings settings) override {
-    mailbox_.post([this, settings = std::move(settings)] { core_.reconfigure(settings); });
+    mailbox_->post([this, settings = std::move(settings)] { core_.reconfigure(settings); });
   }
   void images_changed(std::string collected, Actor actor) override {
-    mailbox_.post([this, collected = std::move(collected), actor = std::move(actor)] {
+    mailbox_->post([this, collected = std::move(collected), actor = std::move(actor)] {
       core_.images_changed(collected, actor);
     });
   }
@@ -164,8 +164,8 @@ class ThreadedEngine final : public Engine, private Jobs {
  private:
   /// Documents of one kind, read in turn on a thread of their own.
   struct Readers {
-    os::JobPool pool;
     RequestQuota quota;
+    os::JobPool pool;
   };
 
   /// Of a quota; given back with its last copy.
@@ -180,11 +180,11 @@ class ThreadedEngine final : public Engine, private Jobs {
             std::function<void(Result<Candidate>, const Place&)> done) {
     auto place = take(readers, actor);
     if (!place)
-      return mailbox_.post(
+      return mailbox_->post(
           [error = std::move(place).error(), done = std::move(done)] { done(error, {}); });
     (void)readers.pool.start([this, request = std::move(request), place = *std::move(place),
                               done = std::move(done)](const std::stop_token&) mutable {
-      mailbox_.post([place, done, read = read_candidate(std::move(request))]() mutable {
+      mailbox_->post([place, done, read = read_candidate(std::move(request))]() mutable {
         done(std::move(read), place);
       });
     });
@@ -210,7 +210,7 @@ class ThreadedEngine final : public Engine, private Jobs {
       }
       if (messages.empty()) {
         const auto slept = clock_.boot();
-        messages = mailbox_.take(clock_, due, stop, core_.at_rest() ? kGather : Milliseconds{0});
+        messages = mailbox_->take(clock_, due, stop, core_.at_rest() ? kGather : Milliseconds{0});
         if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
           core_.suspended(late);
       }
@@ -225,7 +225,7 @@ class ThreadedEngine final : public Engine, private Jobs {
     bool wake = false;
     bool urgent = false;
     while (!stop.stop_requested() && !urgent) {
-      auto next = mailbox_.take_urgent();
+      auto next = mailbox_->take_urgent();
       if (!next && messages.empty()) break;
       if (!next) {
         next = std::move(messages.front());
@@ -242,8 +242,8 @@ class ThreadedEngine final : public Engine, private Jobs {
   template <class Owner, class Request, class Answer>
   void ask(Owner& owner, Result<Answer> (Owner::*call)(const Request&, const Actor&),
            Request request, Actor actor, Reply<Answer> reply) {
-    mailbox_.post([&owner, call, request = std::move(request), actor = std::move(actor),
-                   reply = std::move(reply)] { reply((owner.*call)(request, actor)); });
+    mailbox_->post([&owner, call, request = std::move(request), actor = std::move(actor),
+                    reply = std::move(reply)] { reply((owner.*call)(request, actor)); });
   }
 
   void run(Pool pool, Work work) override {
@@ -253,8 +253,8 @@ class ThreadedEngine final : public Engine, private Jobs {
           auto back = work(stop);
           if (!back) return;
           // A rollback waits for the document of its target.
-          if (pool == Pool::document) return mailbox_.post_urgent(std::move(back));
-          mailbox_.post(std::move(back), pool != Pool::probe);
+          if (pool == Pool::document) return mailbox_->post_urgent(std::move(back));
+          mailbox_->post(std::move(back), pool != Pool::probe);
         });
   }
 
@@ -266,15 +266,17 @@ class ThreadedEngine final : public Engine, private Jobs {
     applies_.pool.stop();
     plans_.pool.stop();
     for (auto& pool : pools_) pool.stop();
+    mailbox_->close();
   }
 
   const Clock& clock_;
   runtime::InstanceControl& control_;
   network::Publisher& publisher_;
-  Mailbox mailbox_;
+  /// Shared with the watchers, whose owners outlive the engine: what they report then is lost.
+  const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::array<os::JobPool, 7> pools_;
-  Readers applies_{os::JobPool{"apply", threads(1)}, RequestQuota{"applies", {}}};
-  Readers plans_{os::JobPool{"plan", threads(1)}, RequestQuota{"plans", {}}};
+  Readers applies_{RequestQuota{"applies", {}}, os::JobPool{"apply", threads(1)}};
+  Readers plans_{RequestQuota{"plans", {}}, os::JobPool{"plan", threads(1)}};
   std::function<void()> on_arrival_;
   Core core_;
   std::atomic<BootTime> pass_began_{};

@@ -24,6 +24,7 @@ class Mailbox {
     bool first = false;
     {
       const std::lock_guard lock{mutex_};
+      if (closed_) return;
       first = messages_.empty();
       messages_.push_back({std::move(read), wakes, false});
     }
@@ -34,6 +35,7 @@ class Mailbox {
   void post_urgent(std::function<void()> read) {
     {
       const std::lock_guard lock{mutex_};
+      if (closed_) return;
       const auto others = std::find_if(messages_.begin(), messages_.end(),
                                        [](const Message& each) { return !each.urgent; });
       messages_.insert(others, {std::move(read), true, true});
@@ -70,10 +72,19 @@ class Mailbox {
     return std::exchange(messages_, {});
   }
 
+  /// Nobody reads it any more: what waits is thrown away, and what comes later.
+  void close() {
+    std::deque<Message> left;
+    const std::lock_guard lock{mutex_};
+    closed_ = true;
+    left.swap(messages_);
+  }
+
  private:
   std::mutex mutex_;
   std::condition_variable_any arrived_;
   std::deque<Message> messages_;
+  bool closed_ = false;
 };
 
 }  // namespace holdfast::deploy::engine

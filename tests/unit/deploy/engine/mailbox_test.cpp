@@ -24,6 +24,18 @@ TEST(Mailbox, AnUrgentMessageIsReadBeforeAllOthers) {
   EXPECT_THAT(read, ElementsAre("rollback", "second rollback", "plan"));
 }
 
+TEST(Mailbox, AClosedOneTakesNothingAndLetsGoOfWhatItHeld) {
+  Mailbox mailbox;
+  auto held = std::make_shared<int>(1);
+  mailbox.post([held] { FAIL(); });
+  mailbox.close();
+  mailbox.post([held] { FAIL(); });
+  mailbox.post_urgent([held] { FAIL(); });
+  EXPECT_EQ(held.use_count(), 1);
+  const test::FakeClock clock;
+  EXPECT_TRUE(mailbox.take(clock, clock.boot(), {}, Milliseconds{0}).empty());
+}
+
 TEST(RequestQuota, GivesEachActorAFewPlacesAndAllTogetherNoMoreThanItsLimit) {
   RequestQuota quota{"plans", {.all = 3, .of_one_actor = 2}};
   ASSERT_TRUE(quota.take("ann"));
