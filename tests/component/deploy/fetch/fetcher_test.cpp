@@ -167,10 +167,10 @@ TEST_F(FetcherTest, EachRequestHasItsOwnLimitOfTime) {
   EXPECT_THAT(text(slow), testing::AnyOf(StartsWith("E_NET_SLOW"), StartsWith("E_NET_TIMEOUT")));
   EXPECT_LT(clock.boot() - began, 5s) << "tries, waits and both endpoints together";
   auto broken = request("/broken");
-  broken.limits.total_seconds = 1;
+  broken.limits.total_seconds = 3;  // a server on a busy machine may need one for its first answer
   began = clock.boot();
   EXPECT_THAT(text(broken), HasSubstr("500"));
-  EXPECT_LT(clock.boot() - began, 3s);
+  EXPECT_LT(clock.boot() - began, 5s);
 }
 
 TEST_F(FetcherTest, ARedirectLeadsToListedHostsOnly) {
