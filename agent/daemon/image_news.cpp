@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "deploy/engine/work/pull_event.hpp"
+#include "deploy/engine/jobs/pull_event.hpp"
 #include "proto/api/codec.hpp"
 
 namespace holdfast::agent::daemon {

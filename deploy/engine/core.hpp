@@ -6,11 +6,11 @@
 #include <memory>
 
 #include "deploy/engine/commands/commands.hpp"
+#include "deploy/engine/jobs/actions.hpp"
+#include "deploy/engine/jobs/backups.hpp"
 #include "deploy/engine/observation.hpp"
 #include "deploy/engine/retention.hpp"
 #include "deploy/engine/snapshots.hpp"
-#include "deploy/engine/work/actions.hpp"
-#include "deploy/engine/work/backups.hpp"
 
 namespace holdfast::deploy::engine {
 

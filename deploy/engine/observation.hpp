@@ -1,11 +1,11 @@
 #pragma once
 #include "deploy/engine/commands/standby.hpp"
+#include "deploy/engine/jobs/drains.hpp"
+#include "deploy/engine/jobs/drift_log.hpp"
+#include "deploy/engine/jobs/endings.hpp"
+#include "deploy/engine/jobs/probes.hpp"
+#include "deploy/engine/jobs/pulls.hpp"
 #include "deploy/engine/state/parts.hpp"
-#include "deploy/engine/work/drains.hpp"
-#include "deploy/engine/work/drift_log.hpp"
-#include "deploy/engine/work/endings.hpp"
-#include "deploy/engine/work/probes.hpp"
-#include "deploy/engine/work/pulls.hpp"
 
 namespace holdfast::deploy::engine {
 

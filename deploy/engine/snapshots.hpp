@@ -3,11 +3,11 @@
 #include <memory>
 
 #include "deploy/engine/commands/rollbacks.hpp"
+#include "deploy/engine/jobs/backups.hpp"
+#include "deploy/engine/jobs/drift_log.hpp"
 #include "deploy/engine/records.hpp"
 #include "deploy/engine/snapshot.hpp"
 #include "deploy/engine/status.hpp"
-#include "deploy/engine/work/backups.hpp"
-#include "deploy/engine/work/drift_log.hpp"
 
 namespace holdfast::deploy::engine {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "deploy/engine/jobs/drift_log.hpp"
 #include "deploy/engine/snapshot.hpp"
 #include "deploy/engine/state/journal.hpp"
-#include "deploy/engine/work/drift_log.hpp"
 
 namespace holdfast::deploy::engine {
 

@@ -1,4 +1,4 @@
-#include "deploy/engine/work/pull_event.hpp"
+#include "deploy/engine/jobs/pull_event.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
-#include "deploy/engine/work/pulls.hpp"
+#include "deploy/engine/jobs/pulls.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "common/log/log.hpp"
-#include "deploy/engine/work/pull_event.hpp"
+#include "deploy/engine/jobs/pull_event.hpp"
 
 namespace holdfast::deploy::engine {
 

@@ -1,4 +1,4 @@
-#include "deploy/engine/work/probes.hpp"
+#include "deploy/engine/jobs/probes.hpp"
 
 #include <fmt/format.h>
 

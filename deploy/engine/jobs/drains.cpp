@@ -1,4 +1,4 @@
-#include "deploy/engine/work/drains.hpp"
+#include "deploy/engine/jobs/drains.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "deploy/engine/work/backups.hpp"
+#include "deploy/engine/jobs/backups.hpp"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "deploy/engine/work/endings.hpp"
+#include "deploy/engine/jobs/endings.hpp"
 
 #include <fmt/format.h>
 

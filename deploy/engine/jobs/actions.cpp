@@ -1,4 +1,4 @@
-#include "deploy/engine/work/actions.hpp"
+#include "deploy/engine/jobs/actions.hpp"
 
 #include "common/log/log.hpp"
 

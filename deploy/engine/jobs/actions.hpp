@@ -2,12 +2,12 @@
 #include <functional>
 #include <string>
 
+#include "deploy/engine/jobs/drains.hpp"
+#include "deploy/engine/jobs/drift_log.hpp"
+#include "deploy/engine/jobs/endings.hpp"
+#include "deploy/engine/jobs/probes.hpp"
+#include "deploy/engine/jobs/pulls.hpp"
 #include "deploy/engine/state/parts.hpp"
-#include "deploy/engine/work/drains.hpp"
-#include "deploy/engine/work/drift_log.hpp"
-#include "deploy/engine/work/endings.hpp"
-#include "deploy/engine/work/probes.hpp"
-#include "deploy/engine/work/pulls.hpp"
 
 namespace holdfast::deploy::engine {
 

@@ -1,4 +1,4 @@
-#include "deploy/engine/work/drift_log.hpp"
+#include "deploy/engine/jobs/drift_log.hpp"
 
 namespace holdfast::deploy::engine {
 
