@@ -31,7 +31,7 @@ void Api::handle(const CallOf<"apply">& call) {
 }
 
 void Api::handle(const CallOf<"rollback">& call) {
-  if (call.asked.dry_run) return parts_.engine.plan_rollback(call.asked, call.answer);
+  if (call.asked.dry_run) return parts_.engine.plan_rollback(call.asked, call.actor(), call.answer);
   log::info("event=rollback_requested actor={} to={} reason={}", log::field(call.actor()),
             call.asked.to, log::field(call.asked.reason));
   parts_.engine.rollback(call.asked, call.actor(), call.answer);

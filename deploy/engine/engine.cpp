@@ -17,8 +17,9 @@ constexpr auto kLongestPass = std::chrono::seconds{20};
 
 /// Who wakes later than this did not run in between: SIGSTOP, a suspended host, one that starves.
 constexpr auto kLate = std::chrono::seconds{2};
-/// Whose quota the dry runs of rollbacks are counted in, whoever asks.
-constexpr auto kDryRuns = "dry runs of rollbacks";
+/// Dry runs of rollbacks and rehearsals may have to read a document that a rollback does not wait
+/// behind: so many at once, and one thread more.
+constexpr RequestQuota::Limits kLookups{.all = 2, .of_one_actor = 1};
 /// Answers of probes that come within it are read together.
 constexpr Milliseconds kGather{5};
 
@@ -35,10 +36,13 @@ class ThreadedEngine final : public Engine, private Jobs {
       : clock_(ports.clock),
         control_(ports.control),
         publisher_(ports.publisher),
-        pools_{os::JobPool{"job", threads(4)},     os::JobPool{"pull", threads(2)},
-               os::JobPool{"probe", threads(4)},   os::JobPool{"stop", threads(4)},
-               os::JobPool{"retire", threads(8)},  os::JobPool{"drain", threads(2)},
-               os::JobPool{"document", threads(1)}},
+        pools_{os::JobPool{"job", threads(4)},
+               os::JobPool{"pull", threads(2)},
+               os::JobPool{"probe", threads(4)},
+               os::JobPool{"stop", threads(4)},
+               os::JobPool{"retire", threads(8)},
+               os::JobPool{"drain", threads(2)},
+               os::JobPool{"document", threads(kLookups.all + 2)}},
         on_arrival_(options.on_arrival),
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
@@ -93,15 +97,16 @@ class ThreadedEngine final : public Engine, private Jobs {
            finish(core_.commands().applies.plan(std::move(read).value()), reply, place);
          });
   }
-  void plan_rollback(proto::api::RollbackRequest request,
+  void plan_rollback(proto::api::RollbackRequest request, Actor actor,
                      Reply<proto::api::PlanReport> reply) override {
-    mailbox_->post([this, request = std::move(request), reply = std::move(reply)] {
-      auto place = take(plans_, kDryRuns);
-      if (!place) return reply(std::move(place).error());
-      core_.commands().rollbacks.prepare(request.to, [this, request, reply, place = *place] {
-        finish(core_.commands().rollbacks.plan(request), reply, place);
-      });
-    });
+    mailbox_->post(
+        [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+          auto place = take(lookups_, actor);
+          if (!place) return reply(std::move(place).error());
+          core_.commands().rollbacks.prepare(request.to, [this, request, reply, place = *place] {
+            finish(core_.commands().rollbacks.plan(request), reply, place);
+          });
+        });
   }
   void hold(proto::api::HoldRequest request, Actor actor,
             Reply<proto::api::HoldStatus> reply) override {
@@ -127,10 +132,13 @@ class ThreadedEngine final : public Engine, private Jobs {
                 Reply<proto::api::Accepted> reply) override {
     mailbox_->post(
         [this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+          auto place = take(lookups_, actor);
+          if (!place) return reply(std::move(place).error());
           auto& commands = core_.commands();
-          commands.rollbacks.prepare(request.generation, [&commands, request, actor, reply] {
-            reply(commands.rehearsals.rehearse(request, actor));
-          });
+          commands.rollbacks.prepare(request.generation,
+                                     [&commands, request, actor, reply, place = *place] {
+                                       reply(commands.rehearsals.rehearse(request, actor));
+                                     });
         });
   }
   void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
@@ -170,15 +178,15 @@ class ThreadedEngine final : public Engine, private Jobs {
 
   /// Of a quota; given back with its last copy.
   using Place = std::shared_ptr<void>;
-  [[nodiscard]] static Result<Place> take(Readers& readers, const Actor& actor) {
-    HF_TRY(readers.quota.take(actor));
-    return Place{nullptr, [&readers, actor](void*) { readers.quota.give_back(actor); }};
+  [[nodiscard]] static Result<Place> take(RequestQuota& quota, const Actor& actor) {
+    HF_TRY(quota.take(actor));
+    return Place{nullptr, [&quota, actor](void*) { quota.give_back(actor); }};
   }
 
   /// Reads the document, then calls `done` on the engine thread: with an error where too many wait.
   void read(Readers& readers, proto::api::ApplyRequest request, const Actor& actor,
             std::function<void(Result<Candidate>, const Place&)> done) {
-    auto place = take(readers, actor);
+    auto place = take(readers.quota, actor);
     if (!place)
       return mailbox_->post(
           [error = std::move(place).error(), done = std::move(done)] { done(error, {}); });
@@ -276,6 +284,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::array<os::JobPool, 7> pools_;
   Readers applies_{RequestQuota{"applies", {}}, os::JobPool{"apply", threads(1)}};
+  RequestQuota lookups_{"dry runs and rehearsals", kLookups};
   Readers plans_{RequestQuota{"plans", {}}, os::JobPool{"plan", threads(1)}};
   std::function<void()> on_arrival_;
   Core core_;

@@ -46,7 +46,7 @@ class Engine {
   /// Errors beside those of an apply: busy, when too many wait.
   virtual void plan_apply(proto::api::ApplyRequest request, Actor actor,
                           Reply<proto::api::PlanReport> reply) = 0;
-  virtual void plan_rollback(proto::api::RollbackRequest request,
+  virtual void plan_rollback(proto::api::RollbackRequest request, Actor actor,
                              Reply<proto::api::PlanReport> reply) = 0;
   /// Stops changes until `resume` or a time; replaces a hold that is there.
   virtual void hold(proto::api::HoldRequest request, Actor actor,

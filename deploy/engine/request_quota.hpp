@@ -8,7 +8,8 @@
 
 namespace holdfast::deploy::engine {
 
-/// How many requests of a kind may wait or run at once, in all and of one actor. Thread safe.
+/// How many requests of a kind may wait or run at once, in all and of one actor. Root has places of
+/// its own, as many as one actor has, so that others cannot take them all. Thread safe.
 class RequestQuota {
  public:
   struct Limits {

@@ -100,6 +100,11 @@ void Planner::step_retired() {
     // would look like the end of what it sends.
     const bool cut =
         lives && (view->seen.state == InstanceState::frozen || age >= kFreezeTakesAtMost);
+    // The rollout under way may start its process again.
+    if (state().rollout && view != nullptr && view->seen.state == InstanceState::exited) {
+      ++it;
+      continue;
+    }
     if (!lives || (retired.standby && age >= retired.keep && cut)) {
       // What cannot be thawed any more is no standby: remove_orphans takes it from here.
       it = state().retired.erase(it);

@@ -77,6 +77,10 @@ class Planner {
   [[nodiscard]] bool is_awaited(const ServiceName& service, const proto::Service& wanted) const;
   [[nodiscard]] bool is_proven(const ServiceName& service, const InstanceView& view,
                                const proto::Service& wanted) const;
+  [[nodiscard]] bool take_former(const ServiceName& service, const proto::Service& wanted,
+                                 bool ended);
+  [[nodiscard]] bool revive_former(const ServiceName& service, const proto::Service& wanted,
+                                   InstanceId& id);
   void start_fresh(const ServiceName& service, const proto::Service& wanted);
   [[nodiscard]] bool dependencies_ready(const proto::Service& wanted);
   [[nodiscard]] bool replaces(const ServiceName& service, const proto::Service& wanted) const;

@@ -190,32 +190,6 @@ bool Planner::dependencies_ready(const proto::Service& wanted) {
                      });
 }
 
-void Planner::start_fresh(const ServiceName& service, const proto::Service& wanted) {
-  rollout().gate_since[service] = now_;
-  for (const auto& [id, retired] : state().retired) {
-    const auto* view = find(id);
-    if (view == nullptr || view->seen.service != service || view->seen.run_hash != wanted.run_hash)
-      continue;
-    // One that has ended is no way back: another is made from local layers.
-    if (view->seen.state != InstanceState::frozen && view->seen.state != InstanceState::running)
-      continue;
-    if (view->seen.state == InstanceState::frozen) act(Thaw{id});
-    rollout().fresh[service] = id;
-    state().retired.erase(id);
-    return;
-  }
-  for (const auto& id : state().kept) {
-    const auto* view = find(id);
-    if (view == nullptr || view->seen.service != service ||
-        view->seen.run_hash != wanted.run_hash || view->seen.state != InstanceState::running)
-      continue;
-    rollout().fresh[service] = id;
-    return;
-  }
-  rollout().fresh[service] = allot(service, wanted);
-  state().completed.erase({service, wanted.run_hash});
-}
-
 /// Whether what is known of its health was learnt since its gate began. What an instance said
 /// before it was drained and frozen, or under the rules of another document, opens no gate.
 bool Planner::is_proven(const ServiceName& service, const InstanceView& view,
@@ -270,15 +244,7 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
   }
   if (view != nullptr && view->seen.exit && view->seen.state == InstanceState::exited &&
       !has_completed(*view, wanted)) {
-    // A former process that did not outlive its thaw is no verdict on its version: another one is
-    // made from local layers. A rollback must not fail by a clock that jumped.
-    if (view->seen.started_boot < rollout().gate_since[service]) {
-      state().released.emplace(id, wanted.stop);
-      id = allot(service, wanted);
-      rollout().gate_since[service] = now_;
-      act(Create{id, service, rollout().target});
-      return false;
-    }
+    if (revive_former(service, wanted, id)) return false;
     const auto& exit = *view->seen.exit;
     fail({Errc::unhealthy,
           service.str(),

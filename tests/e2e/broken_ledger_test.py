@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The disk is full, or the ledger is damaged: what runs goes on, changes are refused with the next step, a rollback works."""
+import contextlib
 import os
 import signal
 import sqlite3
@@ -33,18 +34,9 @@ class OnASmallDisk(fixture.AgentCase):
                 return hog
 
     def test_a_full_disk_refuses_changes_and_neither_stops_what_runs_nor_a_rollback(self):
-        update = {"soak": "1s", "drain": "1s", "standby": "10m", "deadline": "20s"}
-        for version in ("WEB_V1", "WEB_V2"):
-            self.applied({"web": self.web(version, update=update)})
+        self.apply_both()
         with fixture.Load(self.port) as load:
-            hog = self.fill()
-            (self.agent.state / "state/reserve").unlink(missing_ok=True)
-            with open(hog, "ab") as file:
-                try:
-                    while True:
-                        os.write(file.fileno(), bytes(4096))
-                except OSError:
-                    pass
+            hog = self.fill_to_the_last_page()
             refused = self.try_until_refused()
             self.assertIn("disk is full", refused.text)
             self.assertIn("free space", refused.text)
@@ -57,6 +49,40 @@ class OnASmallDisk(fixture.AgentCase):
         self.assertEqual(self.agent.cli("ledger", "verify").code, 0)
         reasons = self.agent.cli("show", "1").text
         self.assertIn("the disk is full", reasons)
+
+    def test_a_rollback_on_a_full_disk_holds_though_agent_and_process_are_killed(self):
+        """The former process is started again in place: a new instance would need the disk."""
+        self.apply_both()
+        hog = self.fill_to_the_last_page()
+        self.try_until_refused()
+        self.assertEqual(self.agent.cli("rollback", "--reason", "the disk is full").code, 0)
+        self.assertEqual(fixture.get(self.port), "v1")
+        served = self.agent.service("web")["pid"]
+        self.agent.stop(signal.SIGKILL)
+        os.kill(served, signal.SIGKILL)
+        self.agent.start()
+        fixture.wait_until("v1 answers again", lambda: fixture.get(self.port) == "v1", 10)
+        time.sleep(4)  # three tries to create an instance would have failed by then
+        self.assertEqual(fixture.get(self.port), "v1", "the rollback was undone")
+        hog.unlink()
+        fixture.wait_until("the ledger takes entries again", lambda: self.agent.status()["state"] == "converged", 20)
+        self.assertEqual(fixture.get(self.port), "v1")
+        self.assertEqual([row["generation"] for row in self.agent.history() if row["current"]], [1])
+        self.assertIn("the disk is full", self.agent.cli("quarantine", "list").text)
+
+    def apply_both(self):
+        update = {"soak": "1s", "drain": "1s", "standby": "10m", "deadline": "20s"}
+        for version in ("WEB_V1", "WEB_V2"):
+            self.applied({"web": self.web(version, update=update)})
+
+    def fill_to_the_last_page(self):
+        """What fills it: a file to remove."""
+        hog = self.fill()
+        (self.agent.state / "state/reserve").unlink(missing_ok=True)
+        with open(hog, "ab") as file, contextlib.suppress(OSError):
+            while True:
+                os.write(file.fileno(), bytes(4096))
+        return hog
 
     def try_until_refused(self):
         """The database has a few pages to spare; small changes use them up."""

@@ -170,7 +170,8 @@ void FakeEngine::plan_apply(api::ApplyRequest request, deploy::engine::Actor /*a
   });
 }
 
-void FakeEngine::plan_rollback(api::RollbackRequest request, Reply<api::PlanReport> reply) {
+void FakeEngine::plan_rollback(api::RollbackRequest request, deploy::engine::Actor,
+                               Reply<api::PlanReport> reply) {
   post([this, request, reply = std::move(reply)] {
     reply(api::PlanReport{snapshot()->status.generation, request.to, "", true, {}, {}, {}, {}});
   });

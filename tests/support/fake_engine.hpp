@@ -41,7 +41,7 @@ class FakeEngine final : public deploy::engine::Engine {
                 deploy::engine::Reply<proto::api::Accepted> reply) override;
   void plan_apply(proto::api::ApplyRequest request, deploy::engine::Actor actor,
                   deploy::engine::Reply<proto::api::PlanReport> reply) override;
-  void plan_rollback(proto::api::RollbackRequest request,
+  void plan_rollback(proto::api::RollbackRequest request, deploy::engine::Actor actor,
                      deploy::engine::Reply<proto::api::PlanReport> reply) override;
   void hold(proto::api::HoldRequest request, deploy::engine::Actor actor,
             deploy::engine::Reply<proto::api::HoldStatus> reply) override;

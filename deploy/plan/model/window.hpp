@@ -29,8 +29,9 @@ struct Opening {
   std::optional<WallTime> at;  ///< none: never within five weeks, or the zone is not known
   std::string why_not;         ///< then, in words
 };
-/// How often `next_common` looks at a window before it gives up: some 15 ms.
-inline constexpr int kMostWindowLooks = 20'000;
+/// How often `next_common` looks at a window before it gives up: some 4 ms, in
+/// each pass of a rollout that waits.
+inline constexpr int kMostWindowLooks = 5'000;
 /// The first instant from `at` on when all windows are open; `at` itself without any.
 [[nodiscard]] Opening next_common(const std::vector<proto::UpdateWindow>& windows,
                                   const Zones& zones, WallTime at);

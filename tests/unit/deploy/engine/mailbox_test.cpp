@@ -46,6 +46,11 @@ TEST(RequestQuota, GivesEachActorAFewPlacesAndAllTogetherNoMoreThanItsLimit) {
   EXPECT_THAT(third.error().what(), HasSubstr("2 plans of ann"));
   ASSERT_TRUE(quota.take("bob"));
   EXPECT_THAT(quota.take("cid").error().what(), HasSubstr("3 plans are under way"));
+  ASSERT_TRUE(quota.take("root (uid 0)")) << "root has places of his own";
+  ASSERT_TRUE(quota.take("root (uid 0)"));
+  EXPECT_FALSE(quota.take("root (uid 0)"));
+  quota.give_back("root (uid 0)");
+  EXPECT_FALSE(quota.take("cid")) << "which are nobody else's";
   quota.give_back("ann");
   EXPECT_TRUE(quota.take("cid"));
 }

@@ -159,26 +159,55 @@ TEST(Standby, AServiceKeepsTheLastFourHoweverManyDocumentsCome) {
   EXPECT_FALSE(world.observed.instances.contains(served[0]));
 }
 
-TEST(Standby, OneThatDiesWhenItIsThawedIsReplacedAndTheRollbackGoesOn) {
-  PlanWorld world{1};
-  world.apply(make_deployment({{"web", {.port = 80}}}));
-  ASSERT_TRUE(world.settle());
-  const ServiceName web{"web"};
-  const auto first = world.progress.serving.at(web);
-  world.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
-  while (world.progress.rollout || !world.progress.retired.contains(first) ||
-         world.observed.instances.at(first).seen.state != InstanceState::frozen)
-    world.step();
-  world.rollback_to(1);
-  world.step();
-  ASSERT_EQ(world.progress.rollout->fresh.at(web), first);
-  auto& seen = world.observed.instances.at(first).seen;
-  seen.state = InstanceState::exited;
-  seen.exit = ExitInfo{1, false, world.observed.wall};
-  ASSERT_TRUE(world.settle());
-  EXPECT_EQ(world.progress.current, GenerationId{1});
-  EXPECT_NE(world.progress.serving.at(web), first);
-  EXPECT_FALSE(world.observed.instances.contains(first));
+class DyingStandby : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    world_.apply(make_deployment({{"web", {.port = 80}}}));
+    ASSERT_TRUE(world_.settle());
+    first_ = world_.progress.serving.at(web_);
+    world_.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
+    while (world_.progress.rollout || !world_.progress.retired.contains(first_) ||
+           world_.observed.instances.at(first_).seen.state != InstanceState::frozen)
+      world_.step();
+  }
+  void end_first() {
+    auto& seen = world_.observed.instances.at(first_).seen;
+    seen.state = InstanceState::exited;
+    seen.exit = ExitInfo{1, false, world_.observed.wall};
+  }
+  PlanWorld world_{1};
+  ServiceName web_{"web"};
+  InstanceId first_;
+};
+
+TEST_F(DyingStandby, WhenItIsThawedItIsStartedAgainInPlaceAndTheRollbackGoesOn) {
+  world_.rollback_to(1);
+  world_.step();
+  ASSERT_EQ(world_.progress.rollout->fresh.at(web_), first_);
+  end_first();
+  ASSERT_TRUE(world_.settle());
+  EXPECT_EQ(world_.progress.current, GenerationId{1});
+  EXPECT_EQ(world_.progress.serving.at(web_), first_) << "neither disk nor network is needed";
+}
+
+TEST_F(DyingStandby, BeforeTheRollbackItIsStartedAgainToo) {
+  end_first();
+  world_.rollback_to(1);
+  ASSERT_TRUE(world_.settle());
+  EXPECT_EQ(world_.progress.current, GenerationId{1});
+  EXPECT_EQ(world_.progress.serving.at(web_), first_);
+}
+
+TEST_F(DyingStandby, ThatCannotBeStartedAgainIsReplaced) {
+  world_.rollback_to(1);
+  world_.step();
+  end_first();
+  world_.observed.job_failures.insert_or_assign(
+      web_, JobFailure{Error{Errc::runtime, "its network namespace is gone"}, world_.now, 1, {}});
+  ASSERT_TRUE(world_.settle());
+  EXPECT_EQ(world_.progress.current, GenerationId{1});
+  EXPECT_NE(world_.progress.serving.at(web_), first_);
+  EXPECT_FALSE(world_.observed.instances.contains(first_));
 }
 
 TEST(Standby, IsGivenUpWhenMemoryIsShortAndTheReasonIsRecorded) {
