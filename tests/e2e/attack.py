@@ -1,5 +1,6 @@
 """What tests of attacks share: who asks over the socket, the attackers' processes, and the rollback that is measured beside them."""
 import contextlib
+import grp
 import http.client
 import json
 import multiprocessing
@@ -10,6 +11,7 @@ import time
 import fixture
 
 GROUP = 60  # "games": exists on every Debian, and nobody here is in it
+ROLLBACK_GROUP = grp.getgrnam("audio").gr_gid
 ENOUGH = 1.0  # seconds for a rollback beside an attack, on two slow cores under load; 12 to 60 ms were seen (each test prints its own)
 MOST = 32 << 20  # bytes that an attack may add to the agent's memory
 UPDATE = {"soak": "300ms", "drain": "300ms", "standby": "5m"}
@@ -54,6 +56,16 @@ def ask_for_ever(uid, path, method, target, body, until):
             ask(path, method, target, body)
 
 
+def rehearse_for_ever(uid, path, generations, until):
+    """Of the role `rollback`: asks for rehearsals of old generations, and what a rollback there would do, one after the other."""
+    become(uid, ROLLBACK_GROUP)
+    while time.monotonic() < until:
+        for generation in generations:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                ask(path, "POST", "/v1/rehearse", {"generation": generation, "reason": "a flood"})
+                ask(path, "POST", "/v1/rollback", {"to": generation, "dry_run": True, "reason": "a flood"})
+
+
 def hold_for_ever(uid, path, sent, places, until, pause=0.05):
     """Sends the same over as many connections as it is given, a new one whenever the oldest is let go, and reads none of them."""
     become(uid)
@@ -78,7 +90,7 @@ def storm(uid, path, sent, places, until):
 class AttackCase(fixture.AgentCase):
     """v1 and then v2 of `web` are applied, beside what `others` says; `idle` is the agent's memory before there was anything else."""
 
-    settings = {"groups": {"observe": "games"}}
+    settings = {"groups": {"observe": "games", "rollback": "audio"}}
 
     def others(self):
         """Further services of both documents."""

@@ -61,6 +61,14 @@ class Attacks(attack.AttackCase):
             both.enter_context(self.meanwhile(attack.ask_for_ever, self.agent.socket, "POST", "/v1/plan", small, number=8, begins=0.5))
             self.assert_rollback_is_quick("--to", "1")
 
+    def test_rehearsals_and_dry_runs_of_old_generations(self):
+        """Their documents are read by jobs; a rollback to one waits behind no flood of them."""
+        for i in range(8):
+            env = {f"K{i}_{n}": "x" * 20 for n in range(3_000)}
+            self.applied({"web": self.web("WEB_V2" if i == 7 else "WEB_V1", update=attack.UPDATE, env=env)})  # so v1 stays here
+        with self.meanwhile(attack.rehearse_for_ever, self.agent.socket, [2, 3, 4, 5], number=6):
+            self.assert_rollback_is_quick("--to", "1")
+
     def test_requests_that_never_end(self):
         with self.meanwhile(attack.hold_for_ever, self.agent.socket, b"POST /v1/plan HTTP/1.1\r\nContent-Length: 99\r\n\r\n{", 40, number=8):
             self.assert_rollback_is_quick()
