@@ -141,10 +141,6 @@ bool Core::at_rest() const {
 /// another look is due.
 bool Core::settle(plan::Decision decision) {
   const auto before = parts_.journal.progress();
-  if (commands_.rollbacks.leads_already(decision.progress))
-    std::erase_if(decision.actions, [](const plan::Action& action) {
-      return std::holds_alternative<plan::Route>(action);
-    });
   bool acted = start_unjournaled(decision);
   if (!parts_.journal.record(decision, record_of(parts_, decision)))
     return keep_serving(decision) || acted;

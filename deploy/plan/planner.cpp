@@ -362,7 +362,17 @@ void Planner::probe_due(const ServiceName& service, const InstanceId& id, Genera
   }
 }
 
+/// An earlier life of the agent led traffic to the target of the rollback under way, without a
+/// record: until this one has come as far, that is where it stays.
+bool Planner::is_led_already() const {
+  const auto& routing = observed_.routing;
+  const auto& under_way = out_.progress.rollout;
+  return observed_.rollback_led && routing && !routing->ports.empty() && under_way &&
+         under_way->trigger == Trigger::rollback && under_way->phase < Phase::switching;
+}
+
 void Planner::route() {
+  if (is_led_already()) return;
   auto wanted = wanted_routes(state(), observed_);
   if (observed_.routing && *observed_.routing == wanted) return;
   // Others altered what we want as we left it.

@@ -51,6 +51,7 @@ class Planner {
   void drop_standby_when_short();
   void schedule_probes();
   void probe_due(const ServiceName& service, const InstanceId& id, GenerationId generation);
+  [[nodiscard]] bool is_led_already() const;
   void route();
 
   // drift.cpp

@@ -75,7 +75,7 @@ Result<proto::api::Accepted> Rollbacks::turn_back(const proto::api::RollbackRequ
 
 Result<proto::api::Accepted> Rollbacks::rollback(const proto::api::RollbackRequest& request,
                                                  const Actor& actor) {
-  resumed_ = false;
+  parts_.observed.rollback_led = false;
   const auto& progress = parts_.journal.progress();
   const auto since = parts_.events.last();
   HF_ASSIGN(const auto choice, plan::choose_rollback(progress, facts(), request.to));
@@ -165,15 +165,8 @@ void Rollbacks::resume_intent() {
   for (auto& each : batch.entries) each.time = left->time;
   journal.advance_regardless(std::move(resumed->progress), *left, std::move(batch));
   if (!journal.unjournaled()) journal.forget_intent();
-  resumed_ = true;
+  parts_.observed.rollback_led = true;
   parts_.attention.mark_changed();
-}
-
-bool Rollbacks::leads_already(const plan::Progress& next) const {
-  const auto& seen = parts_.observed.routing;
-  return resumed_ && seen && !seen->ports.empty() && next.rollout &&
-         next.rollout->trigger == plan::Trigger::rollback &&
-         next.rollout->phase < plan::Phase::switching;
 }
 
 void Rollbacks::refresh_if_changed() {

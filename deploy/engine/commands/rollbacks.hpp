@@ -25,10 +25,6 @@ class Rollbacks {
   /// Carries out the intent that an earlier life left behind, and records it if that can be.
   void resume_intent();
 
-  /// An earlier life carried out the rollback under way, without a record, and led traffic to its
-  /// target: until this life is there too, `next` being what it decided, the table stays.
-  [[nodiscard]] bool leads_already(const plan::Progress& next) const;
-
   /// The generation that a rollback leads to; `wanted` 0: by default. Errors: not_found, conflict.
   [[nodiscard]] Result<GenerationId> target(std::uint64_t wanted) const;
   [[nodiscard]] plan::RollbackFacts facts() const;
@@ -61,7 +57,6 @@ class Rollbacks {
 
   Parts& parts_;
   proto::api::RollbackReadiness readiness_;
-  bool resumed_ = false;    ///< the rollback under way is an intent of an earlier life
   bool looking_ = false;    ///< at the host
   std::string host_fault_;  ///< of the generation that `readiness_` names, as seen last
   std::uint64_t ready_generations_ = 0;

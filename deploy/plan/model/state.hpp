@@ -219,6 +219,8 @@ struct Observed {
   std::map<proto::Digest, ImageView> images;
   std::optional<RoutingTable> routing;  ///< none: the table is missing or altered
   std::optional<RoutingTable> applied;  ///< what it was when we changed it last; none: not yet
+  bool rollback_led = false;  ///< traffic goes to the target of the rollback under way already: an
+                              ///< earlier life of the agent did it, without a record
   std::map<GenerationId, std::shared_ptr<const proto::Deployment>>
       documents;  ///< of current, from and target
   /// A job that creates or changes an instance of it runs, and on which instance.

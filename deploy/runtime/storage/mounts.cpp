@@ -132,15 +132,26 @@ Status mount_secret_tmpfs(const std::filesystem::path& target) {
   return errno_error(errno, "mount tmpfs on " + target.string());
 }
 
+namespace {
+
+/// Of the mount at `target` and every mount below it. False: this kernel cannot (before 5.12).
+Result<bool> set_attributes(const std::filesystem::path& target, mount_attr wanted) {
+  if (syscall(SYS_mount_setattr, AT_FDCWD, target.c_str(), AT_RECURSIVE, &wanted, sizeof wanted) ==
+      0)
+    return true;
+  if (errno != ENOSYS) return errno_error(errno, "set the attributes of " + target.string());
+  return false;
+}
+
+}  // namespace
+
 Status confine_mount(const std::filesystem::path& target, Writing writing) {
   mount_attr wanted{};
   wanted.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   if (writing == Writing::refused) wanted.attr_set |= MOUNT_ATTR_RDONLY;
   wanted.propagation = MS_PRIVATE;
-  if (syscall(SYS_mount_setattr, AT_FDCWD, target.c_str(), AT_RECURSIVE, &wanted, sizeof wanted) ==
-      0)
-    return ok();
-  if (errno != ENOSYS) return errno_error(errno, "set the attributes of " + target.string());
+  HF_ASSIGN(const bool set, set_attributes(target, wanted));
+  if (set) return ok();
   HF_ASSIGN(const auto mounts, read_mounts());
   for (const auto& mount : mounts) {
     const auto below = mount.target.starts_with(target.string() + "/")
@@ -162,10 +173,8 @@ Status confine_mount(const std::filesystem::path& target, Writing writing) {
 Status make_harmless(const std::filesystem::path& target) {
   mount_attr wanted{};
   wanted.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  if (syscall(SYS_mount_setattr, AT_FDCWD, target.c_str(), AT_RECURSIVE, &wanted, sizeof wanted) ==
-      0)
-    return ok();
-  if (errno != ENOSYS) return errno_error(errno, "set the attributes of " + target.string());
+  HF_ASSIGN(const bool set, set_attributes(target, wanted));
+  if (set) return ok();
   constexpr unsigned long kFlags = MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV;
   if (::mount(nullptr, target.c_str(), nullptr, kFlags, nullptr) != 0)
     return errno_error(errno, "mount " + target.string() + " nosuid");
