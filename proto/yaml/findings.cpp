@@ -42,7 +42,7 @@ std::vector<Finding> Findings::sorted() const {
                    [](const Finding& a, const Finding& b) { return a.mark < b.mark; });
   if (left_out_ != 0) {
     result.push_back({Severity::error, last_,
-                      fmt::format("{} more faults are not shown", left_out_), "",
+                      fmt::format("{} more errors are not shown", left_out_), "",
                       Errc::spec_parse});
   }
   return result;

@@ -62,7 +62,7 @@ Checked check_document(const Context& context, const Document& document) {
   if (checked.deployment) return checked;
   report(context, proto::api::ErrorBody{
                       "E_SPEC_PARSE",
-                      fmt::format("{} has {} fault{}:\n{}", document.name, parsed.errors.size(),
+                      fmt::format("{} has {} error{}:\n{}", document.name, parsed.errors.size(),
                                   parsed.errors.size() == 1 ? "" : "s", checked.faults),
                       "correct the document; \"holdfast schema\" prints what may be in it"});
   return checked;

@@ -185,7 +185,7 @@ TEST(YamlTree, CountsFaultsItDoesNotShow) {
   for (int i = 0; i < 5000; ++i) text += "a: 1\n";
   const auto reading = read_all(text);
   EXPECT_EQ(reading.findings.size(), 1001U);
-  EXPECT_EQ(reading.findings.back().message, "3999 more faults are not shown");
+  EXPECT_EQ(reading.findings.back().message, "3999 more errors are not shown");
 }
 
 TEST(YamlTree, PrintsNoControlCharactersOfKeysAndTags) {
