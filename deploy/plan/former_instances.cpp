@@ -1,5 +1,5 @@
-// The instance that a rollout leads to: a former one of the same version, thawed or started again, or
-// a new one.
+// The instance that a rollout leads to: a former one of the same version, thawed or started again,
+// or a new one.
 #include "deploy/plan/planner.hpp"
 
 namespace holdfast::deploy::plan {

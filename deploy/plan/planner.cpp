@@ -1,6 +1,10 @@
 #include "deploy/plan/planner.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <functional>
+#include <vector>
 
 #include "deploy/plan/model/service_addresses.hpp"
 
