@@ -118,6 +118,7 @@ Result<std::filesystem::path> worker_path() {
 void keep_house(runtime::ContainerRuntime& containers) {
   if (auto done = containers.maintain_logs(); !done)
     log::warn("event=logs_not_maintained error={}", log::field(done.error().to_string()));
+  containers.follow_host();
   if (auto done = containers.follow_names(); !done)
     log::warn("event=names_not_followed error={}", log::field(done.error().to_string()));
 }
@@ -148,6 +149,9 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
   options.disk_space = [dir = config.state_dir] { return os::read_disk_space(dir); };
   options.host_addresses = network::host_addresses;
   options.has_name_server = [&containers] { return containers.has_name_server(); };
+  options.host_gives = [&containers](const proto::Service& wanted) {
+    return containers.host_gives(wanted);
+  };
   options.memory_signs = [] { return os::read_memory_signs(); };
   return options;
 }

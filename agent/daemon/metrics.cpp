@@ -159,6 +159,11 @@ void add_workload_counters(MetricsPage& page, const Snapshot& snapshot) {
              "Hardening rules that the deployment relaxes for a workload.");
   for (const auto& [name, count] : snapshot.gauges.relaxations)
     page.sample(count, {{"workload", name}});
+  page.gauge("holdfast_workload_label_info",
+             "Labels that the deployment gives a workload; one series each.");
+  for (const auto& [name, labels] : snapshot.gauges.labels)
+    for (const auto& [key, value] : labels)
+      page.sample(1, {{"workload", name}, {"key", key}, {"value", value}});
   page.counter("holdfast_workload_health_checks_total", "Health checks by result.");
   for (const auto& [name, c] : workloads) {
     page.sample(number(c.probes_success), {{"workload", name}, {"result", "success"}});

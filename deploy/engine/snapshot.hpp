@@ -21,6 +21,7 @@ struct Gauges {
   std::map<std::string, std::uint64_t> waiting;      ///< a rollout waits, by cause: hold, window
   std::map<std::string, bool> crash_looping;         ///< by workload
   std::map<std::string, std::uint32_t> relaxations;  ///< by workload
+  std::map<std::string, std::map<std::string, std::string>> labels;  ///< by workload; few and short
   std::uint64_t good_generation = 0;
   std::uint64_t rollback_ready_generations = 0;
   std::uint64_t quarantined = 0;

@@ -354,6 +354,7 @@ Gauges make_gauges(const StatusInput& in) {
       gauges.crash_looping[name.str()] = is_crash_looping(in, name);
       gauges.relaxations[name.str()] =
           static_cast<std::uint32_t>(service.security.relaxations.size());
+      if (!service.labels.empty()) gauges.labels[name.str()] = service.labels;
     }
   }
   gauges.good_generation = in.progress.good.value();

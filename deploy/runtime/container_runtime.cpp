@@ -61,6 +61,7 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
   std::unique_ptr<ContainerRuntime> opened{
       new ContainerRuntime{std::move(host), std::move(conmon)}};
   opened->note_name_server(host_resolv().has_server);
+  opened->follow_host();
   return opened;
 }
 
@@ -223,6 +224,14 @@ void ContainerRuntime::note_name_server(bool there) {
       "event=no_name_server hint=\"/etc/resolv.conf names none that a container can reach: see "
       "holdfast doctor\"");
 }
+
+Status ContainerRuntime::host_gives(const proto::Service& wanted) const {
+  HF_TRY(check_ulimits(wanted.ulimits, host_.facts));
+  if (wanted.init && !has_init_) return no_init();
+  return ok();
+}
+
+void ContainerRuntime::follow_host() { has_init_ = find_init().has_value(); }
 
 Status ContainerRuntime::follow_names() {
   const auto names = host_resolv();

@@ -74,6 +74,11 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   /// Whether the host names a server that containers reach: as `follow_names`, or the opening,
   /// found last. Quick.
   [[nodiscard]] bool has_name_server() const { return has_name_server_; }
+  /// Whether limits and init of a service can be had here; the init as `follow_host`, or the
+  /// opening, found last. Quick. Errors: host.
+  [[nodiscard]] Status host_gives(const proto::Service& wanted) const;
+  /// Looks for what may have been installed since. For every resync; < 1 ms.
+  void follow_host();
   /// Bytes of a service's output that its bound has taken away since this agent began, by service.
   /// As `maintain_logs` found last.
   [[nodiscard]] std::map<std::string, std::uint64_t> dropped_log_bytes();
@@ -126,6 +131,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   std::set<InstanceId> turns_;
   std::mutex hosts_mutex_;
   std::atomic<bool> has_name_server_{true};
+  std::atomic<bool> has_init_{true};
   std::mutex logs_mutex_;
   std::map<InstanceId, std::uint64_t> dropped_;  ///< as last read
   std::map<std::string, std::uint64_t> dropped_of_service_;

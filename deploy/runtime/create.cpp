@@ -9,6 +9,7 @@
 #include "deploy/runtime/spec/user.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 #include "deploy/runtime/storage/rootfs.hpp"
+#include "deploy/runtime/storage/tmpfs_modes.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -37,7 +38,8 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
                         .secrets = spec.wanted.secrets,
                         .allowed_secret_paths = spec.allowed_secret_paths,
                         .names = spec.wanted.names,
-                        .security = spec.wanted.security};
+                        .security = spec.wanted.security,
+                        .tmpfs_modes = tmpfs_modes(spec.wanted)};
 }
 
 /// The log is there before conmon opens it: pruning takes away directories in which nothing is.
@@ -105,7 +107,8 @@ Result<ProcessSpec> make_process(const InstanceSpec& spec, User user) {
                      .cwd = std::move(cwd),
                      .user = std::move(user),
                      .capabilities = std::move(granted),
-                     .no_new_privileges = spec.wanted.security.no_new_privileges};
+                     .no_new_privileges = spec.wanted.security.no_new_privileges,
+                     .ulimits = spec.wanted.ulimits};
 }
 
 /// Root, user, mounts and config.json; everything that depends on the image.
@@ -119,12 +122,17 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
   HF_ASSIGN(auto process, make_process(spec, user));
   HF_TRY(write_etc(host, spec, run));
   HF_TRY(prepare_secrets(host, spec, user));
+  std::filesystem::path init;
+  if (spec.wanted.init) {
+    HF_ASSIGN(init, find_init());
+  }
   HF_ASSIGN(auto mounts, service_mounts({.paths = host.paths,
                                          .id = spec.id,
                                          .service = spec.wanted,
                                          .user = user,
                                          .rule = {spec.allowed_host_paths, host.refused_host_paths},
-                                         .root = root.get()}));
+                                         .root = root.get(),
+                                         .init = std::move(init)}));
   HF_TRY(check_mount_points(root.get(), mounts));
   if (security.read_only) {
     auto all = standard_mounts();
@@ -144,6 +152,8 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
                     .limits = limits_of(spec.wanted.resources),
                     .cgroup = host.group(spec.id),
                     .seccomp = {},
+                    .shm_bytes = spec.wanted.shm_size ? spec.wanted.shm_size->value() : kDefaultShm,
+                    .sysctls = spec.wanted.sysctls,
                     .host = host.facts};
   if (security.seccomp) bundle.seccomp = seccomp_profile(bundle.process.capabilities.bounding);
   return os::write_atomic(host.paths.bundle(spec.id) / "config.json", config_json(bundle), 0600,
@@ -154,6 +164,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
 
 Status create_instance(const Host& host, const InstanceSpec& spec, const std::stop_token& stop) {
   HF_TRY(check_id(spec.id));
+  HF_TRY(check_ulimits(spec.wanted.ulimits, host.facts));
   HF_ASSIGN(const auto record, make_record(spec));
   HF_TRY(os::make_directories(host.paths.kept(spec.id)));
   // The intent, durable, before the first effect: what a power cut leaves behind can be found and

@@ -17,6 +17,7 @@
 #include "deploy/runtime/observe/inspection.hpp"
 #include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/confinement.hpp"
+#include "deploy/runtime/storage/tmpfs_modes.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -97,6 +98,7 @@ Status start_process(const Host& host, const InstanceRecord& record, RunState& r
   HF_TRY(write_run_state(host, record.id, run));
   HF_ASSIGN(const auto wanted, wanted_confinement(host, record.id));
   HF_TRY(check_confinement(run.init.pid, wanted));
+  HF_TRY(set_tmpfs_modes(run.init.pid, record.tmpfs_modes));
   HF_TRY(record_baseline(host, record.id, run.init.pid));
   if (stop.stop_requested()) return Error{Errc::cancelled, "start the program"};
   const auto wall = host.clock.wall();

@@ -17,9 +17,8 @@ constexpr std::size_t kMostShown = 3;
 bool is_name_start(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 bool is_name_part(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
-}  // namespace
-
-std::string env_hint(const yaml::Node& list) {
+/// A list of "NAME=value" as the mapping that `key` takes.
+std::string pairs_hint(std::string_view key, const yaml::Node& list) {
   std::vector<std::string> pairs;
   for (const auto& item : list.items) {
     const auto equals = item.text.find('=');
@@ -28,10 +27,16 @@ std::string env_hint(const yaml::Node& list) {
                                 yaml::shown(item.text.substr(equals + 1))));
     if (pairs.size() == kMostShown) break;
   }
-  if (pairs.empty()) return "write env: {NAME: \"value\"}";
-  return fmt::format("write env: {{{}{}}}", fmt::join(pairs, ", "),
+  if (pairs.empty()) return fmt::format("write {}: {{NAME: \"value\"}}", key);
+  return fmt::format("write {}: {{{}{}}}", key, fmt::join(pairs, ", "),
                      list.items.size() > pairs.size() ? ", …" : "");
 }
+
+}  // namespace
+
+std::string env_hint(const yaml::Node& list) { return pairs_hint("env", list); }
+std::string labels_hint(const yaml::Node& list) { return pairs_hint("labels", list); }
+std::string sysctls_hint(const yaml::Node& list) { return pairs_hint("sysctls", list); }
 
 std::string volume_hint(const yaml::Node& item) {
   if (item.kind != yaml::Kind::scalar) return {};

@@ -14,6 +14,9 @@ namespace holdfast::proto::compose {
 
 /// ["A=b", "C"] → "write env: {A: \"b\"}"; names without a value are said to have none here.
 [[nodiscard]] std::string env_hint(const yaml::Node& list);
+/// The same for labels and sysctls.
+[[nodiscard]] std::string labels_hint(const yaml::Node& list);
+[[nodiscard]] std::string sysctls_hint(const yaml::Node& list);
 /// "data:/var/lib:ro" → "write {source: data, target: /var/lib, read_only: true}"; empty when it is
 /// none of these.
 [[nodiscard]] std::string volume_hint(const yaml::Node& item);

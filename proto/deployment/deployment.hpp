@@ -43,9 +43,14 @@ struct VolumeMount {
   bool operator==(const VolumeMount&) const = default;
 };
 
+/// Permission bits of a file, 0 to 07777.
+using FileMode = std::uint32_t;
+
 struct TmpfsMount {
   std::string target;
-  std::optional<Bytes> size;  ///< none: 64 MiB
+  std::optional<Bytes> size;       ///< none: 64 MiB
+  std::optional<FileMode> mode{};  ///< none: 1777, for /run 755
+  std::optional<bool> exec{};      ///< none: not under `hardened`
   bool operator==(const TmpfsMount&) const = default;
 };
 
@@ -62,6 +67,15 @@ struct Resources {
   std::optional<std::uint32_t> millicpus;  ///< 1.5 cpus = 1500
   std::optional<std::uint32_t> pids;       ///< none: 2048
   bool operator==(const Resources&) const = default;
+};
+
+inline constexpr std::uint64_t kUnlimited = UINT64_MAX;
+
+/// A limit of setrlimit(2), in the unit of its name; `kUnlimited`: none.
+struct Ulimit {
+  std::uint64_t soft = 0;
+  std::uint64_t hard = 0;  ///< at least `soft`
+  bool operator==(const Ulimit&) const = default;
 };
 
 struct HttpProbe {
@@ -131,7 +145,8 @@ struct Security {
   bool read_only = true;  ///< root file system; false also under `compatible` unless written
   std::optional<std::string>
       user;  ///< overrides the image's; uid 0 must be written out under `hardened`
-  std::vector<std::string> cap_add;  ///< "NET_BIND_SERVICE", sorted, without CAP_
+  std::vector<std::string> cap_add;      ///< "NET_BIND_SERVICE", sorted, without CAP_
+  std::vector<std::string> group_add{};  ///< gids, or names of the image's /etc/group; sorted
   bool no_new_privileges = true;
   bool seccomp = true;
   /// What was relaxed against `hardened`, one phrase each: "cap_add NET_RAW", "read_only false".
@@ -188,6 +203,11 @@ struct Service {
   StopRule stop;
   NetworkMode network = NetworkMode::isolated;
   NameRule names{};
+  std::map<std::string, std::string> labels{};   ///< for people and metrics; nothing acts on them
+  bool init = false;                             ///< an init of the host is process 1
+  std::map<std::string, Ulimit> ulimits{};       ///< "nofile" → what replaces the default
+  std::optional<Bytes> shm_size{};               ///< of /dev/shm; none: 64 MiB
+  std::map<std::string, std::string> sysctls{};  ///< of the instance's own namespaces
 
   Digest run_hash;     ///< what needs a new container; of what the document says, not of defaults
   Digest policy_hash;  ///< the rest: a change takes effect without a restart

@@ -9,10 +9,11 @@ namespace {
 // A key that stands in neither list would go unnoticed: both are compared with the schema in a
 // test.
 constexpr std::string_view kRunKeys[] = {
-    "entrypoint", "command",  "env",     "working_dir", "secrets",    "volumes",     "tmpfs",
-    "resources",  "security", "network", "dns",         "dns_search", "extra_hosts", "hostname"};
-constexpr std::string_view kPolicyKeys[] = {"publish", "health",  "update",
-                                            "stop",    "restart", "depends_on"};
+    "entrypoint",  "command",   "env",      "working_dir", "secrets", "volumes",
+    "tmpfs",       "resources", "security", "network",     "dns",     "dns_search",
+    "extra_hosts", "hostname",  "init",     "ulimits",     "sysctls", "shm_size"};
+constexpr std::string_view kPolicyKeys[] = {"publish", "health",     "update", "stop",
+                                            "restart", "depends_on", "labels"};
 
 }  // namespace
 

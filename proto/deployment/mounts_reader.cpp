@@ -19,7 +19,7 @@ constexpr yaml::Alias kVolumeAliases[] = {
     {"destination", "did you mean \"target\"?"}, {"readonly", "did you mean \"read_only\"?"},
     {"ro", "did you mean \"read_only\"?"},
 };
-constexpr std::array<std::string_view, 2> kTmpfsKeys{"target", "size"};
+constexpr std::array<std::string_view, 4> kTmpfsKeys{"target", "size", "mode", "exec"};
 constexpr Bytes kLeastTmpfs{4096};
 
 /// Where each mount point of the service was first written.
@@ -84,6 +84,22 @@ void read_volume(const yaml::Node& node, std::string path, Targets& targets,
   draft.service.volumes.push_back(std::move(volume));
 }
 
+/// `mode` of a mount or file, written as chmod(1) takes it.
+std::optional<FileMode> read_mode(yaml::Fields& fields, json::Object& canon) {
+  const auto text = fields.text("mode");
+  if (!text) return std::nullopt;
+  const auto mode = rules::parse_mode(text->value);
+  if (!mode) {
+    fields.findings().error(text->mark,
+                            fmt::format("{} must be three or four octal digits, not {}",
+                                        fields.path("mode"), yaml::shown(text->value)),
+                            "write \"0755\"");
+    return std::nullopt;
+  }
+  canon.set("mode", rules::mode_text(*mode));
+  return mode;
+}
+
 void read_tmpfs(const yaml::Node& node, const std::string& path, Targets& targets,
                 yaml::Findings& findings, ServiceDraft& draft,
                 std::vector<std::string>& fragments) {
@@ -93,6 +109,11 @@ void read_tmpfs(const yaml::Node& node, const std::string& path, Targets& target
     yaml::Fields fields{node, path, kTmpfsKeys, findings};
     const auto target = read_target(fields, targets);
     take(canon, "size", fields.size("size", kLeastTmpfs), mount.size);
+    mount.mode = read_mode(fields, canon);
+    if (const auto exec = fields.flag("exec")) {
+      mount.exec = exec;
+      canon.set("exec", *exec);
+    }
     if (!target) return;
     mount.target = *target;
   } else {

@@ -37,6 +37,11 @@ void take(json::Object& canon, std::string_view key, const std::optional<T>& fou
 bool accept(yaml::Findings& findings, yaml::Mark mark, std::string_view where,
             const rules::Verdict& verdict);
 
+/// A list in place of a mapping, or the other way round, as compose files allow; true when it was
+/// refused. `must` continues "<key> must be ".
+bool refuse_form(yaml::Fields& fields, std::string_view key, yaml::Kind form, std::string_view must,
+                 std::string (*hint)(const yaml::Node&));
+
 /// One service of the document with everything that can be checked without the others.
 [[nodiscard]] ServiceDraft read_service(const yaml::Member& member, const ImagePolicy& policy,
                                         yaml::Findings& findings);
@@ -48,14 +53,18 @@ bool accept(yaml::Findings& findings, yaml::Mark mark, std::string_view where,
 
 /// A draft with nothing read yet.
 [[nodiscard]] ServiceDraft empty_draft(std::string_view name, yaml::Mark mark);
-/// What services and hooks share: image, arguments, env, working_dir, network, mounts, resources,
-/// security, stop.
+/// What services and hooks share: image, arguments, env, working_dir, network, mounts, init,
+/// ulimits, sysctls, resources, security, stop.
 void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& draft);
 
 // Each reads one or a few keys of a service.
 void read_mounts(yaml::Fields& service, ServiceDraft& draft);
 /// After the network is known: dns, dns_search, extra_hosts, hostname.
 void read_names(yaml::Fields& service, ServiceDraft& draft);
+/// `labels`: bounded, acted on by nothing.
+void read_labels(yaml::Fields& service, ServiceDraft& draft);
+/// After mounts and network are known: init, ulimits, sysctls, shm_size.
+void read_process(yaml::Fields& service, ServiceDraft& draft);
 void read_health(yaml::Fields& service, ServiceDraft& draft);
 void read_security(yaml::Fields& service, ServiceDraft& draft);
 /// After volumes and network are known: resolves the strategy (packaging/doc/design.md 4).

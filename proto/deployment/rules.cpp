@@ -165,6 +165,23 @@ Verdict check_user(std::string_view text) {
   return std::nullopt;
 }
 
+Verdict check_group(std::string_view text) {
+  if (text.find(':') != std::string_view::npos)
+    return Fault{"must be one group", "write \"10001\" or a name of the image's /etc/group"};
+  return check_user_part(text);
+}
+
+std::optional<FileMode> parse_mode(std::string_view text) {
+  const bool octal = (text.size() == 3 || text.size() == 4) &&
+                     all(text, [](char c) { return c >= '0' && c <= '7'; });
+  if (!octal) return std::nullopt;
+  FileMode mode = 0;
+  for (const char digit : text) mode = mode * 8 + static_cast<FileMode>(digit - '0');
+  return mode;
+}
+
+std::string mode_text(FileMode mode) { return fmt::format("{:04o}", mode); }
+
 bool is_root_user(std::string_view text) {
   const auto user = text.substr(0, text.find(':'));
   return user == "0" || user == "root";

@@ -40,6 +40,8 @@ using Verdict = std::optional<Fault>;
 
 /// "uid", "uid:gid", "name", "name:group" (packaging/doc/security.md 3.3).
 [[nodiscard]] Verdict check_user(std::string_view text);
+/// A gid, or the name of a group.
+[[nodiscard]] Verdict check_group(std::string_view text);
 /// uid 0 or root, by any spelling.
 [[nodiscard]] bool is_root_user(std::string_view text);
 
@@ -47,6 +49,11 @@ using Verdict = std::optional<Fault>;
 [[nodiscard]] Verdict check_signal(std::string_view text);
 /// With or without CAP_; `ALL` is refused.
 [[nodiscard]] Verdict check_capability(std::string_view text);
+
+/// Three or four octal digits.
+[[nodiscard]] std::optional<FileMode> parse_mode(std::string_view text);
+/// "0755".
+[[nodiscard]] std::string mode_text(FileMode mode);
 
 /// semver.org 2.0, a leading "v" allowed.
 [[nodiscard]] bool is_semver(std::string_view text);

@@ -10,9 +10,10 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 6> kSecurityKeys{"profile", "read_only",         "user",
-                                                        "cap_add", "no_new_privileges", "seccomp"};
+constexpr std::array<std::string_view, 7> kSecurityKeys{
+    "profile", "read_only", "user", "group_add", "cap_add", "no_new_privileges", "seccomp"};
 constexpr std::array<std::string_view, 2> kProfiles{"hardened", "compatible"};
+constexpr std::size_t kMostGroups = 32;
 
 void read_user(yaml::Fields& fields, json::Object& canon, Security& security) {
   const auto user = fields.text("user");
@@ -42,6 +43,30 @@ void read_capabilities(yaml::Fields& fields, json::Object& canon, Security& secu
   if (!security.cap_add.empty()) canon.set_raw("cap_add", json::strings(security.cap_add));
 }
 
+void read_groups(yaml::Fields& fields, json::Object& canon, Security& security) {
+  const auto items = fields.texts("group_add");
+  if (!items) return;
+  if (items->size() > kMostGroups) {
+    fields.findings().error(
+        fields.value_mark("group_add"),
+        fmt::format("{} has more than {} entries", fields.path("group_add"), kMostGroups));
+    return;
+  }
+  auto& groups = security.group_add;
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    const auto& [value, mark] = (*items)[i];
+    const auto where = fmt::format("{}[{}]", fields.path("group_add"), i);
+    if (!accept(fields.findings(), mark, where, rules::check_group(value))) continue;
+    if (std::find(groups.begin(), groups.end(), value) != groups.end()) {
+      fields.findings().error(mark, fmt::format("{} repeats {}", where, value));
+      continue;
+    }
+    groups.push_back(value);
+  }
+  std::sort(groups.begin(), groups.end());
+  if (!groups.empty()) canon.set_raw("group_add", json::strings(groups));
+}
+
 /// What a reader of the plan must see: every step down from `hardened`.
 std::vector<std::string> relaxations(const Service& service) {
   const auto& security = service.security;
@@ -54,6 +79,12 @@ std::vector<std::string> relaxations(const Service& service) {
   if (!security.no_new_privileges) found.emplace_back("no_new_privileges false");
   if (!security.seccomp) found.emplace_back("seccomp false");
   if (service.network == NetworkMode::host) found.emplace_back("network host");
+  // Priority over everything else on the host.
+  for (const auto* limit : {"nice", "rtprio"})
+    if (service.ulimits.contains(limit)) found.push_back(fmt::format("ulimits {}", limit));
+  if (security.profile == Profile::hardened)
+    for (const auto& mount : service.tmpfs)
+      if (mount.exec.value_or(false)) found.push_back("tmpfs exec " + mount.target);
   return found;
 }
 
@@ -74,6 +105,7 @@ void read_security(yaml::Fields& service, ServiceDraft& draft) {
     take(canon, "no_new_privileges", fields.flag("no_new_privileges"), security.no_new_privileges);
     take(canon, "seccomp", fields.flag("seccomp"), security.seccomp);
     read_user(fields, canon, security);
+    read_groups(fields, canon, security);
     read_capabilities(fields, canon, security);
     draft.canon.set("security", canon);
   }

@@ -13,10 +13,11 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 21> kServiceKeys{
-    "image",   "entrypoint", "command",   "env",    "working_dir", "secrets",     "publish",
-    "volumes", "tmpfs",      "resources", "health", "update",      "depends_on",  "security",
-    "restart", "stop",       "network",   "dns",    "dns_search",  "extra_hosts", "hostname"};
+constexpr std::array<std::string_view, 26> kServiceKeys{
+    "image",   "entrypoint", "command",   "env",     "working_dir", "secrets",     "publish",
+    "volumes", "tmpfs",      "resources", "health",  "update",      "depends_on",  "security",
+    "restart", "stop",       "network",   "dns",     "dns_search",  "extra_hosts", "hostname",
+    "labels",  "init",       "ulimits",   "sysctls", "shm_size"};
 constexpr std::array<std::string_view, 3> kResourceKeys{"memory", "cpus", "pids"};
 constexpr std::array<std::string_view, 2> kStopKeys{"signal", "timeout"};
 constexpr std::array<std::string_view, 3> kNetworks{"private", "host", "none"};
@@ -121,19 +122,6 @@ void read_arguments(yaml::Fields& fields, std::string_view key, ReadBy reader, j
               compose::check_program(*into)))
     return;
   canon.set_raw(key, json::strings(*into));
-}
-
-/// A list in place of a mapping, or the other way round, as compose files allow; true when it was
-/// refused.
-bool refuse_form(yaml::Fields& fields, std::string_view key, yaml::Kind form, std::string_view must,
-                 std::string (*hint)(const yaml::Node&)) {
-  const auto* node = fields.find(key);
-  if (node == nullptr || node->kind != form) return false;
-  fields.findings().error(node->mark,
-                          fmt::format("{} must be {}, not {}", fields.path(key), must,
-                                      form == yaml::Kind::sequence ? "a list" : "a mapping"),
-                          hint(*node));
-  return true;
 }
 
 void read_env(yaml::Fields& fields, ServiceDraft& draft) {
@@ -321,6 +309,17 @@ bool accept(yaml::Findings& findings, yaml::Mark mark, std::string_view where,
   return false;
 }
 
+bool refuse_form(yaml::Fields& fields, std::string_view key, yaml::Kind form, std::string_view must,
+                 std::string (*hint)(const yaml::Node&)) {
+  const auto* node = fields.find(key);
+  if (node == nullptr || node->kind != form) return false;
+  fields.findings().error(node->mark,
+                          fmt::format("{} must be {}, not {}", fields.path(key), must,
+                                      form == yaml::Kind::sequence ? "a list" : "a mapping"),
+                          hint(*node));
+  return true;
+}
+
 ServiceDraft empty_draft(std::string_view name, yaml::Mark mark) {
   return {.name = ServiceName{name},
           .mark = mark,
@@ -340,6 +339,7 @@ void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraf
   read_network(fields, draft);
   read_names(fields, draft);
   read_mounts(fields, draft);
+  read_process(fields, draft);
   read_resources(fields, draft);
   read_security(fields, draft);
   read_stop(fields, draft);
@@ -363,6 +363,7 @@ ServiceDraft read_service(const yaml::Member& member, const ImagePolicy& policy,
   read_health(fields, draft);
   read_update(fields, draft);
   read_depends_on(fields, draft);
+  read_labels(fields, draft);
   hash_service(draft);
   return draft;
 }

@@ -75,7 +75,8 @@ Fields::Fields(const Node& node, std::string path, std::span<const std::string_v
   }
   if (known.empty()) return;
   for (const auto& [key, mark, value] : node.members) {
-    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    if (key.starts_with(kExtension) || std::find(known.begin(), known.end(), key) != known.end())
+      continue;
     auto hint = findings.full() ? std::string{} : hint_for(key, known, aliases);
     findings.error(
         mark, fmt::format("unknown key \"{}\"{}{}", shown(key), path_.empty() ? "" : " in ", path_),

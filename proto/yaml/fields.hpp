@@ -40,13 +40,17 @@ struct DurationRange {
   Milliseconds most{Milliseconds::max()};
 };
 
+/// Keys that begin so are for people and other tools, in every mapping with keys of its own: they
+/// are passed over, whatever their value, and belong to no digest. As in compose files.
+inline constexpr std::string_view kExtension = "x-";
+
 /// Every reader returns nothing when the key is absent, and when its value is wrong, which it has
 /// then reported.
 class Fields {
  public:
   /// Reports a node that is no mapping, and keys that are not `known` with the nearest that is, or
-  /// the hint of an alias. `path` names the mapping in messages ("services.web"); empty at the top.
-  /// The node must outlive this.
+  /// the hint of an alias; `kExtension` keys are no fault. `path` names the mapping in messages
+  /// ("services.web"); empty at the top. The node must outlive this.
   Fields(const Node& node, std::string path, std::span<const std::string_view> known,
          Findings& findings, std::span<const Alias> aliases = {});
 

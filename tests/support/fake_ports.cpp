@@ -207,6 +207,11 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
                               .back_up = {},
                               .advise = {},
                               .has_name_server = [this] { return host_.has_name_server; },
+                              .host_gives = [this](const proto::Service& wanted) -> Status {
+                                const auto found = host_.cannot_give.find(wanted.image.tag);
+                                if (found == host_.cannot_give.end()) return ok();
+                                return found->second;
+                              },
                               .host_addresses = {},
                               .disk_space = [this]() -> Result<os::DiskSpace> {
                                 if (host_.disk) return *host_.disk;

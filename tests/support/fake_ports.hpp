@@ -23,6 +23,8 @@ struct FakeHost {
   std::set<proto::Digest> local_images;
   std::vector<std::string> image_volumes;  ///< that every image declares
   bool has_name_server = true;
+  std::map<std::string, Error>
+      cannot_give;  ///< what a service asks of the host, by its image's tag
   std::optional<os::DiskSpace> disk;
   deploy::image::Holders retained;
   std::map<proto::Digest, Error> damaged_images;  ///< in local_images, but `find` refuses them

@@ -25,6 +25,8 @@ using Findings = std::vector<Finding>;
 /// runc or crun, by the agent's own probe.
 [[nodiscard]] Finding check_runtime(const proto::AgentConfig& config);
 [[nodiscard]] Finding check_conmon();
+/// The program that `init: true` makes process 1.
+[[nodiscard]] Finding check_init();
 /// The plugins that networks of containers are made with.
 [[nodiscard]] Finding check_cni(const proto::AgentConfig& config);
 /// The kernel takes rules like ours: loaded in check mode.

@@ -13,6 +13,7 @@
 #include "deploy/runtime/host/oci_runtime.hpp"
 #include "deploy/runtime/host/runtime_version.hpp"
 #include "deploy/runtime/spec/etc_files.hpp"
+#include "deploy/runtime/spec/host_facts.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
@@ -56,6 +57,13 @@ Finding check_conmon() {
   const auto version = deploy::runtime::probe_conmon();
   if (!version) return failed("conmon", version.error());
   return {"conmon", Verdict::ok, *version, {}};
+}
+
+Finding check_init() {
+  const auto init = deploy::runtime::find_init();
+  if (init) return {"init", Verdict::ok, init->string(), {}};
+  return {"init", Verdict::warn, "none for containers: services with init: true do not start",
+          init.error().next_step()};
 }
 
 Finding check_cni(const proto::AgentConfig& config) {

@@ -208,6 +208,10 @@ plan::HostView Applies::host_view(const proto::Deployment& wanted) const {
   if (parts_.options.has_name_server) host.has_name_server = parts_.options.has_name_server();
   if (parts_.options.host_addresses) host.addresses = parts_.options.host_addresses();
   for (const auto& [name, service] : proto::containers(wanted)) {
+    if (parts_.options.host_gives)
+      if (auto given = parts_.options.host_gives(*service); !given)
+        host.lacks.emplace(name,
+                           fmt::format("{}; {}", given.error().what(), given.error().next_step()));
     auto found = parts_.ports.images.find(service->image.digest);
     if (found) host.images.emplace(service->image.digest, std::move(found->config));
   }

@@ -49,6 +49,9 @@ struct Options {
   /// Whether containers with a network of their own reach a name server, as seen last; must not
   /// wait. Empty: they do.
   std::function<bool()> has_name_server;
+  /// Whether the host can give what a service asks of it beside its image, as seen last; must not
+  /// wait. Errors: host. Empty: it can.
+  std::function<Status(const proto::Service&)> host_gives{};
   /// Called when a deployment arrives, before it is read: images may soon be asked for. From any
   /// thread, must be quick. May be empty.
   std::function<void()> on_arrival;

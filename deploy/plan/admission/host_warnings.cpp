@@ -77,6 +77,8 @@ void warn_of_addresses(const proto::Deployment& wanted, const HostView& host,
 std::vector<std::string> host_warnings(const proto::Deployment& wanted, const HostView& host) {
   std::vector<std::string> out;
   if (!host.has_name_server) warn_of_names(wanted, out);
+  for (const auto& [name, what] : host.lacks)
+    out.push_back(fmt::format("{}: it will not start here: {}", name.str(), what));
   if (!host.addresses.empty()) warn_of_addresses(wanted, host, out);
   for (const auto& [name, service] : proto::containers(wanted)) {
     const auto image = host.images.find(service->image.digest);

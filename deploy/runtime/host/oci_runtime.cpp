@@ -85,6 +85,18 @@ void kill_exec(const std::filesystem::path& pid_file) {
   ::kill(static_cast<pid_t>(*pid), SIGKILL);
 }
 
+/// A sysctl that is absent or closed in a container's namespaces is the kernel's doing; a value
+/// that it does not take is the document's.
+Error sysctl_error(std::string reason) {
+  const auto has = [&](std::string_view part) { return reason.find(part) != std::string::npos; };
+  if (has("no such file") || has("No such file") || has("ermission denied") ||
+      has("ead-only file system") || has("not permitted"))
+    return Error{Errc::host, std::move(reason)}.hint(
+        "this kernel has no such sysctl for containers: leave it out of sysctls, or set it on the "
+        "host");
+  return Error{Errc::runtime, std::move(reason)}.hint("check its value in sysctls");
+}
+
 }  // namespace
 
 std::string runtime_reason(const std::string& json_log, const std::string& text) {
@@ -105,6 +117,7 @@ std::string runtime_reason(const std::string& json_log, const std::string& text)
 
 Error runtime_error(std::string reason) {
   const auto has = [&](std::string_view part) { return reason.find(part) != std::string::npos; };
+  if (has("/proc/sys/")) return sysctl_error(std::move(reason));
   std::string_view hint = "see the runtime's log of the instance";
   if (has("executable file not found") || has("no such file or directory: unknown") ||
       has("exec: \"")) {

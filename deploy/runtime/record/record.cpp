@@ -100,6 +100,9 @@ Result<InstanceRecord> record_from(const json::object& from) {
   }
   if (const auto* names = from.if_contains("names"))  // not before 2026-11-29
     record.names = names_from(names->as_object());
+  if (const auto* modes = from.if_contains("tmpfs_modes"))  // not before 2026-11-30
+    for (const auto& [path, mode] : modes->as_object())
+      record.tmpfs_modes.emplace(path, mode.to_number<proto::FileMode>());
   if (const auto* allowed = from.if_contains("allowed_secret_paths"))  // not before 2026-11-29
     for (const auto& path : allowed->as_array())
       record.allowed_secret_paths.emplace_back(path.as_string());
@@ -160,6 +163,8 @@ std::string to_json(const InstanceRecord& record) {
     secrets.push_back(json::object{{"name", secret.name}, {"file", secret.file}});
   json::array allowed;
   for (const auto& path : record.allowed_secret_paths) allowed.emplace_back(path);
+  json::object modes;
+  for (const auto& [path, mode] : record.tmpfs_modes) modes[path] = mode;
   return json::serialize(json::object{{"version", kVersion},
                                       {"id", record.id.str()},
                                       {"boot_id", record.boot_id},
@@ -175,6 +180,7 @@ std::string to_json(const InstanceRecord& record) {
                                       {"secrets", secrets},
                                       {"allowed_secret_paths", allowed},
                                       {"names", to_object(record.names)},
+                                      {"tmpfs_modes", modes},
                                       {"security", to_object(record.security)}});
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,7 @@ struct InstanceRecord {
   proto::NameRule names{};
   /// Profile, read-only root and filter only: what advice after a failure needs to know.
   proto::Security security;
+  std::map<std::string, proto::FileMode> tmpfs_modes{};  ///< by path, where the document names one
 };
 
 enum class Phase : std::uint8_t {

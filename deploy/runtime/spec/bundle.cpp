@@ -1,7 +1,6 @@
 #include "deploy/runtime/spec/bundle.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -65,24 +64,34 @@ json::object user_object(const User& user) {
           {"additionalGids", json::array(user.groups.begin(), user.groups.end())}};
 }
 
-json::object process_object(const ProcessSpec& process, const HostFacts& host) {
+json::array rlimits(const ProcessSpec& process, const HostFacts& host) {
   constexpr std::uint64_t kSoftFiles = 1024;
-  const json::array limits{json::object{{"type", "RLIMIT_NOFILE"},
-                                        {"soft", std::min(kSoftFiles, host.nofile_hard)},
-                                        {"hard", host.nofile_hard}},
-                           json::object{{"type", "RLIMIT_CORE"}, {"soft", 0}, {"hard", 0}}};
+  auto all = process.ulimits;
+  all.try_emplace("nofile", proto::Ulimit{.soft = std::min(kSoftFiles, host.nofile_hard),
+                                          .hard = host.nofile_hard});
+  all.try_emplace("core", proto::Ulimit{});
+  json::array out;
+  for (const auto& [name, limit] : all) {  // RLIM_INFINITY is `kUnlimited`
+    std::string type = "RLIMIT_";
+    for (const char c : name) type += static_cast<char>(c - 'a' + 'A');
+    out.push_back(json::object{{"type", type}, {"soft", limit.soft}, {"hard", limit.hard}});
+  }
+  return out;
+}
+
+json::object process_object(const ProcessSpec& process, const HostFacts& host) {
   return {{"terminal", false},
           {"user", user_object(process.user)},
           {"args", strings(process.args)},
           {"env", strings(process.env)},
           {"cwd", process.cwd},
           {"capabilities", capability_sets(process.capabilities, process.user.uid)},
-          {"rlimits", limits},
+          {"rlimits", rlimits(process, host)},
           {"noNewPrivileges", process.no_new_privileges},
           {"oomScoreAdj", host.oom_score_adj}};
 }
 
-json::array mount_array(const std::vector<BundleMount>& extra) {
+json::array mount_array(const BundleSpec& spec) {
   json::array out;
   auto add = [&](const BundleMount& mount) {
     out.push_back(json::object{{"destination", mount.destination},
@@ -90,8 +99,8 @@ json::array mount_array(const std::vector<BundleMount>& extra) {
                                {"source", mount.source},
                                {"options", strings(mount.options)}});
   };
-  for (const auto& mount : standard_mounts()) add(mount);
-  for (const auto& mount : extra) add(mount);
+  for (const auto& mount : standard_mounts(spec.shm_bytes)) add(mount);
+  for (const auto& mount : spec.mounts) add(mount);
   return out;
 }
 
@@ -139,48 +148,31 @@ json::object linux_object(const BundleSpec& spec) {
   json::object out{{"namespaces", namespaces(spec)},      {"cgroupsPath", spec.cgroup},
                    {"resources", resources(spec.limits)}, {"maskedPaths", strings(kMasked)},
                    {"readonlyPaths", strings(kReadOnly)}, {"rootfsPropagation", "private"}};
+  json::object sysctls;
   if (spec.network != proto::NetworkMode::host) {
     // In a network namespace of its own a low port or an echo request is no privilege.
-    out["sysctl"] = json::object{{"net.ipv4.ip_unprivileged_port_start", "0"},
-                                 {"net.ipv4.ping_group_range", "0 2147483647"}};
+    sysctls["net.ipv4.ip_unprivileged_port_start"] = "0";
+    sysctls["net.ipv4.ping_group_range"] = "0 2147483647";
   }
+  for (const auto& [name, value] : spec.sysctls) sysctls[name] = value;
+  if (!sysctls.empty()) out["sysctl"] = std::move(sysctls);
   if (spec.seccomp) out["seccomp"] = seccomp_object(*spec.seccomp);
   return out;
 }
 
 }  // namespace
 
-HostFacts probe_host() {
-  constexpr std::uint64_t kWantedFiles = 524'288;
-  constexpr std::uint64_t kSysResource = std::uint64_t{1} << 24;
-  HostFacts facts;
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  std::uint64_t most = files.rlim_max;
-  const auto status = os::read_file("/proc/self/status", 64U << 10);
-  const auto at = status ? status->find("CapEff:") : std::string::npos;
-  const std::uint64_t effective =
-      at == std::string::npos ? 0 : std::strtoull(status->c_str() + at + 7, nullptr, 16);
-  if ((effective & kSysResource) != 0) {
-    const auto open = os::read_file("/proc/sys/fs/nr_open", 64);
-    const auto number =
-        open ? parse_number(trim(*open)) : Result<std::uint64_t>{Error{Errc::io, ""}};
-    if (number) most = std::max(most, *number);
-  }
-  facts.nofile_hard = std::min(kWantedFiles, most);
-  if (const auto score = os::read_file("/proc/self/oom_score_adj", 64))
-    facts.oom_score_adj = std::max(0, std::atoi(score->c_str()));
-  return facts;
-}
-
-std::vector<BundleMount> standard_mounts() {
+std::vector<BundleMount> standard_mounts(std::uint64_t shm_bytes) {
   return {{"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}},
           {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}},
           {"/dev/pts",
            "devpts",
            "devpts",
            {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-          {"/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}},
+          {"/dev/shm",
+           "tmpfs",
+           "shm",
+           {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", shm_bytes)}},
           {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}},
           {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}},
           {"/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}}};
@@ -192,7 +184,7 @@ std::string config_json(const BundleSpec& spec) {
       {"process", process_object(spec.process, spec.host)},
       {"root", json::object{{"path", spec.rootfs.string()}, {"readonly", spec.read_only}}},
       {"hostname", spec.hostname},
-      {"mounts", mount_array(spec.mounts)},
+      {"mounts", mount_array(spec)},
       {"linux", linux_object(spec)}});
 }
 

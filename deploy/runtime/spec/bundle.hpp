@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,11 +13,14 @@
 #include "deploy/runtime/record/record.hpp"
 #include "deploy/runtime/spec/capabilities.hpp"
 #include "deploy/runtime/spec/confinement.hpp"
+#include "deploy/runtime/spec/host_facts.hpp"
 #include "deploy/runtime/spec/seccomp.hpp"
 #include "deploy/runtime/spec/user.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
+
+inline constexpr std::uint64_t kDefaultShm = 64U << 20;  ///< Docker's and Podman's
 
 struct BundleMount {
   std::string destination;
@@ -26,14 +30,6 @@ struct BundleMount {
   bool operator==(const BundleMount&) const = default;
 };
 
-/// What the host can do, probed once.
-struct HostFacts {
-  std::uint64_t nofile_hard = 1024;  ///< the most that may be asked for here
-  int oom_score_adj = 0;             ///< of containers; never below what this process may set
-  bool cgroup_namespace = false;     ///< unified hierarchy
-};
-[[nodiscard]] HostFacts probe_host();
-
 struct ProcessSpec {
   std::vector<std::string> args;
   std::vector<std::string> env;
@@ -41,6 +37,7 @@ struct ProcessSpec {
   User user;
   Capabilities capabilities;
   bool no_new_privileges = true;
+  std::map<std::string, proto::Ulimit> ulimits{};  ///< besides the usual ones, or in their place
 };
 
 struct BundleSpec {
@@ -55,6 +52,8 @@ struct BundleSpec {
   Limits limits;
   std::string cgroup;  ///< "/holdfast-main/web-…"
   std::optional<SeccompProfile> seccomp;
+  std::uint64_t shm_bytes = kDefaultShm;
+  std::map<std::string, std::string> sysctls{};  ///< besides the usual ones, or in their place
   HostFacts host;
 };
 
@@ -70,7 +69,7 @@ struct BundleSpec {
 [[nodiscard]] Result<Confinement> confinement_of(const std::string& config);
 
 /// /proc, /dev and the rest that every container has (packaging/doc/security.md 3.1).
-[[nodiscard]] std::vector<BundleMount> standard_mounts();
+[[nodiscard]] std::vector<BundleMount> standard_mounts(std::uint64_t shm_bytes = kDefaultShm);
 
 /// cgroup v1 and v2 both take a quota for a period of 100 ms.
 inline constexpr std::uint64_t kCpuPeriodUs = 100'000;

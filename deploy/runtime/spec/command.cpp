@@ -69,6 +69,7 @@ Result<std::vector<std::string>> merged_args(const proto::Service& service,
         "add command: [\"/program\"]");
   if (std::any_of(args.begin(), args.end(), has_nul))
     return Error{Errc::runtime, "an argument contains a NUL byte"};
+  if (service.init) args.insert(args.begin(), {std::string{kInitPath}, "--"});
   return args;
 }
 

@@ -14,8 +14,12 @@
 
 namespace holdfast::deploy::runtime {
 
-/// entrypoint + command; the document's `entrypoint` replaces both of the image, its `command` the
-/// image's command. Errors: runtime (nothing to run, NUL in an argument).
+/// Where the host's init is mounted; below /dev there is a mount point in every image.
+inline constexpr std::string_view kInitPath = "/dev/init";
+
+/// entrypoint + command, behind `kInitPath` where the document asks for an init; the document's
+/// `entrypoint` replaces both of the image, its `command` the image's command. Errors: runtime
+/// (nothing to run, NUL in an argument).
 [[nodiscard]] Result<std::vector<std::string>> merged_args(const proto::Service& service,
                                                            const proto::oci::ImageConfig& image);
 

@@ -124,7 +124,7 @@ Result<std::uint32_t> find_group(std::string_view group_file, std::string_view w
   if (found) return *found;
   return Error{Errc::user,
                fmt::format("group {} is not in the image's /etc/group", printable(wanted))}
-      .hint("write a numeric group, e.g. security.user: \"10001:10001\"");
+      .hint("write the number of the group");
 }
 
 Result<std::vector<std::uint32_t>> member_of(std::string_view group_file, std::string_view user,
@@ -185,6 +185,11 @@ Result<User> resolve_user(int root, std::string_view wanted) {
   return user;
 }
 
+Result<std::uint32_t> group_id(int root, std::string_view group) {
+  HF_ASSIGN(const auto group_file, read_image_file(root, "/etc/group"));
+  return find_group(group_file, group);
+}
+
 Result<User> service_user(int root, const proto::Security& security, std::string_view image_user) {
   auto user = resolve_user(root, security.user ? std::string_view{*security.user} : image_user);
   if (!user)
@@ -196,6 +201,13 @@ Result<User> service_user(int root, const proto::Security& security, std::string
         .hint(
             "add security: {user: \"10001:10001\"}, or, if it must be root, security: {user: "
             "\"0:0\"}");
+  for (const auto& group : security.group_add) {
+    auto gid = group_id(root, group);
+    if (!gid) return std::move(gid).error().in("resolve security.group_add");
+    if (*gid != user->gid) user->groups.push_back(*gid);
+  }
+  std::sort(user->groups.begin(), user->groups.end());
+  user->groups.erase(std::unique(user->groups.begin(), user->groups.end()), user->groups.end());
   return user;
 }
 

@@ -26,8 +26,12 @@ struct User {
 /// up to 64 KiB only. Errors: user.
 [[nodiscard]] Result<User> resolve_user(int root, std::string_view wanted);
 
+/// A gid, or the name of a group of the image, under the same rules. Errors: user.
+[[nodiscard]] Result<std::uint32_t> group_id(int root, std::string_view group);
+
 /// The rule of the profiles: what the document says, else the image's user. Under `hardened` uid 0
-/// must be written out in the document. Errors: user, with the line to add.
+/// must be written out in the document. `group_add` joins the supplementary groups. Errors: user,
+/// with the line to add.
 [[nodiscard]] Result<User> service_user(int root, const proto::Security& security,
                                         std::string_view image_user);
 

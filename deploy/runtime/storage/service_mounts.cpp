@@ -16,6 +16,7 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "deploy/runtime/record/sd_notify_state.hpp"
+#include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 #include "deploy/runtime/storage/volume.hpp"
@@ -122,15 +123,20 @@ Result<std::string> named_volume(const ServiceMountsInput& input, const std::str
 }
 
 /// Owned by the service's user: the runtime gives the new root the mode of the directory it covers,
-/// which is often 0755.
-BundleMount tmpfs(const ServiceMountsInput& input, const std::string& target, std::uint64_t size) {
-  std::vector<std::string> options{"nosuid",
-                                   "nodev",
-                                   fmt::format("size={}", size),
-                                   target == "/run" ? "mode=755" : "mode=1777",
-                                   fmt::format("uid={}", input.user.uid),
-                                   fmt::format("gid={}", input.user.gid)};
-  if (input.service.security.profile == proto::Profile::hardened) options.emplace_back("noexec");
+/// which is often 0755. What the document says of its mode is set before the program runs.
+BundleMount tmpfs(const ServiceMountsInput& input, const proto::TmpfsMount& wanted) {
+  const auto target = clean_path(wanted.target);
+  const proto::FileMode usual = target == "/run" ? 0755 : 01777;
+  std::vector<std::string> options{
+      "nosuid",
+      "nodev",
+      fmt::format("size={}", wanted.size ? wanted.size->value() : kDefaultTmpfs),
+      fmt::format("mode={:o}", wanted.mode.value_or(usual)),
+      fmt::format("uid={}", input.user.uid),
+      fmt::format("gid={}", input.user.gid)};
+  const bool exec =
+      wanted.exec.value_or(input.service.security.profile != proto::Profile::hardened);
+  if (!exec) options.emplace_back("noexec");
   return {target, "tmpfs", "tmpfs", std::move(options)};
 }
 
@@ -154,13 +160,12 @@ Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
     taken.insert(mounts.back().destination);
   }
   for (const auto& wanted : input.service.tmpfs) {
-    const auto target = clean_path(wanted.target);
-    mounts.push_back(tmpfs(input, target, wanted.size ? wanted.size->value() : kDefaultTmpfs));
-    taken.insert(target);
+    mounts.push_back(tmpfs(input, wanted));
+    taken.insert(mounts.back().destination);
   }
   if (input.service.security.read_only)
     for (const auto* usual : {"/run", "/tmp"})
-      if (!taken.contains(usual)) mounts.push_back(tmpfs(input, usual, kDefaultTmpfs));
+      if (!taken.contains(usual)) mounts.push_back(tmpfs(input, {.target = usual, .size = {}}));
   std::sort(mounts.begin(), mounts.end(),
             [](const auto& a, const auto& b) { return a.destination < b.destination; });
   return mounts;
@@ -270,6 +275,11 @@ Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input)
                       "bind",
                       input.paths.secrets(input.id).string(),
                       {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
+  if (!input.init.empty())
+    mounts.push_back({std::string{kInitPath},
+                      "bind",
+                      input.init.string(),
+                      {"bind", "ro", "rprivate", "nosuid", "nodev"}});
   // The directory, not the socket: an agent that comes back binds a new one in it.
   if (uses_sd_notify(input.service))
     mounts.push_back({"/run/notify",

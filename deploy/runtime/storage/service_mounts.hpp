@@ -34,7 +34,8 @@ struct ServiceMountsInput {
   const proto::Service& service;
   const User& user;
   const HostPathRule& rule;
-  int root;  ///< the image's merged tree, open; fills new volumes
+  int root;                      ///< the image's merged tree, open; fills new volumes
+  std::filesystem::path init{};  ///< of the host, for `kInitPath`; empty: none
 };
 
 /// All mounts besides the standard ones, in mount order: tmpfs and volumes by destination, then

@@ -219,17 +219,20 @@ TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
   apply(document("v1"));
   host_.image_volumes = {"/data"};
   host_.has_name_server = false;
+  host_.cannot_give.emplace("1.0.0", Error{Errc::host, "no init"}.hint("apt install one"));
   const proto::api::ApplyRequest same{document("v1"), "x", "", false, true};
   const auto plan =
       finished(agent().core().commands().applies.plan(deploy::engine::read_candidate(same)));
   ASSERT_TRUE(plan);
   EXPECT_THAT(plan->warnings,
-              ElementsAre(HasSubstr("no name server"), HasSubstr("/data (VOLUME)")));
+              ElementsAre(HasSubstr("no name server"),
+                          HasSubstr("web: it will not start here: no init; apt install one"),
+                          HasSubstr("/data (VOLUME)")));
   const proto::api::ApplyRequest other{document("v2"), "x", "", false, true};
   const auto accepted = agent().core().commands().applies.apply(
       deploy::engine::read_candidate(other), kRoot, deploy::plan::Trigger::apply);
   ASSERT_TRUE(accepted);
-  EXPECT_THAT(accepted->warnings, ElementsAre(HasSubstr("no name server")))
+  EXPECT_THAT(accepted->warnings, ElementsAre(HasSubstr("no name server"), HasSubstr("no init")))
       << "of an image that is not here nothing is known";
 }
 

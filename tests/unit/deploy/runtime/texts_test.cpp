@@ -133,6 +133,14 @@ TEST(RuntimeReason, IsTheLastErrorOfTheLogWithoutWrapping) {
   EXPECT_LT(runtime_reason("", std::string(5000, 'x')).size(), 600U);
 }
 
+TEST(RuntimeReason, TellsASysctlThatIsNotThereFromAValueThatIsNotTaken) {
+  // As runc 1.1 and crun 1.8 say it.
+  for (const char* lacking : {"open /proc/sys/net/core/x: no such file or directory",
+                              "open `/proc/sys/net/core/x`: No such file or directory"})
+    EXPECT_EQ(runtime_error(lacking).code(), Errc::host) << lacking;
+  EXPECT_EQ(runtime_error("write /proc/sys/kernel/sem: invalid argument").code(), Errc::runtime);
+}
+
 TEST(ConfinementText, NamesTheLineThatDiffers) {
   const std::string good =
       "Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:"
@@ -227,11 +235,13 @@ TEST(Records, ComeBackAsTheyWere) {
                               .network = proto::NetworkMode::none,
                               .limits = {.memory_bytes = 5, .millicpus = {}, .pids = 9},
                               .stop_signal = 3,
-                              .secrets = {{.name = "a", .file = "/f"}}};
+                              .secrets = {{.name = "a", .file = "/f"}},
+                              .tmpfs_modes = {{"/a", 01750}}};
   const auto back = parse_record(to_json(record));
   ASSERT_TRUE(back);
   EXPECT_EQ(to_json(*back), to_json(record));
   EXPECT_EQ(back->limits, record.limits);
+  EXPECT_EQ(back->tmpfs_modes, record.tmpfs_modes);
   EXPECT_EQ(back->network, proto::NetworkMode::none);
   RunState run;
   run.phase = Phase::started;

@@ -129,6 +129,24 @@ TEST(Security, ListsEveryRelaxation) {
               ElementsAre("read_only false"));
 }
 
+TEST(Security, CountsWhatRunsFromATmpfsAndWhatComesBeforeOthers) {
+  EXPECT_THAT(web({"tmpfs: [{target: /a, exec: true}, {target: /b, exec: false}]",
+                   "ulimits: {rtprio: 1, nice: 1, nofile: 1}"})
+                  .security.relaxations,
+              ElementsAre("ulimits nice", "ulimits rtprio", "tmpfs exec /a"));
+  EXPECT_THAT(web({"tmpfs: [{target: /a, exec: true}]", "security: {profile: compatible}"})
+                  .security.relaxations,
+              ElementsAre("profile compatible", "read_only false"));
+}
+
+TEST(Ulimits, AreOneValueForBothOrEachItsOwn) {
+  const auto service =
+      web({"ulimits: {nofile: 9, memlock: {soft: 64Ki, hard: unlimited}, core: \"1\"}"});
+  EXPECT_EQ(service.ulimits.at("nofile"), (Ulimit{.soft = 9, .hard = 9}));
+  EXPECT_EQ(service.ulimits.at("memlock"), (Ulimit{.soft = 65'536, .hard = kUnlimited}));
+  EXPECT_EQ(service.ulimits.at("core"), (Ulimit{.soft = 1, .hard = 1}));
+}
+
 TEST(SpecDigest, LeavesOutSerialExpiryTargetsAndSpelling) {
   const auto plain = load(document({"env: {B: two, A: one}", "stop: {timeout: 90s}"}));
   const auto other = load(
@@ -151,17 +169,44 @@ TEST(Hashes, FollowWhatNeedsANewContainer) {
        {"command: [x]", "entrypoint: [x]", "env: {A: b}", "working_dir: /srv",
         "secrets: [{name: a, file: /a}]", "volumes: [{source: a, target: /a}]", "tmpfs: [/tmp]",
         "resources: {memory: 8Mi}", "security: {read_only: false}", "network: none",
-        "health: {sd_notify: true}"}) {
+        "health: {sd_notify: true}", "init: true", "ulimits: {nofile: 10}", "shm_size: 8Mi",
+        "sysctls: {kernel.msgmax: 1}", "tmpfs: [{target: /tmp, mode: \"0700\"}]",
+        "security: {group_add: [mail]}"}) {
     EXPECT_NE(web({line}).run_hash, base.run_hash) << line;
   }
   for (const std::string_view line :
        {"publish: [\"80:80\"]", "health: {tcp: 80}", "update: {soak: 1s}", "stop: {timeout: 1s}",
-        "restart: on-failure"}) {
+        "restart: on-failure", "labels: {team: shop}"}) {
     EXPECT_EQ(web({line}).run_hash, base.run_hash) << line;
     EXPECT_NE(web({line}).policy_hash, base.policy_hash) << line;
   }
   for (const std::string_view line : {"command: [x]", "env: {A: b}", "network: none"})
     EXPECT_EQ(web({line}).policy_hash, base.policy_hash) << line;
+}
+
+TEST(Hashes, AndTheSpecDigestLeaveOutWhatIsForOtherTools) {
+  const auto plain = load(document({"health: {tcp: 80}", "security: {user: \"1\"}"}));
+  const auto noted = load("x-top: [1, {a: b}]\n" +
+                          document({"health: {tcp: 80, x-a: \"1\"}",
+                                    "x-empty:", "security: {user: \"1\", x-by: {a: [b]}}"}));
+  EXPECT_EQ(noted.canonical_json, plain.canonical_json);
+  EXPECT_EQ(noted.spec_digest, plain.spec_digest);
+  const ServiceName web{"web"};
+  EXPECT_EQ(noted.services.at(web).run_hash, plain.services.at(web).run_hash);
+  EXPECT_EQ(noted.services.at(web).policy_hash, plain.services.at(web).policy_hash);
+}
+
+TEST(Labels, AreFewAndShort) {
+  std::string many = "labels: {";
+  for (int i = 0; i < 33; ++i) many += fmt::format("k{}: a, ", i);
+  const auto parsed =
+      parse_deployment(document({many + "}", "x-a: 1"}) + "  b:\n    image: x" + kPin +
+                           "\n    labels: {a: \"" + std::string(257, 'v') + "\"}\n",
+                       "d.yaml");
+  ASSERT_EQ(parsed.errors.size(), 2U);
+  EXPECT_THAT(parsed.errors[0].message, HasSubstr("labels has 33 entries, more than 32"));
+  EXPECT_THAT(parsed.errors[1].message, HasSubstr("labels.a has 257 bytes, more than 256"));
+  EXPECT_EQ(web({"labels: {team: shop}"}).labels.at("team"), "shop");
 }
 
 TEST(Hashes, TakeTheImagesDigestForTheContainerAndItsNameForTheRest) {

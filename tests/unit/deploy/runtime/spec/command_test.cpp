@@ -49,6 +49,15 @@ TEST(Args, TheDocumentReplacesEntrypointAndCommandByTheRulesOfImages) {
   EXPECT_THAT(nothing.error().next_step(), HasSubstr("command"));
 }
 
+TEST(Args, AnInitComesBeforeAllOthers) {
+  proto::oci::ImageConfig image;
+  image.entrypoint = {"/entry"};
+  auto wanted = service();
+  wanted.command = {"--flag"};
+  wanted.init = true;
+  EXPECT_THAT(*merged_args(wanted, image), ElementsAre(kInitPath, "--", "/entry", "--flag"));
+}
+
 TEST(Env, TheLaterValueOfANameWinsInThePlaceOfTheFirst) {
   proto::oci::ImageConfig image;
   image.env = {"A=1", "B=2", "A=3", "EMPTY="};
