@@ -5,6 +5,7 @@
 #include <archive_entry.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -32,7 +33,11 @@ struct Seen {
   bool operator==(const Seen&) const = default;
 };
 
+/// Slashes at the end and twice in a row name nothing.
 std::string without_slashes(std::string path) {
+  path.erase(
+      std::unique(path.begin(), path.end(), [](char a, char b) { return a == '/' && b == '/'; }),
+      path.end());
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path;
 }

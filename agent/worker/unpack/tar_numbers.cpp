@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "agent/worker/unpack/tar_errors.hpp"
 #include "common/base/text.hpp"
 
 namespace holdfast::agent::worker::unpack {
@@ -33,9 +34,10 @@ Result<std::int64_t> base256(std::span<const std::byte> field, std::string_view 
 Result<std::int64_t> header_number(std::span<const std::byte> field, std::string_view name) {
   if (!field.empty() && (field[0] & std::byte{0x80}) != std::byte{0}) return base256(field, name);
   std::string_view text{reinterpret_cast<const char*>(field.data()), field.size()};
-  const auto first = text.find_first_not_of(std::string_view{" \0", 2});
-  if (first == std::string_view::npos) return std::int64_t{0};
-  text.remove_prefix(first);
+  if (text.find_first_not_of(std::string_view{" \0", 2}) == std::string_view::npos)
+    return std::int64_t{0};
+  text.remove_prefix(text.find_first_not_of(' '));
+  if (text.starts_with('\0')) return ambiguous(fmt::format("the header field {}", name));
   text = text.substr(0, text.find_first_of(std::string_view{" \0", 2}));
   std::int64_t value = 0;
   for (const char c : text) {

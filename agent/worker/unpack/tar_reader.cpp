@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
+#include "agent/worker/unpack/tar_errors.hpp"
 #include "agent/worker/unpack/tar_numbers.hpp"
 #include "common/base/text.hpp"
 #include "common/url/url.hpp"
@@ -14,8 +16,6 @@ namespace holdfast::agent::worker::unpack {
 namespace {
 
 constexpr std::uint64_t kBlock = 512;
-
-Error corrupt(std::string what) { return Error{Errc::layer_corrupt, std::move(what)}; }
 
 std::span<const std::byte> field(const std::array<std::byte, 512>& block, std::size_t offset,
                                  std::size_t size) {
@@ -47,30 +47,39 @@ Status check_sum(const std::array<std::byte, 512>& block) {
   return ok();
 }
 
-/// What two readers of one archive see differently: what was scanned must be what runs, and nobody
-/// writes it honestly.
-Status ambiguous(std::string_view what) {
-  return Error{Errc::layer_corrupt,
-               fmt::format("readers of tar disagree about {}, so it is refused", what)}
-      .hint("build the image again with a current tool");
+/// POSIX's magic with its version, GNU's, or none at all (before POSIX). Of another, some readers
+/// take the prefix of the name and some do not.
+Status check_magic(const std::array<std::byte, 512>& block) {
+  const std::string_view magic{reinterpret_cast<const char*>(block.data()) + 257, 8};
+  const bool known = magic ==
+                         std::string_view{
+                             "ustar\0"
+                             "00",
+                             8} ||
+                     magic == std::string_view{"ustar  \0", 8} || !magic.starts_with("ustar");
+  const bool old_version = magic.starts_with(std::string_view{"ustar\0", 6});
+  if (known || (old_version && text_field(block, 345, 155).empty())) return ok();
+  return ambiguous("a header whose format has an unknown version");
 }
 
 /// Of several extended headers of a kind before one entry some readers take the last, some all of
 /// them; of a global one in between some apply it, some end the entry with it.
 Status check_order(char type, std::string& before) {
+  const bool global = type == 'g' || type == 'V';
   const bool again = before.find(type) != std::string::npos;
-  const bool within = (type == 'g' || type == 'V') && !before.empty();
+  const bool within = !before.empty();
   before.push_back(type);
-  if (type != 'g' && type != 'V')
-    return again ? ambiguous("several extended headers of one kind before one entry") : ok();
-  before.pop_back();
-  return within ? ambiguous("a global header between an entry and its extended header") : ok();
+  if (global) before.pop_back();
+  if (!global && again) return ambiguous("several extended headers of one kind before one entry");
+  if (global && within)
+    return ambiguous("a global header between an entry and its extended header");
+  return ok();
 }
 
 bool describes_files(std::string_view key) {
   constexpr std::array<std::string_view, 8> kKeys{"path", "linkpath", "size",  "uid",
                                                   "gid",  "mtime",    "uname", "gname"};
-  return key.starts_with("GNU.sparse.") ||
+  return key.starts_with("GNU.sparse.") || key == "SCHILY.realsize" ||
          std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
 }
 
@@ -193,6 +202,7 @@ Result<std::optional<Entry>> TarReader::next() {
       return std::optional<Entry>{};
     }
     HF_TRY(check_sum(block));
+    HF_TRY(check_magic(block));
     if (++entries_ > limits_.entries)
       return Error{
           Errc::layer_limit,
@@ -228,7 +238,8 @@ Status TarReader::check_global(std::string_view text) const {
   const bool speaks = !global.xattrs.empty() || !global.runs.empty() ||
                       std::any_of(global.records.begin(), global.records.end(),
                                   [](const auto& record) { return describes_files(record.first); });
-  return speaks ? ambiguous("a global extended header that describes files") : ok();
+  if (speaks) return ambiguous("a global extended header that describes files");
+  return ok();
 }
 
 Status TarReader::parse_pax(std::string_view text, Pending& pending) const {
@@ -264,13 +275,15 @@ Status TarReader::store_record(std::string_view key, std::string_view value,
   }
   if (key == "GNU.sparse.offset") {
     HF_ASSIGN(const std::uint64_t offset, decimal(value, key));
+    if (pending.run_open) return corrupt("malformed sparse map");
     if (pending.runs.size() >= limits_.sparse_runs)
       return Error{Errc::layer_limit, "too many runs in a sparse file"};
     pending.runs.push_back({offset, 0});
+    pending.run_open = true;
     return ok();
   }
   if (key == "GNU.sparse.numbytes") {
-    if (pending.runs.empty()) return corrupt("malformed sparse map");
+    if (!std::exchange(pending.run_open, false)) return corrupt("malformed sparse map");
     HF_ASSIGN(pending.runs.back().length, decimal(value, key));
     return ok();
   }
@@ -313,6 +326,10 @@ Result<Entry> TarReader::member(const Block& block, char type, std::uint64_t siz
   HF_ASSIGN(entry.attributes.gid, narrow(gid, kMaxId, "gid"));
   HF_TRY(apply_records(entry, size, pending));
   HF_ASSIGN(entry.type, entry_type(type, entry.path));
+  const bool link = entry.type == EntryType::hard_link || entry.type == EntryType::symlink;
+  if (link && entry.link.empty())
+    return corrupt(fmt::format("link {} has no target", printable(entry.path)));
+  if (entry.type == EntryType::hard_link && size > 0) return ambiguous("the data of a hard link");
   if (entry.type == EntryType::char_device || entry.type == EntryType::block_device) {
     HF_ASSIGN(const std::int64_t major, header_number(field(block, 329, 8), "devmajor"));
     HF_ASSIGN(const std::int64_t minor, header_number(field(block, 337, 8), "devminor"));
@@ -322,11 +339,9 @@ Result<Entry> TarReader::member(const Block& block, char type, std::uint64_t siz
   data_left_ = has_data(type) && entry.type == EntryType::file ? size : 0;
   padding_ = (kBlock - data_left_ % kBlock) % kBlock;
   entry.size = data_left_;
-  if (type == 'S') {
-    HF_TRY(old_gnu_sparse(block, entry));
-  } else if (entry.type == EntryType::file) {
-    HF_TRY(pax_sparse(entry, pending));
-  }
+  HF_TRY(check_old_gnu_sparse(type, block));
+  HF_ASSIGN(const SparseFormat sparse, sparse_format(type, entry.type, pending));
+  HF_TRY(type == 'S' ? old_gnu_sparse(block, entry) : pax_sparse(entry, sparse, pending));
   if (entry.sparse) HF_TRY(check_runs(entry));
   if (entry.size > limits_.file_bytes)
     return Error{Errc::layer_limit,

@@ -58,6 +58,7 @@ class TarReader {
     Records records;
     std::vector<Xattr> xattrs;
     std::vector<SparseRun> runs;  ///< PAX sparse format 0.0, where the keys repeat
+    bool run_open = false;        ///< the last of `runs` has no length yet
     std::optional<std::string> long_name;
     std::optional<std::string> long_link;
     std::string headers;  ///< types of the extended headers so far, in their order
@@ -75,8 +76,15 @@ class TarReader {
   Result<Entry> member(const Block& block, char type, std::uint64_t size, Pending pending);
   Status apply_names(const Block& block, Entry& entry, Pending& pending) const;
   Status apply_records(Entry& entry, std::uint64_t& size, Pending& pending) const;
+  /// How a PAX header describes a sparse file: not at all, keys that repeat (0.0), one key (0.1),
+  /// or numbers before the data (1.0).
+  enum class SparseFormat : std::uint8_t { none, list, map, in_data };
+
+  static Result<SparseFormat> sparse_format(char type, EntryType kind, const Pending& pending);
+  static Status check_old_gnu_sparse(char type, const Block& block);
   Status old_gnu_sparse(const Block& block, Entry& entry);
-  Status pax_sparse(Entry& entry, Pending& pending);
+  Status pax_sparse(Entry& entry, SparseFormat format, Pending& pending);
+  Status sparse_map(std::string_view map, Entry& entry) const;
   Status sparse_map_in_data(Entry& entry);
   Status check_runs(Entry& entry) const;
 

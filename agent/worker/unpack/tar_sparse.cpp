@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "agent/worker/unpack/tar_errors.hpp"
 #include "agent/worker/unpack/tar_numbers.hpp"
 #include "agent/worker/unpack/tar_reader.hpp"
 #include "common/base/text.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
-
-Error corrupt(std::string what) { return Error{Errc::layer_corrupt, std::move(what)}; }
 
 /// Old GNU descriptors: 12 bytes offset, 12 bytes length, until one is empty.
 Result<bool> read_descriptors(std::span<const std::byte> from, std::size_t count,
@@ -28,6 +28,16 @@ Result<bool> read_descriptors(std::span<const std::byte> from, std::size_t count
 }
 
 }  // namespace
+
+/// Some readers obey the fields of a sparse file in every header of GNU's, and none in another.
+Status TarReader::check_old_gnu_sparse(char type, const Block& block) {
+  const bool gnu = std::memcmp(block.data() + 257, "ustar  \0", 8) == 0;
+  const auto set = [&](std::size_t at) { return block[at] != std::byte{0}; };
+  const bool described = gnu && (set(386) || set(482) || set(483));
+  if (type == 'S' ? !gnu : described)
+    return ambiguous("a sparse map in a header that is not of a sparse file");
+  return ok();
+}
 
 Status TarReader::old_gnu_sparse(const Block& block, Entry& entry) {
   entry.sparse = true;
@@ -49,36 +59,65 @@ Status TarReader::old_gnu_sparse(const Block& block, Entry& entry) {
   return ok();
 }
 
-Status TarReader::pax_sparse(Entry& entry, Pending& pending) {
+/// The one PAX format that describes the file, or none. Half a description, two of them, or a size
+/// of another tool's format makes different files for different readers, so it is refused.
+Result<TarReader::SparseFormat> TarReader::sparse_format(char type, EntryType kind,
+                                                         const Pending& pending) {
   const auto& records = pending.records;
-  const auto get = [&](std::string_view key) -> std::string_view {
+  const auto has = [&](std::string_view key) { return records.contains(key); };
+  const auto is = [&](std::string_view key, std::string_view value) {
     const auto it = records.find(key);
-    return it == records.end() ? std::string_view{} : std::string_view{it->second};
+    return it != records.end() && it->second == value;
   };
-  const bool in_data = get("GNU.sparse.major") == "1" && get("GNU.sparse.minor") == "0";
-  const auto map = get("GNU.sparse.map");
-  if (!in_data && map.empty() && pending.runs.empty() && get("GNU.sparse.size").empty())
-    return ok();
+  if (has("SCHILY.realsize")) return ambiguous("a sparse file in the format of star");
+  const auto first = records.lower_bound("GNU.sparse.");
+  const bool described =
+      !pending.runs.empty() || (first != records.end() && first->first.starts_with("GNU.sparse."));
+  if (!described) return SparseFormat::none;
+  if (type == 'S' || kind != EntryType::file || pending.run_open)
+    return ambiguous("a sparse map that does not fit its entry");
+  const bool versioned = has("GNU.sparse.major") || has("GNU.sparse.minor");
+  const bool inside = is("GNU.sparse.major", "1") && is("GNU.sparse.minor", "0");
+  const bool listed = !pending.runs.empty();
+  const bool mapped = has("GNU.sparse.map");
+  if (inside && has("GNU.sparse.realsize") && !has("GNU.sparse.size") && !mapped && !listed)
+    return SparseFormat::in_data;
+  if (!versioned && has("GNU.sparse.size") && !has("GNU.sparse.realsize") && mapped != listed)
+    return mapped ? SparseFormat::map : SparseFormat::list;
+  return ambiguous("half a sparse map, or two of them");
+}
+
+Status TarReader::pax_sparse(Entry& entry, SparseFormat format, Pending& pending) {
+  if (format == SparseFormat::none) return ok();
+  const auto get = [&](std::string_view key) -> std::string_view {
+    const auto it = pending.records.find(key);
+    return it == pending.records.end() ? std::string_view{} : std::string_view{it->second};
+  };
   entry.sparse = true;
-  HF_ASSIGN(
-      const std::uint64_t real,
-      decimal(in_data ? get("GNU.sparse.realsize") : get("GNU.sparse.size"), "GNU.sparse.size"));
-  if (in_data) {
-    HF_TRY(sparse_map_in_data(entry));
-  } else if (!map.empty()) {
-    const auto numbers = split(map, ',');
-    if (numbers.size() % 2 != 0) return corrupt("malformed sparse map");
-    if (numbers.size() / 2 > limits_.sparse_runs)
-      return Error{Errc::layer_limit, "too many runs in a sparse file"};
-    for (std::size_t i = 0; i < numbers.size(); i += 2) {
-      HF_ASSIGN(const std::uint64_t offset, decimal(numbers[i], "GNU.sparse.map"));
-      HF_ASSIGN(const std::uint64_t length, decimal(numbers[i + 1], "GNU.sparse.map"));
-      entry.runs.push_back({offset, length});
-    }
-  } else {
-    entry.runs = std::move(pending.runs);
+  const bool in_data = format == SparseFormat::in_data;
+  const std::string_view size_key = in_data ? "GNU.sparse.realsize" : "GNU.sparse.size";
+  HF_ASSIGN(const std::uint64_t real, decimal(get(size_key), size_key));
+  if (in_data) HF_TRY(sparse_map_in_data(entry));
+  if (format == SparseFormat::map) HF_TRY(sparse_map(get("GNU.sparse.map"), entry));
+  if (format == SparseFormat::list) entry.runs = std::move(pending.runs);
+  if (const auto count = get("GNU.sparse.numblocks"); !count.empty()) {
+    HF_ASSIGN(const std::uint64_t runs, decimal(count, "GNU.sparse.numblocks"));
+    if (runs != entry.runs.size()) return ambiguous("a sparse map of another length than it says");
   }
   entry.size = real;
+  return ok();
+}
+
+Status TarReader::sparse_map(std::string_view map, Entry& entry) const {
+  const auto numbers = split(map, ',');
+  if (numbers.size() % 2 != 0) return corrupt("malformed sparse map");
+  if (numbers.size() / 2 > limits_.sparse_runs)
+    return Error{Errc::layer_limit, "too many runs in a sparse file"};
+  for (std::size_t i = 0; i < numbers.size(); i += 2) {
+    HF_ASSIGN(const std::uint64_t offset, decimal(numbers[i], "GNU.sparse.map"));
+    HF_ASSIGN(const std::uint64_t length, decimal(numbers[i + 1], "GNU.sparse.map"));
+    entry.runs.push_back({offset, length});
+  }
   return ok();
 }
 

@@ -68,6 +68,11 @@ def records(*pairs):
 def raw_tar(*parts):
     return b''.join(parts) + bytes(1024)
 
+def hard_link(body):
+    info = tarfile.TarInfo('other')
+    info.type, info.linkname, info.size = tarfile.LNKTYPE, 'name', len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % 512)
+
 def ambiguous_tars():
     """Archives in which two readers see different things."""
     file, evil = header(b'0', 'name', b'data'), records((b'path', b'usr/bin/evil'))
@@ -85,11 +90,44 @@ def ambiguous_tars():
         'global-names': raw_tar(header(b'g', 'g', evil), file),
         'global-size': raw_tar(header(b'g', 'g', records((b'size', b'0'))), file),
         'global-attribute': raw_tar(header(b'g', 'g', records((b'SCHILY.xattr.user.a', b'v'))), file),
+        'link-data': raw_tar(file, hard_link(b'data')),
+        'link-nowhere': raw_tar(file, header(b'1', 'other')),
         'key-twice': raw_tar(header(b'x', 'p', records((b'path', b'a'), (b'path', b'b'))), file),
         'key-taken-back': raw_tar(header(b'x', 'p', records((b'path', b'a'), (b'path', b''))), file),
         'attribute-twice': raw_tar(header(b'x', 'p', records((b'SCHILY.xattr.user.a', b'v'), (b'SCHILY.xattr.user.a', b'w'))), file),
         'attribute-two-ways': raw_tar(header(b'x', 'p', records((b'LIBARCHIVE.xattr.user.a', b'dg=='), (b'SCHILY.xattr.user.a', b'w'))), file),
-    }
+    } | {'sparse-' + name: raw_tar(header(b'x', 'p', records(*pairs)), header(kind, 'name', b'data'))
+         for name, kind, pairs in half_sparse()} | odd_headers()
+
+def odd_headers():
+    """Magics of no format, and the fields of GNU's old sparse format where only some readers look for them."""
+    def with_fields(kind, magic, **fields):
+        block = bytearray(header(kind, 'name', b'data')[:512])
+        block[257:265] = magic
+        for place, value in fields.items():
+            block[int(place[1:]):int(place[1:]) + len(value)] = value
+        block[148:156] = b' ' * 8
+        block[148:156] = b'%06o\0 ' % sum(block)
+        return raw_tar(bytes(block), b'data'.ljust(512, b'\0'))
+    gnu, posix, number = b'ustar  \0', b'ustar\x0000', b'00000000004\0'
+    def named(magic):
+        return with_fields(b'0', magic, _345=b'prefix')
+    return {'number-after-zeros': with_fields(b'0', gnu, _124=b'\0\0\0\0\0\0000004'), 'magic-none': named(b'ustar\xff\xff\xff'), 'magic-version': named(b'ustar\x0001'), 'sparse-old-posix': with_fields(b'S', posix, _386=number, _398=number, _483=number),
+            'sparse-old-file': with_fields(b'0', gnu, _386=number, _398=number, _483=number),
+            'sparse-old-size': with_fields(b'0', gnu, _483=number),
+            'sparse-old-more': with_fields(b'0', gnu, _482=b'\1')}
+
+def half_sparse():
+    """Name, kind of the entry, and records that describe half a sparse file, or two: readers choose differently."""
+    size, real = (b'GNU.sparse.size', b'8'), (b'GNU.sparse.realsize', b'9')
+    inside = (b'GNU.sparse.major', b'1'), (b'GNU.sparse.minor', b'0')
+    mapped, listed = (b'GNU.sparse.map', b'4,4'), ((b'GNU.sparse.offset', b'4'), (b'GNU.sparse.numbytes', b'4'))
+    yield from (('two-sizes', b'0', (size, real, mapped)), ('size-alone', b'0', (size,)), ('real-size-alone', b'0', (real,)),
+                ('map-alone', b'0', (mapped,)), ('name-alone', b'0', ((b'GNU.sparse.name', b'usr/bin/evil'),)), ('map-and-list', b'0', (size, mapped, *listed)),
+                ('count', b'0', (size, mapped, (b'GNU.sparse.numblocks', b'2'))), ('half-version', b'0', (inside[0], size, mapped)),
+                ('other-version', b'0', ((b'GNU.sparse.major', b'2'), inside[1], real)), ('inside-and-size', b'0', (*inside, real, size)),
+                ('star', b'0', ((b'SCHILY.realsize', b'8'),)), ('directory', b'5', (size, mapped)), ('old-and-new', b'S', (size, mapped)),
+                ('list-without-length', b'0', (size, *listed, listed[0])), ('length-twice', b'0', (size, *listed, listed[1])))
 
 def sparse(name, size):
     """A file with `data` in its middle and nothing else, in PAX sparse format 0.1."""
@@ -113,6 +151,10 @@ def honest_tars():
         'git-archive': raw_tar(header(b'g', 'pax_global_header', records((b'comment', b'0' * 40))), header(b'x', 'p', records((b'mtime', b'5'))), file),
         'bsdtar': raw_tar(header(b'x', 'p', records((b'LIBARCHIVE.xattr.user.a', b'dg'), (b'SCHILY.xattr.user.a', b'v'))), file),
         'gnu-long': raw_tar(header(b'K', 'l', b'target\0'), header(b'L', 'l', b'name\0'), header(b'2', 'name')),
+        'sparse-list': raw_tar(header(b'x', 'p', records((b'GNU.sparse.size', b'12'), (b'GNU.sparse.numblocks', b'1'), (b'GNU.sparse.offset', b'8'), (b'GNU.sparse.numbytes', b'4'))), file),
+        'sparse-map': raw_tar(sparse('name', 12)),
+        'sparse-inside': raw_tar(header(b'x', 'p', records((b'GNU.sparse.major', b'1'), (b'GNU.sparse.minor', b'0'), (b'GNU.sparse.name', b'name'), (b'GNU.sparse.realsize', b'12'))),
+                                 header(b'0', 'GNUSparseFile.1/name', b'1\n8\n4\n'.ljust(512, b'\0') + b'data')),
         'same-twice': raw_tar(header(b'L', 'l', b'name\0'), header(b'x', 'p', records((b'path', b'name'), (b'path', b'name'))), file),
     }
 
