@@ -18,6 +18,7 @@ void Observation::observe(Freshness freshness) {
       observed.documents.emplace(id, std::move(known));
   }
   observed.zones = parts_.generations.zones();
+  observed.windows = plan::look_at_windows(progress, observed);
   forget_job_failures();
   owners_.standby.observe_memory();
   if (freshness == Freshness::fresh) {

@@ -35,6 +35,12 @@ struct Wait {
 /// None: it may begin, or there is none. A rollback never waits.
 [[nodiscard]] std::optional<Wait> waits_for(const Progress& progress, const Observed& observed);
 
+/// What the windows of the rollout under way say at `observed.wall`. Many windows take
+/// milliseconds, so the answer in `observed.windows` is kept until they open, for a minute at most,
+/// and not when the clock was set back. None: no window matters.
+[[nodiscard]] std::optional<WindowAnswer> look_at_windows(const Progress& progress,
+                                                          const Observed& observed);
+
 /// Whether the rollout under way waits: nothing was started or stopped for it yet.
 [[nodiscard]] bool is_waiting(const Progress& progress);
 /// The generation that the host runs: until a rollout has begun, the one before (0: nothing).

@@ -13,7 +13,38 @@ std::string held_text(const Hold& hold) {
                      hold.reason.empty() ? "" : ": " + hold.reason);
 }
 
+/// The wall clock may be set: nothing is slept through, or believed, for longer than a minute.
+constexpr Milliseconds kLongest{60'000};
+
+bool still_holds(const WindowAnswer& answer, const Rollout& rollout, WallTime now) {
+  return answer.from == rollout.from && answer.target == rollout.target && answer.asked <= now &&
+         now < answer.asked + kLongest && (!answer.opening.at || now < *answer.opening.at);
+}
+
 }  // namespace
+
+std::optional<WindowAnswer> look_at_windows(const Progress& progress, const Observed& observed) {
+  if (!progress.rollout || progress.rollout->trigger == Trigger::rollback || progress.rollout->now)
+    return std::nullopt;
+  const auto& rollout = *progress.rollout;
+  const auto target = observed.documents.find(rollout.target);
+  if (target == observed.documents.end()) return std::nullopt;
+  if (observed.windows && still_holds(*observed.windows, rollout, observed.wall))
+    return observed.windows;
+  const auto from = observed.documents.find(rollout.from);
+  const auto windows = windows_between(
+      from == observed.documents.end() ? nullptr : from->second.get(), *target->second);
+  WindowAnswer answer{rollout.from,
+                      rollout.target,
+                      observed.wall,
+                      next_common(windows, observed.zones, observed.wall),
+                      {}};
+  if (answer.opening.at != observed.wall)
+    answer.text = answer.opening.at ? "its window opens " +
+                                          local_text(*answer.opening.at, windows, observed.zones)
+                                    : answer.opening.why_not;
+  return answer;
+}
 
 bool has_begun(const Progress& progress) {
   return progress.rollout && progress.rollout->phase != Phase::staging &&
@@ -41,19 +72,11 @@ Progress without_rollout(const Progress& progress) {
 
 std::optional<Wait> waits_for(const Progress& progress, const Observed& observed) {
   if (!progress.rollout || progress.rollout->trigger == Trigger::rollback) return std::nullopt;
-  const auto& rollout = *progress.rollout;
   if (progress.hold)
     return Wait{Wait::Cause::hold, progress.hold->until, held_text(*progress.hold)};
-  const auto target = observed.documents.find(rollout.target);
-  const auto from = observed.documents.find(rollout.from);
-  if (rollout.now || target == observed.documents.end()) return std::nullopt;
-  const auto windows = windows_between(
-      from == observed.documents.end() ? nullptr : from->second.get(), *target->second);
-  const auto opening = next_common(windows, observed.zones, observed.wall);
-  if (opening.at == observed.wall) return std::nullopt;
-  return Wait{Wait::Cause::window, opening.at,
-              opening.at ? "its window opens " + local_text(*opening.at, windows, observed.zones)
-                         : opening.why_not};
+  const auto answer = look_at_windows(progress, observed);
+  if (!answer || answer->opening.at == observed.wall) return std::nullopt;
+  return Wait{Wait::Cause::window, answer->opening.at, answer->text};
 }
 
 void Planner::end_hold() {
@@ -75,8 +98,6 @@ void Planner::begin_or_wait() {
     enter(Phase::waiting);
     out_.notes.back().detail["waits_for"] = wait->text;
   }
-  // The wall clock may be set: nothing is slept through for longer than a minute.
-  constexpr Milliseconds kLongest{60'000};
   if (wait->until) wake(now_ + std::min<Milliseconds>(*wait->until - observed_.wall, kLongest));
 }
 

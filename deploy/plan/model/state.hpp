@@ -214,6 +214,15 @@ struct JobFailure {
   GenerationId generation{};  ///< of a create: whose document it was for
 };
 
+/// What the windows of a rollout were found to say; `look_at_windows` says how long that holds.
+struct WindowAnswer {
+  GenerationId from{};
+  GenerationId target{};
+  WallTime asked{};
+  Opening opening{};
+  std::string text;  ///< why it waits; empty: they are open
+};
+
 struct Observed {
   std::map<InstanceId, InstanceView> instances;
   std::map<proto::Digest, ImageView> images;
@@ -229,9 +238,10 @@ struct Observed {
   std::map<ServiceName, JobFailure> job_failures;   ///< of the last create or restart
   std::map<InstanceId, JobFailure> end_failures;    ///< of the last stop or removal
   std::map<InstanceId, std::uint32_t> connections;  ///< open ones, of draining instances
-  std::string memory_short;  ///< why frozen instances must go; empty: they need not
-  WallTime wall{};           ///< for holds and windows
-  Zones zones;               ///< that windows name
+  std::string memory_short;             ///< why frozen instances must go; empty: they need not
+  WallTime wall{};                      ///< for holds and windows
+  Zones zones;                          ///< that windows name
+  std::optional<WindowAnswer> windows;  ///< of the rollout under way
 
   /// A job works on what serves it, or makes what will: what is seen of it is half of the truth.
   [[nodiscard]] bool is_changing(const ServiceName& service, const Progress& progress) const;

@@ -152,6 +152,53 @@ TEST(Rollout, WaitsForItsWindowAndDoesNotWaitToRollBack) {
   EXPECT_THAT(world.violations, ::testing::IsEmpty());
 }
 
+/// A rollout that waits for 22:00 UTC.
+PlanWorld waiting_world() {
+  PlanWorld world{1};
+  world.observed.wall = utc("2026-11-23T12:00:00Z");
+  world.observed.zones = {{"UTC", TimeZone{}}};
+  world.apply(make_deployment({{"web", {.port = 80}}}));
+  EXPECT_TRUE(world.settle());
+  auto next = *make_deployment({{"web", {.version = "v2", .port = 80}}});
+  next.services.at(ServiceName{"web"}).update.window = window(kEveryDay, 22, 4);
+  world.apply(std::make_shared<const proto::Deployment>(next));
+  for (int i = 0; i < 50; ++i) world.step();
+  return world;
+}
+
+TEST(Windows, AnAnswerIsKeptForAMinuteAtMost) {
+  auto world = waiting_world();
+  auto& observed = world.observed;
+  auto& answer = observed.windows;
+  const auto look = [&](const char* now) {
+    observed.wall = utc(now);
+    answer = look_at_windows(world.progress, observed);
+    return answer ? to_rfc3339(answer->asked) : std::string{};
+  };
+  answer.reset();
+  EXPECT_EQ(look("2026-11-23T12:00:00Z"), "2026-11-23T12:00:00.000Z");
+  EXPECT_EQ(look("2026-11-23T12:00:59Z"), "2026-11-23T12:00:00.000Z");
+  EXPECT_EQ(look("2026-11-23T12:01:00Z"), "2026-11-23T12:01:00.000Z");
+  EXPECT_EQ(look("2026-11-23T11:59:00Z"), "2026-11-23T11:59:00.000Z") << "the clock was set back";
+  EXPECT_EQ(look("2026-11-23T21:59:30Z"), "2026-11-23T21:59:30.000Z");
+  EXPECT_TRUE(waits_for(world.progress, observed));
+  EXPECT_EQ(look("2026-11-23T22:00:00Z"), "2026-11-23T22:00:00.000Z") << "they open";
+  EXPECT_FALSE(waits_for(world.progress, observed));
+}
+
+TEST(Windows, AnAnswerIsOfOneRolloutOnly) {
+  auto world = waiting_world();
+  auto& observed = world.observed;
+  observed.windows = look_at_windows(world.progress, observed);
+  ASSERT_TRUE(observed.windows);
+  observed.windows->text = "kept";
+  EXPECT_EQ(waits_for(world.progress, observed)->text, "kept");
+  observed.windows->target = GenerationId{99};
+  EXPECT_NE(waits_for(world.progress, observed)->text, "kept");
+  world.progress.rollout->now = true;
+  EXPECT_FALSE(look_at_windows(world.progress, observed));
+}
+
 TEST(Rollout, AHoldEndsByItselfAndSurvivesBeingWritten) {
   PlanWorld world{1};
   world.observed.wall = utc("2026-11-23T12:00:00Z");
