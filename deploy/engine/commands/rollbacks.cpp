@@ -70,7 +70,7 @@ Result<proto::api::Accepted> Rollbacks::turn_back(const proto::api::RollbackRequ
                                       std::move(batch));
   }
   parts_.attention.mark_changed();
-  return proto::api::Accepted{from.value(), {}, true, since};
+  return accepted(from, {}, since);
 }
 
 Result<proto::api::Accepted> Rollbacks::rollback(const proto::api::RollbackRequest& request,
@@ -93,7 +93,20 @@ Result<proto::api::Accepted> Rollbacks::rollback(const proto::api::RollbackReque
   // step.
   parts_.journal.advance_regardless(std::move(next), intent(chosen, actor, request.reason),
                                     std::move(batch));
-  return proto::api::Accepted{chosen.value(), digest.str(), true, since};
+  return accepted(chosen, digest.str(), since);
+}
+
+/// It is on its way; where the ledger did not take it, with what that means.
+proto::api::Accepted Rollbacks::accepted(GenerationId target, std::string digest,
+                                         std::uint64_t since) const {
+  proto::api::Accepted accepted{target.value(), std::move(digest), true, since};
+  const auto& refusal = parts_.journal.refusal();
+  if (parts_.journal.unjournaled() && refusal)
+    accepted.warnings.push_back(fmt::format(
+        "this rollback is not in the ledger yet ({}); it outlives the agent, but a reboot "
+        "or a power cut before it is recorded undoes it: {}",
+        refusal->fault, refusal->next));
+  return accepted;
 }
 
 /// What an operator's rollback records: the request, and that what runs until now is quarantined.

@@ -41,6 +41,8 @@ class Rollbacks {
   [[nodiscard]] std::uint64_t ready_generations() const { return ready_generations_; }
 
  private:
+  [[nodiscard]] proto::api::Accepted accepted(GenerationId target, std::string digest,
+                                              std::uint64_t since) const;
   [[nodiscard]] Result<proto::api::Accepted> turn_back(const proto::api::RollbackRequest& request,
                                                        const Actor& actor);
   void rollback_into(ledger::Batch& batch, GenerationId from, GenerationId target,
