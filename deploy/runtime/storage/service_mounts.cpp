@@ -20,6 +20,7 @@
 #include "deploy/runtime/spec/root_path.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 #include "deploy/runtime/storage/volume.hpp"
+#include "deploy/runtime/storage/volumes_mount.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -114,6 +115,7 @@ Result<std::string> named_volume(const ServiceMountsInput& input, const std::str
     return Error{Errc::runtime, fmt::format("{} is not a name for a volume", printable(name))};
   const auto path = input.paths.volume(name);
   HF_TRY(os::make_directories(path.parent_path(), 0700));
+  confine_later_mounts(path.parent_path());
   std::error_code failed;
   if (std::filesystem::exists(path, failed)) return path.string();
   HF_ASSIGN(const auto content, volume_content(input.root, target));

@@ -63,4 +63,12 @@ VolumesMount::~VolumesMount() {
     (void)::umount2(volumes_.c_str(), UMOUNT_NOFOLLOW);
 }
 
+void confine_later_mounts(const std::filesystem::path& volumes) {
+  const auto mounted = is_mounted(volumes);
+  if (!mounted || !*mounted) return;
+  if (auto made = make_harmless(volumes); !made)
+    log::warn("event=volumes_not_confined path={} error={}", log::field(volumes.string()),
+              log::field(made.error().to_string()));
+}
+
 }  // namespace holdfast::deploy::runtime

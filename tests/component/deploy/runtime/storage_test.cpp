@@ -229,6 +229,10 @@ TEST_F(Storage, ADiskForAllVolumesStaysTheOperatorsWheneverItIsMounted) {
     const auto agent = rt::VolumesMount::make(volumes);
     ASSERT_TRUE(agent);
     mount_disk("while it runs\n");
+    rt::confine_later_mounts(volumes);
+    struct statvfs info {};
+    ASSERT_EQ(::statvfs(volumes.c_str(), &info), 0);
+    EXPECT_EQ(info.f_flag & (ST_NOSUID | ST_NODEV), ST_NOSUID | ST_NODEV);
   }
   EXPECT_TRUE(fs::exists(volumes / "data/file")) << "what is on top is not the agent's";
   ASSERT_TRUE(rt::unmount_below(volumes));
