@@ -12,7 +12,9 @@ import fixture
 
 GROUP = 60  # "games": exists on every Debian, and nobody here is in it
 ROLLBACK_GROUP = grp.getgrnam("audio").gr_gid
-ENOUGH = 1.0  # seconds for a rollback beside an attack, on two slow cores under load; 12 to 60 ms were seen (each test prints its own)
+ENOUGH = 0.1  # seconds for a rollback beside an attack, from the question to the first answer of the other version
+SLOW = 8  # so many times what a rollback takes without the attack, on a machine where that is more than ENOUGH
+COLD = 1.0  # seconds until an instance that has to be created answers; taken in within ENOUGH all the same
 MOST = 32 << 20  # bytes that an attack may add to the agent's memory
 UPDATE = {"soak": "300ms", "drain": "300ms", "standby": "5m"}
 
@@ -91,6 +93,7 @@ class AttackCase(fixture.AgentCase):
     """v1 and then v2 of `web` are applied, beside what `others` says; `idle` is the agent's memory before there was anything else."""
 
     settings = {"groups": {"observe": "games", "rollback": "audio"}}
+    longest = 0.0  # seconds that a rollback took
 
     def others(self):
         """Further services of both documents."""
@@ -129,14 +132,34 @@ class AttackCase(fixture.AgentCase):
                 each.kill()
                 each.join()
 
-    def assert_rollback_is_quick(self, *arguments, limit=ENOUGH):
-        """From the question to the first answer of the other version, and the memory that the attack took until then."""
+    def assert_rollback_is_quick(self, *arguments, cold=False):
+        """From the question to the first answer of the other version, and the memory that the attack took until then. `cold`: it has no frozen instance."""
         begin = time.monotonic()
         done = self.agent.cli("rollback", *arguments, "--no-wait", "--reason", "beside an attack")
         self.assertEqual(done.code, 0, done)
-        fixture.wait_until("it switched", lambda: fixture.get(self.port) == "v1", 10, 0.01)
+        fixture.wait_until("it switched", lambda: fixture.get(self.port) == "v1", 10, 0.002)
         seconds = time.monotonic() - begin
         grown = memory_of(self.agent.process.pid) - self.idle
         print(f"{self.id().split('.')[-1]}: rollback {seconds * 1000:.0f} ms (taken in {done.seconds * 1000:.0f} ms), memory +{grown / 2**20:.1f} MiB", flush=True)
-        self.assertLess(seconds, limit)
         self.assertLess(grown, MOST)
+        if cold:
+            self.assertLess(seconds, COLD)
+        self.longest = max(self.longest, done.seconds if cold else seconds)
+
+    def tearDown(self):
+        """What was over ENOUGH is compared with what this machine takes in peace, now that the attack is over."""
+        if self.longest > ENOUGH:
+            calm = self.calm()
+            print(f"{self.id().split('.')[-1]}: {self.longest / calm:.1f} times a calm rollback of {calm * 1000:.0f} ms", flush=True)
+            self.assertLess(self.longest, SLOW * calm)
+
+    def calm(self):
+        """Seconds: the middle of five rollbacks between versions whose instances are frozen."""
+        taken = []
+        for number, version in ((2, "v2"), (1, "v1")) * 3:
+            begin = time.monotonic()
+            self.assertEqual(self.agent.cli("rollback", "--to", str(number), "--no-wait", "--reason", "in peace").code, 0)
+            fixture.wait_until("it switched", lambda: fixture.get(self.port) == version, 10, 0.002)
+            taken.append(time.monotonic() - begin)
+            fixture.wait_until("it is done", lambda: self.agent.status()["rollout"] is None, 10)
+        return sorted(taken[1:])[2]
