@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -88,11 +89,12 @@ TEST_F(Wary, AMalformedDigestInAManifestIsAskedOfNobody) {  // T-18
   const auto begin = manifest.find("sha256:", layers);
   const auto good = manifest.substr(begin, 71);
   int number = 0;
+  const auto escape = "/tmp/holdfast-escape-" + std::to_string(::getpid());
   for (const auto& bad :
-       {std::string{"sha256:../../../../tmp/x"}, "sha256:" + std::string(64, 'A'),
-        good.substr(0, 70), good + "0", "md5:" + std::string(32, 'a'),
-        "blake3:" + std::string(64, 'a'), std::string{"sha256:"},
-        "sha512:../" + std::string(125, 'a'), "sha256:" + std::string(63, 'a') + "/"}) {
+       {"sha256:../../../.." + escape, "sha256:" + std::string(64, 'A'), good.substr(0, 70),
+        good + "0", "md5:" + std::string(32, 'a'), "blake3:" + std::string(64, 'a'),
+        std::string{"sha256:"}, "sha512:../" + std::string(125, 'a'),
+        "sha256:" + std::string(63, 'a') + "/"}) {
     SCOPED_TRACE(bad);
     TestStore store{lab()};
     const auto repository = "malformed-" + std::to_string(++number);
@@ -103,7 +105,7 @@ TEST_F(Wary, AMalformedDigestInAManifestIsAskedOfNobody) {  // T-18
         << pulled.error().to_string();
     EXPECT_TRUE(asked(repository + "/image/manifests"));
     EXPECT_FALSE(asked(repository + "/image/blobs")) << lab().hits();
-    EXPECT_FALSE(std::filesystem::exists("/tmp/x"));
+    EXPECT_FALSE(std::filesystem::exists(escape));
   }
 }
 
