@@ -152,6 +152,9 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
   options.host_gives = [&containers](const proto::Service& wanted) {
     return containers.host_gives(wanted);
   };
+  options.forget_configs = [&containers](const std::set<proto::Digest>& in_use) {
+    containers.forget_configs(in_use);
+  };
   options.memory_signs = [] { return os::read_memory_signs(); };
   return options;
 }

@@ -19,10 +19,16 @@ void Retention::collect() {
 }
 
 void Retention::collect_now() {
-  parts_.jobs.run(Jobs::Pool::pull, [this](const std::stop_token& stop) -> std::function<void()> {
-    auto done = parts_.ports.images.collect({}, stop);  // what was just retained is all
-    return [this, done] { collected(done); };
-  });
+  const auto target = rollbacks_.target(0);
+  auto configs = configs_in_use(parts_, target ? std::optional{*target} : std::nullopt);
+  parts_.jobs.run(
+      Jobs::Pool::pull,
+      [this, configs = std::move(configs)](const std::stop_token& stop) -> std::function<void()> {
+        if (parts_.options.forget_configs) parts_.options.forget_configs(configs);
+        // What was just retained is all.
+        auto done = parts_.ports.images.collect({}, stop);
+        return [this, done] { collected(done); };
+      });
 }
 
 void Retention::collected(const Result<image::Collected>& done) {

@@ -30,6 +30,7 @@ std::string_view repair_of(DriftKind kind, bool in_place) {
       return "the declared limits are written again";
     case DriftKind::mounts:
     case DriftKind::secret:
+    case DriftKind::config:
       return "its process is restarted";
     case DriftKind::publish:
       return "the table is written again";

@@ -144,6 +144,7 @@ bool Planner::mend_running(const ServiceName& name, const proto::Service& wanted
         break;
       case DriftKind::mounts:
       case DriftKind::secret:
+      case DriftKind::config:
         if (!may_restart(name)) break;
         record();
         state().restarting.insert(name);

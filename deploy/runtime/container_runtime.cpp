@@ -19,6 +19,7 @@
 #include "deploy/runtime/logs/log_stream.hpp"
 #include "deploy/runtime/observe/inspection.hpp"
 #include "deploy/runtime/spec/etc_files.hpp"
+#include "deploy/runtime/storage/config_files.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -231,6 +232,11 @@ Status ContainerRuntime::host_gives(const proto::Service& wanted) const {
   return ok();
 }
 
+void ContainerRuntime::forget_configs(const std::set<proto::Digest>& in_use) {
+  if (auto done = runtime::forget_configs(host_.paths, in_use, host_.clock.wall()); !done)
+    log::warn("event=configs_not_forgotten error={}", log::field(done.error().to_string()));
+}
+
 void ContainerRuntime::follow_host() { has_init_ = find_init().has_value(); }
 
 Status ContainerRuntime::follow_names() {
@@ -264,9 +270,11 @@ void ContainerRuntime::arm(const InstanceId& id) {
   if (watcher_) watcher_->watch(id, run->init, run->conmon);
   if (!changes_) return;
   WatchedPlaces places{
-      .init = run->init.pid, .group = host_.group(id), .secrets = {}, .netns = run->netns};
+      .init = run->init.pid, .group = host_.group(id), .files = {}, .netns = run->netns};
   if (const auto record = read_record(host_, id))
-    for (const auto& secret : record->secrets) places.secrets.insert(secret.file);
+    for (const auto& secret : record->secrets) places.files.insert(secret.file);
+  for (std::size_t i = 0; i < run->configs.size(); ++i)
+    places.files.insert(host_.paths.placed_config(id, i).string());
   changes_->watch(id, places);
 }
 

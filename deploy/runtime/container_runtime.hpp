@@ -77,6 +77,8 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   /// Whether limits and init of a service can be had here; the init as `follow_host`, or the
   /// opening, found last. Quick. Errors: host.
   [[nodiscard]] Status host_gives(const proto::Service& wanted) const;
+  /// Deletes kept content of configs that `in_use` does not name; what is young stays. Blocks.
+  void forget_configs(const std::set<proto::Digest>& in_use);
   /// Looks for what may have been installed since. For every resync; < 1 ms.
   void follow_host();
   /// Bytes of a service's output that its bound has taken away since this agent began, by service.

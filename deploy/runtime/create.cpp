@@ -7,8 +7,10 @@
 #include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/etc_files.hpp"
 #include "deploy/runtime/spec/user.hpp"
+#include "deploy/runtime/storage/config_files.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 #include "deploy/runtime/storage/rootfs.hpp"
+#include "deploy/runtime/storage/secrets.hpp"
 #include "deploy/runtime/storage/tmpfs_modes.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -20,6 +22,14 @@ Limits limits_of(const proto::Resources& resources) {
   limits.millicpus = resources.millicpus;
   if (resources.pids) limits.pids = *resources.pids;
   return limits;
+}
+
+/// Variable → the secret it is taken from.
+std::map<std::string, std::string> secret_env(const proto::Service& service) {
+  std::map<std::string, std::string> out;
+  for (const auto& [name, source] : service.env_from)
+    if (source.kind == proto::EnvSource::Kind::secret) out.emplace(name, source.name);
+  return out;
 }
 
 Result<InstanceRecord> make_record(const InstanceSpec& spec) {
@@ -39,7 +49,8 @@ Result<InstanceRecord> make_record(const InstanceSpec& spec) {
                         .allowed_secret_paths = spec.allowed_secret_paths,
                         .names = spec.wanted.names,
                         .security = spec.wanted.security,
-                        .tmpfs_modes = tmpfs_modes(spec.wanted)};
+                        .tmpfs_modes = tmpfs_modes(spec.wanted),
+                        .secret_env = secret_env(spec.wanted)};
 }
 
 /// The log is there before conmon opens it: pruning takes away directories in which nothing is.
@@ -87,18 +98,62 @@ Status write_etc(const Host& host, const InstanceSpec& spec, const RunState& run
   return write("resolv.conf", resolv_for(spec.wanted.network, spec.wanted.names));
 }
 
-Status prepare_secrets(const Host& host, const InstanceSpec& spec, const User& user) {
-  if (spec.wanted.secrets.empty()) return ok();
-  const auto at = host.paths.secrets(spec.id);
-  HF_TRY(os::make_directories(at, 0755));
-  HF_TRY(mount_secret_tmpfs(at));
-  return write_secrets(at, spec.wanted.secrets, host.secret_rule(spec.allowed_secret_paths),
-                       {user.uid, user.gid});
+Result<FileOwner> owner_of(int root, const std::string& named, const FileOwner& usual) {
+  if (named.empty()) return usual;
+  HF_ASSIGN(const auto user, resolve_user(root, named));
+  return FileOwner{.uid = user.uid, .gid = user.gid};
 }
 
-Result<ProcessSpec> make_process(const InstanceSpec& spec, User user) {
+Status prepare_secrets(const Host& host, const InstanceSpec& spec, int root, RunState& run) {
+  const FileOwner usual{.uid = run.uid, .gid = run.gid};
+  for (const auto& secret : spec.wanted.secrets) {
+    if (secret.owner.empty()) continue;
+    auto owner = owner_of(root, secret.owner, usual);
+    if (!owner) return std::move(owner).error().in("resolve the owner of secret " + secret.name);
+    run.secret_owners[secret.name] = *owner;
+  }
+  HF_TRY(mount_secrets(host.paths, spec.id, spec.wanted.secrets));
+  return write_secrets({.paths = host.paths,
+                        .id = spec.id,
+                        .secrets = spec.wanted.secrets,
+                        .rule = host.secret_rule(spec.allowed_secret_paths),
+                        .owner = usual,
+                        .owners = run.secret_owners});
+}
+
+Status prepare_configs(const Host& host, const InstanceSpec& spec, int root, RunState& run) {
+  std::size_t number = 0;
+  for (const auto& config : spec.wanted.configs) {
+    auto owner = owner_of(root, config.owner, {});
+    if (!owner) return std::move(owner).error().in("resolve the owner of " + config.target);
+    HF_ASSIGN(auto placed, place_config(host.paths, spec.id, number++, config, *owner));
+    run.configs.push_back(std::move(placed));
+  }
+  return ok();
+}
+
+/// Variables that are taken from secrets and configs.
+Result<std::map<std::string, std::string>> taken_variables(const Host& host,
+                                                           const InstanceSpec& spec) {
+  HF_ASSIGN(auto variables,
+            secret_variables(host.paths, spec.id, spec.wanted.secrets, secret_env(spec.wanted)));
+  for (const auto& [name, source] : spec.wanted.env_from) {
+    if (source.kind != proto::EnvSource::Kind::config) continue;
+    for (const auto& config : spec.wanted.configs) {
+      if (config.target != source.name) continue;
+      HF_ASSIGN(auto content, config_content(host.paths, config));
+      HF_ASSIGN(variables[name], variable_value(std::move(content), name));
+    }
+  }
+  return variables;
+}
+
+Result<ProcessSpec> make_process(const Host& host, const InstanceSpec& spec, User user) {
   HF_ASSIGN(auto args, merged_args(spec.wanted, spec.image.config));
-  HF_ASSIGN(auto env, merged_env(spec.wanted, spec.image.config, user,
+  auto wanted = spec.wanted;
+  HF_ASSIGN(auto taken, taken_variables(host, spec));
+  wanted.env.merge(taken);
+  HF_ASSIGN(auto env, merged_env(wanted, spec.image.config, user,
                                  hostname_of(spec.service, spec.wanted.names)));
   HF_ASSIGN(auto cwd, working_directory(spec.wanted, spec.image.config));
   HF_ASSIGN(auto granted, capabilities(spec.wanted.security, user.uid));
@@ -119,9 +174,10 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
   HF_ASSIGN(const auto user, service_user(root.get(), security, spec.image.config.user));
   run.uid = user.uid;
   run.gid = user.gid;
-  HF_ASSIGN(auto process, make_process(spec, user));
   HF_TRY(write_etc(host, spec, run));
-  HF_TRY(prepare_secrets(host, spec, user));
+  HF_TRY(prepare_secrets(host, spec, root.get(), run));
+  HF_TRY(prepare_configs(host, spec, root.get(), run));
+  HF_ASSIGN(auto process, make_process(host, spec, user));
   std::filesystem::path init;
   if (spec.wanted.init) {
     HF_ASSIGN(init, find_init());

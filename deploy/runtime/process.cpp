@@ -17,6 +17,8 @@
 #include "deploy/runtime/observe/inspection.hpp"
 #include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/confinement.hpp"
+#include "deploy/runtime/storage/config_files.hpp"
+#include "deploy/runtime/storage/secrets.hpp"
 #include "deploy/runtime/storage/tmpfs_modes.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -156,6 +158,28 @@ Status clear_process(const Host& host, const plan::InstanceId& id, const RunStat
   return first;
 }
 
+namespace {
+
+/// What the process is given anew: its secrets, also those in its environment, and its configs.
+Status renew_files(const Host& host, const InstanceRecord& record, const RunState& run) {
+  HF_TRY(write_secrets({.paths = host.paths,
+                        .id = record.id,
+                        .secrets = record.secrets,
+                        .rule = host.secret_rule(record.allowed_secret_paths),
+                        .owner = {.uid = run.uid, .gid = run.gid},
+                        .owners = run.secret_owners}));
+  HF_TRY(replace_configs(host.paths, record.id, run.configs));
+  if (record.secret_env.empty()) return ok();
+  HF_ASSIGN(const auto variables,
+            secret_variables(host.paths, record.id, record.secrets, record.secret_env));
+  const auto path = host.paths.bundle(record.id) / "config.json";
+  HF_ASSIGN(const auto config, os::read_file(path));
+  HF_ASSIGN(const auto renewed, with_variables(config, variables));
+  return os::write_atomic(path, renewed, 0600, os::Durability::lazy);
+}
+
+}  // namespace
+
 Status restart_instance(const Host& host, const plan::InstanceId& id, const std::stop_token& stop) {
   HF_TRY(check_id(id));
   HF_ASSIGN(const auto record, read_record(host, id));
@@ -175,8 +199,7 @@ Status restart_instance(const Host& host, const plan::InstanceId& id, const std:
   run.log_writer = {};
   HF_TRY(write_run_state(host, id, run));
   HF_TRY(clear_process(host, id, before));
-  HF_TRY(write_secrets(host.paths.secrets(id), record.secrets,
-                       host.secret_rule(record.allowed_secret_paths), {run.uid, run.gid}));
+  HF_TRY(renew_files(host, record, run));
   host.notify->reset(id);
   auto started = start_process(host, record, run, stop);
   if (!started) {

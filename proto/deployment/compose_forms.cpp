@@ -63,6 +63,12 @@ std::string secret_hint(const yaml::Node& item) {
   return fmt::format("write {{name: {}, file: /PATH/ON/THE/HOST}}", yaml::shown(item.text));
 }
 
+std::string config_hint(const yaml::Node& item) {
+  if (item.kind != yaml::Kind::scalar) return {};
+  return "write {content: …, target: /PATH}, or {file: /PATH/ON/THE/HOST, digest: \"sha256:…\", "
+         "target: /PATH}";
+}
+
 std::string colon_hint(std::string_view key) {
   const auto colon = key.find(':');
   if (colon == std::string_view::npos || colon == 0) return {};

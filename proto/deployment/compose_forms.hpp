@@ -24,6 +24,8 @@ namespace holdfast::proto::compose {
 [[nodiscard]] std::string depends_on_hint(const yaml::Node& mapping);
 /// "pw" → "write {name: pw, file: /PATH/ON/THE/HOST}".
 [[nodiscard]] std::string secret_hint(const yaml::Node& item);
+/// The two forms of a config.
+[[nodiscard]] std::string config_hint(const yaml::Node& item);
 /// The key "A:b" of {A:b} → "write a space after the colon: A: b".
 [[nodiscard]] std::string colon_hint(std::string_view key);
 /// A program with blanks in its name: a command line in one argument, which no shell splits.

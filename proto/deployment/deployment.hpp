@@ -35,6 +35,9 @@ struct PublishedPort {
   auto operator<=>(const PublishedPort&) const = default;
 };
 
+/// Permission bits of a file, 0 to 07777.
+using FileMode = std::uint32_t;
+
 struct VolumeMount {
   std::string source;  ///< absolute path on the host, or the name of a volume kept by the agent
   std::string target;  ///< absolute path in the container
@@ -42,9 +45,6 @@ struct VolumeMount {
   [[nodiscard]] bool is_host_path() const { return !source.empty() && source.front() == '/'; }
   bool operator==(const VolumeMount&) const = default;
 };
-
-/// Permission bits of a file, 0 to 07777.
-using FileMode = std::uint32_t;
 
 struct TmpfsMount {
   std::string target;
@@ -54,12 +54,34 @@ struct TmpfsMount {
   bool operator==(const TmpfsMount&) const = default;
 };
 
-/// Read from `file` on the host at every start; appears as /run/secrets/<name> on a tmpfs, mode
-/// 0400 of the service's user.
+/// Read from `file` on the host at every start; a file on a tmpfs in the container.
 struct SecretRef {
   std::string name;
   std::string file;
+  std::string target{};            ///< empty: /run/secrets/<name>
+  std::optional<FileMode> mode{};  ///< none: 0400
+  std::string owner{};             ///< as `Security::user`; empty: the service's user
   bool operator==(const SecretRef&) const = default;
+};
+
+/// A file that belongs to the generation: written in the document, or on the host and pinned by its
+/// digest.
+struct ConfigFile {
+  std::string target;
+  std::string content;  ///< where it is written in the document
+  std::string file;     ///< on the host; empty: `content`
+  Digest digest;        ///< of the content
+  FileMode mode = 0444;
+  std::string owner;  ///< as `Security::user`; empty: root
+  bool operator==(const ConfigFile&) const = default;
+};
+
+/// Where the value of an environment variable comes from, when it is not written.
+struct EnvSource {
+  enum class Kind : std::uint8_t { secret, config };
+  Kind kind = Kind::secret;
+  std::string name;  ///< of a secret of the service, or the target of one of its configs
+  bool operator==(const EnvSource&) const = default;
 };
 
 struct Resources {
@@ -208,6 +230,8 @@ struct Service {
   std::map<std::string, Ulimit> ulimits{};       ///< "nofile" → what replaces the default
   std::optional<Bytes> shm_size{};               ///< of /dev/shm; none: 64 MiB
   std::map<std::string, std::string> sysctls{};  ///< of the instance's own namespaces
+  std::vector<ConfigFile> configs{};
+  std::map<std::string, EnvSource> env_from{};  ///< by name of the variable; not in `env`
 
   Digest run_hash;     ///< what needs a new container; of what the document says, not of defaults
   Digest policy_hash;  ///< the rest: a change takes effect without a restart

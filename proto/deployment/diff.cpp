@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 #include <map>
 
@@ -17,9 +19,32 @@ std::string text_of(const bj::value& value) {
   return bj::serialize(value);
 }
 
+bool is_list_of_configs(const bj::value& value, std::string_view path) {
+  return value.is_array() && path.ends_with(".configs") && !value.get_array().empty() &&
+         value.get_array().front().is_object() &&
+         value.get_array().front().get_object().contains("target");
+}
+
+/// Configs are told apart by their target. Their content is not shown, but which it is.
+void collect_configs(const bj::array& configs, const std::string& path, Leaves& leaves) {
+  for (const auto& item : configs) {
+    const auto& config = item.get_object();
+    const auto at = fmt::format("{}[{}]", path, text_of(config.at("target")));
+    for (const auto& member : config) {
+      const auto key = std::string_view{member.key()};
+      if (key == "target") continue;
+      auto text = text_of(member.value());
+      if (key == "content")
+        text = fmt::format("{} bytes, {}", text.size(), Digest::of(text).short_hex());
+      leaves.emplace(fmt::format("{}.{}", at, key), std::move(text));
+    }
+  }
+}
+
 /// Hooks are told apart by their place, which is the order in which they run; other lists are one
 /// value.
 void collect(const bj::value& value, const std::string& path, Leaves& leaves) {
+  if (is_list_of_configs(value, path)) return collect_configs(value.get_array(), path, leaves);
   if (value.is_array() && path.starts_with("hooks.") && !value.get_array().empty() &&
       value.get_array().front().is_object() && path.find('[') == std::string::npos) {
     std::size_t place = 0;
@@ -52,7 +77,7 @@ bool restarts(const FieldChange& change) {
   path.remove_prefix(dot + 1);
   if (path == "image") return digest_part(change.before) != digest_part(change.after);
   if (path == "health.sd_notify") return true;
-  return is_run_key(path.substr(0, path.find('.')));
+  return is_run_key(path.substr(0, path.find_first_of(".[")));
 }
 
 Result<Leaves> leaves_of(std::string_view text) {

@@ -29,7 +29,8 @@ DriftAction drift_action(DriftKind kind, const DriftPolicy& host, const DriftPol
   if (const auto word = word_of(kind, host)) return *word;
   if (const auto word = word_of(kind, document)) return *word;
   const bool needs_a_stop = kind == DriftKind::mounts || kind == DriftKind::foreign_process ||
-                            kind == DriftKind::writes || kind == DriftKind::secret;
+                            kind == DriftKind::writes || kind == DriftKind::secret ||
+                            kind == DriftKind::config;
   return needs_a_stop ? DriftAction::report : DriftAction::repair;
 }
 

@@ -26,15 +26,16 @@ enum class DriftKind : std::uint8_t {
   foreign_process,
   writes,  ///< into a writable root
   secret,  ///< the file on the host is not what the service was given
+  config,  ///< a file that belongs to the generation was altered
   layer_damaged,
   orphan,  ///< an instance of ours that nothing asked for
 };
 template <>
 struct Words<DriftKind> {
-  static constexpr std::array<std::string_view, 15> kAll{
-      "missing",         "exited", "frozen", "unsupervised",  "wrong_run_hash",
-      "wrong_image",     "limits", "mounts", "network",       "publish",
-      "foreign_process", "writes", "secret", "layer_damaged", "orphan"};
+  static constexpr std::array<std::string_view, 16> kAll{
+      "missing", "exited", "frozen",        "unsupervised", "wrong_run_hash",  "wrong_image",
+      "limits",  "mounts", "network",       "publish",      "foreign_process", "writes",
+      "secret",  "config", "layer_damaged", "orphan"};
 };
 [[nodiscard]] constexpr std::string_view to_string(DriftKind kind) { return word_of(kind); }
 
@@ -59,7 +60,7 @@ struct DriftPolicy {
 
 /// The host's word counts before the document's, and one for the kind before `default`; where both
 /// are silent, what can be put right without stopping the service is repaired, and `mounts`,
-/// `foreign_process`, `writes` and `secret` are reported.
+/// `foreign_process`, `writes`, `secret` and `config` are reported.
 [[nodiscard]] DriftAction drift_action(DriftKind kind, const DriftPolicy& host,
                                        const DriftPolicy& document);
 

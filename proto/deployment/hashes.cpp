@@ -9,9 +9,9 @@ namespace {
 // A key that stands in neither list would go unnoticed: both are compared with the schema in a
 // test.
 constexpr std::string_view kRunKeys[] = {
-    "entrypoint",  "command",   "env",      "working_dir", "secrets", "volumes",
-    "tmpfs",       "resources", "security", "network",     "dns",     "dns_search",
-    "extra_hosts", "hostname",  "init",     "ulimits",     "sysctls", "shm_size"};
+    "entrypoint", "command",  "env",     "working_dir", "secrets",    "volumes",     "tmpfs",
+    "resources",  "security", "network", "dns",         "dns_search", "extra_hosts", "hostname",
+    "init",       "ulimits",  "sysctls", "shm_size",    "configs"};
 constexpr std::string_view kPolicyKeys[] = {"publish", "health",     "update", "stop",
                                             "restart", "depends_on", "labels"};
 

@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 
 #include "proto/deployment/compose_forms.hpp"
+#include "proto/deployment/mount_readers.hpp"
 #include "proto/deployment/other_words.hpp"
-#include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
 
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 2> kSecretKeys{"name", "file"};
 constexpr std::array<std::string_view, 3> kVolumeKeys{"source", "target", "read_only"};
 constexpr yaml::Alias kVolumeAliases[] = {
     {"src", "did you mean \"source\"?"},         {"dst", "did you mean \"target\"?"},
@@ -21,37 +19,7 @@ constexpr yaml::Alias kVolumeAliases[] = {
 };
 constexpr std::array<std::string_view, 4> kTmpfsKeys{"target", "size", "mode", "exec"};
 constexpr Bytes kLeastTmpfs{4096};
-
-/// Where each mount point of the service was first written.
-using Targets = std::map<std::string, yaml::Mark, std::less<>>;
-
-/// Sorted by their own text: the order of these lists means nothing.
-void set_sorted(json::Object& canon, std::string_view key, std::vector<std::string> fragments) {
-  std::sort(fragments.begin(), fragments.end());
-  if (!fragments.empty()) canon.set_raw(key, json::array(fragments));
-}
-
-void claim(Targets& targets, const yaml::Located<std::string>& target, yaml::Findings& findings) {
-  const auto [first, fresh] = targets.emplace(target.value, target.mark);
-  if (fresh) return;
-  findings.error(target.mark, fmt::format("\"{}\" is mounted on twice (first at line {})",
-                                          yaml::shown(target.value), first->second.line));
-}
-
-bool accept_target(yaml::Findings& findings, const yaml::Located<std::string>& target,
-                   std::string_view where) {
-  return accept(findings, target.mark, where, rules::check_no_mount_options(target.value)) &&
-         accept(findings, target.mark, where, rules::check_target(target.value));
-}
-
-std::optional<std::string> read_target(yaml::Fields& fields, Targets& targets) {
-  fields.require("target", "write the absolute path in the container");
-  const auto target = fields.text("target");
-  if (!target || !accept_target(fields.findings(), *target, fields.path("target")))
-    return std::nullopt;
-  claim(targets, *target, fields.findings());
-  return target->value;
-}
+constexpr const char* kTargetHint = "write the absolute path in the container";
 
 bool check_source(yaml::Fields& fields, const yaml::Located<std::string>& source) {
   if (source.value.starts_with('/'))
@@ -65,13 +33,14 @@ bool check_source(yaml::Fields& fields, const yaml::Located<std::string>& source
   return false;
 }
 
-void read_volume(const yaml::Node& node, std::string path, Targets& targets,
+void read_volume(const yaml::Node& node, std::string path, MountTargets& targets,
                  yaml::Findings& findings, ServiceDraft& draft,
                  std::vector<std::string>& fragments) {
   yaml::Fields fields{node, std::move(path), kVolumeKeys, findings, kVolumeAliases};
   json::Object canon;
   VolumeMount volume;
   fields.require("source", "write an absolute path of the host or the name of a volume");
+  fields.require("target", kTargetHint);
   const auto source = fields.text("source");
   const auto target = read_target(fields, targets);
   take(canon, "read_only", fields.flag("read_only"), volume.read_only);
@@ -84,7 +53,57 @@ void read_volume(const yaml::Node& node, std::string path, Targets& targets,
   draft.service.volumes.push_back(std::move(volume));
 }
 
-/// `mode` of a mount or file, written as chmod(1) takes it.
+void read_tmpfs(const yaml::Node& node, const std::string& path, MountTargets& targets,
+                yaml::Findings& findings, ServiceDraft& draft,
+                std::vector<std::string>& fragments) {
+  json::Object canon;
+  TmpfsMount mount;
+  if (node.kind == yaml::Kind::mapping) {
+    yaml::Fields fields{node, path, kTmpfsKeys, findings};
+    fields.require("target", kTargetHint);
+    const auto target = read_target(fields, targets);
+    take(canon, "size", fields.size("size", kLeastTmpfs), mount.size);
+    mount.mode = read_mode(fields, canon);
+    if (const auto exec = fields.flag("exec")) {
+      mount.exec = exec;
+      canon.set("exec", *exec);
+    }
+    if (!target) return;
+    mount.target = *target;
+  } else {
+    const auto target = yaml::as_text(node, path, findings);
+    if (!target || !accept_target(findings, *target, path)) return;
+    targets.claim(*target, findings);
+    mount.target = target->value;
+  }
+  canon.set("target", mount.target);
+  fragments.push_back(canon.str());
+  draft.service.tmpfs.push_back(std::move(mount));
+}
+
+}  // namespace
+
+void MountTargets::claim(const yaml::Located<std::string>& target, yaml::Findings& findings) {
+  const auto [first, fresh] = first_.emplace(target.value, target.mark);
+  if (fresh) return;
+  findings.error(target.mark, fmt::format("\"{}\" is mounted on twice (first at line {})",
+                                          yaml::shown(target.value), first->second.line));
+}
+
+bool accept_target(yaml::Findings& findings, const yaml::Located<std::string>& target,
+                   std::string_view where) {
+  return accept(findings, target.mark, where, rules::check_no_mount_options(target.value)) &&
+         accept(findings, target.mark, where, rules::check_target(target.value));
+}
+
+std::optional<std::string> read_target(yaml::Fields& fields, MountTargets& targets) {
+  const auto target = fields.text("target");
+  if (!target || !accept_target(fields.findings(), *target, fields.path("target")))
+    return std::nullopt;
+  targets.claim(*target, fields.findings());
+  return target->value;
+}
+
 std::optional<FileMode> read_mode(yaml::Fields& fields, json::Object& canon) {
   const auto text = fields.text("mode");
   if (!text) return std::nullopt;
@@ -100,72 +119,20 @@ std::optional<FileMode> read_mode(yaml::Fields& fields, json::Object& canon) {
   return mode;
 }
 
-void read_tmpfs(const yaml::Node& node, const std::string& path, Targets& targets,
-                yaml::Findings& findings, ServiceDraft& draft,
-                std::vector<std::string>& fragments) {
-  json::Object canon;
-  TmpfsMount mount;
-  if (node.kind == yaml::Kind::mapping) {
-    yaml::Fields fields{node, path, kTmpfsKeys, findings};
-    const auto target = read_target(fields, targets);
-    take(canon, "size", fields.size("size", kLeastTmpfs), mount.size);
-    mount.mode = read_mode(fields, canon);
-    if (const auto exec = fields.flag("exec")) {
-      mount.exec = exec;
-      canon.set("exec", *exec);
-    }
-    if (!target) return;
-    mount.target = *target;
-  } else {
-    const auto target = yaml::as_text(node, path, findings);
-    if (!target || !accept_target(findings, *target, path)) return;
-    claim(targets, *target, findings);
-    mount.target = target->value;
-  }
-  canon.set("target", mount.target);
-  fragments.push_back(canon.str());
-  draft.service.tmpfs.push_back(std::move(mount));
+std::string read_owner(yaml::Fields& fields, json::Object& canon) {
+  const auto owner = fields.text("owner");
+  if (!owner || !accept(fields.findings(), owner->mark, fields.path("owner"),
+                        rules::check_user(owner->value)))
+    return {};
+  canon.set("owner", owner->value);
+  return owner->value;
 }
 
-void check_secret_file(yaml::Fields& fields, const yaml::Located<std::string>& file) {
-  const auto where = fields.path("file");
-  if (!accept(fields.findings(), file.mark, where, rules::check_path(file.value))) return;
-  for (const auto prefix : {"/proc", "/sys", "/dev"}) {
-    if (rules::is_at_or_below(file.value, prefix))
-      fields.findings().error(file.mark, fmt::format("{} must not be below {}", where, prefix));
-  }
+void set_sorted(json::Object& canon, std::string_view key, std::vector<std::string> fragments) {
+  std::sort(fragments.begin(), fragments.end());
+  if (!fragments.empty()) canon.set_raw(key, json::array(fragments));
 }
 
-void read_secret(const yaml::Node& node, std::string path, std::map<std::string, yaml::Mark>& names,
-                 yaml::Findings& findings, ServiceDraft& draft,
-                 std::vector<std::string>& fragments) {
-  yaml::Fields fields{node, std::move(path), kSecretKeys, findings};
-  fields.require("name", "the secret appears as /run/secrets/<name>");
-  fields.require("file", "write the absolute path of the file on the host");
-  const auto name = fields.text("name");
-  const auto file = fields.text("file");
-  if (file) check_secret_file(fields, *file);
-  if (name && !rules::is_item_name(name->value)) {
-    findings.error(name->mark,
-                   fmt::format("{} is \"{}\", which is not a name", fields.path("name"),
-                               yaml::shown(name->value)),
-                   "lower-case letters, digits, _ . and -");
-    return;
-  }
-  if (!name || !file) return;
-  if (const auto [first, fresh] = names.emplace(name->value, name->mark); !fresh) {
-    findings.error(name->mark, fmt::format("the secret \"{}\" is listed twice (first at line {})",
-                                           name->value, first->second.line));
-    return;
-  }
-  json::Object canon;
-  canon.set("name", name->value);
-  canon.set("file", file->value);
-  fragments.push_back(canon.str());
-  draft.service.secrets.push_back({name->value, file->value});
-}
-
-/// A text in place of a mapping, as compose files allow; true when it was refused.
 bool refuse_text(const yaml::Node& node, const std::string& path, yaml::Findings& findings,
                  std::string (*hint)(const yaml::Node&)) {
   if (node.kind != yaml::Kind::scalar) return false;
@@ -174,26 +141,10 @@ bool refuse_text(const yaml::Node& node, const std::string& path, yaml::Findings
   return true;
 }
 
-template <class Read>
-void each_item(yaml::Fields& service, std::string_view key, json::Object& canon, Read read) {
-  const auto* items = service.list(key);
-  if (items == nullptr) return;
-  std::vector<std::string> fragments;
-  for (std::size_t i = 0; i < items->size(); ++i)
-    read((*items)[i], fmt::format("{}[{}]", service.path(key), i), fragments);
-  set_sorted(canon, key, std::move(fragments));
-}
-
-}  // namespace
-
 void read_mounts(yaml::Fields& service, ServiceDraft& draft) {
-  Targets targets;
-  std::map<std::string, yaml::Mark> names;
+  MountTargets targets;
   auto& findings = service.findings();
-  each_item(service, "secrets", draft.canon, [&](const auto& node, auto path, auto& fragments) {
-    if (refuse_text(node, path, findings, compose::secret_hint)) return;
-    read_secret(node, std::move(path), names, findings, draft, fragments);
-  });
+  read_files(service, targets, draft);
   each_item(service, "volumes", draft.canon, [&](const auto& node, auto path, auto& fragments) {
     if (refuse_text(node, path, findings, compose::volume_hint)) return;
     read_volume(node, std::move(path), targets, findings, draft, fragments);

@@ -57,7 +57,15 @@ bool refuse_form(yaml::Fields& fields, std::string_view key, yaml::Kind form, st
 /// ulimits, sysctls, resources, security, stop.
 void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraft& draft);
 
+/// Warns of what passes as it is and may have been meant otherwise: "$NAME".
+void warn_of_dollars(yaml::Findings& findings, yaml::Mark mark, const std::string& where,
+                     std::string_view value);
+
 // Each reads one or a few keys of a service.
+void read_env(yaml::Fields& service, ServiceDraft& draft);
+/// After secrets and configs: what variables take from one must be there.
+void check_env_sources(yaml::Fields& service, const Service& read);
+/// secrets, configs, volumes, tmpfs.
 void read_mounts(yaml::Fields& service, ServiceDraft& draft);
 /// After the network is known: dns, dns_search, extra_hosts, hostname.
 void read_names(yaml::Fields& service, ServiceDraft& draft);

@@ -98,6 +98,12 @@ bool is_item_name(std::string_view text) {
          all(text, [](char c) { return is_lower_alnum(c) || is_one_of(c, "_.-"); });
 }
 
+bool is_file_name(std::string_view text) {
+  constexpr std::size_t kMaxFileName = 253;  // and a few for the name it is written under
+  return text.size() <= kMaxFileName && !text.empty() && !is_one_of(text.front(), ".-") &&
+         all(text, [](char c) { return is_alnum(c) || is_one_of(c, "_.-"); });
+}
+
 bool is_label(std::string_view text) {
   return text.size() <= kMaxName && !text.empty() && is_alnum(text.front()) &&
          all(text, [](char c) { return is_alnum(c) || is_one_of(c, "_./-"); });

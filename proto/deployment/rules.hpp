@@ -21,8 +21,10 @@ using Verdict = std::optional<Fault>;
 
 /// [a-z0-9]([a-z0-9-]{0,61}[a-z0-9])? : documents, services.
 [[nodiscard]] bool is_name(std::string_view text);
-/// [a-z0-9][a-z0-9_.-]{0,62}: volumes, secrets, keys.
+/// [a-z0-9][a-z0-9_.-]{0,62}: volumes, keys.
 [[nodiscard]] bool is_item_name(std::string_view text);
+/// [A-Za-z0-9_][A-Za-z0-9_.-]{0,252}: secrets, which are names of files.
+[[nodiscard]] bool is_file_name(std::string_view text);
 /// [A-Za-z0-9][A-Za-z0-9_./-]{0,62}: labels of hosts.
 [[nodiscard]] bool is_label(std::string_view text);
 /// [A-Za-z_][A-Za-z0-9_.-]*, at most 255.

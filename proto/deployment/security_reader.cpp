@@ -79,6 +79,10 @@ std::vector<std::string> relaxations(const Service& service) {
   if (!security.no_new_privileges) found.emplace_back("no_new_privileges false");
   if (!security.seccomp) found.emplace_back("seccomp false");
   if (service.network == NetworkMode::host) found.emplace_back("network host");
+  // Its processes, their children and whoever may look into /proc see it.
+  for (const auto& [name, source] : service.env_from)
+    if (source.kind == EnvSource::Kind::secret)
+      found.push_back(fmt::format("env {} from secret {}", name, source.name));
   // Priority over everything else on the host.
   for (const auto* limit : {"nice", "rtprio"})
     if (service.ulimits.contains(limit)) found.push_back(fmt::format("ulimits {}", limit));

@@ -13,11 +13,11 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 26> kServiceKeys{
+constexpr std::array<std::string_view, 27> kServiceKeys{
     "image",   "entrypoint", "command",   "env",     "working_dir", "secrets",     "publish",
     "volumes", "tmpfs",      "resources", "health",  "update",      "depends_on",  "security",
     "restart", "stop",       "network",   "dns",     "dns_search",  "extra_hosts", "hostname",
-    "labels",  "init",       "ulimits",   "sysctls", "shm_size"};
+    "labels",  "init",       "ulimits",   "sysctls", "shm_size",    "configs"};
 constexpr std::array<std::string_view, 3> kResourceKeys{"memory", "cpus", "pids"};
 constexpr std::array<std::string_view, 2> kStopKeys{"signal", "timeout"};
 constexpr std::array<std::string_view, 3> kNetworks{"private", "host", "none"};
@@ -89,13 +89,6 @@ ReadBy reader_after(const std::optional<std::vector<std::string>>& arguments) {
   return shell ? ReadBy::shell : ReadBy::program;
 }
 
-/// What passes as it is and may have been meant otherwise.
-void warn_of_dollars(yaml::Findings& findings, yaml::Mark mark, const std::string& where,
-                     std::string_view value) {
-  const auto said = compose::dollar_warning(value);
-  if (!said.empty()) findings.warning(mark, fmt::format("{} {}", where, said));
-}
-
 void read_arguments(yaml::Fields& fields, std::string_view key, ReadBy reader, json::Object& canon,
                     std::optional<std::vector<std::string>>& into) {
   if (const auto* node = fields.find(key); node != nullptr && node->kind == yaml::Kind::scalar) {
@@ -122,43 +115,6 @@ void read_arguments(yaml::Fields& fields, std::string_view key, ReadBy reader, j
               compose::check_program(*into)))
     return;
   canon.set_raw(key, json::strings(*into));
-}
-
-void read_env(yaml::Fields& fields, ServiceDraft& draft) {
-  if (refuse_form(fields, "env", yaml::Kind::sequence, "a mapping of names to strings",
-                  compose::env_hint))
-    return;
-  if (const auto* node = fields.find("env"); node != nullptr)
-    for (const auto& member : node->members)
-      if (const auto hint = compose::colon_hint(member.key);
-          member.value.kind == yaml::Kind::null && !hint.empty()) {
-        fields.findings().error(member.mark,
-                                fmt::format("\"{}\" is not a name for an environment variable",
-                                            yaml::shown(member.key)),
-                                hint);
-        return;
-      }
-  const auto entries = fields.text_map("env");
-  if (!entries) return;
-  json::Object canon;
-  for (const auto& [name, value] : *entries) {
-    if (!rules::is_env_name(name.value)) {
-      fields.findings().error(
-          name.mark,
-          fmt::format("\"{}\" is not a name for an environment variable", yaml::shown(name.value)),
-          "letters, digits, _ . and -, starting with a letter or _");
-      continue;
-    }
-    if (!accept(fields.findings(), value.mark, fields.path("env") + "." + name.value,
-                rules::check_literal(value.value)))
-      continue;
-    const auto text = rules::literal(value.value);
-    warn_of_dollars(fields.findings(), value.mark, fields.path("env") + "." + name.value,
-                    value.value);
-    draft.service.env.emplace(name.value, text);
-    canon.set(name.value, text);
-  }
-  draft.canon.set("env", canon);
 }
 
 void read_working_dir(yaml::Fields& fields, ServiceDraft& draft) {
@@ -339,6 +295,7 @@ void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraf
   read_network(fields, draft);
   read_names(fields, draft);
   read_mounts(fields, draft);
+  check_env_sources(fields, draft.service);
   read_process(fields, draft);
   read_resources(fields, draft);
   read_security(fields, draft);

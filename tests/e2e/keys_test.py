@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Keys of the document that services need beside image and health, through the installed programs."""
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -80,6 +81,76 @@ class Process(fixture.AgentCase):
         for line in ("sysctls.vm.swappiness is one for the whole host", "write unlimited", 'did you mean "ulimits"?',
                      "write security: {group_add: […]}"):
             self.assertIn(line, told)
+
+
+class Files(fixture.AgentCase):
+    def inside(self, path, name="app"):
+        return Path(f"/proc/{self.agent.pids()[name]}/root{path}").read_text()
+
+    def app(self, *configs, **changes):
+        return {"app": self.small(configs=list(configs), **changes)}
+
+    def test_configs_come_back_with_a_rollback_without_the_hosts_file(self):
+        file = self.agent.state / "app.conf"
+        file.write_text("first\n")
+        first = {"target": "/etc/app.conf", "file": str(file), "digest": "sha256:" + hashlib.sha256(b"first\n").hexdigest(), "mode": "0440", "owner": "10003"}
+        self.applied(self.app(first))
+        self.assertEqual(self.inside("/etc/app.conf"), "first\n")
+        self.assertEqual(os.stat(f"/proc/{self.agent.pids()['app']}/root/etc/app.conf").st_mode & 0o7777, 0o440)
+
+        second = {"target": "/etc/app.conf", "content": "second\n"}
+        plan = self.agent.cli("plan", self.agent.document(self.app(second))).text
+        self.assertIn("configs[/etc/app.conf].content: (none) → 7 bytes, ", plan)
+        self.assertNotIn("second", plan)
+        self.applied(self.app(second))
+        self.assertEqual(self.inside("/etc/app.conf"), "second\n")
+        file.unlink()
+        self.assertTrue(self.agent.status()["rollback"]["ready"], self.agent.status())
+        back = self.agent.cli("--output", "json", "rollback", "--reason", "back")
+        self.assertEqual(back.code, 0, back)
+        self.assertEqual(self.inside("/etc/app.conf"), "first\n")
+
+        gone = {**first, "digest": "sha256:" + "0" * 64}
+        failed = self.agent.cli("apply", self.agent.document(self.app(gone)))
+        self.assertEqual(failed.code, 4, failed)
+        self.assertIn("app.conf", failed.text)
+        self.assertIn("put the file that the document pins there", failed.text)
+        quarantined = [item["spec_digest"] for item in self.agent.cli("--output", "json", "quarantine", "list").json]
+        self.assertEqual(len(quarantined), 1, "only the one rolled back from")
+        self.assertEqual(self.inside("/etc/app.conf"), "first\n")
+
+    def test_an_altered_config_is_drift_and_is_put_back_where_that_is_wanted(self):
+        config = {"target": "/etc/app.conf", "content": "declared\n"}
+        self.applied(self.app(config))
+        placed, = (self.agent.run / "agent/instances").glob("*/configs/0")
+        placed.write_text("evil\n")
+        self.assertEqual(self.inside("/etc/app.conf"), "evil\n")
+        drift = fixture.wait_until("it is seen", lambda: [item for item in self.agent.status()["drift"] if item["kind"] == "config"], 10)
+        self.assertIn("/etc/app.conf has another content than declared", drift[0]["evidence"])
+        self.assertEqual(drift[0]["action"], "report")
+        done = self.agent.cli("--output", "json", "apply", self.agent.document(self.app(config), drift={"config": "repair"}))
+        self.assertEqual(done.code, 0, done)
+        fixture.wait_until("it is put back", lambda: not self.agent.status()["drift"], 15)
+        self.assertEqual(self.inside("/etc/app.conf"), "declared\n")
+
+    def test_a_secret_goes_where_it_is_wanted_and_into_the_environment_only_when_asked(self):
+        secret = self.agent.state / "token"
+        secret.write_text("t0psecret\n")
+        wanted = self.small(secrets=[{"name": "API_Token", "file": str(secret), "target": "/etc/keys/token", "mode": "0440", "owner": "0:10003"}],
+                            env={"TOKEN": {"secret": "API_Token"}})
+        plan = self.agent.cli("plan", self.agent.document({"app": wanted})).text
+        self.assertIn("env TOKEN from secret API_Token", plan)
+        self.applied({"app": wanted})
+        pid = self.agent.pids()["app"]
+        self.assertEqual(self.inside("/etc/keys/token"), "t0psecret\n")
+        kept = os.stat(f"/proc/{pid}/root/etc/keys/token")
+        self.assertEqual((kept.st_mode & 0o7777, kept.st_uid, kept.st_gid), (0o440, 0, 10003))
+        self.assertFalse(Path(f"/proc/{pid}/root/run/secrets").exists())
+        self.assertIn(b"TOKEN=t0psecret", Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+        told = self.agent.cli("ledger", "export").out + self.agent.log.read_text() + self.agent.cli("--output", "json", "show", "1").text
+        self.assertNotIn("t0psecret", told)
+        page = fixture.get(self.agent.metrics_port, "/metrics")
+        self.assertIn('holdfast_workload_relaxations{workload="app"} 1', page)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 #include "common/log/log.hpp"
 #include "deploy/plan/recovery.hpp"
+#include "deploy/runtime/storage/config_files.hpp"
 #include "deploy/runtime/storage/secret_file.hpp"
 #include "deploy/runtime/storage/service_mounts.hpp"
 
@@ -219,17 +220,23 @@ class Rollbacks::HostNeeds {
   HostNeeds(const proto::Deployment& document, const proto::AgentConfig& config)
       : secret_rule_{config.allowed_secret_paths,
                      {config.state_dir.string(), config.run_dir.string()}},
-        volume_rule_{config.allowed_host_paths, secret_rule_.refused} {
+        volume_rule_{config.allowed_host_paths, secret_rule_.refused},
+        paths_{config.state_dir, config.run_dir} {
     for (const auto& [name, service] : document.services) {
       for (const auto& secret : service.secrets)
         secrets_.emplace(secret.file, fmt::format("secret {} of {}", secret.name, name.str()));
+      for (const auto& file : service.configs)
+        if (!file.file.empty())
+          configs_.emplace(fmt::format("config {} of {}", file.target, name.str()), file);
       for (const auto& volume : service.volumes)
         if (volume.is_host_path())
           sources_.emplace(volume.source,
                            fmt::format("volume {} of {}", volume.target, name.str()));
     }
   }
-  [[nodiscard]] bool empty() const { return secrets_.empty() && sources_.empty(); }
+  [[nodiscard]] bool empty() const {
+    return secrets_.empty() && sources_.empty() && configs_.empty();
+  }
   /// The first that is not there or not as it must be. May wait for a file system.
   [[nodiscard]] Status check() const {
     for (const auto& [file, need] : secrets_)
@@ -238,14 +245,19 @@ class Rollbacks::HostNeeds {
     for (const auto& [path, need] : sources_)
       if (auto seen = runtime::check_volume_source(path, volume_rule_); !seen)
         return std::move(seen).error().in(need);
+    for (const auto& [need, config] : configs_)
+      if (auto seen = runtime::check_config(paths_, config); !seen)
+        return std::move(seen).error().in(need);
     return ok();
   }
 
  private:
   runtime::SecretFileRule secret_rule_;
   runtime::HostPathRule volume_rule_;
+  runtime::Paths paths_;
   std::map<std::string, std::string> secrets_;  // by path: who needs it
   std::map<std::string, std::string> sources_;
+  std::map<std::string, proto::ConfigFile> configs_;  // by who needs it
 };
 
 void Rollbacks::look_at_host(GenerationId id) {

@@ -97,6 +97,17 @@ image::Holders holders(Parts& parts, std::optional<GenerationId> target,
   return all;
 }
 
+std::set<proto::Digest> configs_in_use(const Parts& parts, std::optional<GenerationId> target) {
+  std::set<proto::Digest> digests;
+  for (const auto id : retained(parts, target)) {
+    const auto document = parts.generations.document(id);
+    if (!document) continue;
+    for (const auto& [name, service] : proto::containers(*document))
+      for (const auto& config : service->configs) digests.insert(config.digest);
+  }
+  return digests;
+}
+
 double epoch_seconds(WallTime time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }

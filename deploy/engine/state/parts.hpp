@@ -61,6 +61,10 @@ void forget_failures(plan::Observed& observed);
 [[nodiscard]] std::set<GenerationId> retained(const Parts& parts,
                                               std::optional<GenerationId> target);
 
+/// Digests of the configs that the documents in memory of those generations name.
+[[nodiscard]] std::set<proto::Digest> configs_in_use(const Parts& parts,
+                                                     std::optional<GenerationId> target);
+
 /// Which images must stay, and why, as people see it in `image list`: those of what runs, of the
 /// generations that may be gone back to (`target`: by default), and of `next` (may be null), about
 /// to be accepted. Forgets the documents of all other generations, and lets those that are not in

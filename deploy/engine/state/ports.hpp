@@ -52,6 +52,8 @@ struct Options {
   /// Whether the host can give what a service asks of it beside its image, as seen last; must not
   /// wait. Errors: host. Empty: it can.
   std::function<Status(const proto::Service&)> host_gives{};
+  /// Deletes the content of configs that is not in use, on a job thread. May be empty.
+  std::function<void(const std::set<proto::Digest>& in_use)> forget_configs{};
   /// Called when a deployment arrives, before it is read: images may soon be asked for. From any
   /// thread, must be quick. May be empty.
   std::function<void()> on_arrival;

@@ -97,7 +97,7 @@ void ChangeWatcher::watch_again(const Reports& reports) {
   for (const auto& [id, change] : reports) {
     const auto found = watched_.find(id);
     if (change != Change::inside || found == watched_.end()) continue;
-    for (const auto& secret : found->second.secrets) add_way_to(secret, id);
+    for (const auto& secret : found->second.files) add_way_to(secret, id);
   }
 }
 
@@ -109,9 +109,9 @@ void ChangeWatcher::watch(const plan::InstanceId& id, const WatchedPlaces& place
   entry.oom = cgroups_.watch_oom(places.group);
   entry.netns = places.netns;
   entry.netns_inode = inode_at(places.netns);
-  entry.secrets = places.secrets;
+  entry.files = places.files;
   for (const auto& path : cgroups_.watched(places.group)) add_group(path.string(), id);
-  for (const auto& path : places.secrets) add_way_to(path, id);
+  for (const auto& path : places.files) add_way_to(path, id);
   epoll_event mounts{.events = EPOLLPRI, .data = {.fd = entry.mounts.get()}};
   if (entry.mounts) epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.mounts.get(), &mounts);
   epoll_event oom{.events = EPOLLIN, .data = {.fd = entry.oom.get()}};

@@ -1,7 +1,7 @@
 #pragma once
 /// \file
 /// One thread that sees what others do to running instances, where the kernel tells: writes to
-/// their control groups, kills for memory, mounts inside, and files of their secrets.
+/// their control groups, kills for memory, mounts inside, and files of their secrets and configs.
 
 #include <functional>
 #include <map>
@@ -23,9 +23,9 @@ namespace holdfast::deploy::runtime {
 /// What to watch of one instance.
 struct WatchedPlaces {
   pid_t init = 0;
-  std::string group;              ///< control group
-  std::set<std::string> secrets;  ///< paths of their files
-  std::string netns;              ///< where its namespace is pinned; empty: nowhere
+  std::string group;            ///< control group
+  std::set<std::string> files;  ///< of secrets, and those that configs are bound from
+  std::string netns;            ///< where its namespace is pinned; empty: nowhere
 };
 
 /// Reports soon (≤ 5 ms) after each change; several at once may be one report. Thread safe. The
@@ -52,7 +52,7 @@ class ChangeWatcher {
     os::UniqueFd mounts;  ///< /proc/PID/mountinfo
     os::UniqueFd oom;     ///< eventfd of cgroup v1
     std::string netns;
-    std::set<std::string> secrets;
+    std::set<std::string> files;
     std::uint64_t netns_inode = 0;
     BootTime quiet_until{};  ///< for the freezer
     BootTime last_memory{};  ///< report of memory.events, which may come in floods

@@ -172,11 +172,11 @@ Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init)
   return os::write_atomic(writes_file(host, id), joined(ours.paths), 0600, os::Durability::lazy);
 }
 
-std::string secrets_text(const InstanceRecord& record, const std::filesystem::path& given,
+std::string secrets_text(const InstanceRecord& record, const Paths& paths,
                          const SecretFileRule& rule) {
   std::vector<std::string> changed;
   for (const auto& secret : record.secrets) {
-    const auto before = os::read_file(given / secret.name, kMaxSecret);
+    const auto before = os::read_file(paths.secret(record.id, secret), kMaxSecret);
     const auto now = read_secret_file(secret.file, rule);
     if (!now) {
       const bool gone = now.error().code() == Errc::not_found;

@@ -23,10 +23,9 @@ namespace holdfast::deploy::runtime {
 /// line for each path. There is none without a writable root.
 [[nodiscard]] std::filesystem::path writes_file(const Host& host, const plan::InstanceId& id);
 
-/// Secrets of an instance that are no longer what lies in `given` (its copies), in words that name
-/// no content; empty when there is none. Reads files of the host: not for the engine thread.
-[[nodiscard]] std::string secrets_text(const InstanceRecord& record,
-                                       const std::filesystem::path& given,
+/// Secrets of an instance that are no longer what its copies are, in words that name no content;
+/// empty when there is none. Reads files of the host: not for the engine thread.
+[[nodiscard]] std::string secrets_text(const InstanceRecord& record, const Paths& paths,
                                        const SecretFileRule& rule);
 
 /// What lies in `upper` besides the paths in the file `known`, in words; none: removed meanwhile.

@@ -12,6 +12,7 @@
 #include "common/os/file.hpp"
 #include "deploy/runtime/host/instance_files.hpp"
 #include "deploy/runtime/observe/inspection.hpp"
+#include "deploy/runtime/storage/config_files.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -87,7 +88,8 @@ Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::Ins
   std::erase_if(records_, gone);
   std::erase_if(run_states_, gone);
   for (const auto& [id, found] : found_)
-    if (!std::binary_search(ids.begin(), ids.end(), id)) writes_.forget(id), secrets_.forget(id);
+    if (!std::binary_search(ids.begin(), ids.end(), id))
+      writes_.forget(id), secrets_.forget(id), configs_.forget(id);
   std::erase_if(found_, gone);
   std::erase_if(suspects_,
                 [&](const auto& id) { return !std::binary_search(ids.begin(), ids.end(), id); });
@@ -200,9 +202,13 @@ void Observer::inspect_closely(const ObservedInstance& seen) {
                     const std::stop_token& stop) { return new_writes(upper, known_writes, stop); });
   if (!known->secrets.empty())
     secrets_.ask(seen.id, seen.starts,
-                 [record = *known, given = host_.paths.secrets(seen.id),
+                 [record = *known, paths = host_.paths,
                   rule = host_.secret_rule(known->allowed_secret_paths)](const std::stop_token&)
-                     -> std::optional<std::string> { return secrets_text(record, given, rule); });
+                     -> std::optional<std::string> { return secrets_text(record, paths, rule); });
+  if (!run->configs.empty())
+    configs_.ask(seen.id, seen.starts,
+                 [id = seen.id, paths = host_.paths, placed = run->configs](const std::stop_token&)
+                     -> std::optional<std::string> { return configs_text(paths, id, placed); });
   // Asked last: what a process lacks that is just ending is no difference.
   if (!alive(run->init)) found.deviations.clear();
   const std::lock_guard lock{mutex_};
@@ -249,7 +255,8 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, InspectionDepth 
   if (!chosen.entered.empty()) find_foreign(running, chosen.entered);
   // Somebody asks for everything: most trees are small, and are walked in this time.
   constexpr Milliseconds kSoon{20};
-  if (depth == InspectionDepth::full) writes_.settle(kSoon), secrets_.settle(kSoon);
+  if (depth == InspectionDepth::full)
+    for (auto* inspection : {&writes_, &secrets_, &configs_}) inspection->settle(kSoon);
   const std::lock_guard lock{mutex_};
   for (auto& seen : all) {
     const auto known = found_.find(seen.id);
@@ -260,6 +267,8 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, InspectionDepth 
                            known->second.foreign.end());
     if (auto secrets = secrets_.found(seen.id, seen.starts); !secrets.empty())
       seen.deviations.push_back({proto::DriftKind::secret, std::move(secrets)});
+    if (auto configs = configs_.found(seen.id, seen.starts); !configs.empty())
+      seen.deviations.push_back({proto::DriftKind::config, std::move(configs)});
     if (auto writes = writes_.found(seen.id, kAnyStart); !writes.empty())
       seen.deviations.push_back({proto::DriftKind::writes, std::move(writes)});
   }

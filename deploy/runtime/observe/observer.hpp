@@ -35,10 +35,11 @@ class Observer {
       const KnownToRun& known_to_run);
 
   /// `changed` is called, on a thread of its own, when the inspection of what an instance wrote, or
-  /// of its secrets, has found something else than the one before.
+  /// of its secrets or configs, has found something else than the one before.
   void watch_background(const BackgroundInspection::Changed& changed) {
     writes_.on_change(changed);
     secrets_.on_change(changed);
+    configs_.on_change(changed);
   }
 
   /// A closer look at this one is due.
@@ -88,6 +89,7 @@ class Observer {
   std::set<plan::InstanceId> suspects_;
   BackgroundInspection writes_{"writes-watch"};
   BackgroundInspection secrets_{"secrets-watch"};
+  BackgroundInspection configs_{"configs-watch"};
   plan::InstanceId looked_at_;  ///< the last one whose turn it was
 };
 

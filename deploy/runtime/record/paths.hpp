@@ -7,14 +7,15 @@
 ///   instances/<id>/instance.json     what the instance was created from; written before its first
 ///   effect instances/<id>/top               lower that holds mount points the image lacks
 ///   (read-only root) instances/<id>/{upper,work}      only where the root is writable
+///   configs/<hex>                    content of configs, by digest (storage/config_files.hpp)
 ///   volumes/<name>                   named volumes, never removed by the runtime
 ///   logs/<service>/<id>.log[.1]      k8s-file lines of conmon; .1 is the older half
 /// run_dir/                           tmpfs
 ///   runtime/                         state of the OCI runtime (--root)
 ///   exits/<id>                       exit code, written by conmon
 ///   instances/<id>/                  the bundle: config.json, run.json, pidfiles,
-///   etc/{hosts,hostname,resolv.conf}, ctl, notify/notify.sock, ready mnt/ private mount
-///   mnt/<id>/rootfs, mnt/<id>/secrets, mnt/<id>/vol
+///   etc/{hosts,hostname,resolv.conf}, configs/<n>, ctl, notify/notify.sock, ready mnt/ private
+///   mount mnt/<id>/rootfs, mnt/<id>/secrets, mnt/<id>/placed (secrets with a target), mnt/<id>/vol
 /// ```
 
 #include <filesystem>
@@ -57,6 +58,21 @@ struct Paths {
   [[nodiscard]] Path mount(const plan::InstanceId& id) const { return mounts() / id.str(); }
   [[nodiscard]] Path rootfs(const plan::InstanceId& id) const { return mount(id) / "rootfs"; }
   [[nodiscard]] Path secrets(const plan::InstanceId& id) const { return mount(id) / "secrets"; }
+  /// Of secrets that have a target of their own.
+  [[nodiscard]] Path placed_secrets(const plan::InstanceId& id) const {
+    return mount(id) / "placed";
+  }
+  [[nodiscard]] Path secret(const plan::InstanceId& id, const proto::SecretRef& secret) const {
+    return (secret.target.empty() ? secrets(id) : placed_secrets(id)) / secret.name;
+  }
+
+  [[nodiscard]] Path configs() const { return state_dir / "configs"; }
+  [[nodiscard]] Path placed_configs(const plan::InstanceId& id) const {
+    return bundle(id) / "configs";
+  }
+  [[nodiscard]] Path placed_config(const plan::InstanceId& id, std::size_t number) const {
+    return placed_configs(id) / std::to_string(number);
+  }
 };
 
 }  // namespace holdfast::deploy::runtime

@@ -68,6 +68,44 @@ json::object to_object(const proto::NameRule& names) {
           {"hostname", names.hostname}};
 }
 
+/// Target, mode and owner: not before 2026-11-30, and only where the document names them.
+proto::SecretRef secret_from(const json::object& from) {
+  proto::SecretRef secret{.name = text(from, "name"), .file = text(from, "file")};
+  if (from.contains("target")) secret.target = text(from, "target");
+  if (from.contains("mode")) secret.mode = number<proto::FileMode>(from, "mode");
+  if (from.contains("owner")) secret.owner = text(from, "owner");
+  return secret;
+}
+
+json::object to_object(const proto::SecretRef& secret) {
+  json::object out{{"name", secret.name}, {"file", secret.file}};
+  if (!secret.target.empty()) out["target"] = secret.target;
+  if (secret.mode) out["mode"] = *secret.mode;
+  if (!secret.owner.empty()) out["owner"] = secret.owner;
+  return out;
+}
+
+FileOwner owner_from(const json::object& from) {
+  return {.uid = number<std::uint32_t>(from, "uid"), .gid = number<std::uint32_t>(from, "gid")};
+}
+
+json::object to_object(const FileOwner& owner) { return {{"uid", owner.uid}, {"gid", owner.gid}}; }
+
+json::object to_object(const PlacedConfig& config) {
+  return {{"target", config.target},
+          {"digest", config.digest.str()},
+          {"mode", config.mode},
+          {"owner", to_object(config.owner)}};
+}
+
+Result<PlacedConfig> config_from(const json::object& from) {
+  HF_ASSIGN(const auto of_content, digest(from, "digest"));
+  return PlacedConfig{.target = text(from, "target"),
+                      .digest = of_content,
+                      .mode = number<proto::FileMode>(from, "mode"),
+                      .owner = owner_from(from.at("owner").as_object())};
+}
+
 Result<InstanceRecord> record_from(const json::object& from) {
   if (number<int>(from, "version") > kVersion)
     return Error{Errc::io, "written by a newer version"}.hint("run the newer version of the agent");
@@ -96,8 +134,11 @@ Result<InstanceRecord> record_from(const json::object& from) {
   }
   for (const auto& entry : from.at("secrets").as_array()) {
     const auto& secret = entry.as_object();
-    record.secrets.push_back({.name = text(secret, "name"), .file = text(secret, "file")});
+    record.secrets.push_back(secret_from(secret));
   }
+  if (const auto* env = from.if_contains("secret_env"))  // not before 2026-11-30
+    for (const auto& [name, secret] : env->as_object())
+      record.secret_env.emplace(name, secret.as_string());
   if (const auto* names = from.if_contains("names"))  // not before 2026-11-29
     record.names = names_from(names->as_object());
   if (const auto* modes = from.if_contains("tmpfs_modes"))  // not before 2026-11-30
@@ -134,7 +175,20 @@ plan::ExitInfo exit_from(const json::object& from) {
           .at = WallTime{Milliseconds{number<std::int64_t>(from, "at_ms")}}};
 }
 
-RunState run_state_from(const json::object& from) {
+/// What files it was given: not before 2026-11-30.
+Status files_from(const json::object& from, RunState& state) {
+  if (const auto* configs = from.if_contains("configs"))
+    for (const auto& each : configs->as_array()) {
+      HF_ASSIGN(auto config, config_from(each.as_object()));
+      state.configs.push_back(std::move(config));
+    }
+  if (const auto* owners = from.if_contains("secret_owners"))
+    for (const auto& [name, owner] : owners->as_object())
+      state.secret_owners.emplace(name, owner_from(owner.as_object()));
+  return ok();
+}
+
+Result<RunState> run_state_from(const json::object& from) {
   RunState state{.boot_id = text(from, "boot_id"),
                  .phase = static_cast<Phase>(number<int>(from, "phase")),
                  .address = number<std::uint32_t>(from, "address"),
@@ -152,6 +206,7 @@ RunState run_state_from(const json::object& from) {
     state.log_writer = process_from(writer->as_object());
   if (const auto* last = from.if_contains("last_exit"))
     state.last_exit = exit_from(last->as_object());
+  HF_TRY(files_from(from, state));
   return state;
 }
 
@@ -159,8 +214,9 @@ RunState run_state_from(const json::object& from) {
 
 std::string to_json(const InstanceRecord& record) {
   json::array secrets;
-  for (const auto& secret : record.secrets)
-    secrets.push_back(json::object{{"name", secret.name}, {"file", secret.file}});
+  for (const auto& secret : record.secrets) secrets.push_back(to_object(secret));
+  json::object env;
+  for (const auto& [name, secret] : record.secret_env) env[name] = secret;
   json::array allowed;
   for (const auto& path : record.allowed_secret_paths) allowed.emplace_back(path);
   json::object modes;
@@ -178,6 +234,7 @@ std::string to_json(const InstanceRecord& record) {
                                       {"stop_signal", record.stop_signal},
                                       {"stop_timeout_ms", record.stop_timeout.count()},
                                       {"secrets", secrets},
+                                      {"secret_env", env},
                                       {"allowed_secret_paths", allowed},
                                       {"names", to_object(record.names)},
                                       {"tmpfs_modes", modes},
@@ -205,6 +262,12 @@ std::string to_json(const RunState& state) {
                    {"starts", state.starts},
                    {"started_wall_ms", state.started_wall_ms},
                    {"started_boot_ns", state.started_boot_ns}};
+  json::array configs;
+  for (const auto& config : state.configs) configs.push_back(to_object(config));
+  out["configs"] = std::move(configs);
+  json::object owners;
+  for (const auto& [name, owner] : state.secret_owners) owners[name] = to_object(owner);
+  out["secret_owners"] = std::move(owners);
   if (state.last_exit) out["last_exit"] = to_object(*state.last_exit);
   return json::serialize(out);
 }

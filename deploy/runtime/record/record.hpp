@@ -34,6 +34,22 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
+/// Who a file belongs to.
+struct FileOwner {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  bool operator==(const FileOwner&) const = default;
+};
+
+/// A config as it was written for an instance; the place in its list is its number.
+struct PlacedConfig {
+  std::string target;
+  proto::Digest digest;
+  proto::FileMode mode = 0444;
+  FileOwner owner{};
+  bool operator==(const PlacedConfig&) const = default;
+};
+
 struct InstanceRecord {
   plan::InstanceId id;
   std::string boot_id;  ///< when it was created
@@ -52,6 +68,7 @@ struct InstanceRecord {
   /// Profile, read-only root and filter only: what advice after a failure needs to know.
   proto::Security security;
   std::map<std::string, proto::FileMode> tmpfs_modes{};  ///< by path, where the document names one
+  std::map<std::string, std::string> secret_env{};  ///< variable → the secret it is taken from
 };
 
 enum class Phase : std::uint8_t {
@@ -80,6 +97,8 @@ struct RunState {
   std::uint32_t starts = 0;
   std::int64_t started_wall_ms = 0;
   std::int64_t started_boot_ns = 0;
+  std::vector<PlacedConfig> configs{};
+  std::map<std::string, FileOwner> secret_owners{};  ///< by secret, where the document names one
   std::optional<plan::ExitInfo> last_exit;  ///< of the process before a restart that has begun
 };
 

@@ -199,6 +199,21 @@ Result<std::string> exec_process_json(const std::string& config,
   }
 }
 
+Result<std::string> with_variables(const std::string& config,
+                                   const std::map<std::string, std::string>& variables) {
+  try {
+    auto root = json::parse(config).as_object();
+    for (auto& entry : root.at("process").as_object().at("env").as_array()) {
+      const std::string name{entry.as_string().subview(0, entry.as_string().find('='))};
+      if (const auto found = variables.find(name); found != variables.end())
+        entry = json::string{name + "=" + found->second};
+    }
+    return json::serialize(root);
+  } catch (const std::exception& e) {
+    return Error{Errc::io, fmt::format("malformed config.json: {}", e.what())};
+  }
+}
+
 Result<Confinement> confinement_of(const std::string& config) {
   try {
     const auto root = json::parse(config).as_object();

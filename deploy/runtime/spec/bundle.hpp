@@ -65,6 +65,10 @@ struct BundleSpec {
 [[nodiscard]] Result<std::string> exec_process_json(const std::string& config,
                                                     const std::vector<std::string>& args);
 
+/// The same config.json with these variables in place of those of the same name. Errors: io.
+[[nodiscard]] Result<std::string> with_variables(
+    const std::string& config, const std::map<std::string, std::string>& variables);
+
 /// What such a config.json asks for, to be compared with /proc. Errors: io.
 [[nodiscard]] Result<Confinement> confinement_of(const std::string& config);
 

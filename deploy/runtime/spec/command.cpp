@@ -103,6 +103,21 @@ Result<std::vector<std::string>> merged_env(const proto::Service& service,
   return env.take();
 }
 
+Result<std::string> variable_value(std::string content, std::string_view variable) {
+  constexpr std::size_t kMost = 128U << 10;  // MAX_ARG_STRLEN of execve(2), with the name
+  if (content.ends_with('\n')) content.pop_back();
+  if (content.size() + variable.size() + 2 > kMost)
+    return Error{Errc::host, fmt::format("what env {} is taken from has {} bytes, too many for a "
+                                         "variable",
+                                         printable(variable), content.size())}
+        .hint("let the program read the file");
+  if (has_nul(content))
+    return Error{Errc::host,
+                 fmt::format("what env {} is taken from contains a NUL byte", printable(variable))}
+        .hint("let the program read the file");
+  return content;
+}
+
 Result<std::string> working_directory(const proto::Service& service,
                                       const proto::oci::ImageConfig& image) {
   const std::string& wanted = service.working_dir ? *service.working_dir : image.working_dir;

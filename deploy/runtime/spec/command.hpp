@@ -31,6 +31,10 @@ inline constexpr std::string_view kInitPath = "/dev/init";
                                                           const User& user,
                                                           std::string_view hostname);
 
+/// What a file holds as the value of a variable: without one line end. Errors: host (a NUL byte, or
+/// too long for the kernel), naming the variable, never the content.
+[[nodiscard]] Result<std::string> variable_value(std::string content, std::string_view variable);
+
 /// Absolute and clean; "/" by default. Errors: runtime (relative; below /proc: CVE-2024-21626).
 [[nodiscard]] Result<std::string> working_directory(const proto::Service& service,
                                                     const proto::oci::ImageConfig& image);

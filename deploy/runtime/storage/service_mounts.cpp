@@ -148,7 +148,17 @@ Result<std::string> source_of(const ServiceMountsInput& input, const proto::Volu
   return named_volume(input, volume.source, volume.target);
 }
 
-/// Volumes and tmpfs by destination, parents before children.
+/// A config is read-only, and can be run where its mode says so.
+BundleMount config_mount(const ServiceMountsInput& input, std::size_t number) {
+  const auto& config = input.service.configs[number];
+  std::vector<std::string> options{"bind", "ro", "rprivate", "nosuid", "nodev"};
+  constexpr proto::FileMode kRun = 0111;
+  if ((config.mode & kRun) == 0) options.emplace_back("noexec");
+  return {clean_path(config.target), "bind", input.paths.placed_config(input.id, number).string(),
+          std::move(options)};
+}
+
+/// Volumes, tmpfs, configs and secrets with a target, by destination, parents before children.
 Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
   std::vector<BundleMount> mounts;
   std::set<std::string> taken;
@@ -168,23 +178,17 @@ Result<std::vector<BundleMount>> storage(const ServiceMountsInput& input) {
   if (input.service.security.read_only)
     for (const auto* usual : {"/run", "/tmp"})
       if (!taken.contains(usual)) mounts.push_back(tmpfs(input, {.target = usual, .size = {}}));
+  for (std::size_t i = 0; i < input.service.configs.size(); ++i)
+    mounts.push_back(config_mount(input, i));
+  for (const auto& secret : input.service.secrets)
+    if (!secret.target.empty())
+      mounts.push_back({clean_path(secret.target),
+                        "bind",
+                        input.paths.secret(input.id, secret).string(),
+                        {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
   std::sort(mounts.begin(), mounts.end(),
             [](const auto& a, const auto& b) { return a.destination < b.destination; });
   return mounts;
-}
-
-Status write_secret(const std::filesystem::path& directory, const proto::SecretRef& secret,
-                    const SecretFileRule& rule, const SecretOwner& owner) {
-  if (!is_file_name(secret.name)) return Error{Errc::runtime, "not a name for a secret"};
-  const auto at = directory / secret.name;
-  const auto fresh = directory / ("." + secret.name + ".new");
-  HF_ASSIGN(const auto content, read_secret_file(secret.file, rule));
-  ::unlink(fresh.c_str());
-  HF_ASSIGN(const auto fd, os::open_file(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0400));
-  HF_TRY(os::write_all(fd.get(), content));
-  if (::fchown(fd.get(), owner.uid, owner.gid) != 0) return errno_error(errno, "chown");
-  if (::rename(fresh.c_str(), at.c_str()) != 0) return errno_error(errno, "rename");
-  return ok();
 }
 
 /// A mount below a read-only volume needs its mount point in that volume: nobody can make it there
@@ -225,6 +229,10 @@ Status check_all_nested(const ServiceMountsInput& input) {
   }
   for (const auto& tmpfs : input.service.tmpfs)
     HF_TRY(check_nested(input, clean_path(tmpfs.target), false));
+  for (const auto& config : input.service.configs)
+    HF_TRY(check_nested(input, clean_path(config.target), true));
+  for (const auto& secret : input.service.secrets)
+    if (!secret.target.empty()) HF_TRY(check_nested(input, clean_path(secret.target), true));
   return ok();
 }
 
@@ -272,7 +280,9 @@ Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input)
     mounts.push_back(
         {target, "bind", source, {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
   }
-  if (!input.service.secrets.empty())
+  const auto& secrets = input.service.secrets;
+  if (std::any_of(secrets.begin(), secrets.end(),
+                  [](const auto& secret) { return secret.target.empty(); }))
     mounts.push_back({"/run/secrets",
                       "bind",
                       input.paths.secrets(input.id).string(),
@@ -289,23 +299,6 @@ Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input)
                       input.paths.notify(input.id).string(),
                       {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}});
   return mounts;
-}
-
-Status write_secrets(const std::filesystem::path& directory,
-                     const std::vector<proto::SecretRef>& secrets, const SecretFileRule& rule,
-                     const SecretOwner& owner) {
-  for (const auto& secret : secrets) {
-    auto done = write_secret(directory, secret, rule, owner);
-    if (done) continue;
-    auto next = done.error().next_step();
-    if (next.empty())
-      next = fmt::format("create {} or change secrets[].file", printable(secret.file));
-    return Error{
-        Errc::host,
-        std::move(done).error().in(fmt::format("read secret {}", printable(secret.name))).what()}
-        .hint(std::move(next));
-  }
-  return ok();
 }
 
 }  // namespace holdfast::deploy::runtime

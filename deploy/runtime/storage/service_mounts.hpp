@@ -10,7 +10,6 @@
 #include "deploy/runtime/record/paths.hpp"
 #include "deploy/runtime/spec/bundle.hpp"
 #include "deploy/runtime/spec/user.hpp"
-#include "deploy/runtime/storage/secret_file.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -43,16 +42,5 @@ struct ServiceMountsInput {
 /// are opened without following any symlink and bound at run_dir/mnt/<id>/vol/<n>, so that nobody
 /// can swap them before the runtime mounts them. Blocks. Errors: runtime, host, io, nospace.
 [[nodiscard]] Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input);
-
-struct SecretOwner {
-  std::uint32_t uid = 0;
-  std::uint32_t gid = 0;
-};
-
-/// Rereads every secret into the instance's tmpfs, mode 0400 of `owner`; files no longer named
-/// go. Errors: host, naming the secret, its file and the next step, never its content.
-[[nodiscard]] Status write_secrets(const std::filesystem::path& directory,
-                                   const std::vector<proto::SecretRef>& secrets,
-                                   const SecretFileRule& rule, const SecretOwner& owner);
 
 }  // namespace holdfast::deploy::runtime

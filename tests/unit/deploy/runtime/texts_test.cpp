@@ -225,31 +225,40 @@ TEST(Advice, NamesTheLineToAdd) {
 
 TEST(Records, ComeBackAsTheyWere) {
   const auto digest = proto::Digest::of("x");
-  const InstanceRecord record{.id = plan::InstanceId{"web-1"},
-                              .boot_id = "b",
-                              .service = proto::ServiceName{"web"},
-                              .generation = 3,
-                              .run_hash = digest,
-                              .image = digest,
-                              .manifest = digest,
-                              .network = proto::NetworkMode::none,
-                              .limits = {.memory_bytes = 5, .millicpus = {}, .pids = 9},
-                              .stop_signal = 3,
-                              .secrets = {{.name = "a", .file = "/f"}},
-                              .tmpfs_modes = {{"/a", 01750}}};
+  const InstanceRecord record{
+      .id = plan::InstanceId{"web-1"},
+      .boot_id = "b",
+      .service = proto::ServiceName{"web"},
+      .generation = 3,
+      .run_hash = digest,
+      .image = digest,
+      .manifest = digest,
+      .network = proto::NetworkMode::none,
+      .limits = {.memory_bytes = 5, .millicpus = {}, .pids = 9},
+      .stop_signal = 3,
+      .secrets = {{.name = "a", .file = "/f"},
+                  {.name = "b", .file = "/g", .target = "/t", .mode = 0440, .owner = "app"}},
+      .tmpfs_modes = {{"/a", 01750}},
+      .secret_env = {{"PW", "b"}}};
   const auto back = parse_record(to_json(record));
   ASSERT_TRUE(back);
   EXPECT_EQ(to_json(*back), to_json(record));
   EXPECT_EQ(back->limits, record.limits);
   EXPECT_EQ(back->tmpfs_modes, record.tmpfs_modes);
+  EXPECT_EQ(back->secrets, record.secrets);
+  EXPECT_EQ(back->secret_env, record.secret_env);
   EXPECT_EQ(back->network, proto::NetworkMode::none);
   RunState run;
   run.phase = Phase::started;
+  run.configs = {{.target = "/c", .digest = digest, .mode = 0640, .owner = {.uid = 5, .gid = 6}}};
+  run.secret_owners = {{"b", {.uid = 7, .gid = 8}}};
   run.last_exit = plan::ExitInfo{.code = 137, .oom = true, .at = WallTime{Milliseconds{5}}};
   const auto run_back = parse_run_state(to_json(run));
   ASSERT_TRUE(run_back);
   EXPECT_EQ(to_json(*run_back), to_json(run));
   EXPECT_EQ(run_back->last_exit, run.last_exit);
+  EXPECT_EQ(run_back->configs, run.configs);
+  EXPECT_EQ(run_back->secret_owners, run.secret_owners);
 }
 
 TEST(Records, MalformedOnesAreErrorsAndNeverThrow) {

@@ -139,6 +139,41 @@ TEST(Security, CountsWhatRunsFromATmpfsAndWhatComesBeforeOthers) {
               ElementsAre("profile compatible", "read_only false"));
 }
 
+TEST(Configs, AreOneContentAndItsDigest) {
+  const auto service =
+      web({"configs: [{target: /a, content: \"x\\n\"}, {target: /b, file: /srv/b, mode: \"0640\", "
+           "owner: \"5:6\", digest: \"sha256:" +
+           std::string(64, 'c') + "\"}]"});
+  ASSERT_EQ(service.configs.size(), 2U);
+  EXPECT_EQ(service.configs[0].digest, Digest::of("x\n"));
+  EXPECT_EQ(service.configs[0].mode, 0444U);
+  EXPECT_EQ(service.configs[1].file, "/srv/b");
+  EXPECT_EQ(service.configs[1].digest.hex(), std::string(64, 'c'));
+  EXPECT_EQ(service.configs[1].mode, 0640U);
+  EXPECT_EQ(service.configs[1].owner, "5:6");
+}
+
+TEST(Configs, AreBounded) {
+  std::string many = "configs: [";
+  for (int i = 0; i < 65; ++i) many += fmt::format("{{target: /f{}, content: x}}, ", i);
+  const auto parsed = parse_deployment(document({many + "]"}) + "  b:\n    image: x" + kPin +
+                                           "\n    configs: [{target: /a, content: \"" +
+                                           std::string((256U << 10) + 1, 'v') + "\"}]\n",
+                                       "d.yaml");
+  ASSERT_EQ(parsed.errors.size(), 2U);
+  EXPECT_THAT(parsed.errors[0].message, HasSubstr("configs has 65 entries, more than 64"));
+  EXPECT_THAT(parsed.errors[1].message, HasSubstr("has 262145 bytes, more than 262144"));
+}
+
+TEST(EnvSources, OfSecretsAreARelaxationAndThoseOfConfigsAreNot) {
+  const auto service =
+      web({"configs: [{target: /a, content: b}]", "secrets: [{name: DB, file: /d}]",
+           "env: {A: {config: /a}, B: {secret: DB}, C: plain}"});
+  EXPECT_THAT(service.security.relaxations, ElementsAre("env B from secret DB"));
+  EXPECT_EQ(service.env_from.at("A").name, "/a");
+  EXPECT_EQ(service.env, (std::map<std::string, std::string>{{"C", "plain"}}));
+}
+
 TEST(Ulimits, AreOneValueForBothOrEachItsOwn) {
   const auto service =
       web({"ulimits: {nofile: 9, memlock: {soft: 64Ki, hard: unlimited}, core: \"1\"}"});
@@ -171,7 +206,7 @@ TEST(Hashes, FollowWhatNeedsANewContainer) {
         "resources: {memory: 8Mi}", "security: {read_only: false}", "network: none",
         "health: {sd_notify: true}", "init: true", "ulimits: {nofile: 10}", "shm_size: 8Mi",
         "sysctls: {kernel.msgmax: 1}", "tmpfs: [{target: /tmp, mode: \"0700\"}]",
-        "security: {group_add: [mail]}"}) {
+        "security: {group_add: [mail]}", "configs: [{target: /a, content: b}]"}) {
     EXPECT_NE(web({line}).run_hash, base.run_hash) << line;
   }
   for (const std::string_view line :

@@ -45,6 +45,17 @@ TEST(Diff, TellsHooksApartByTheirPlace) {
                                   FieldChange{"hooks.before[1].name", "", "b", false}));
 }
 
+TEST(Diff, TellsConfigsApartByTheirTargetAndDoesNotShowTheirContent) {
+  const auto before = R"({"configs":[{"content":"one","mode":"0444","target":"/etc/a.conf"}]})";
+  const auto after =
+      R"({"configs":[{"content":"three","mode":"0444","target":"/etc/a.conf"},{"content":"x","target":"/b"}]})";
+  EXPECT_THAT(changes(before, after),
+              ElementsAre(FieldChange{"services.web.configs[/b].content", "",
+                                      "1 bytes, 2d711642b726", true},
+                          FieldChange{"services.web.configs[/etc/a.conf].content",
+                                      "3 bytes, 7692c3ad3540", "5 bytes, 8b5b9db0c13d", true}));
+}
+
 TEST(Diff, OfEqualDocumentsIsEmpty) {
   EXPECT_THAT(changes(R"({"env":{"A":"1"}})", R"({"env":{"A":"1"}})"), IsEmpty());
 }
