@@ -43,10 +43,11 @@ TEST_F(ProcessSettings, AnInitIsProcessOneReapsAndPassesTheExitCodeOn) {
 }
 
 TEST_F(ProcessSettings, AnInitPassesTheStopSignalOn) {
-  // Without one a shell as process 1 would be deaf to SIGTERM until it is killed.
-  auto service = a_service({"/bin/sleep", "1000"});
+  // As process 1 itself it would be deaf to SIGTERM until it is killed.
+  auto service = sh("echo ready; exec sleep 1000");
   service.init = true;
   create(spec("web-1", service));
+  ASSERT_TRUE(eventually([&] { return log_of("web-1") == "ready\n"; }));
   proto::StopRule rule;
   rule.timeout = Milliseconds{4'000};
   const auto outcome = runtime_->stop(InstanceId{"web-1"}, rule, {});
