@@ -229,6 +229,7 @@ void ContainerRuntime::note_name_server(bool there) {
 Status ContainerRuntime::host_gives(const proto::Service& wanted) const {
   HF_TRY(check_ulimits(wanted.ulimits, host_.facts));
   if (wanted.init && !has_init_) return no_init();
+  HF_TRY(find_devices(wanted.devices));
   return ok();
 }
 

@@ -74,8 +74,8 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   /// Whether the host names a server that containers reach: as `follow_names`, or the opening,
   /// found last. Quick.
   [[nodiscard]] bool has_name_server() const { return has_name_server_; }
-  /// Whether limits and init of a service can be had here; the init as `follow_host`, or the
-  /// opening, found last. Quick. Errors: host.
+  /// Whether limits, devices and init of a service can be had here; the init as `follow_host`, or
+  /// the opening, found last. Quick. Errors: host.
   [[nodiscard]] Status host_gives(const proto::Service& wanted) const;
   /// Deletes kept content of configs that `in_use` does not name; what is young stays. Blocks.
   void forget_configs(const std::set<proto::Digest>& in_use);

@@ -198,6 +198,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
     all.push_back({process.cwd, "directory", {}, {}});
     HF_ASSIGN(root, add_mount_points(host.paths, spec.id, spec.image, std::move(root), all));
   }
+  HF_ASSIGN(auto devices, find_devices(spec.wanted.devices));
   BundleSpec bundle{.process = std::move(process),
                     .hostname = hostname_of(spec.service, spec.wanted.names),
                     .rootfs = host.paths.rootfs(spec.id),
@@ -209,6 +210,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
                     .cgroup = host.group(spec.id),
                     .seccomp = {},
                     .shm_bytes = spec.wanted.shm_size ? spec.wanted.shm_size->value() : kDefaultShm,
+                    .devices = std::move(devices),
                     .sysctls = spec.wanted.sysctls,
                     .host = host.facts};
   if (security.seccomp) bundle.seccomp = seccomp_profile(bundle.process.capabilities.bounding);
@@ -221,6 +223,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
 Status create_instance(const Host& host, const InstanceSpec& spec, const std::stop_token& stop) {
   HF_TRY(check_id(spec.id));
   HF_TRY(check_ulimits(spec.wanted.ulimits, host.facts));
+  HF_TRY(find_devices(spec.wanted.devices));
   HF_ASSIGN(const auto record, make_record(spec));
   HF_TRY(os::make_directories(host.paths.kept(spec.id)));
   // The intent, durable, before the first effect: what a power cut leaves behind can be found and

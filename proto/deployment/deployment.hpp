@@ -42,6 +42,9 @@ struct VolumeMount {
   std::string source;  ///< absolute path on the host, or the name of a volume kept by the agent
   std::string target;  ///< absolute path in the container
   bool read_only = false;
+  std::string subpath{};           ///< of a named volume; empty: all of it
+  std::string owner{};             ///< of what is mounted, as `Security::user`; empty: left alone
+  std::optional<FileMode> mode{};  ///< of what is mounted; none: left alone
   [[nodiscard]] bool is_host_path() const { return !source.empty() && source.front() == '/'; }
   bool operator==(const VolumeMount&) const = default;
 };
@@ -74,6 +77,14 @@ struct ConfigFile {
   FileMode mode = 0444;
   std::string owner;  ///< as `Security::user`; empty: root
   bool operator==(const ConfigFile&) const = default;
+};
+
+/// A device of the host in the container's /dev.
+struct DeviceMapping {
+  std::string source;         ///< absolute path below /dev of the host
+  std::string target;         ///< below /dev of the container
+  std::string access = "rw";  ///< letters of r, w and m (mknod)
+  bool operator==(const DeviceMapping&) const = default;
 };
 
 /// Where the value of an environment variable comes from, when it is not written.
@@ -231,6 +242,7 @@ struct Service {
   std::optional<Bytes> shm_size{};               ///< of /dev/shm; none: 64 MiB
   std::map<std::string, std::string> sysctls{};  ///< of the instance's own namespaces
   std::vector<ConfigFile> configs{};
+  std::vector<DeviceMapping> devices{};
   std::map<std::string, EnvSource> env_from{};  ///< by name of the variable; not in `env`
 
   Digest run_hash;     ///< what needs a new container; of what the document says, not of defaults

@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kRunKeys[] = {
     "entrypoint", "command",  "env",     "working_dir", "secrets",    "volumes",     "tmpfs",
     "resources",  "security", "network", "dns",         "dns_search", "extra_hosts", "hostname",
-    "init",       "ulimits",  "sysctls", "shm_size",    "configs"};
+    "init",       "ulimits",  "sysctls", "shm_size",    "configs",    "devices"};
 constexpr std::string_view kPolicyKeys[] = {"publish", "health",     "update", "stop",
                                             "restart", "depends_on", "labels"};
 

@@ -22,11 +22,11 @@ constexpr yaml::Alias kStageAliases[] = {
     {"pre-rollback", "did you mean \"on_rollback\"? it runs after the switch back"},
     {"post-rollback", "did you mean \"on_rollback\"?"},
 };
-constexpr std::array<std::string_view, 23> kHookKeys{
+constexpr std::array<std::string_view, 24> kHookKeys{
     "name",        "deadline", "image",   "entrypoint", "command",     "env",
     "working_dir", "secrets",  "volumes", "tmpfs",      "resources",   "security",
     "network",     "stop",     "dns",     "dns_search", "extra_hosts", "hostname",
-    "init",        "ulimits",  "sysctls", "shm_size",   "configs"};
+    "init",        "ulimits",  "sysctls", "shm_size",   "configs",     "devices"};
 constexpr yaml::Alias kHookAliases[] = {
     {"environment", "did you mean \"env\"?"},
     {"args", "did you mean \"command\"?"},

@@ -11,11 +11,13 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 3> kVolumeKeys{"source", "target", "read_only"};
+constexpr std::array<std::string_view, 6> kVolumeKeys{"source",  "target", "read_only",
+                                                      "subpath", "owner",  "mode"};
 constexpr yaml::Alias kVolumeAliases[] = {
     {"src", "did you mean \"source\"?"},         {"dst", "did you mean \"target\"?"},
     {"destination", "did you mean \"target\"?"}, {"readonly", "did you mean \"read_only\"?"},
-    {"ro", "did you mean \"read_only\"?"},
+    {"ro", "did you mean \"read_only\"?"},       {"subPath", "did you mean \"subpath\"?"},
+    {"uid", "write owner: \"uid:gid\""},
 };
 constexpr std::array<std::string_view, 4> kTmpfsKeys{"target", "size", "mode", "exec"};
 constexpr Bytes kLeastTmpfs{4096};
@@ -33,6 +35,34 @@ bool check_source(yaml::Fields& fields, const yaml::Located<std::string>& source
   return false;
 }
 
+/// A directory below the volume: a clean relative path.
+void read_subpath(yaml::Fields& fields, json::Object& canon, VolumeMount& volume) {
+  const auto subpath = fields.text("subpath");
+  if (!subpath) return;
+  const auto where = fields.path("subpath");
+  if (subpath->value.starts_with('/') || subpath->value.empty()) {
+    fields.findings().error(subpath->mark, where + " must be a path in the volume",
+                            "write it without a slash at its beginning");
+    return;
+  }
+  if (!accept(fields.findings(), subpath->mark, where, rules::check_path("/" + subpath->value)))
+    return;
+  volume.subpath = subpath->value;
+  canon.set("subpath", volume.subpath);
+}
+
+/// What is the agent's to set in its own volumes is the host's in a directory of the host.
+void refuse_on_host_paths(yaml::Fields& fields) {
+  if (fields.has("subpath"))
+    fields.findings().error(fields.mark("subpath"),
+                            fields.path("subpath") + " is for named volumes",
+                            "write the whole path as source");
+  for (const std::string_view key : {"owner", "mode"})
+    if (fields.has(key))
+      fields.findings().error(fields.mark(key), fields.path(key) + " is for named volumes",
+                              key == "owner" ? "run chown on the host" : "run chmod on the host");
+}
+
 void read_volume(const yaml::Node& node, std::string path, MountTargets& targets,
                  yaml::Findings& findings, ServiceDraft& draft,
                  std::vector<std::string>& fragments) {
@@ -44,6 +74,10 @@ void read_volume(const yaml::Node& node, std::string path, MountTargets& targets
   const auto source = fields.text("source");
   const auto target = read_target(fields, targets);
   take(canon, "read_only", fields.flag("read_only"), volume.read_only);
+  read_subpath(fields, canon, volume);
+  volume.owner = read_owner(fields, canon);
+  volume.mode = read_mode(fields, canon);
+  if (source && source->value.starts_with('/')) refuse_on_host_paths(fields);
   if (!source || !target || !check_source(fields, *source)) return;
   volume.source = source->value;
   volume.target = *target;

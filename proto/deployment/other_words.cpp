@@ -12,7 +12,6 @@ namespace holdfast::proto {
 namespace {
 
 constexpr std::string_view kSecurity = "write it under security";
-constexpr std::string_view kNoDevices = "services get no devices of the host";
 constexpr std::string_view kByName = "services find each other by name already; leave it out";
 constexpr std::string_view kHealth =
     "write health: {http: …}, {tcp: …}, {exec: […]} or {sd_notify: true}";
@@ -61,9 +60,9 @@ constexpr yaml::Alias kServiceWords[] = {
     {"annotations", "did you mean \"labels\"?"},
     {"Label", "did you mean \"labels\"?"},
     {"Annotation", "did you mean \"labels\"?"},
-    {"gpus", kNoDevices},
-    {"devices", kNoDevices},
-    {"device_cgroup_rules", kNoDevices},
+    {"gpus", "name each device: devices: [/dev/dri/renderD128]"},
+    {"device_cgroup_rules", "name each device: devices: [{source: /dev/…, access: rw}]"},
+    {"AddDevice", "did you mean \"devices\"?"},
     {"container_name", kOwnName},
     {"domainname", "write hostname: name.domain"},
     {"logging", kAgentLog},

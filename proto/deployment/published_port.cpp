@@ -13,6 +13,7 @@ Error bad(std::string message, std::string hint) {
   return Error{Errc::spec_parse, std::move(message)}.hint(hint);
 }
 
+constexpr int kMostOfRange = 1024;  ///< each is a socket of the agent
 constexpr std::string_view kForms = "write \"80:8080\" or \"127.0.0.1:80:8080/tcp\"";
 
 Result<Transport> parse_transport(std::string_view text) {
@@ -21,13 +22,24 @@ Result<Transport> parse_transport(std::string_view text) {
   return bad(fmt::format("has the protocol \"{}\", but must be tcp or udp", yaml::shown(text)), "");
 }
 
-Result<std::uint16_t> port_number(std::string_view text, std::string_view which) {
-  if (const auto port = parse_port(text)) return *port;
-  if (text.find('-') != std::string_view::npos)
-    return bad(fmt::format("has the range {}", yaml::shown(text)), "list each port of a range");
-  return bad(fmt::format("has the {} port \"{}\", which is not between 1 and 65535", which,
-                         yaml::shown(text)),
-             std::string{kForms});
+struct PortRange {
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;  ///< at least `first`
+  [[nodiscard]] int size() const { return last - first + 1; }
+};
+
+/// "80" or "8000-8010".
+Result<PortRange> port_range(std::string_view text, std::string_view which) {
+  const auto dash = text.find('-');
+  const auto first = parse_port(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_port(text.substr(dash + 1));
+  if (!first || !last)
+    return bad(fmt::format("has the {} port \"{}\", which is not between 1 and 65535", which,
+                           yaml::shown(text)),
+               std::string{kForms});
+  if (*last < *first)
+    return bad(fmt::format("has the range {}, which ends before it begins", yaml::shown(text)), "");
+  return PortRange{.first = *first, .last = *last};
 }
 
 /// Empty for every address of the host.
@@ -58,7 +70,7 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return static_cast<std::uint16_t>(*number);
 }
 
-Result<PublishedPort> parse_published(std::string_view text) {
+Result<std::vector<PublishedPort>> parse_published(std::string_view text) {
   PublishedPort port;
   const auto slash = text.find('/');
   if (slash != std::string_view::npos) {
@@ -77,9 +89,22 @@ Result<PublishedPort> parse_published(std::string_view text) {
   if (parts.size() == 3) {
     HF_ASSIGN(port.host_ip, host_address(parts[0]));
   }
-  HF_ASSIGN(port.host_port, port_number(parts[parts.size() - 2], "host"));
-  HF_ASSIGN(port.container_port, port_number(parts.back(), "container"));
-  return port;
+  HF_ASSIGN(const auto on_host, port_range(parts[parts.size() - 2], "host"));
+  HF_ASSIGN(const auto inside, port_range(parts.back(), "container"));
+  if (on_host.size() != inside.size())
+    return bad(
+        fmt::format("has {} host ports and {} container ports", on_host.size(), inside.size()),
+        "write ranges of the same length: \"8000-8010:9000-9010\"");
+  if (on_host.size() > kMostOfRange)
+    return bad(fmt::format("has a range of {} ports, more than {}", on_host.size(), kMostOfRange),
+               "each is reserved on the host; use network: host for that many");
+  std::vector<PublishedPort> ports;
+  for (int i = 0; i < on_host.size(); ++i) {
+    port.host_port = static_cast<std::uint16_t>(on_host.first + i);
+    port.container_port = static_cast<std::uint16_t>(inside.first + i);
+    ports.push_back(port);
+  }
+  return ports;
 }
 
 std::string to_string(const PublishedPort& port) {

@@ -71,6 +71,7 @@ void read_mounts(yaml::Fields& service, ServiceDraft& draft);
 void read_names(yaml::Fields& service, ServiceDraft& draft);
 /// `labels`: bounded, acted on by nothing.
 void read_labels(yaml::Fields& service, ServiceDraft& draft);
+void read_devices(yaml::Fields& service, ServiceDraft& draft);
 /// After mounts and network are known: init, ulimits, sysctls, shm_size.
 void read_process(yaml::Fields& service, ServiceDraft& draft);
 void read_health(yaml::Fields& service, ServiceDraft& draft);

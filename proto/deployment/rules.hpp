@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proto/deployment/deployment.hpp"
 
@@ -65,8 +66,9 @@ using Verdict = std::optional<Fault>;
 [[nodiscard]] Status check_image_size(std::string_view image, Bytes size,
                                       std::optional<Bytes> most);
 
-/// "80:8080", "127.0.0.1:9000:9000/udp". The error's text continues "<where> ".
-[[nodiscard]] Result<PublishedPort> parse_published(std::string_view text);
+/// "80:8080", "127.0.0.1:9000:9000/udp", "8000-8010:9000-9010": one port, or those of a range in
+/// order, at most 1024. The error's text continues "<where> ".
+[[nodiscard]] Result<std::vector<PublishedPort>> parse_published(std::string_view text);
 /// The canonical form: "80:8080/tcp".
 [[nodiscard]] std::string to_string(const PublishedPort& port);
 /// Dotted quad without leading zeros; host byte order.

@@ -83,6 +83,8 @@ std::vector<std::string> relaxations(const Service& service) {
   for (const auto& [name, source] : service.env_from)
     if (source.kind == EnvSource::Kind::secret)
       found.push_back(fmt::format("env {} from secret {}", name, source.name));
+  for (const auto& device : service.devices)
+    found.push_back(fmt::format("device {} {}", device.source, device.access));
   // Priority over everything else on the host.
   for (const auto* limit : {"nice", "rtprio"})
     if (service.ulimits.contains(limit)) found.push_back(fmt::format("ulimits {}", limit));

@@ -13,11 +13,11 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 27> kServiceKeys{
+constexpr std::array<std::string_view, 28> kServiceKeys{
     "image",   "entrypoint", "command",   "env",     "working_dir", "secrets",     "publish",
     "volumes", "tmpfs",      "resources", "health",  "update",      "depends_on",  "security",
     "restart", "stop",       "network",   "dns",     "dns_search",  "extra_hosts", "hostname",
-    "labels",  "init",       "ulimits",   "sysctls", "shm_size",    "configs"};
+    "labels",  "init",       "ulimits",   "sysctls", "shm_size",    "configs",     "devices"};
 constexpr std::array<std::string_view, 3> kResourceKeys{"memory", "cpus", "pids"};
 constexpr std::array<std::string_view, 2> kStopKeys{"signal", "timeout"};
 constexpr std::array<std::string_view, 3> kNetworks{"private", "host", "none"};
@@ -136,15 +136,17 @@ void read_publish(yaml::Fields& fields, ServiceDraft& draft) {
   std::vector<std::string> canon;
   for (std::size_t i = 0; i < items->size(); ++i) {
     const auto& item = (*items)[i];
-    auto port = rules::parse_published(item.value);
-    if (!port) {
+    auto ports = rules::parse_published(item.value);
+    if (!ports) {
       fields.findings().error(item.mark, fmt::format("{}[{}]", fields.path("publish"), i),
-                              port.error());
+                              ports.error());
       continue;
     }
-    canon.push_back(rules::to_string(*port));
-    draft.service.publish.push_back(*std::move(port));
-    draft.publish_marks.push_back(item.mark);
+    for (auto& port : *ports) {
+      canon.push_back(rules::to_string(port));
+      draft.service.publish.push_back(std::move(port));
+      draft.publish_marks.push_back(item.mark);
+    }
   }
   std::sort(canon.begin(), canon.end());
   if (!canon.empty()) draft.canon.set_raw("publish", json::strings(canon));
@@ -296,6 +298,7 @@ void read_container(yaml::Fields& fields, const ImagePolicy& policy, ServiceDraf
   read_names(fields, draft);
   read_mounts(fields, draft);
   check_env_sources(fields, draft.service);
+  read_devices(fields, draft);
   read_process(fields, draft);
   read_resources(fields, draft);
   read_security(fields, draft);

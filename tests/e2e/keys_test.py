@@ -119,6 +119,28 @@ class Files(fixture.AgentCase):
         self.assertEqual(len(quarantined), 1, "only the one rolled back from")
         self.assertEqual(self.inside("/etc/app.conf"), "first\n")
 
+    def test_a_reboot_needs_no_file_of_the_host(self):
+        file = self.agent.state / "app.conf"
+        file.write_text("kept\n")
+        pinned = {"target": "/etc/app.conf", "file": str(file), "digest": "sha256:" + hashlib.sha256(b"kept\n").hexdigest()}
+        self.applied(self.app(pinned, init=True, tmpfs=[{"target": "/scratch", "mode": "0700"}]))
+        file.unlink()
+        self.agent.crash_host()
+        self.agent.start()
+        fixture.wait_until("it runs again", lambda: (self.agent.service("app") or {}).get("health") == "healthy", 30)
+        self.assertEqual(self.inside("/etc/app.conf"), "kept\n")
+        self.assertEqual(os.stat(f"/proc/{self.agent.pids()['app']}/root/scratch").st_mode & 0o7777, 0o700)
+
+    def test_a_hook_has_them_too(self):
+        secret = self.agent.state / "token"
+        secret.write_text("t0psecret")
+        hook = {"name": "migrate", "image": self.images["STATIC_V1"], "init": True, "deadline": "20s",
+                "entrypoint": ["/bin/sh", "-c", "read line </etc/step; [ $line = up ] && [ $TOKEN = t0psecret ] && [ $$ != 1 ]"],
+                "configs": [{"target": "/etc/step", "content": "up\n"}], "secrets": [{"name": "t", "file": str(secret)}],
+                "env": {"TOKEN": {"secret": "t"}}}
+        done = self.agent.cli("--output", "json", "apply", self.agent.document({"web": self.web()}, hooks={"before": [hook]}))
+        self.assertEqual(done.code, 0, done)
+
     def test_an_altered_config_is_drift_and_is_put_back_where_that_is_wanted(self):
         config = {"target": "/etc/app.conf", "content": "declared\n"}
         self.applied(self.app(config))
@@ -151,6 +173,30 @@ class Files(fixture.AgentCase):
         self.assertNotIn("t0psecret", told)
         page = fixture.get(self.agent.metrics_port, "/metrics")
         self.assertIn('holdfast_workload_relaxations{workload="app"} 1', page)
+
+
+class Places(fixture.AgentCase):
+    def test_devices_subpaths_and_ranges_of_ports(self):
+        first = fixture.free_port()
+        while first + 1 == self.port or first > 60000:
+            first = fixture.free_port()
+        wanted = self.small(publish=[f"{first}-{first + 1}:8080-8081"], devices=[{"source": "/dev/fuse", "access": "r"}],
+                            volumes=[{"source": "data", "target": "/data", "subpath": "shop/a", "owner": "10003:10003", "mode": "0750"}],
+                            entrypoint=["/bin/sh", "-c", "/bin/busybox httpd -p 8081 -h /www; exec /bin/busybox httpd -f -p 8080 -h /www"], command=[])
+        self.assertIn("device /dev/fuse r", self.agent.cli("plan", self.agent.document({"app": wanted})).text)
+        self.applied({"app": wanted})
+        for port in (first, first + 1):
+            self.assertIsNotNone(fixture.get(port, "/healthz"))
+        pid = self.agent.pids()["app"]
+        self.assertEqual(os.stat(f"/proc/{pid}/root/dev/fuse").st_rdev, os.stat("/dev/fuse").st_rdev)
+        data = os.stat(f"/proc/{pid}/root/data")
+        self.assertEqual((data.st_mode & 0o7777, data.st_uid), (0o750, 10003))
+        self.assertTrue((self.agent.state / "state/volumes/data/shop/a").is_dir())
+        gone = {"app": self.small(devices=["/dev/no-such-device"])}
+        failed = self.agent.cli("apply", self.agent.document(gone))
+        self.assertEqual(failed.code, 4, failed)
+        self.assertIn("it will not start here: device /dev/no-such-device is not there", failed.text)
+        self.assertEqual(self.agent.cli("--output", "json", "quarantine", "list").json, [])
 
 
 if __name__ == "__main__":

@@ -115,8 +115,32 @@ json::array namespaces(const BundleSpec& spec) {
   return out;
 }
 
-json::object resources(const Limits& limits) {
-  json::object out{{"devices", json::array{json::object{{"allow", false}, {"access", "rwm"}}}},
+json::array device_rules(const std::vector<DeviceNode>& devices) {
+  json::array rules{json::object{{"allow", false}, {"access", "rwm"}}};
+  for (const auto& device : devices)
+    rules.push_back(json::object{{"allow", true},
+                                 {"type", std::string(1, device.type)},
+                                 {"major", device.major},
+                                 {"minor", device.minor},
+                                 {"access", device.access}});
+  return rules;
+}
+
+json::array device_nodes(const std::vector<DeviceNode>& devices) {
+  json::array nodes;
+  for (const auto& device : devices)
+    nodes.push_back(json::object{{"path", device.path},
+                                 {"type", std::string(1, device.type)},
+                                 {"major", device.major},
+                                 {"minor", device.minor},
+                                 {"fileMode", device.mode},
+                                 {"uid", device.uid},
+                                 {"gid", device.gid}});
+  return nodes;
+}
+
+json::object resources(const Limits& limits, const std::vector<DeviceNode>& devices) {
+  json::object out{{"devices", device_rules(devices)},
                    {"pids", json::object{{"limit", limits.pids}}}};
   if (limits.memory_bytes) out["memory"] = json::object{{"limit", *limits.memory_bytes}};
   if (limits.millicpus)
@@ -145,9 +169,13 @@ json::object seccomp_object(const SeccompProfile& profile) {
 }
 
 json::object linux_object(const BundleSpec& spec) {
-  json::object out{{"namespaces", namespaces(spec)},      {"cgroupsPath", spec.cgroup},
-                   {"resources", resources(spec.limits)}, {"maskedPaths", strings(kMasked)},
-                   {"readonlyPaths", strings(kReadOnly)}, {"rootfsPropagation", "private"}};
+  json::object out{{"namespaces", namespaces(spec)},
+                   {"cgroupsPath", spec.cgroup},
+                   {"resources", resources(spec.limits, spec.devices)},
+                   {"maskedPaths", strings(kMasked)},
+                   {"readonlyPaths", strings(kReadOnly)},
+                   {"rootfsPropagation", "private"}};
+  if (!spec.devices.empty()) out["devices"] = device_nodes(spec.devices);
   json::object sysctls;
   if (spec.network != proto::NetworkMode::host) {
     // In a network namespace of its own a low port or an echo request is no privilege.

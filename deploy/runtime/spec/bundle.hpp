@@ -13,6 +13,7 @@
 #include "deploy/runtime/record/record.hpp"
 #include "deploy/runtime/spec/capabilities.hpp"
 #include "deploy/runtime/spec/confinement.hpp"
+#include "deploy/runtime/spec/devices.hpp"
 #include "deploy/runtime/spec/host_facts.hpp"
 #include "deploy/runtime/spec/seccomp.hpp"
 #include "deploy/runtime/spec/user.hpp"
@@ -53,6 +54,7 @@ struct BundleSpec {
   std::string cgroup;  ///< "/holdfast-main/web-…"
   std::optional<SeccompProfile> seccomp;
   std::uint64_t shm_bytes = kDefaultShm;
+  std::vector<DeviceNode> devices{};
   std::map<std::string, std::string> sysctls{};  ///< besides the usual ones, or in their place
   HostFacts host;
 };

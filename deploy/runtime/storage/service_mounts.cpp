@@ -19,6 +19,7 @@
 #include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
+#include "deploy/runtime/storage/named_volume.hpp"
 #include "deploy/runtime/storage/volume.hpp"
 #include "deploy/runtime/storage/volumes_mount.hpp"
 
@@ -90,17 +91,23 @@ Status bind_fd(int fd, const std::filesystem::path& at) {
   return ok();
 }
 
+/// The directory or file behind `fd`, where nobody can swap it: run_dir/mnt/<id>/vol/<number>.
+Result<std::string> bind_source(const ServiceMountsInput& input, const proto::VolumeMount& volume,
+                                std::size_t number, int fd) {
+  const auto at = input.paths.mount(input.id) / "vol" / std::to_string(number);
+  HF_TRY(os::make_directories(at.parent_path()));
+  auto bound = bind_fd(fd, at);
+  if (bound) bound = confine_mount(at, volume.read_only ? Writing::refused : Writing::allowed);
+  if (!bound) return std::move(bound).error().in("mount volume " + printable(volume.source));
+  return at.string();
+}
+
 Result<std::string> host_path(const ServiceMountsInput& input, const proto::VolumeMount& volume,
                               std::size_t number) {
   const auto& path = volume.source;
   HF_TRY(check_host_path(path, input.rule));
   HF_ASSIGN(const auto fd, open_without_links(path));
-  const auto at = input.paths.mount(input.id) / "vol" / std::to_string(number);
-  HF_TRY(os::make_directories(at.parent_path()));
-  auto bound = bind_fd(fd.get(), at);
-  if (bound) bound = confine_mount(at, volume.read_only ? Writing::refused : Writing::allowed);
-  if (!bound) return std::move(bound).error().in("mount volume " + printable(path));
-  return at.string();
+  return bind_source(input, volume, number, fd.get());
 }
 
 /// Names become file names; the document's rules are stricter, so this is the second line.
@@ -109,19 +116,34 @@ bool is_file_name(const std::string& name) {
          name.find_first_of(std::string_view{"/\0", 2}) == std::string::npos;
 }
 
-Result<std::string> named_volume(const ServiceMountsInput& input, const std::string& name,
-                                 const std::string& target) {
+/// Makes it where it is missing: with what the image has there, when all of it is mounted.
+Result<std::filesystem::path> ensure_volume(const ServiceMountsInput& input,
+                                            const proto::VolumeMount& volume) {
+  const auto& name = volume.source;
   if (!is_file_name(name))
     return Error{Errc::runtime, fmt::format("{} is not a name for a volume", printable(name))};
   const auto path = input.paths.volume(name);
   HF_TRY(os::make_directories(path.parent_path(), 0700));
   confine_later_mounts(path.parent_path());
   std::error_code failed;
-  if (std::filesystem::exists(path, failed)) return path.string();
-  HF_ASSIGN(const auto content, volume_content(input.root, target));
+  if (std::filesystem::exists(path, failed)) return path;
+  os::UniqueFd content;
+  if (volume.subpath.empty()) {
+    HF_ASSIGN(content, volume_content(input.root, volume.target));
+  }
   auto made = make_volume({.path = path, .content = content.get(), .user = input.user});
   if (!made) return std::move(made).error().in("create volume " + name);
-  return path.string();
+  return path;
+}
+
+Result<std::string> named_volume(const ServiceMountsInput& input, const proto::VolumeMount& volume,
+                                 std::size_t number) {
+  HF_ASSIGN(const auto path, ensure_volume(input, volume));
+  auto opened = open_volume_directory(
+      {.volume = path, .wanted = volume, .user = input.user, .root = input.root});
+  if (!opened) return std::move(opened).error().in("open volume " + volume.source);
+  if (volume.subpath.empty()) return path.string();
+  return bind_source(input, volume, number, opened->get());
 }
 
 /// Owned by the service's user: the runtime gives the new root the mode of the directory it covers,
@@ -145,7 +167,7 @@ BundleMount tmpfs(const ServiceMountsInput& input, const proto::TmpfsMount& want
 Result<std::string> source_of(const ServiceMountsInput& input, const proto::VolumeMount& volume,
                               std::size_t number) {
   if (volume.is_host_path()) return host_path(input, volume, number);
-  return named_volume(input, volume.source, volume.target);
+  return named_volume(input, volume, number);
 }
 
 /// A config is read-only, and can be run where its mode says so.
@@ -210,7 +232,7 @@ Status check_nested(const ServiceMountsInput& input, const std::string& target, 
   if (around == nullptr || !around->read_only || covered) return ok();
   const auto inside = target.substr(clean_path(around->target).size());
   const auto source = around->is_host_path() ? std::filesystem::path{around->source}
-                                             : input.paths.volume(around->source);
+                                             : input.paths.volume(around->source) / around->subpath;
   HF_ASSIGN(const auto root, os::open_file(source, O_RDONLY | O_DIRECTORY));
   if (open_in_root(root.get(), inside, O_PATH)) return ok();
   return Error{around->is_host_path() ? Errc::host : Errc::runtime,

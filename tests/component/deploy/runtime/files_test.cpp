@@ -171,6 +171,36 @@ TEST_F(Files, AVariableTakesItsValueFromASecretAtEachStartAndFromAConfig) {
       << log_of("web-1");
 }
 
+TEST_F(Files, ASubpathOfAVolumeIsAllThatIsSeenOfItWithItsOwnerAndMode) {
+  fs::create_directories(image_dir() / "data");
+  write(image_dir() / "data/of-the-image", "x");
+  auto service =
+      sh("ls -A /data; stat -c '%a %u:%g' /data; echo mine > /data/file; cat /data/file");
+  service.volumes = {
+      {.source = "vol", .target = "/data", .subpath = "a/b", .owner = "1000:app", .mode = 02750}};
+  EXPECT_EQ(told("web-1", service), "2750 1000:1235\nmine\n");
+  EXPECT_EQ(slurp(paths().volume("vol") / "a/b/file"), "mine\n");
+  service.volumes[0].read_only = true;
+  service.command = {"/bin/sh", "-c", "cat /data/file; echo x > /data/file || echo kept"};
+  EXPECT_THAT(told("web-2", service), AllOf(HasSubstr("mine\n"), HasSubstr("kept")));
+  service.volumes[0].subpath.clear();
+  service.volumes[0].owner = "0:0";
+  service.volumes[0].mode = 0755;
+  service.command = {"/bin/sh", "-c", "stat -c '%a %u:%g' /data; ls /data"};
+  EXPECT_EQ(told("web-3", service), "755 0:0\na\n");
+}
+
+TEST_F(Files, ASubpathFollowsNoLinkThatAContainerLeft) {
+  auto service = sh("true");
+  service.volumes = {{.source = "vol", .target = "/data", .subpath = "a/b"}};
+  fs::create_directories(paths().volume("vol"));
+  fs::create_directory_symlink("/etc", paths().volume("vol") / "a");
+  const auto error = refusal("web-1", service);
+  EXPECT_EQ(error.code(), Errc::host);
+  EXPECT_THAT(error.to_string(), AllOf(HasSubstr("volume vol"), HasSubstr("not a directory")));
+  EXPECT_FALSE(fs::exists("/etc/b"));
+}
+
 TEST_F(Files, WhatCannotBeAVariableIsTheHostsFaultAndIsNotRepeated) {
   write(root() / "secret", std::string("nu\0l", 4));
   auto service = sh("true");

@@ -139,6 +139,29 @@ TEST(Security, CountsWhatRunsFromATmpfsAndWhatComesBeforeOthers) {
               ElementsAre("profile compatible", "read_only false"));
 }
 
+TEST(Devices, AreRelaxationsAndHaveTheirOwnPathUnlessAnotherIsWritten) {
+  const auto service =
+      web({"devices: [/dev/fuse, {source: /dev/ttyUSB0, target: /dev/modem, access: r}]"});
+  EXPECT_THAT(
+      service.devices,
+      ElementsAre(DeviceMapping{.source = "/dev/fuse", .target = "/dev/fuse"},
+                  DeviceMapping{.source = "/dev/ttyUSB0", .target = "/dev/modem", .access = "r"}));
+  EXPECT_THAT(service.security.relaxations,
+              ElementsAre("device /dev/fuse rw", "device /dev/ttyUSB0 r"));
+}
+
+TEST(PublishedPorts, OfARangeAreEachOnItsOwn) {
+  const auto ranged = load(document({"publish: [\"8000-8002:9000-9002/udp\"]"}));
+  const auto listed =
+      load(document({"publish: [\"8002:9002/udp\", \"8000:9000/udp\", \"8001:9001/udp\"]"}));
+  EXPECT_EQ(ranged.spec_digest, listed.spec_digest);
+  EXPECT_EQ(ranged.services.at(ServiceName{"web"}).publish.size(), 3U);
+  const auto clash =
+      parse_deployment(document({"publish: [\"8000-8002:9000-9002\", \"8001:80\"]"}), "d.yaml");
+  ASSERT_EQ(clash.errors.size(), 1U);
+  EXPECT_THAT(clash.errors[0].message, HasSubstr("port 8001/tcp of the host is already published"));
+}
+
 TEST(Configs, AreOneContentAndItsDigest) {
   const auto service =
       web({"configs: [{target: /a, content: \"x\\n\"}, {target: /b, file: /srv/b, mode: \"0640\", "
@@ -200,13 +223,26 @@ TEST(SpecDigest, TellsAWrittenDefaultFromAnAbsentOne) {
 
 TEST(Hashes, FollowWhatNeedsANewContainer) {
   const auto base = web({});
-  for (const std::string_view line :
-       {"command: [x]", "entrypoint: [x]", "env: {A: b}", "working_dir: /srv",
-        "secrets: [{name: a, file: /a}]", "volumes: [{source: a, target: /a}]", "tmpfs: [/tmp]",
-        "resources: {memory: 8Mi}", "security: {read_only: false}", "network: none",
-        "health: {sd_notify: true}", "init: true", "ulimits: {nofile: 10}", "shm_size: 8Mi",
-        "sysctls: {kernel.msgmax: 1}", "tmpfs: [{target: /tmp, mode: \"0700\"}]",
-        "security: {group_add: [mail]}", "configs: [{target: /a, content: b}]"}) {
+  for (const std::string_view line : {"command: [x]",
+                                      "entrypoint: [x]",
+                                      "env: {A: b}",
+                                      "working_dir: /srv",
+                                      "secrets: [{name: a, file: /a}]",
+                                      "volumes: [{source: a, target: /a}]",
+                                      "tmpfs: [/tmp]",
+                                      "resources: {memory: 8Mi}",
+                                      "security: {read_only: false}",
+                                      "network: none",
+                                      "health: {sd_notify: true}",
+                                      "init: true",
+                                      "ulimits: {nofile: 10}",
+                                      "shm_size: 8Mi",
+                                      "sysctls: {kernel.msgmax: 1}",
+                                      "tmpfs: [{target: /tmp, mode: \"0700\"}]",
+                                      "security: {group_add: [mail]}",
+                                      "configs: [{target: /a, content: b}]",
+                                      "devices: [/dev/fuse]",
+                                      "volumes: [{source: a, target: /a, subpath: b}]"}) {
     EXPECT_NE(web({line}).run_hash, base.run_hash) << line;
   }
   for (const std::string_view line :

@@ -32,7 +32,8 @@ TEST_P(Golden, CanonicalTextDigestAndHashesNeverChange) {
   EXPECT_EQ(rendered(*deployment), *golden);
 }
 
-INSTANTIATE_TEST_SUITE_P(Documents, Golden, testing::Values("minimal", "shop", "every_key"));
+INSTANTIATE_TEST_SUITE_P(Documents, Golden,
+                         testing::Values("minimal", "shop", "every_key", "files_and_process"));
 
 }  // namespace
 }  // namespace holdfast::proto
