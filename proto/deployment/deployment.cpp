@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "proto/deployment/other_words.hpp"
 #include "proto/deployment/readers.hpp"
 #include "proto/yaml/scalars.hpp"
 
@@ -121,7 +122,7 @@ Deployment read_deployment(const yaml::Node& root, yaml::Findings& findings) {
                         .drift = {},
                         .canonical_json = {},
                         .spec_digest = Digest::of("")};
-  yaml::Fields fields{root, "", kTopKeys, findings};
+  yaml::Fields fields{root, "", kTopKeys, findings, document_words()};
   if (root.kind != yaml::Kind::mapping) return deployment;
   json::Object canon;
   read_head(fields, canon, deployment);

@@ -13,16 +13,23 @@ namespace {
 constexpr std::array<std::string_view, 5> kSecretKeys{"name", "file", "target", "mode", "owner"};
 constexpr std::array<std::string_view, 6> kConfigKeys{"target", "content", "file",
                                                       "digest", "mode",    "owner"};
-constexpr yaml::Alias kFileWords[] = {
-    {"source", "write file: the path on the host"},
+constexpr yaml::Alias kSecretWords[] = {
+    {"source", "write name, and file: the path on the host"},
+    {"uid", "write owner: \"uid:gid\""},
+    {"gid", "write owner: \"uid:gid\""},
+    {"defaultMode", "did you mean \"mode\"?"},
+    {"external", "leave it out: a secret is a file of the host"},
+    {"environment", "write file: the path on the host"},
+};
+constexpr yaml::Alias kConfigWords[] = {
+    {"source", "write content, or file with its digest"},
     {"data", "did you mean \"content\"?"},
     {"path", "did you mean \"target\"?"},
     {"sha256", "did you mean \"digest\"?"},
     {"uid", "write owner: \"uid:gid\""},
     {"gid", "write owner: \"uid:gid\""},
     {"defaultMode", "did you mean \"mode\"?"},
-    {"external", "secrets and configs are files of the host, or written in the document"},
-    {"environment", "write file: the path on the host"},
+    {"external", "leave it out: write content, or file with its digest"},
 };
 constexpr std::size_t kMostConfigs = 64;
 constexpr std::size_t kLargestContent = 256U << 10;  ///< of one config in the document
@@ -53,7 +60,7 @@ void read_place(yaml::Fields& fields, MountTargets& targets, json::Object& canon
 void read_secret(const yaml::Node& node, std::string path, MountTargets& targets,
                  SecretNames& names, yaml::Findings& findings, ServiceDraft& draft,
                  std::vector<std::string>& fragments) {
-  yaml::Fields fields{node, std::move(path), kSecretKeys, findings, kFileWords};
+  yaml::Fields fields{node, std::move(path), kSecretKeys, findings, kSecretWords};
   fields.require("name", "the secret appears as /run/secrets/<name>");
   fields.require("file", "write the absolute path of the file on the host");
   const auto name = fields.text("name");
@@ -130,7 +137,7 @@ bool read_content(yaml::Fields& fields, json::Object& canon, ConfigFile& config)
 void read_config(const yaml::Node& node, std::string path, MountTargets& targets,
                  yaml::Findings& findings, ServiceDraft& draft,
                  std::vector<std::string>& fragments) {
-  yaml::Fields fields{node, std::move(path), kConfigKeys, findings, kFileWords};
+  yaml::Fields fields{node, std::move(path), kConfigKeys, findings, kConfigWords};
   if (node.kind != yaml::Kind::mapping) return;
   fields.require("target", "write the absolute path in the container");
   json::Object canon;

@@ -14,10 +14,17 @@ namespace {
 constexpr std::array<std::string_view, 6> kVolumeKeys{"source",  "target", "read_only",
                                                       "subpath", "owner",  "mode"};
 constexpr yaml::Alias kVolumeAliases[] = {
-    {"src", "did you mean \"source\"?"},         {"dst", "did you mean \"target\"?"},
-    {"destination", "did you mean \"target\"?"}, {"readonly", "did you mean \"read_only\"?"},
-    {"ro", "did you mean \"read_only\"?"},       {"subPath", "did you mean \"subpath\"?"},
+    {"src", "did you mean \"source\"?"},
+    {"dst", "did you mean \"target\"?"},
+    {"destination", "did you mean \"target\"?"},
+    {"readonly", "did you mean \"read_only\"?"},
+    {"ro", "did you mean \"read_only\"?"},
+    {"subPath", "did you mean \"subpath\"?"},
     {"uid", "write owner: \"uid:gid\""},
+    {"type", "leave it out: a path of the host is bound, a name is a volume, and tmpfs has a key"},
+    {"volume", "write subpath beside source; what else stands there has no key"},
+    {"bind", "leave it out: what is below is bound too, private and without devices"},
+    {"tmpfs", "write tmpfs: [{target: …, size: …}] in the service"},
 };
 constexpr std::array<std::string_view, 4> kTmpfsKeys{"target", "size", "mode", "exec"};
 constexpr Bytes kLeastTmpfs{4096};
@@ -31,7 +38,9 @@ bool check_source(yaml::Fields& fields, const yaml::Located<std::string>& source
   fields.findings().error(source.mark,
                           fmt::format("{} is \"{}\", neither an absolute path nor a volume name",
                                       fields.path("source"), yaml::shown(source.value)),
-                          "names have lower-case letters, digits, _ . and -");
+                          source.value.starts_with('.') || source.value.starts_with('~')
+                              ? "write the absolute path on the host"
+                              : "names have lower-case letters, digits, _ . and -");
   return false;
 }
 

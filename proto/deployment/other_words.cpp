@@ -20,6 +20,21 @@ constexpr std::string_view kNamespaces = "namespaces of the host or of others ar
 constexpr std::string_view kOne = "one instance of a service runs on a host; leave it out";
 constexpr std::string_view kAgentLog = "the size of logs is log: {max_size: …} in agent.yaml";
 
+constexpr yaml::Alias kDocumentWords[] = {
+    // compose
+    {"version", "write apiVersion: holdfast/v1"},
+    {"volumes", "a volume is made when a service first names it; leave it out"},
+    {"networks", "services find each other by name already; leave it out"},
+    {"secrets", "write secrets in the services that have them"},
+    {"configs", "write configs in the services that have them"},
+    {"include", "write the services out"},
+    {"models", "write the services out"},
+    // Kubernetes
+    {"kind", "leave it out: apiVersion says what it is"},
+    {"metadata", "write name at the top"},
+    {"spec", "write services at the top"},
+};
+
 constexpr yaml::Alias kServiceWords[] = {
     // compose
     {"environment", "did you mean \"env\"?"},
@@ -157,6 +172,7 @@ bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 
 
 }  // namespace
 
+std::span<const yaml::Alias> document_words() { return kDocumentWords; }
 std::span<const yaml::Alias> service_words() { return kServiceWords; }
 std::span<const yaml::Alias> security_words() { return kSecurityWords; }
 std::span<const yaml::Alias> resource_words() { return kResourceWords; }

@@ -12,6 +12,8 @@
 
 namespace holdfast::proto {
 
+/// Keys at the top of a compose file or a Kubernetes manifest.
+[[nodiscard]] std::span<const yaml::Alias> document_words();
 /// Keys of a service in compose files, Kubernetes manifests, Quadlet units and `docker run`.
 [[nodiscard]] std::span<const yaml::Alias> service_words();
 /// Those of `security`, `resources` and `health` in the same places.

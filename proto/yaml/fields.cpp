@@ -26,6 +26,24 @@ std::string meant(const Node& node) {
   return yes ? "write true" : "write false";
 }
 
+/// "64m", "10MB" → "write 64Mi": what compose files mean by them.
+std::string size_hint(const Node& node) {
+  const std::string_view text = node.text;
+  const auto unit = text.find_first_not_of("0123456789");
+  const bool one_letter = unit != std::string_view::npos && unit + 1 == text.size();
+  const bool two_letters =
+      unit != std::string_view::npos && unit + 2 == text.size() && (text[unit + 1] | 0x20) == 'b';
+  if (node.kind == Kind::scalar && unit != 0 && (one_letter || two_letters)) {
+    constexpr std::string_view kUnits = "kmgt";
+    const auto which = kUnits.find(static_cast<char>(text[unit] | 0x20));
+    const auto size = which == std::string_view::npos
+                          ? std::string{}
+                          : fmt::format("{}{}i", text.substr(0, unit), "KMGT"[which]);
+    if (parse_size(size)) return "write " + size;
+  }
+  return "write 64Ki, 256Mi, 1Gi or a number of bytes";
+}
+
 std::string hint_for(std::string_view key, std::span<const std::string_view> known,
                      std::span<const Alias> aliases) {
   if (key.size() > kLongestNearMiss) return {};
@@ -188,7 +206,7 @@ std::optional<Bytes> Fields::size(std::string_view key, Bytes least) {
   if (!value) {
     findings_.error(node->mark,
                     fmt::format("{} must be a size, not {}", path(key), value_text(*node)),
-                    "write 64Ki, 256Mi, 1Gi or a number of bytes");
+                    size_hint(*node));
     return std::nullopt;
   }
   if (*value < least) {
