@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <set>
 #include <utility>
 
 #include "common/base/text.hpp"
@@ -41,10 +42,10 @@ Status write_secret(const SecretsInput& input, const proto::SecretRef& secret) {
 
 Status mount_secrets(const Paths& paths, const plan::InstanceId& id,
                      const std::vector<proto::SecretRef>& secrets) {
+  std::set<std::filesystem::path> mounted;
   for (const auto& secret : secrets) {
     const auto at = paths.secret(id, secret).parent_path();
-    std::error_code failed;
-    if (std::filesystem::exists(at, failed)) continue;
+    if (!mounted.insert(at).second) continue;
     HF_TRY(os::make_directories(at, 0755));
     HF_TRY(mount_secret_tmpfs(at));
   }

@@ -155,6 +155,20 @@ TEST_F(Files, ASecretAppearsWhereItIsWantedWithItsModeAndOwnerAndNowhereElse) {
             "440 0:1000 /etc/ssl/app.key\n400 1000:1000 /run/secrets/DB_Pass\ns3cret\nDB_Pass\n");
 }
 
+TEST_F(Files, SecretsLieOnATmpfsOfTheirOwnAlsoWhereAnEarlierTryLeftADirectory) {
+  write(root() / "secret", "s3cret\n");
+  auto service = a_service(idle());
+  const auto file = (root() / "secret").string();
+  service.secrets = {{.name = "a", .file = file, .target = "/etc/a"}, {.name = "b", .file = file}};
+  const InstanceId id{"web-1"};
+  fs::create_directories(paths().secrets(id));
+  fs::create_directories(paths().placed_secrets(id));
+  create(spec("web-1", service));
+  const auto mounts = slurp("/proc/self/mountinfo");
+  for (const auto& at : {paths().secrets(id), paths().placed_secrets(id)})
+    EXPECT_THAT(mounts, HasSubstr(" " + at.string() + " "));
+}
+
 TEST_F(Files, AVariableTakesItsValueFromASecretAtEachStartAndFromAConfig) {
   write(root() / "secret", "first\n");
   auto service = sh("echo $PASSWORD/$GREETING; sleep 1000");
