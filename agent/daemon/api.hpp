@@ -7,6 +7,7 @@
 #include "agent/daemon/api_call.hpp"
 #include "agent/daemon/http.hpp"
 #include "agent/daemon/shared_pool.hpp"
+#include "common/os/fair_mutex.hpp"
 #include "common/os/job_pool.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/image/upkeep/upkeep.hpp"
@@ -101,6 +102,7 @@ class Api {
   SharedPool ledger_jobs_{"ledger-read",
                           "reads of the ledger",
                           {{.threads = 2, .waiting = 48}, {.all = 32, .of_one_actor = 16}}};
+  os::FairMutex log_turn_;  ///< one reader works at a time, in pieces
   SharedPool log_jobs_{"log-read", "log readers", {{.threads = 16}, {.all = 8, .of_one_actor = 4}}};
 };
 

@@ -8,6 +8,7 @@
 #include "agent/daemon/api.hpp"
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
+#include "common/os/fair_mutex.hpp"
 #include "proto/api/codec.hpp"
 
 namespace holdfast::agent::daemon {
@@ -16,8 +17,9 @@ namespace {
 namespace api = proto::api;
 namespace runtime = deploy::runtime;
 
-constexpr std::size_t kEventsAtOnce = 64;
-constexpr std::size_t kLogBuffer = 256U << 10;
+constexpr std::size_t kEventsAtOnce = 8;
+constexpr std::size_t kEventBytesAtOnce = 16U << 10;
+constexpr std::size_t kLogBuffer = 32U << 10;
 
 std::string sse_text(const api::Event& event) {
   return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", event.number, event.kind,
@@ -40,7 +42,8 @@ struct EventCursor {
         if (kinds.empty() || std::find(kinds.begin(), kinds.end(), event.kind) != kinds.end())
           text += sse_text(event);
       }
-      if (!text.empty()) return text;
+      if (text.size() >= kEventBytesAtOnce) return text;
+      if (events.empty() && !text.empty()) return text;
       if (events.empty()) return follow ? std::optional{text} : std::nullopt;
     }
   }
@@ -49,13 +52,22 @@ struct EventCursor {
 /// Lines on their way from a job thread to the io thread; the job waits while the client is slow.
 class LogPipe {
  public:
-  /// False when nobody reads any more.
-  bool push(std::string_view line) {
+  enum class Pushed : std::uint8_t { appended, first, nobody_reads };
+
+  /// `turn` is unlocked while it waits for room. `first`: the io thread has to hear of it.
+  Pushed push(std::string_view line, os::FairMutex& turn) {
     std::unique_lock lock{mutex_};
-    room_.wait(lock, [this] { return closed_ || text_.size() < kLogBuffer; });
-    if (closed_) return false;
+    if (!has_room()) {
+      turn.unlock();
+      room_.wait(lock, [this] { return has_room(); });
+      lock.unlock();  // who has the turn may want to push
+      turn.lock();
+      lock.lock();
+    }
+    if (closed_) return Pushed::nobody_reads;
+    const bool first = text_.empty();
     text_.append(line).append("\n");
-    return true;
+    return first ? Pushed::first : Pushed::appended;
   }
   void finish() {
     const std::lock_guard lock{mutex_};
@@ -74,6 +86,8 @@ class LogPipe {
   }
 
  private:
+  [[nodiscard]] bool has_room() const { return closed_ || text_.size() < kLogBuffer; }
+
   std::mutex mutex_;
   std::condition_variable room_;
   std::string text_;
@@ -117,9 +131,9 @@ struct LogJob {
     const api::LogLine message{to_rfc3339(line.time),
                                line.is_stderr ? api::LogOrigin::err : api::LogOrigin::out,
                                line.text, line.partial};
-    if (!pipe->push(api::encode(message))) return false;
-    exchange->poke();
-    return true;
+    const auto pushed = pipe->push(api::encode(message), *query.turn);
+    if (pushed == LogPipe::Pushed::first) exchange->poke();
+    return pushed != LogPipe::Pushed::nobody_reads;
   }
 };
 
@@ -169,6 +183,7 @@ void Api::handle(const CallOf<"logs">& call) {
         Errc::usage, fmt::format("\"{}\" is not a name of a service", printable(call.argument))});
   auto query = log_query(call.argument, call.asked);
   if (!query) return call.answer(query.error());
+  query->turn = &log_turn_;
   const auto job = std::make_shared<LogJob>(
       LogJob{call.exchange, call.answer, parts_.read_logs, std::move(query).value()});
   call.exchange->on_close([pipe = job->pipe, gone = job->gone]() mutable {

@@ -70,5 +70,23 @@ class Flood(attack.AttackCase):
         self.assertEqual(len(logs.out.splitlines()), 5, logs)
 
 
+class Talk(attack.AttackCase):
+    """A container that writes without line ends, and users who read all of it, again and again."""
+
+    def others(self):
+        said = "s=$(/bin/busybox yes zzzzzzzzzzzzzzz | /bin/busybox head -c 60000 | /bin/busybox tr '\\n' 'z'); while :; do echo $s$s$s; done"
+        return {"talk": {"image": self.images["STATIC_V1"], "update": {**attack.UPDATE, "standby": "1s"}, "entrypoint": ["/bin/sh", "-c"], "command": [said]}}
+
+    def test_readers_of_whole_logs(self):
+        with self.meanwhile(ask_as_one_of_four, self.agent.socket, "GET", "/v1/logs/talk?tail=1000000", None, number=8, begins=2.0, seconds=20):
+            self.assert_rollback_is_quick()
+        with self.meanwhile(attack.hold_for_ever, self.agent.socket, b"GET /v1/logs/talk?tail=1000000 HTTP/1.1\r\nHost: x\r\n\r\n", 4, number=4, begins=2.0):
+            self.assert_rollback_is_quick(*self.way_back())
+
+
+def ask_as_one_of_four(uid, *arguments):
+    attack.ask_for_ever(20000 + uid % 4, *arguments)
+
+
 if __name__ == "__main__":
     fixture.main()

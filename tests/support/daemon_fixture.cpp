@@ -166,6 +166,14 @@ std::string RawClient::read_until(std::string_view text) const {
   }
 }
 
+std::uint64_t most_memory_of(pid_t pid) {
+  const auto text = os::read_file(fmt::format("/proc/{}/status", pid), 64U << 10);
+  if (!text) return 0;
+  constexpr std::string_view kName = "VmHWM:";
+  const auto at = text->find(kName);
+  return at == std::string::npos ? 0 : std::stoull(text->substr(at + kName.size())) << 10;
+}
+
 HttpReply parse_reply(const std::string& raw) {
   HttpReply reply;
   const auto end = raw.find("\r\n\r\n");

@@ -46,6 +46,9 @@ class RawClient {
 /// Its JSON for /v1/apply.
 [[nodiscard]] std::string apply_body(std::string_view tag, std::string_view reason = "test");
 
+/// Resident bytes of a process at their highest so far.
+[[nodiscard]] std::uint64_t most_memory_of(pid_t pid);
+
 class DaemonTest : public ::testing::Test {
  protected:
   void SetUp() override;
@@ -60,6 +63,7 @@ class DaemonTest : public ::testing::Test {
   void signal(int number) const;
   /// Waits for its end, at most 15 s. Exit code, or 128 + signal; -1: it still runs.
   int wait();
+  [[nodiscard]] pid_t pid() const { return pid_; }
   /// What it logged so far.
   [[nodiscard]] std::string log() const;
 

@@ -28,6 +28,9 @@ class Streams : public test::DaemonTest {
     client.send("GET " + target + " HTTP/1.1\r\nHost: x\r\n" + header + "\r\n");
     return client;
   }
+  static std::string log_line(int number, std::string_view text, char flag = 'F') {
+    return fmt::format("2026-11-23T09:00:00.{:09}+00:00 stdout {} {}\n", number, flag, text);
+  }
   void apply(std::string_view tag) {
     ASSERT_EQ(request("POST", "/v1/apply", apply_body(tag)).status, 202);
   }
@@ -130,6 +133,54 @@ TEST_F(Streams, AManyLinedLogArrivesWhole) {
   write_log("web", lines);
   const auto body = get("/v1/logs/web").body;
   EXPECT_EQ(split(trim(body), '\n').size(), 20'000U);
+}
+
+TEST_F(Streams, ALongTailIsTheLastLinesOfTheLogHoweverManyBytesTheyAre) {
+  std::string lines;
+  for (int i = 0; i < 3'000; ++i)
+    lines += log_line(i, fmt::format("line {} {}", i, std::string(300, 'x')));
+  write_log("web", lines);
+  for (const std::size_t tail : {5U, 2'900U, 1'000'000U}) {
+    const auto body = get(fmt::format("/v1/logs/web?tail={}", tail)).body;
+    const auto got = split(trim(body), '\n');
+    const auto expected = std::min<std::size_t>(tail, 3'000);
+    ASSERT_EQ(got.size(), expected);
+    for (std::size_t i = 0; i < expected; ++i)
+      ASSERT_THAT(got[i], HasSubstr(fmt::format("line {} ", 3'000 - expected + i)));
+  }
+}
+
+TEST_F(Streams, ALineLongerThanSixteenKibibytesComesInPieces) {
+  std::string raw = log_line(1, "before");
+  for (int i = 0; i < 20; ++i) raw += log_line(2, std::string(8'192, 'a'), 'P');
+  raw += log_line(3, "end") + log_line(4, "after");
+  write_log("web", raw);
+  for (const auto* target : {"/v1/logs/web?tail=2", "/v1/logs/web?tail=1000000"}) {
+    std::string joined;
+    std::size_t longest = 0;
+    const auto body = get(target).body;
+    for (const auto line : split(trim(body), '\n')) {
+      const auto message = api::decode<api::LogLine>(line);
+      ASSERT_TRUE(message);
+      longest = std::max(longest, message->text.size());
+      joined += message->text + (message->partial ? "" : "\n");
+    }
+    EXPECT_LE(longest, 16U << 10);
+    EXPECT_THAT(joined, HasSubstr(std::string(std::size_t{20} * 8'192, 'a') + "end\nafter\n"));
+  }
+}
+
+TEST_F(Streams, ReadersOfLongLinesHoldFewBytesEach) {
+  std::string raw;
+  for (int i = 0; i < 1'000; ++i)  // 8 MiB in lines of 800 KiB, each byte of which is six in JSON
+    raw += log_line(i, std::string(8'192, '\x01'), i % 100 == 99 ? 'F' : 'P');
+  write_log("web", raw);
+  const auto before = test::most_memory_of(pid());
+  std::vector<RawClient> readers;
+  for (int i = 0; i < 16; ++i) readers.push_back(follow("/v1/logs/web?tail=1000000"));
+  for (const auto& reader : readers)  // and does not read on
+    ASSERT_THAT(reader.read_until("u0001"), HasSubstr("u0001"));
+  EXPECT_LT(test::most_memory_of(pid()) - before, 12U << 20);
 }
 
 TEST_F(Streams, ASeventeenthLogReaderIsToldToWait) {

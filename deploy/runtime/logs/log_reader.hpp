@@ -10,6 +10,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/fair_mutex.hpp"
 #include "deploy/runtime/logs/log_line.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -21,6 +22,10 @@ struct LogQuery {
   std::optional<WallTime> since;
   std::optional<std::size_t> tail;  ///< only the last so many lines (after `since`)
   Follow follow = Follow::no;
+  /// Held while there is work, also in the sink, and passed on with every piece of it (64 lines, 64
+  /// KiB), so that all readers together keep one processor busy. A sink that waits unlocks it
+  /// meanwhile. None: nobody else reads.
+  os::FairMutex* turn = nullptr;
 };
 
 /// Takes one line; false ends the reading.
@@ -33,9 +38,10 @@ class LogReader {
   explicit LogReader(std::filesystem::path logs) : logs_(std::move(logs)) {}
 
   /// Lines as the sink takes them. With `follow` it blocks until `stop` or the sink ends it, goes
-  /// over rotations and takes in instances that appear; a line arrives within 250 ms. Memory:
-  /// `tail` lines, else one line of each instance. Errors: not_found (no output of such a service),
-  /// io.
+  /// over rotations and takes in instances that appear; a line arrives within 250 ms. What is
+  /// longer than 16 KiB comes in pieces, each but the last `partial`. Ends without `follow` at what
+  /// was there when it began. Memory: 256 KiB, and 100 KiB for each instance, whatever `tail` is
+  /// and however long the lines are. Errors: not_found (no output of such a service), io.
   [[nodiscard]] Status read(const LogQuery& query, const LogSink& sink,
                             const std::stop_token& stop) const;
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -12,75 +13,108 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
-constexpr std::size_t kChunk = 64U << 10;
-constexpr std::size_t kMaxLine = 1U
-                                 << 20;  // conmon splits at 8 KiB; beyond this the file is damaged
+/// conmon splits at 8 KiB; beyond this the file is damaged.
+constexpr std::size_t kMaxRaw = 64U << 10;
+
+std::uint64_t size_of(const struct stat& info) { return static_cast<std::uint64_t>(info.st_size); }
+
+/// Whether `path` leads to that file; without a file, to none.
+bool still_named(const os::UniqueFd& fd, const std::string& path) {
+  struct stat named {};
+  struct stat open {};
+  if (::stat(path.c_str(), &named) != 0) return !fd;
+  return fd && ::fstat(fd.get(), &open) == 0 && open.st_ino == named.st_ino &&
+         open.st_dev == named.st_dev;
+}
 
 }  // namespace
 
+LogStream::Half LogStream::open_half(const std::filesystem::path& path) {
+  Half half{.fd = os::UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}, .size = 0};
+  struct stat info {};
+  if (half.fd && ::fstat(half.fd.get(), &info) == 0) half.size = size_of(info);
+  return half;
+}
+
 LogStream::LogStream(InstanceId id, std::filesystem::path log)
     : id_(std::move(id)), log_(std::move(log)) {
-  fd_.reset(::open((log_.string() + ".1").c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd_) half_ = Half::current;
+  const auto older = log_.string() + ".1";
+  constexpr int kTries = 3;
+  for (int i = 0; i < kTries; ++i) {
+    halves_ = {open_half(older), open_half(log_)};
+    if (still_named(halves_[0].fd, older)) break;  // else a rotation came between the two
+  }
+  start_half(halves_[0].fd ? 0 : 1);
 }
 
 LogStream::LogStream(InstanceId id, std::filesystem::path log, Bytes most)
     : LogStream(std::move(id), std::move(log)) {
-  struct stat newer {};
-  struct stat older {};
-  const auto size_of = [](const struct stat& info) {
-    return static_cast<std::uint64_t>(info.st_size);
-  };
-  if (::stat(log_.c_str(), &newer) != 0) newer.st_size = 0;
-  if (half_ == Half::older && (::fstat(fd_.get(), &older) != 0 || size_of(newer) >= most.value())) {
-    fd_.reset();
-    half_ = Half::current;
-  }
-  if (half_ == Half::current && !fd_) (void)advance();
-  const auto size = half_ == Half::older ? size_of(older) : size_of(newer);
-  const auto wanted = half_ == Half::older ? most.value() - size_of(newer) : most.value();
-  if (!fd_ || size <= wanted) return;
-  ::lseek(fd_.get(), static_cast<off_t>(size - wanted), SEEK_SET);
+  const auto newer = halves_[1].size;
+  if (newer >= most.value()) start_half(1);
+  const auto wanted = half_ == 0 ? most.value() - newer : most.value();
+  const auto size = halves_[half_].size;
   // The first line is torn; parse_log_line takes it for none, but for one chance in many.
+  if (size > wanted) offset_ = size - wanted;
+}
+
+void LogStream::start_half(std::size_t which) {
+  half_ = which;
+  offset_ = 0;
+  buffer_.clear();
+  at_ = 0;
+}
+
+void LogStream::rewind() {
+  start_half(halves_[0].fd ? 0 : 1);
+  unfinished_ = {};
+  next_.reset();
 }
 
 /// Opens the file to read from now, where there is one; false when the open one is still the right
 /// one or none exists.
 bool LogStream::advance() {
-  struct stat named {};
-  struct stat open {};
-  if (::stat(log_.c_str(), &named) != 0) return false;
+  if (half_ == 0) {
+    start_half(1);
+    if (halves_[1].fd) return true;
+  }
+  if (extent_ == Extent::snapshot) return false;
   // A rotation gives the name to a new file once the writer has gone over to it: only then is the
   // old one complete.
-  if (fd_ && ::fstat(fd_.get(), &open) == 0 && open.st_ino == named.st_ino &&
-      open.st_dev == named.st_dev)
-    return false;
-  os::UniqueFd fresh{::open(log_.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!fresh) return false;
-  fd_ = std::move(fresh);
-  half_ = Half::current;
-  buffer_.clear();
-  at_ = 0;
+  if (still_named(halves_[1].fd, log_)) return false;
+  auto fresh = open_half(log_);
+  if (!fresh.fd) return false;
+  halves_[1] = std::move(fresh);
+  start_half(1);
   return true;
 }
 
+std::size_t LogStream::read_some() {
+  const auto& half = halves_[half_];
+  if (!half.fd) return 0;
+  auto most = kReadSize;
+  if (extent_ == Extent::snapshot) {
+    if (offset_ >= half.size) return 0;
+    most = std::min<std::uint64_t>(most, half.size - offset_);
+  }
+  const auto have = buffer_.size();
+  buffer_.resize(have + most);
+  ssize_t got = 0;
+  do {
+    got = ::pread(half.fd.get(), buffer_.data() + have, most, static_cast<off_t>(offset_));
+  } while (got < 0 && errno == EINTR);
+  const auto read = static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+  buffer_.resize(have + read);
+  offset_ += read;
+  return read;
+}
+
 bool LogStream::fill() {
-  if (at_ > 0) {
-    buffer_.erase(0, at_);
-    at_ = 0;
-  }
-  if (buffer_.size() > kMaxLine) buffer_.clear();
-  for (;;) {
-    if (fd_) {
-      const auto have = buffer_.size();
-      buffer_.resize(have + kChunk);
-      const ssize_t got = ::read(fd_.get(), buffer_.data() + have, kChunk);
-      buffer_.resize(have + static_cast<std::size_t>(got > 0 ? got : 0));
-      if (got > 0) return true;
-      if (got < 0 && errno == EINTR) continue;
-    }
-    if (!advance()) return false;
-  }
+  buffer_.erase(0, std::exchange(at_, 0));
+  if (buffer_.size() > kMaxRaw) buffer_.clear();
+  do {
+    if (read_some() > 0) return true;
+  } while (advance());
+  return false;
 }
 
 std::optional<LogLine> LogStream::next_line() {
@@ -106,7 +140,7 @@ std::optional<LogLine> LogStream::complete(LogLine part) {
     part = std::move(*begun);
     begun.reset();
   }
-  if (!part.partial || part.text.size() >= kMaxLine) return part;
+  if (!part.partial || part.text.size() >= kLongestLine) return part;
   begun = std::move(part);
   return std::nullopt;
 }
