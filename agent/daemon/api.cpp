@@ -53,11 +53,21 @@ Result<typename Operation::Request> read_request(const Request& request) {
   }
 }
 
+constexpr std::size_t kSmallBody = 64U << 10;
+constexpr std::size_t kBodyWithDocument = 2U << 20;  ///< 1 MiB of YAML as JSON text, and a reason
+
+template <class Operation>
+constexpr std::size_t body_bytes() {
+  return std::is_same_v<typename Operation::Request, api::ApplyRequest> ? kBodyWithDocument
+                                                                        : kSmallBody;
+}
+
 }  // namespace
 
 struct Api::Route {
   const api::OperationRow& row;
   void (Api::*dispatch)(const ExchangePtr&, std::string argument);
+  std::size_t body_bytes;
 };
 
 template <class Operation>
@@ -69,13 +79,21 @@ void Api::dispatch(const ExchangePtr& exchange, std::string argument) {
 
 const std::vector<Api::Route>& Api::routes() {
   static const auto all = []<class... Ops>(std::tuple<Ops...>*) {
-    return std::vector<Route>{{Ops::kRow, &Api::dispatch<Ops>}...};
+    return std::vector<Route>{{Ops::kRow, &Api::dispatch<Ops>, body_bytes<Ops>()}...};
   }(static_cast<api::Operations*>(nullptr));
   return all;
 }
 
 Api::Api(ApiParts parts, Access access) : parts_(std::move(parts)), access_(std::move(access)) {}
 Api::~Api() = default;
+
+std::size_t Api::body_limit(std::string_view method, std::string_view path) {
+  std::string argument;
+  for (const auto& route : routes())
+    if (to_string(route.row.method) == method && fits(route.row.path, path, argument))
+      return route.body_bytes;
+  return kSmallBody;
+}
 
 void Api::handle(const ExchangePtr& exchange) {
   const auto& request = exchange->request();

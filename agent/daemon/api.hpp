@@ -41,6 +41,8 @@ class Api {
   ~Api();
 
   void handle(const ExchangePtr& exchange);
+  /// Bytes that a body may have: a document where one is sent, else little. Any thread.
+  [[nodiscard]] static std::size_t body_limit(std::string_view method, std::string_view path);
   /// After a reload of the configuration.
   void set_access(Access access) { access_ = std::move(access); }
   [[nodiscard]] Role role_of(const Peer& peer) const { return access_.role_of(peer); }

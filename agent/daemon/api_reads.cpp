@@ -16,6 +16,9 @@ namespace api = proto::api;
 namespace ledger = deploy::ledger;
 
 constexpr std::uint64_t kMostEntries = 1000;
+constexpr std::uint64_t kEntriesAtOnce = 50;
+/// Of one page before it is JSON, which takes up to six times as much.
+constexpr std::size_t kMostEntryBytes = 256U << 10;
 
 std::vector<api::LedgerEntry> messages(std::vector<ledger::NumberedEntry> entries) {
   std::vector<api::LedgerEntry> out;
@@ -37,6 +40,33 @@ std::vector<api::LedgerEntry> messages(std::vector<ledger::NumberedEntry> entrie
     message.detail = std::move(entry.detail);
   }
   return out;
+}
+
+std::size_t bytes_of(const api::LedgerEntry& entry) {
+  std::size_t sum = sizeof(entry) + entry.actor.size() + entry.reason.size();
+  for (const auto* texts : {&entry.images_before, &entry.images_after, &entry.detail})
+    for (const auto& [name, text] : *texts) sum += name.size() + text.size();
+  return sum;
+}
+
+/// At most `limit` entries, and fewer where these are long; one at least, where there is one.
+Result<std::vector<api::LedgerEntry>> page_of(ledger::Reader& reader, std::uint64_t after,
+                                              std::uint64_t limit) {
+  std::vector<api::LedgerEntry> page;
+  std::size_t bytes = 0;
+  while (page.size() < limit) {
+    const auto wanted = std::min<std::uint64_t>(kEntriesAtOnce, limit - page.size());
+    HF_ASSIGN(auto entries, reader.entries(after, wanted));
+    const bool last = entries.size() < wanted;
+    for (auto& entry : messages(std::move(entries))) {
+      bytes += bytes_of(entry);
+      if (bytes > kMostEntryBytes && !page.empty()) return page;
+      after = entry.number;
+      page.push_back(std::move(entry));
+    }
+    if (last) break;
+  }
+  return page;
 }
 
 Result<api::GenerationRecord> generation_record(ledger::Reader& reader, api::HistoryItem item) {
@@ -150,9 +180,7 @@ void Api::handle(const CallOf<"ledger_entries">& call) {
     return call.answer(Error{
         Errc::usage, fmt::format("limit: {} is not between 1 and {}", asked.limit, kMostEntries)});
   with_ledger(call.exchange, [asked, answer = call.answer](ledger::Reader& reader) {
-    auto entries = reader.entries(asked.after, asked.limit);
-    if (!entries) return answer(std::move(entries).error().in("read the ledger"));
-    answer(messages(std::move(entries).value()));
+    answer_read(answer, page_of(reader, asked.after, asked.limit));
   });
 }
 

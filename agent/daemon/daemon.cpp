@@ -65,9 +65,10 @@ class Daemon {
               [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); }},
              access),
         groups_(access.groups()),
-        server_(Server::create(
-            io_, [this](ExchangePtr exchange) { api_.handle(exchange); },
-            [this](const Peer& peer) { return api_.role_of(peer); })),
+        server_(
+            Server::create(io_, {.handler = [this](ExchangePtr exchange) { api_.handle(exchange); },
+                                 .role_of = [this](const Peer& peer) { return api_.role_of(peer); },
+                                 .body_limit = &Api::body_limit})),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
         timer_(io_),
         restart_timer_(io_) {

@@ -77,6 +77,9 @@ class Exchange {
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
 /// Called on the io thread for every whole request.
+/// It takes from the body what it needs: after the call there is none.
 using Handler = std::function<void(ExchangePtr)>;
+/// Bytes that the body of a request may have, by method and path.
+using BodyLimit = std::function<std::size_t(std::string_view method, std::string_view path)>;
 
 }  // namespace holdfast::agent::daemon

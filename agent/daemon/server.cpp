@@ -29,8 +29,7 @@ constexpr uid_t kNobody = 65534;  ///< of a TCP client nothing is known
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(asio::io_context& io, Handler handler, RoleOf role_of)
-      : io_(io), handler_(std::move(handler)), role_of_(std::move(role_of)), pause_(io) {}
+  ServerImpl(asio::io_context& io, Parts parts) : io_(io), parts_(std::move(parts)), pause_(io) {}
   ~ServerImpl() override {
     stop_accepting();
     close_all();
@@ -103,14 +102,18 @@ class ServerImpl final : public Server {
   }
 
   void admit(Listener which, os::UniqueFd fd) {
-    Session::Options options{
-        .peer = {}, .handler = handler_, .closed = [this](Session* gone) { forget(gone); }};
+    Session::Options options{.peer = {},
+                             .claim = {},
+                             .handler = parts_.handler,
+                             .body_limit = parts_.body_limit,
+                             .closed = [this](Session* gone) { forget(gone); }};
     Holder newcomer{kNobody, Role::none, Occupation::reading};
     if (which == Listener::api) {
       auto peer = peer_of(fd.get());
       if (!peer) return;
       newcomer.uid = peer->uid;
-      newcomer.role = role_of_(*peer);
+      newcomer.role = parts_.role_of(*peer);
+      options.claim = std::make_unique<ByteBudget::Claim>(bytes_, newcomer.uid, newcomer.role);
       options.peer = std::move(peer).value();
     }
     if (!make_room(which, newcomer)) return;
@@ -138,17 +141,17 @@ class ServerImpl final : public Server {
   }
 
   asio::io_context& io_;
-  Handler handler_;
-  RoleOf role_of_;
+  Parts parts_;
   asio::steady_timer pause_;
   std::map<Listener, Slot> listeners_;
+  ByteBudget bytes_{kApiBytes};
   std::list<Open> sessions_;  ///< oldest first
 };
 
 }  // namespace
 
-std::unique_ptr<Server> Server::create(asio::io_context& io, Handler handler, RoleOf role_of) {
-  return std::make_unique<ServerImpl>(io, std::move(handler), std::move(role_of));
+std::unique_ptr<Server> Server::create(asio::io_context& io, Parts parts) {
+  return std::make_unique<ServerImpl>(io, std::move(parts));
 }
 
 }  // namespace holdfast::agent::daemon

@@ -15,12 +15,16 @@ namespace holdfast::agent::daemon {
 enum class Listener : std::uint8_t { api, metrics };
 
 /// Accepts connections and keeps their sessions; who gets a place when they are many, places.hpp
-/// says. Lives on the io thread.
+/// says, and who gets memory, byte_budget.hpp. Lives on the io thread.
 class Server {
  public:
   using RoleOf = std::function<Role(const Peer&)>;
-  [[nodiscard]] static std::unique_ptr<Server> create(boost::asio::io_context& io, Handler handler,
-                                                      RoleOf role_of);
+  struct Parts {
+    Handler handler;
+    RoleOf role_of;
+    BodyLimit body_limit;
+  };
+  [[nodiscard]] static std::unique_ptr<Server> create(boost::asio::io_context& io, Parts parts);
   virtual ~Server() = default;
 
   /// Accepts from `fd`, which stays the caller's; replaces the former one of that kind.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -25,7 +26,10 @@ using boost::system::error_code;
 using std::chrono::seconds;
 
 constexpr std::uint32_t kHeaderLimit = 16U << 10;
-constexpr std::uint64_t kBodyLimit = 2U << 20;
+constexpr std::size_t kBodyLimit = 2U << 20;  ///< of any request
+/// More than this is a document, which takes so many times as much while it is read and compared.
+constexpr std::size_t kSmallBody = 64U << 10;
+constexpr std::size_t kCostOfDocument = 4;
 constexpr auto kRequestTime = seconds{10};
 constexpr auto kAnswerTime = seconds{60};
 constexpr auto kWriteTime = seconds{30};
@@ -39,10 +43,25 @@ Response refusal(unsigned status, Errc code, std::string what) {
   return response;
 }
 
+/// An assignment of an empty string would keep the memory.
+void release(std::string& text) { std::string{}.swap(text); }
+
+Response body_too_large(std::size_t limit) {
+  return refusal(413, Errc::too_large,
+                 fmt::format("the request body is larger than {}", human_bytes(limit)));
+}
+
+/// There is no room for what is asked or answered.
+Response no_room(std::string_view what) {
+  return error_response(
+      Error{Errc::busy, fmt::format("no memory is left for {} of this size: requests that have not "
+                                    "arrived and answers that have not been read take it",
+                                    what)}
+          .hint("end other requests of yours, or try again in a minute"));
+}
+
 Response parse_refusal(const http::RequestReader& reader) {
-  if (reader.fault() == http::Fault::body_too_large)
-    return refusal(413, Errc::too_large,
-                   fmt::format("the request body is larger than {}", human_bytes(kBodyLimit)));
+  if (reader.fault() == http::Fault::body_too_large) return body_too_large(kBodyLimit);
   if (reader.fault() == http::Fault::head_too_large)
     return refusal(431, Errc::too_large,
                    fmt::format("the request header is larger than {}", human_bytes(kHeaderLimit)));
@@ -133,12 +152,29 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     if (phase_ != Phase::reading) return on_late_read(failed, got);
     if (failed) return close();
     reader_.feed({buffer_.data(), got});
-    const bool wrong = reader_.fault() != http::Fault::none;
-    if (!wrong && !reader_.done()) return read();
+    const auto refused = judge();
+    if (!refused && !reader_.done()) return read();
     read();  // from here on to notice that the peer went away
-    if (wrong) return answer(parse_refusal(reader_));
+    if (refused) return answer(*refused);
     dispatch();
   }
+
+  /// Why the request is not taken, as far as it has come.
+  std::optional<Response> judge() {
+    if (reader_.fault() != http::Fault::none) return parse_refusal(reader_);
+    if (!reader_.head_done()) return std::nullopt;
+    const auto& message = reader_.message();
+    if (request_.path.empty()) {
+      if (const auto parsed = parse_target(message.target, request_); !parsed)
+        return error_response(parsed.error());
+      body_limit_ = std::min(kBodyLimit, options_.body_limit(message.method, request_.path));
+    }
+    if (message.body.size() > body_limit_) return body_too_large(body_limit_);
+    if (!claim(message.body.capacity())) return no_room("a request");
+    return std::nullopt;
+  }
+
+  bool claim(std::size_t bytes) { return !options_.claim || options_.claim->resize(bytes); }
 
   /// After the request only the end is of interest: of a stream always, of an answer once it is
   /// written.
@@ -161,30 +197,41 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     chunked_ = message.takes_chunks;
     if (reader_.left_over() > 0)
       return answer(refusal(400, Errc::usage, "there are bytes after the end of the request"));
-    if (auto parsed = parse_target(message.target, request_); !parsed)
-      return answer(error_response(parsed.error()));
+    if (request_.body.size() > kSmallBody && !claim(kCostOfDocument * request_.body.size()))
+      return answer(no_room("a request"));
     phase_ = Phase::waiting;
     arm(kAnswerTime,
         [this] { answer(refusal(504, Errc::timed_out, "the engine did not answer within 60 s")); });
     options_.handler(shared_from_this());
+    drop_body();
   }
 
+  void drop_body() {
+    release(request_.body);
+    release(reader_.message().body);
+  }
+
+  /// The claim for the request goes on until here: what was asked is in memory while it is worked
+  /// on.
   void answer(Response response) {
     if (phase_ != Phase::reading && phase_ != Phase::waiting) return;
     phase_ = Phase::finishing;
+    drop_body();
+    if (!claim(response.body.size())) response = no_room("an answer");
     out_ = http::response_head(response.status,
                                {{"Content-Type", response.content_type},
                                 {"Content-Length", fmt::format("{}", response.body.size())},
                                 {"Cache-Control", "no-store"},
                                 {"Connection", "close"},
                                 {"Allow", response.allow}});
-    out_ += response.body;
+    body_ = std::move(response.body);
     write();
   }
 
   void begin_stream(StreamOptions options) {
     if (phase_ != Phase::waiting) return;
     phase_ = Phase::streaming;
+    (void)claim(0);
     stream_ = std::move(options);
     out_ = http::response_head(200, {{"Content-Type", stream_.content_type},
                                      {"Cache-Control", "no-store"},
@@ -224,7 +271,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
 
   void write() {
     arm(kWriteTime, [this] { close(); });
-    asio::async_write(socket_, asio::buffer(out_),
+    asio::async_write(socket_, std::array{asio::buffer(out_), asio::buffer(body_)},
                       [self = shared_from_this()](const error_code& failed, std::size_t) {
                         self->on_written(failed);
                       });
@@ -233,7 +280,9 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   void on_written(const error_code& failed) {
     if (phase_ == Phase::closed) return;
     if (failed) return close();
-    out_ = {};
+    release(out_);
+    release(body_);
+    (void)claim(0);
     if (phase_ == Phase::streaming) return pump();
     // Let the peer read to the end before the connection goes; what it still sends is dropped.
     lingering_ = true;
@@ -253,6 +302,8 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   bool lingering_ = false;
   std::size_t late_bytes_ = 0;
   std::string out_;
+  std::string body_;  ///< of an answer, written after `out_`
+  std::size_t body_limit_ = 0;
   StreamOptions stream_;
   std::function<void()> closed_;
   std::atomic<bool> poked_{false};

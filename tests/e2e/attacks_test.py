@@ -73,6 +73,34 @@ class Attacks(attack.AttackCase):
         with self.meanwhile(attack.hold_for_ever, self.agent.socket, b"POST /v1/plan HTTP/1.1\r\nContent-Length: 99\r\n\r\n{", 40, number=8):
             self.assert_rollback_is_quick()
 
+    def test_bodies_that_never_end(self):
+        """Memory for them is bounded by user and in all, and kept for root."""
+        sent = b"POST /v1/plan HTTP/1.1\r\nContent-Length: 2090000\r\n\r\n" + b"a" * 2_080_000
+        for number, places in ((1, 31), (4, 30)):
+            with self.meanwhile(attack.hold_for_ever, self.agent.socket, sent, places, number=number, begins=2.0):
+                self.assert_rollback_is_quick(*self.way_back())
+
+    def test_answers_that_are_never_read(self):
+        self.applied({"web": self.web("WEB_V2", update=attack.UPDATE, env={f"K{i}": "x" * 30 for i in range(14_000)})})
+        self.applied({"web": self.web("WEB_V2", update=attack.UPDATE)})
+        for _ in range(250):
+            for what in ("hold", "resume"):
+                self.assertEqual(attack.ask(self.agent.socket, "POST", f"/v1/{what}", {"reason": "\x01" * 900})[0], 200)
+        for target in ("/v1/ledger/entries?limit=1000", "/v1/generations/3"):
+            with self.meanwhile(attack.hold_for_ever, self.agent.socket, stream(target), 30, number=4, begins=3.0):
+                self.assert_rollback_is_quick(*self.way_back())
+
+    def test_plans_of_documents_that_are_large_as_json(self):
+        env = {f"K{i}": "\"x" * 25 for i in range(9_000)}
+        document = {"apiVersion": "holdfast/v1", "name": "shop", "services": {"web": self.web("WEB_V2", update=attack.UPDATE, env=env)}}
+        body = json.dumps({"document": json.dumps(document, indent=0)}).encode()
+        self.assertGreater(len(body), 1_000_000)
+        status, answer = attack.ask(self.agent.socket, "POST", "/v1/plan", body)
+        self.assertEqual(status, 200, answer[:500])
+        sent = b"POST /v1/plan HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        with self.meanwhile(attack.hold_for_ever, self.agent.socket, sent, 30, number=4, begins=3.0):
+            self.assert_rollback_is_quick()
+
     def test_verifications_of_images(self):
         with self.meanwhile(attack.ask_for_ever, self.agent.socket, "POST", "/v1/images/verify", "{}", number=10):
             self.assert_rollback_is_quick()

@@ -151,6 +151,7 @@ TEST_F(CommandsTest, ExportsTheLedgerPageByPage) {
   agent.on<"ledger_entries">({json_answer(200, "[" + page + "]")}, "?after=0&");
   agent.on<"ledger_entries">({json_answer(200, R"([{"number":501,"hash":"cd","kind":"failed"}])")},
                              "?after=500&");
+  agent.on<"ledger_entries">({json_answer(200, "[]")}, "?after=501&");
   const auto ran = holdfast({"ledger", "export"});
   EXPECT_EQ(ran.exit, 0);
   EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 501);
