@@ -34,7 +34,7 @@ using Compose =
     std::function<Result<std::unique_ptr<Agent>>(const proto::AgentConfig&, const Clock&)>;
 
 /// Reads and checks agent.yaml. Errors: spec_parse, with every fault on a line of its own;
-/// not_found; io.
+/// perm (others may write it), with the command that mends it; not_found; io.
 [[nodiscard]] Result<proto::AgentConfig> load_config(const std::filesystem::path& file);
 
 struct DaemonOptions {

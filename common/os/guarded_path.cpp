@@ -23,6 +23,11 @@ Error link_on_the_way(const std::string& path, const std::string& part) {
       failed ? "write a path without links" : "write " + printable(real));
 }
 
+Error link_of_another(const std::string& part, uid_t owner) {
+  return Error{Errc::perm, fmt::format("{} is a symlink of uid {}", printable(part), owner)}.hint(
+      "look at where it leads, then chown -h root " + printable(part));
+}
+
 /// Others could write the directory: what is in it may be theirs.
 Status check_entries(const fs::path& path) {
   std::error_code failed;
@@ -72,6 +77,38 @@ Status check_only_root_writes(const std::string& part, const struct stat& info) 
     return Error{Errc::perm, fmt::format("others than root may write {}", printable(part))}.hint(
         "chmod go-w " + printable(part));
   return ok();
+}
+
+Result<std::string> read_trusted(const fs::path& path, std::size_t limit) {
+  constexpr int kMostLinks = 40;  // as the kernel has it: path_resolution(7)
+  std::error_code failed;
+  auto at = fs::absolute(path, failed).lexically_normal();
+  for (int links = 0; links < kMostLinks; ++links) {
+    fs::path link;
+    struct stat last {};
+    const auto judge = [&](const std::string& part, const struct stat& info) -> Status {
+      last = info;
+      if (!S_ISLNK(info.st_mode)) return check_only_root_writes(part, info);
+      if (!is_ours(info)) return link_of_another(part, info.st_uid);
+      link = part;
+      return Error{Errc::conflict, "a link"};  // only to end here
+    };
+    const auto fd = open_guarded(at.string(), judge);
+    if (!link.empty()) {
+      const auto target = fs::read_symlink(link, failed);
+      if (failed) return errno_error(failed.value(), "read the link " + printable(link.string()));
+      at = (link.parent_path() / target / at.lexically_relative(link)).lexically_normal();
+      continue;
+    }
+    if (!fd) return fd.error();
+    if (!S_ISREG(last.st_mode))
+      return Error{Errc::usage, fmt::format("{} is not a regular file", printable(at.string()))};
+    auto text = read_file(fmt::format("/proc/self/fd/{}", fd->get()), limit);
+    if (!text) return std::move(text).error().in(printable(at.string()));
+    return text;
+  }
+  return Error{Errc::usage, fmt::format("{} leads through more than {} symlinks",
+                                        printable(path.string()), kMostLinks)};
 }
 
 Result<Claimed> claim_directory(const fs::path& path, mode_t most) {

@@ -26,6 +26,14 @@ using JudgePart = std::function<Status(const std::string& part, const struct sta
 /// mends it.
 [[nodiscard]] Status check_only_root_writes(const std::string& part, const struct stat& info);
 
+/// The text of a regular file that nobody but root (or who runs this) can have written or put
+/// there: `check_only_root_writes` holds for it, for each directory above it, and for each link on
+/// the way and what that leads to. `path` may be relative. Blocks like read(2) of a file. Thread
+/// safe. Errors: perm, naming the part that is at fault and the command that mends it; not_found,
+/// io, too_large.
+[[nodiscard]] Result<std::string> read_trusted(const std::filesystem::path& path,
+                                               std::size_t limit);
+
 struct Claimed {
   mode_t before = 0;  ///< permission bits it had; 0: it was made
 };

@@ -200,6 +200,19 @@ TEST_F(Lifecycle, KeepsTheOldConfigurationWhenTheNewOneIsBroken) {
   EXPECT_THAT(get("/metrics").body, HasSubstr("holdfast_config_last_reload_successful 0"));
 }
 
+TEST_F(Lifecycle, KeepsTheOldConfigurationWhenOthersMayWriteTheNewOne) {
+  write_config("retain: 5\n");
+  start();
+  write_config("retain: 7\n");
+  ASSERT_EQ(::chmod((dir() / "agent.yaml").c_str(), 0666), 0);
+  signal(SIGHUP);
+  EXPECT_TRUE(
+      eventually([this] { return log().find("event=reload_failed") != std::string::npos; }));
+  EXPECT_THAT(log(), HasSubstr("chmod go-w"));
+  EXPECT_EQ(log().find("event=reloaded"), std::string::npos);
+  EXPECT_EQ(get("/v1/status").status, 200);
+}
+
 TEST_F(Lifecycle, SaysWhatOnlyARestartChanges) {
   write_config("");
   start();

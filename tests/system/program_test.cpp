@@ -1,5 +1,7 @@
 // The program itself: arguments and configuration, before anything is touched.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/os/environment.hpp"
 #include "common/os/file.hpp"
@@ -53,6 +55,21 @@ TEST_F(Program, NamesEveryFaultOfAConfigurationWithItsPlace) {
   EXPECT_THAT(bad.err, HasSubstr("agent.yaml:1:1"));
   EXPECT_THAT(bad.err, HasSubstr("agent.yaml:2:"));
   EXPECT_THAT(bad.err, HasSubstr("retain"));
+}
+
+/// It says who has which role.
+TEST_F(Program, BelievesNoConfigurationThatOthersMayWrite) {
+  const auto path = config("retain: 3\n");
+  const auto refused = [&](const std::string& next) {
+    const auto result = holdfastd({"--config", path, "--check-config"});
+    EXPECT_EQ(result.status, os::ExitStatus{os::Exited{3}}) << next;
+    EXPECT_THAT(result.err, HasSubstr("next: " + next + " " + path));
+  };
+  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
+  refused("chmod go-w");
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  ASSERT_EQ(::chown(path.c_str(), 1000, 1000), 0);
+  refused("chown root");
 }
 
 TEST_F(Program, NamesAConfigurationThatIsMissing) {

@@ -9,7 +9,7 @@
 #include "agent/cli/commands/register.hpp"
 #include "agent/cli/doctor/checks.hpp"
 #include "common/base/text.hpp"
-#include "common/os/file.hpp"
+#include "common/os/guarded_path.hpp"
 #include "proto/json/writer.hpp"
 
 namespace holdfast::agent::cli {
@@ -26,13 +26,16 @@ struct Configuration {
 /// The file that was named; else the usual one, else the defaults.
 Configuration configuration(const std::string& named) {
   const std::string path = named.empty() ? kConfig : named;
-  const auto text = os::read_file(path, kConfigLimit);
+  const auto text = os::read_trusted(path, kConfigLimit);  // as the agent does
   if (!text && named.empty() && text.error().code() == Errc::not_found)
     return {{},
             {"configuration", Verdict::ok, fmt::format("defaults ({} does not exist)", path), {}}};
-  if (!text)
+  if (!text) {
+    const auto& next = text.error().next_step();
     return {{},
-            {"configuration", Verdict::fail, text.error().what(), "name the file with --config"}};
+            {"configuration", Verdict::fail, text.error().what(),
+             next.empty() ? "name the file with --config" : next}};
+  }
   const auto parsed = proto::parse_agent_config(*text, path);
   if (parsed.config) return {*parsed.config, {"configuration", Verdict::ok, path, {}}};
   std::string faults;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <optional>
@@ -91,6 +92,60 @@ TEST_F(GuardedPath, IsRefusedThroughALinkWithThePlaceItLeadsTo) {
                                             HasSubstr("write " + at("real/state").string())));
   fs::create_directory_symlink("real/state", at("last"));
   EXPECT_THAT(said(at("last")), HasSubstr("last is a symlink"));
+}
+
+class TrustedFile : public GuardedPath {
+ protected:
+  void SetUp() override {
+    GuardedPath::SetUp();
+    ASSERT_TRUE(os::make_directories(at("etc")));
+    ASSERT_TRUE(os::write_atomic(file(), "text", 0644));
+  }
+  [[nodiscard]] fs::path file() const { return at("etc/agent.yaml"); }
+  /// The text, or what is said instead of it.
+  static std::string read(const fs::path& path) {
+    const auto text = os::read_trusted(path, 1024);
+    return text ? *text : text.error().what() + " | " + text.error().next_step();
+  }
+};
+
+TEST_F(TrustedFile, IsReadWhereOnlyRootCanHaveWrittenIt) {
+  EXPECT_EQ(read(file()), "text");
+  fs::create_directory_symlink("etc", at("link"));
+  fs::create_symlink(at("link/agent.yaml"), at("second"));
+  EXPECT_EQ(read(at("second")), "text") << "root's links lead where root wants";
+  EXPECT_EQ(read(at("etc/../link/agent.yaml")), "text");
+}
+
+TEST_F(TrustedFile, IsRefusedWhereOthersMayWriteIt) {
+  ASSERT_EQ(::chmod(file().c_str(), 0666), 0);
+  EXPECT_THAT(read(file()), HasSubstr("| chmod go-w " + file().string()));
+  ASSERT_EQ(::chmod(file().c_str(), 0644), 0);
+  ASSERT_EQ(::chown(file().c_str(), 1000, 1000), 0);
+  EXPECT_THAT(read(file()), AllOf(HasSubstr("belongs to uid 1000"),
+                                  HasSubstr("| chown root " + file().string())));
+  ASSERT_EQ(::chown(file().c_str(), 0, 0), 0);
+  ASSERT_EQ(::chmod(at("etc").c_str(), 0775), 0);
+  EXPECT_THAT(read(file()), HasSubstr("| chmod go-w " + at("etc").string()));
+}
+
+TEST_F(TrustedFile, IsRefusedThroughALinkToWhatAnotherOwns) {
+  ASSERT_TRUE(os::write_atomic(at("theirs"), "text", 0644));
+  ASSERT_EQ(::chown(at("theirs").c_str(), 1000, 1000), 0);
+  fs::create_symlink(at("theirs"), at("link"));
+  EXPECT_THAT(read(at("link")), HasSubstr("theirs belongs to uid 1000"));
+  fs::create_symlink(file(), at("other"));
+  ASSERT_EQ(::lchown(at("other").c_str(), 1000, 1000), 0);
+  EXPECT_THAT(read(at("other")), HasSubstr("other is a symlink of uid 1000 | "));
+}
+
+TEST_F(TrustedFile, EndsAtWhatIsNoFile) {
+  fs::create_symlink("loop", at("loop"));
+  EXPECT_THAT(read(at("loop")), HasSubstr("more than 40 symlinks"));
+  EXPECT_THAT(read(at("etc")), HasSubstr("not a regular file"));
+  ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(read(at("pipe")), HasSubstr("not a regular file"));
+  EXPECT_THAT(read(at("missing")), HasSubstr("missing"));
 }
 
 }  // namespace
