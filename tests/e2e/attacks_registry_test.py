@@ -50,6 +50,15 @@ class Drips(RegistryAttack):
         fixture.wait_until("it fetches", self.ingest, 10)
         self.assert_rollback_is_quick()
 
+    def test_other_jobs_on_images_wait_behind_no_pull_that_drips(self):
+        self.pull(self.slow)
+        fixture.wait_until("it fetches", self.ingest, 10)
+        for command in ("gc", "verify"):
+            done = self.agent.cli("image", command)
+            self.assertEqual(done.code, 0, done)
+            self.assertLess(done.seconds, 10)
+        self.assertTrue(self.ingest(), "it still fetches")
+
     def test_what_is_fetched_for_hours_is_taken_back_and_the_next_document_does_not_wait(self):
         self.stage()
         begin = time.monotonic()

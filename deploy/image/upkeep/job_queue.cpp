@@ -9,14 +9,16 @@ constexpr std::size_t kMostWaiting = 8;
 
 }  // namespace
 
-Result<JobQueue::Place> JobQueue::join(const std::string& operation, const std::string& actor) {
-  if (jobs_.size() > kMostWaiting)
+Result<JobQueue::Place> JobQueue::join(Lane lane, const std::string& operation,
+                                       const std::string& actor) {
+  auto& jobs = jobs_of(lane);
+  if (jobs.size() > kMostWaiting)
     return Error{Errc::busy, fmt::format("{} jobs wait for the image store already, the first is "
                                          "the {}",
-                                         jobs_.size() - 1, jobs_.front())}
+                                         jobs.size() - 1, jobs.front())}
         .hint("wait for them: holdfast events -f --kind image");
-  Place place{.number = next_++, .waits_for = jobs_.empty() ? std::string{} : jobs_.front()};
-  jobs_.push_back(fmt::format("{} of {}", operation, actor));
+  Place place{.number = next_++, .waits_for = jobs.empty() ? std::string{} : jobs.front()};
+  jobs.push_back(fmt::format("{} of {}", operation, actor));
   return place;
 }
 

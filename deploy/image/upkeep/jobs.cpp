@@ -1,4 +1,4 @@
-// What people ask for, as it runs on the thread of the jobs.
+// What people ask for, as it runs on the threads of the jobs.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -34,7 +34,7 @@ Status Upkeep::add_items(const Digests& digests, Outcome& outcome) {
 Result<api::ImageJob> Upkeep::pull(const api::ImagePullRequest& request, const std::string& actor) {
   HF_ASSIGN(const auto ref, proto::ImageRef::parse(request.image));
   HF_ASSIGN(const auto until, lease_end(request.until, parts_.clock.wall()));
-  return start("pull", actor,
+  return start(Lane::network, "pull", actor,
                [this, ref, until, actor](Outcome& outcome, const std::stop_token& stop) {
                  return do_pull(ref, until, actor, outcome, stop);
                });
@@ -52,7 +52,7 @@ Status Upkeep::do_pull(const proto::ImageRef& ref, WallTime until, const std::st
 
 Result<api::ImageJob> Upkeep::verify(const api::ImageVerifyRequest& request,
                                      const std::string& actor) {
-  return start("verify", actor,
+  return start(request.repair ? Lane::network : Lane::store, "verify", actor,
                [this, request, actor](Outcome& outcome, const std::stop_token& stop) {
                  return do_verify(request, actor, outcome, stop);
                });
@@ -88,9 +88,10 @@ Status Upkeep::do_verify(const api::ImageVerifyRequest& request, const std::stri
 }
 
 Result<api::ImageJob> Upkeep::gc(const std::string& actor) {
-  return start("gc", actor, [this, actor](Outcome& outcome, const std::stop_token& stop) {
-    return do_gc(actor, outcome, stop);
-  });
+  return start(Lane::store, "gc", actor,
+               [this, actor](Outcome& outcome, const std::stop_token& stop) {
+                 return do_gc(actor, outcome, stop);
+               });
 }
 
 Status Upkeep::do_gc(const std::string& actor, Outcome& outcome, const std::stop_token& stop) {
@@ -106,7 +107,7 @@ Result<api::ImageJob> Upkeep::export_image(const api::ImageExportRequest& reques
                                            const std::string& actor, os::FileUser user) {
   HF_TRY(absolute(request.path));
   return start(
-      "export", actor,
+      Lane::store, "export", actor,
       [this, request, user = std::move(user)](Outcome& outcome, const std::stop_token& stop) {
         return do_export(request, user, outcome, stop);
       });
@@ -130,7 +131,7 @@ Result<api::ImageJob> Upkeep::import_images(const api::ImageImportRequest& reque
   HF_TRY(absolute(request.path));
   HF_ASSIGN(const auto until, lease_end(request.until, parts_.clock.wall()));
   Import import{.request = request, .until = until, .actor = actor, .user = std::move(user)};
-  return start("import", actor,
+  return start(Lane::store, "import", actor,
                [this, import = std::move(import)](Outcome& outcome, const std::stop_token& stop) {
                  return do_import(import, outcome, stop);
                });

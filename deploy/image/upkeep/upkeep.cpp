@@ -1,8 +1,9 @@
-// The thread of the image store's jobs: what runs on it, and when. The jobs: jobs.cpp.
+// The threads of the image store's jobs: what runs on them, and when. The jobs: jobs.cpp.
 #include "deploy/image/upkeep/upkeep.hpp"
 
 #include <fmt/format.h>
 
+#include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "deploy/image/upkeep/views.hpp"
 
@@ -15,14 +16,17 @@ Upkeep::Upkeep(Parts parts, proto::ScrubConfig scrub)
       scrubber_(parts.images, parts.care, scrub, sink()),
       schedule_(scrub.every, parts.clock.boot()) {}
 
-Result<api::ImageJob> Upkeep::start(proto::Word<api::ImageOperation> operation,
+Result<api::ImageJob> Upkeep::start(Lane lane, proto::Word<api::ImageOperation> operation,
                                     const std::string& actor, Work work) {
   const std::lock_guard lock{mutex_};
-  HF_ASSIGN(auto place, queue_.join(operation.str(), actor));
-  if (scrub_) scrub_->request_stop();
+  HF_ASSIGN(auto place, queue_.join(lane, operation.str(), actor));
+  if (scrub_ && lane == Lane::store) scrub_->request_stop();
   const Outcome outcome{.job = place.number, .operation = operation};
-  const bool started = work_.start([this, outcome, work = std::move(work)](
-                                       const std::stop_token& stop) { run(outcome, work, stop); });
+  auto& pool = lane == Lane::network ? fetches_ : work_;
+  const bool started =
+      pool.start([this, lane, outcome, work = std::move(work)](const std::stop_token& stop) {
+        run(lane, outcome, work, stop);
+      });
   if (!started) return Error{Errc::busy, "the agent is about to end"}.hint("start it again");
   log::info("event=image_job_started job={} operation={} actor={}", place.number, operation.text(),
             log::field(actor));
@@ -32,9 +36,27 @@ Result<api::ImageJob> Upkeep::start(proto::Word<api::ImageOperation> operation,
                        .since_event = 0};
 }
 
-void Upkeep::run(Outcome outcome, const Work& work, const std::stop_token& stop) {
+/// Until its deadline, which `tick` watches.
+Status Upkeep::fetch(const Work& work, Outcome& outcome, const std::stop_token& stop) {
+  std::stop_source ours;
+  {
+    const std::lock_guard lock{mutex_};
+    fetch_.emplace(Fetch{.deadline = parts_.clock.boot() + kFetchDeadline, .stop = ours});
+  }
+  const std::stop_callback outer{stop, [&] { ours.request_stop(); }};
+  auto done = work(outcome, ours.get_token());
+  const std::lock_guard lock{mutex_};
+  const bool timed_out = fetch_->timed_out;
+  fetch_.reset();
+  if (done || !timed_out) return done;
+  return Error{Errc::timed_out, fmt::format("the registry did not deliver within {}",
+                                            human_duration(kFetchDeadline))}
+      .hint("look at the way to it; another pull goes on where this one ended");
+}
+
+void Upkeep::run(Lane lane, Outcome outcome, const Work& work, const std::stop_token& stop) {
   const BootTime began = parts_.clock.boot();
-  const auto done = work(outcome, stop);
+  const auto done = lane == Lane::network ? fetch(work, outcome, stop) : work(outcome, stop);
   outcome.seconds = std::chrono::duration<double>(parts_.clock.boot() - began).count();
   if (!done)
     outcome.error = api::ErrorBody{std::string{code(done.error().code())}, done.error().what(),
@@ -44,7 +66,7 @@ void Upkeep::run(Outcome outcome, const Work& work, const std::stop_token& stop)
             log::field(done ? std::string{} : done.error().to_string()));
   {
     const std::lock_guard lock{mutex_};
-    queue_.leave();
+    queue_.leave(lane);
     ++figures_.jobs[{outcome.operation.str(), done ? "success" : "error"}];
   }
   parts_.listener.ended(outcome);
@@ -52,7 +74,11 @@ void Upkeep::run(Outcome outcome, const Work& work, const std::stop_token& stop)
 
 void Upkeep::tick() {
   const std::lock_guard lock{mutex_};
-  if (!queue_.empty() || scrub_ || !schedule_.due(parts_.clock.boot())) return;
+  if (fetch_ && parts_.clock.boot() >= fetch_->deadline && !fetch_->timed_out) {
+    fetch_->timed_out = true;
+    fetch_->stop.request_stop();
+  }
+  if (!queue_.empty(Lane::store) || scrub_ || !schedule_.due(parts_.clock.boot())) return;
   scrub_.emplace();
   if (!work_.start([this](const std::stop_token& stop) { scrub(stop); })) scrub_.reset();
 }
@@ -109,6 +135,9 @@ ProgressSink Upkeep::sink() {
   return [this](const PullProgress& progress) { parts_.listener.progress(progress); };
 }
 
-void Upkeep::stop() { work_.stop(); }
+void Upkeep::stop() {
+  fetches_.stop();
+  work_.stop();
+}
 
 }  // namespace holdfast::deploy::image

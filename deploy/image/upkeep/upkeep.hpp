@@ -24,11 +24,15 @@
 
 namespace holdfast::deploy::image {
 
-/// What people do with the image store, and the scrub: one job at a time, beside the pulls of
-/// rollouts, which the engine runs. A scrub gives way to people. Thread safe; the destructor joins.
+/// As long as the pulls of a rollout have (deploy/plan/staging.hpp).
+inline constexpr std::chrono::hours kFetchDeadline{1};
+
+/// What people do with the image store, and the scrub: one job of a lane at a time, beside the
+/// pulls of rollouts, which the engine runs. A scrub gives way to people. A job that fetches ends
+/// at its deadline. Thread safe; the destructor joins.
 class Upkeep {
  public:
-  /// Who hears of it. Called from the thread of the jobs; must be quick.
+  /// Who hears of it. Called from the threads of the jobs, also at once; must be quick.
   class Listener {
    public:
     virtual ~Listener() = default;
@@ -65,7 +69,7 @@ class Upkeep {
   [[nodiscard]] Result<std::vector<proto::api::ImageItem>> list();
   [[nodiscard]] Result<proto::api::ImageGcReport> gc_plan();
 
-  /// Now and then: begins a scrub or a repair that is due.
+  /// Now and then: begins a scrub or a repair that is due, and ends what fetches for too long.
   void tick();
   [[nodiscard]] UpkeepStats figures() const;
   /// Abandons what runs; joins.
@@ -76,9 +80,17 @@ class Upkeep {
   using Work = std::function<Status(Outcome&, const std::stop_token&)>;
   using Digests = std::set<proto::Digest>;
 
-  Result<proto::api::ImageJob> start(proto::Word<proto::api::ImageOperation> operation,
+  /// The job of the network lane that runs.
+  struct Fetch {
+    BootTime deadline{};
+    std::stop_source stop{};
+    bool timed_out = false;
+  };
+
+  Result<proto::api::ImageJob> start(Lane lane, proto::Word<proto::api::ImageOperation> operation,
                                      const std::string& actor, Work work);
-  void run(Outcome outcome, const Work& work, const std::stop_token& stop);
+  void run(Lane lane, Outcome outcome, const Work& work, const std::stop_token& stop);
+  Status fetch(const Work& work, Outcome& outcome, const std::stop_token& stop);
   Status do_pull(const proto::ImageRef& ref, WallTime until, const std::string& actor,
                  Outcome& outcome, const std::stop_token& stop);
   Status do_verify(const proto::api::ImageVerifyRequest& request, const std::string& actor,
@@ -100,12 +112,14 @@ class Upkeep {
 
   Parts parts_;
   Scrubber scrubber_;
-  mutable std::mutex mutex_;  ///< of the four below
+  mutable std::mutex mutex_;  ///< of the five below
   JobQueue queue_;
+  std::optional<Fetch> fetch_;             ///< while one runs
   std::optional<std::stop_source> scrub_;  ///< while one runs
   ScrubSchedule schedule_;
   UpkeepStats figures_;
   os::JobPool work_{"image", {.threads = 1, .waiting = 9}};
+  os::JobPool fetches_{"image-fetch", {.threads = 1, .waiting = 9}};
 };
 
 }  // namespace holdfast::deploy::image
