@@ -70,6 +70,9 @@ class Api {
   void handle(const CallOf<"quarantine_release">& call);
   void handle(const CallOf<"rehearse">& call);
   void handle(const CallOf<"standby_drop">& call);
+  void handle(const CallOf<"service_stop">& call);
+  void handle(const CallOf<"service_start">& call);
+  void handle(const CallOf<"service_restart">& call);
   void handle(const CallOf<"events">& call);
   void handle(const CallOf<"ledger_entries">& call);
   void handle(const CallOf<"ledger_head">& call);

@@ -61,6 +61,18 @@ void Api::handle(const CallOf<"standby_drop">& call) {
   parts_.engine.drop_standby(call.asked, call.actor(), call.answer);
 }
 
+void Api::handle(const CallOf<"service_stop">& call) {
+  parts_.engine.stop_service(call.asked, call.actor(), call.answer);
+}
+
+void Api::handle(const CallOf<"service_start">& call) {
+  parts_.engine.start_service(call.asked, call.actor(), call.answer);
+}
+
+void Api::handle(const CallOf<"service_restart">& call) {
+  parts_.engine.restart_service(call.asked, call.actor(), call.answer);
+}
+
 /// What would be is worked out on a job thread; what is asked for is done by the next start, when
 /// nobody else has the files.
 void Api::handle(const CallOf<"ledger_recover">& call) {

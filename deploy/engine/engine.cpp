@@ -146,6 +146,21 @@ class ThreadedEngine final : public Engine, private Jobs {
     ask(core_.commands().standby, &Standby::drop, std::move(request), std::move(actor),
         std::move(reply));
   }
+  void stop_service(proto::api::ServiceStopRequest request, Actor actor,
+                    Reply<proto::api::ServiceChange> reply) override {
+    ask(core_.commands().services, &ServiceCommands::stop, std::move(request), std::move(actor),
+        std::move(reply));
+  }
+  void start_service(proto::api::ServiceStartRequest request, Actor actor,
+                     Reply<proto::api::ServiceChange> reply) override {
+    ask(core_.commands().services, &ServiceCommands::start, std::move(request), std::move(actor),
+        std::move(reply));
+  }
+  void restart_service(proto::api::ServiceRestartRequest request, Actor actor,
+                       Reply<proto::api::ServiceChange> reply) override {
+    ask(core_.commands().services, &ServiceCommands::restart, std::move(request), std::move(actor),
+        std::move(reply));
+  }
   void source_changed(std::string document, std::string source) override {
     if (on_arrival_) on_arrival_();
     (void)applies_.pool.start([this, document = std::move(document),

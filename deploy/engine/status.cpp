@@ -128,11 +128,31 @@ proto::api::ServiceStatus service_status(const StatusInput& in, const plan::Serv
   const auto found = serving == in.progress.serving.end()
                          ? in.observed.instances.end()
                          : in.observed.instances.find(serving->second);
-  const auto completed = plan::completed_at(in.progress, name, wanted);
+  const auto stop = in.progress.stopped.find(name);
+  auto completed = plan::completed_at(in.progress, name, wanted);
+  const bool just_now = !completed && found != in.observed.instances.end() &&
+                        plan::has_completed(found->second, wanted) &&
+                        !in.progress.restarting.contains(name);
+  if (just_now) completed = in.wall;  // it is written down in this pass
+  if (stop != in.progress.stopped.end()) {
+    if (found != in.observed.instances.end()) {
+      fill_present(in, name, wanted, found->second, status);
+      status.health = "none";
+    }
+    const bool ended = status.pid == 0;
+    if (ended) status.state = "stopped";
+    if (ended) status.since = to_rfc3339(stop->second.since);
+    status.detail = (ended ? "" : "is being stopped: ") + plan::stop_text(stop->second);
+    return status;
+  }
   if (completed && (found == in.observed.instances.end() || found->second.seen.pid == 0)) {
     status.state = "completed";
     status.since = to_rfc3339(*completed);
-    if (found != in.observed.instances.end()) status.instance = found->second.seen.id.str();
+    if (found != in.observed.instances.end()) {
+      const auto& seen = found->second.seen;
+      status.instance = seen.id.str();
+      status.restarts = seen.starts > 0 ? seen.starts - 1 : 0;
+    }
   } else if (found == in.observed.instances.end()) {
     fill_absent(in, name, wanted, status);
   } else {
@@ -269,7 +289,9 @@ State overall(const StatusInput& in, const proto::api::Status& status) {
             fmt::format("generation {} waits: {}", status.rollout->generation,
                         status.rollout->waiting_for)};
   const auto hooks = plan::hooks_under_way(in.progress, in.observed);
-  return {DeploymentState::converged, hooks.empty() ? std::string{} : hooks.begin()->second};
+  if (!hooks.empty()) return {DeploymentState::converged, hooks.begin()->second};
+  const auto warnings = plan::stop_warnings(in.progress, *shown_document(in));
+  return {DeploymentState::converged, warnings.empty() ? std::string{} : warnings.front()};
 }
 
 }  // namespace
@@ -369,7 +391,7 @@ Gauges make_gauges(const StatusInput& in) {
 bool all_healthy(const proto::api::Status& status) {
   return !status.services.empty() &&
          std::all_of(status.services.begin(), status.services.end(), [](const auto& service) {
-           return service.state == "completed" ||
+           return service.state == "completed" || service.state == "stopped" ||
                   (service.state == "running" &&
                    (service.health == "healthy" || service.health == "none"));
          });

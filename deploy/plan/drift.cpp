@@ -91,6 +91,7 @@ class Classifier {
   }
 
   void service(const ServiceName& name, const proto::Service& wanted) {
+    if (progress_.stopped.contains(name)) return;
     const auto serving = progress_.serving.find(name);
     const auto found = serving == progress_.serving.end()
                            ? observed_.instances.end()

@@ -46,10 +46,13 @@ void Planner::note_completed(GenerationId generation,
                                [](const auto& a, const auto& b) { return a.second < b.second; }));
 }
 
-/// What completed is not run again for a rollback to it.
+/// What an operator stopped is not started, and what completed is not run again for a rollback to
+/// it.
 bool Planner::skips(const ServiceName& name, const proto::Service& wanted) const {
-  return out_.progress.rollout->trigger == Trigger::rollback && changed(name, wanted) &&
-         completed_at(out_.progress, name, wanted).has_value();
+  if (!changed(name, wanted)) return false;
+  return out_.progress.stopped.contains(name) ||
+         (out_.progress.rollout->trigger == Trigger::rollback &&
+          completed_at(out_.progress, name, wanted).has_value());
 }
 
 /// True when the service has nothing more to do. What a reboot left of its instance goes.

@@ -41,6 +41,20 @@ struct Wait {
 [[nodiscard]] std::optional<WindowAnswer> look_at_windows(const Progress& progress,
                                                           const Observed& observed);
 
+/// "stopped by root (uid 0) until …: the disk is exchanged".
+[[nodiscard]] std::string stop_text(const Hold& stop);
+/// Nothing runs of the service, whatever is rolled out, until `restart_service` or the stop's time.
+[[nodiscard]] Progress stop_service(const Progress& progress, const ServiceName& service,
+                                    Hold stop);
+/// Its process ends and is started again; what is stopped, has ended or has completed is started.
+[[nodiscard]] Progress restart_service(const Progress& progress, const Observed& observed,
+                                       const ServiceName& service);
+/// Of a rollout to `target`: what will not run of it, and what would start it.
+[[nodiscard]] std::vector<std::string> stop_warnings(const Progress& progress,
+                                                     const proto::Deployment& target);
+/// Steps of services that are stopped start nothing.
+void mark_stopped(const Progress& progress, std::vector<proto::api::PlanStep>& steps);
+
 /// Whether the rollout under way waits: nothing was started or stopped for it yet.
 [[nodiscard]] bool is_waiting(const Progress& progress);
 /// The generation that the host runs: until a rollout has begun, the one before (0: nothing).

@@ -19,6 +19,7 @@ Decision Planner::run() {
   const Progress before = state();
   assign_addresses();
   end_hold();
+  end_stops();
   note_completed();
   if (state().rollout) step_rollout();
   step_post_rollback_hooks();
@@ -298,7 +299,8 @@ void Planner::schedule_probes() {
   const auto rules = serving_generation(state());
   if (const auto* known = document(rules)) {
     for (const auto& [service, wanted] : known->services) {
-      if (const auto found = state().serving.find(service); found != state().serving.end())
+      const auto found = state().serving.find(service);
+      if (found != state().serving.end() && !state().stopped.contains(service))
         probe_due(service, found->second, rules);
     }
   }

@@ -58,6 +58,11 @@ class Planner {
   [[nodiscard]] bool repairs(proto::DriftKind kind) const;
   void hold_for_drift();
 
+  // stops.cpp
+  void end_stops();
+  [[nodiscard]] bool stays_stopped(const ServiceName& name, const InstanceView* view);
+  [[nodiscard]] bool awaits_restart(const ServiceName& name, const InstanceView& view);
+
   // start_conditions.cpp
   void end_hold();
   void begin_or_wait();

@@ -303,6 +303,7 @@ void Planner::switch_over(const proto::Deployment& target) {
   for (const auto& [name, id] : rollout().fresh) {
     state().serving[name] = id;
     state().restarts.erase(name);
+    state().restarting.erase(name);
   }
 }
 
@@ -414,6 +415,10 @@ void Planner::finish_good() {
   out_.endings.push_back({r.target, Verdict::good, r.reason});
   state().good = r.target;
   state().kept.clear();
+  const auto* target = document(r.target);
+  std::erase_if(state().stopped, [&](const auto& row) {
+    return target != nullptr && !target->services.contains(row.first);
+  });
   for (const auto& [name, took] : r.ready_in) state().start_times[name] = took;
   if (back) add_post_rollback_hooks(r.from);
   out_.finished = std::move(state().rollout);

@@ -45,6 +45,7 @@ RoutingTable wanted_routes(const Progress& progress, const Observed& observed) {
         .ports = observed.routing->ports, .services = observed.routing->services, .staged = {}};
   if (found != observed.documents.end()) {
     for (const auto& [name, service] : found->second->services) {
+      if (progress.stopped.contains(name)) continue;
       const auto serving = progress.serving.find(name);
       const Address instance =
           serving == progress.serving.end() ? 0 : address_of(observed, serving->second);

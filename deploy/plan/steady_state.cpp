@@ -42,7 +42,7 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
   const auto serving = state().serving.find(name);
   const auto* view = serving == state().serving.end() ? nullptr : find(serving->second);
   if (view != nullptr && ending(view->seen.id)) return;  // it is started again when it has ended
-  if (rests(name, wanted, view)) return;
+  if (stays_stopped(name, view) || rests(name, wanted, view)) return;
   if (view != nullptr && view->seen.code_pending) return;  // the end of its monitor is an event
   if (view == nullptr || !is_usable(*view, wanted)) return recreate(name, wanted, generation, view);
   switch (view->seen.state) {
@@ -54,13 +54,14 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
     default:
       break;
   }
+  if (awaits_restart(name, *view)) return stop(*view, true);
   if (mend_running(name, wanted, *view)) return;
   const auto restarts = state().restarts.find(name);
   if (restarts != state().restarts.end() && now_ - view->seen.started_boot >= kRestartReset)
     state().restarts.erase(restarts);
   if (view->health.state == HealthState::unhealthy && wanted.restart != proto::Restart::never &&
       may_restart(name)) {
-    state().restarting.insert(name);
+    state().restarting[name] = view->seen.starts;
     note(proto::EntryKind::restarted, generation, "unhealthy: " + view->health.detail,
          {{"instance", view->seen.id.str()}}, name.str());
     stop(*view, true);
@@ -86,7 +87,7 @@ void Planner::recreate(const ServiceName& name, const proto::Service& wanted,
   const auto failed = observed_.job_failures.find(name);
   const bool vanished =
       view == nullptr && serving != state().serving.end() && failed == observed_.job_failures.end();
-  if (vanished && !repairs(DriftKind::missing)) return;
+  if (vanished && !repairs(DriftKind::missing) && !state().restarting.contains(name)) return;
   if (failed != observed_.job_failures.end() && failed->second.retry_at > now_)
     return wake(failed->second.retry_at);
   const auto image = observed_.images.find(wanted.image.digest);
@@ -104,6 +105,7 @@ void Planner::recreate(const ServiceName& name, const proto::Service& wanted,
   const bool allotted = serving != state().serving.end() && view == nullptr;
   const auto id = allotted ? serving->second : allot(name, wanted);
   act(Create{id, name, generation});
+  state().restarting.erase(name);
   state().serving[name] = id;
   if (state().rollout) rollout().before[name] = id;
 }
@@ -147,7 +149,7 @@ bool Planner::mend_running(const ServiceName& name, const proto::Service& wanted
       case DriftKind::config:
         if (!may_restart(name)) break;
         record();
-        state().restarting.insert(name);
+        state().restarting[name] = view.seen.starts;
         stop(view, true);
         return true;
       case DriftKind::writes:
@@ -165,8 +167,12 @@ bool Planner::mend_running(const ServiceName& name, const proto::Service& wanted
 void Planner::restart_exited(const ServiceName& name, const proto::Service& wanted,
                              const InstanceView& view) {
   const int code = view.seen.exit ? view.seen.exit->code : -1;
-  // Stopped by us, to be started again, and recorded so.
-  if (state().restarting.erase(name) > 0) return act(RestartProcess{view.seen.id, name});
+  if (awaits_restart(name, view)) {  // recorded when it was decided
+    const auto failed = observed_.job_failures.find(name);
+    if (failed != observed_.job_failures.end() && failed->second.retry_at > now_)
+      return wake(failed->second.retry_at);
+    return act(RestartProcess{view.seen.id, name});
+  }
   if (!repairs(DriftKind::exited) || wanted.restart == proto::Restart::never ||
       (wanted.restart == proto::Restart::on_failure && code == 0))
     return;

@@ -10,6 +10,7 @@
 #define HOLDFAST_API_MESSAGES(X) \
   X(ErrorBody) X(DriftItem) X(ServiceStatus) X(RollbackReadiness) X(RolloutStatus) \
   X(StandbyStatus) X(RehearsalStatus) X(RehearseRequest) X(StandbyDropRequest) X(StandbyDropped) \
+  X(ServiceStopRequest) X(ServiceStartRequest) X(ServiceRestartRequest) X(ServiceChange) \
   X(HoldStatus) X(QuarantineItem) X(HoldRequest) X(ResumeRequest) X(Resumed) \
   X(QuarantineRequest) X(ReleaseRequest) X(Status) X(HistoryItem) X(ApplyRequest) \
   X(RollbackRequest) X(Accepted) X(PlanStep) X(PlanHook) X(PlanReport) X(Event) X(Outcome) \
@@ -80,6 +81,28 @@ void members(V& v, M& m, StandbyDropRequest*) {
 template <class V, class M>
 void members(V& v, M& m, StandbyDropped*) {
   v("dropped", m.dropped);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ServiceStopRequest*) {
+  v("service", m.service), v("reason", m.reason), v("until", m.until);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ServiceStartRequest*) {
+  v("service", m.service), v("reason", m.reason);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ServiceRestartRequest*) {
+  v("service", m.service), v("reason", m.reason);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ServiceChange*) {
+  v("service", m.service), v("changed", m.changed), v("instance", m.instance);
+  v("restarts", m.restarts), v("since_event", m.since_event), v("stopped", m.stopped);
+  v("warnings", m.warnings);
 }
 
 template <class V, class M>

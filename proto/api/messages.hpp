@@ -174,6 +174,31 @@ struct StandbyDropped {
   std::vector<StandbyStatus> dropped;
 };
 
+struct ServiceStopRequest {
+  std::string service;
+  std::string reason;
+  std::string until;  ///< RFC 3339; empty: until it is started
+};
+struct ServiceStartRequest {
+  std::string service;
+  std::string reason;
+};
+struct ServiceRestartRequest {
+  std::string service;
+  std::string reason;
+};
+/// One service was stopped, started or restarted, or will be in a moment: `instance` and `restarts`
+/// are of before. /v1/status says how it stands.
+struct ServiceChange {
+  std::string service;
+  bool changed = true;   ///< false: already so, nothing to do
+  std::string instance;  ///< empty: there was none
+  std::uint64_t restarts = 0;
+  std::uint64_t since_event = 0;
+  std::optional<HoldStatus> stopped;
+  std::vector<std::string> warnings;
+};
+
 /// Answer to apply and rollback: the change was accepted (or was a no-op). Follow /v1/events for
 /// the rest.
 struct Accepted {

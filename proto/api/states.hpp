@@ -26,6 +26,7 @@ enum class ServiceState : std::uint8_t {
   broken,        ///< its container cannot be understood
   exited,        ///< and is not started again
   completed,     ///< a one-shot that ended with exit code 0
+  stopped,       ///< by an operator
   backoff,       ///< ended or could not be started; the next try comes
   missing,
 };
@@ -83,9 +84,9 @@ enum class CollectedKind : std::uint8_t { image, layer, blob, replaced };
 
 template <>
 struct Words<api::ServiceState> {
-  static constexpr std::array<std::string_view, 12> kAll{
-      "pending",      "pulling", "creating", "starting",  "running", "frozen",
-      "unsupervised", "broken",  "exited",   "completed", "backoff", "missing"};
+  static constexpr std::array<std::string_view, 13> kAll{
+      "pending", "pulling", "creating",  "starting", "running", "frozen", "unsupervised",
+      "broken",  "exited",  "completed", "stopped",  "backoff", "missing"};
 };
 template <>
 struct Words<api::HealthState> {

@@ -49,10 +49,12 @@ enum class EntryKind : std::uint8_t {
   recovered,          ///< a damaged ledger was rebuilt; detail: what was kept, lost, moved away
   stop_killed,        ///< it outlived the timeout of its stop rule; detail: instance, timeout
   completed,          ///< a one-shot ended with exit code 0; detail: instance
+  stopped,            ///< a service, by an operator; detail: until
+  started,            ///< a service again, by an operator or because its stop ended
 };
 template <>
 struct Words<EntryKind> {
-  static constexpr std::array<std::string_view, 31> kAll{"agent_started",
+  static constexpr std::array<std::string_view, 33> kAll{"agent_started",
                                                          "accepted",
                                                          "apply_unchanged",
                                                          "refused",
@@ -82,7 +84,9 @@ struct Words<EntryKind> {
                                                          "drained",
                                                          "recovered",
                                                          "stop_killed",
-                                                         "completed"};
+                                                         "completed",
+                                                         "stopped",
+                                                         "started"};
 };
 [[nodiscard]] constexpr std::string_view to_string(EntryKind kind) { return word_of(kind); }
 [[nodiscard]] std::optional<EntryKind> entry_kind_from(std::string_view text);

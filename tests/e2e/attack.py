@@ -166,9 +166,10 @@ class AttackCase(fixture.AgentCase):
         """Seconds: the middle of five rollbacks between versions whose instances are frozen."""
         taken = []
         for number, version in ((self.first() + 1, "v2"), (self.first(), "v1")) * 3:
+            fixture.wait_until("nothing is under way", lambda: self.agent.status()["rollout"] is None, 10)
             begin = time.monotonic()
-            self.assertEqual(self.agent.cli("rollback", "--to", str(number), "--no-wait", "--reason", "in peace").code, 0)
+            done = self.agent.cli("rollback", "--to", str(number), "--no-wait", "--reason", "in peace")
+            self.assertEqual(done.code, 0, done)
             fixture.wait_until("it switched", lambda: fixture.get(self.port) == version, 10, 0.002)
             taken.append(time.monotonic() - begin)
-            fixture.wait_until("it is done", lambda: self.agent.status()["rollout"] is None, 10)
         return sorted(taken[1:])[2]

@@ -82,6 +82,9 @@ class Maker:
     def what(self):
         return self.random.choice(["1", "2", "999", "0", "-1", "0" * 6, "f" * 64, "sha256:" + "1" * 64, self.reason()])
 
+    def service(self):
+        return self.random.choice(["web", "web", "x", "WEB", "a" * 300, self.reason()])
+
     def archive(self):
         return self.random.choice([f"{self.exports}/{self.random.randrange(4)}.tar", "/etc/shadow", "/dev/zero", "/nowhere", "relative"])
 
@@ -100,6 +103,9 @@ class Maker:
             "ReleaseRequest": lambda: {"what": self.what(), "reason": self.reason()},
             "RehearseRequest": lambda: {"generation": self.random.choice([0, 0, 1, 2, 99]), "reason": self.reason()},
             "StandbyDropRequest": lambda: {"reason": self.reason()},
+            "ServiceStopRequest": lambda: {"service": self.service(), "reason": self.reason(), "until": self.until()},
+            "ServiceStartRequest": lambda: {"service": self.service(), "reason": self.reason()},
+            "ServiceRestartRequest": lambda: {"service": self.service(), "reason": self.reason()},
             "LedgerRecoverRequest": lambda: {"dry_run": dry, "reason": self.reason()},
             "ImageVerifyRequest": lambda: {"images": [self.random.choice(self.images), self.what()][:self.random.randrange(3)], "repair": dry},
             "ImageGcRequest": lambda: {"dry_run": dry},

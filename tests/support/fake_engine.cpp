@@ -260,6 +260,33 @@ void FakeEngine::drop_standby(api::StandbyDropRequest, deploy::engine::Actor act
   });
 }
 
+void FakeEngine::stop_service(api::ServiceStopRequest request, deploy::engine::Actor actor,
+                              Reply<api::ServiceChange> reply) {
+  post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+    publish("stopped", 0, actor);
+    reply(api::ServiceChange{
+        .service = request.service,
+        .stopped = api::HoldStatus{actor, request.reason, to_rfc3339(clock_.wall()), request.until},
+        .warnings = {}});
+  });
+}
+
+void FakeEngine::start_service(api::ServiceStartRequest request, deploy::engine::Actor actor,
+                               Reply<api::ServiceChange> reply) {
+  post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+    publish("started", 0, actor);
+    reply(api::ServiceChange{.service = request.service, .stopped = {}, .warnings = {}});
+  });
+}
+
+void FakeEngine::restart_service(api::ServiceRestartRequest request, deploy::engine::Actor actor,
+                                 Reply<api::ServiceChange> reply) {
+  post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {
+    publish("restarted", 0, actor);
+    reply(api::ServiceChange{.service = request.service, .stopped = {}, .warnings = {}});
+  });
+}
+
 void FakeEngine::source_changed(std::string document, std::string source) {
   post([this, document = std::move(document), source = std::move(source)] {
     const auto accepted =

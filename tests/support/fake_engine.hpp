@@ -53,6 +53,12 @@ class FakeEngine final : public deploy::engine::Engine {
                deploy::engine::Reply<proto::api::QuarantineItem> reply) override;
   void rehearse(proto::api::RehearseRequest request, deploy::engine::Actor actor,
                 deploy::engine::Reply<proto::api::Accepted> reply) override;
+  void stop_service(proto::api::ServiceStopRequest request, deploy::engine::Actor actor,
+                    deploy::engine::Reply<proto::api::ServiceChange> reply) override;
+  void start_service(proto::api::ServiceStartRequest request, deploy::engine::Actor actor,
+                     deploy::engine::Reply<proto::api::ServiceChange> reply) override;
+  void restart_service(proto::api::ServiceRestartRequest request, deploy::engine::Actor actor,
+                       deploy::engine::Reply<proto::api::ServiceChange> reply) override;
   void drop_standby(proto::api::StandbyDropRequest request, deploy::engine::Actor actor,
                     deploy::engine::Reply<proto::api::StandbyDropped> reply) override;
   void source_changed(std::string document, std::string source) override;

@@ -307,6 +307,7 @@ void PlanWorld::check() {
       const auto version = version_of(id);
       const bool excused =
           crashing.contains(version) || sick.contains(version) ||
+          progress.restarting.contains(view.seen.service) ||
           (progress.rollout && progress.rollout->replaced.contains(view.seen.service));
       if (view.seen.state == InstanceState::running || excused) continue;
       violations.push_back("port " + to_string(key) + " points at " + id.str() + ", which is " +

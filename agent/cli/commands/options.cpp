@@ -15,6 +15,7 @@
 #include "agent/cli/commands/ledger.hpp"
 #include "agent/cli/commands/readiness.hpp"
 #include "agent/cli/commands/restrain.hpp"
+#include "agent/cli/commands/service.hpp"
 #include "agent/cli/commands/status.hpp"
 #include "agent/cli/commands/stream.hpp"
 #include "agent/cli/render/suggest.hpp"
@@ -35,18 +36,32 @@ struct Slice {
   std::unique_ptr<Command> (*add)(CLI::App&);
 };
 /// Every command, in the order of the help.
-constexpr std::array<Slice, 23> kSlices{{
-    {"status", add_status},       {"plan", add_plan},
-    {"doctor", add_doctor},       {"apply", add_apply},
-    {"rollback", add_rollback},   {"rehearse", add_rehearse},
-    {"standby", add_standby},     {"hold", add_hold},
-    {"resume", add_resume},       {"quarantine", add_quarantine},
-    {"history", add_history},     {"show", add_show},
-    {"diff", add_diff},           {"drift", add_drift},
-    {"logs", add_logs},           {"events", add_events},
-    {"ledger", add_ledger},       {"version", add_version},
-    {"image", add_image},         {"lint", add_lint},
-    {"schema", add_schema},       {"completion", add_completion},
+constexpr std::array<Slice, 26> kSlices{{
+    {"status", add_status},
+    {"plan", add_plan},
+    {"doctor", add_doctor},
+    {"apply", add_apply},
+    {"rollback", add_rollback},
+    {"rehearse", add_rehearse},
+    {"standby", add_standby},
+    {"hold", add_hold},
+    {"resume", add_resume},
+    {"quarantine", add_quarantine},
+    {"stop", add_stop},
+    {"start", add_start},
+    {"restart", add_restart},
+    {"history", add_history},
+    {"show", add_show},
+    {"diff", add_diff},
+    {"drift", add_drift},
+    {"logs", add_logs},
+    {"events", add_events},
+    {"ledger", add_ledger},
+    {"version", add_version},
+    {"image", add_image},
+    {"lint", add_lint},
+    {"schema", add_schema},
+    {"completion", add_completion},
     {"__complete", add_complete},
 }};
 

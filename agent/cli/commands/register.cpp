@@ -28,6 +28,19 @@ void end_options(CLI::App* sub, EndOptions& end) {
       ->excludes(until);
 }
 
+Result<std::string> end_of(const EndOptions& end, WallTime now) {
+  if (!end.span.empty()) {
+    HF_ASSIGN(const auto span, parse_span(end.span));
+    return to_rfc3339(now + span);
+  }
+  if (end.until.empty()) return std::string{};
+  auto time = parse_rfc3339(end.until);
+  if (!time)
+    return Error{Errc::usage, fmt::format("\"{}\" is not a time", printable(end.until))}.hint(
+        "write it like 2026-12-01T09:00:00Z, or use --for 2h");
+  return to_rfc3339(*time);
+}
+
 std::string whole(const std::string& text) {
   const auto number = parse_number(text);
   return number && *number > 0 ? std::string{} : "\"" + text + "\" is not a number from 1 on";

@@ -15,6 +15,8 @@ CLI::App* subcommand(CLI::App& app, const char* name, const char* description,
 void wait_options(CLI::App* sub, WaitOptions& wait);
 /// `--until` and `--for`, of which one may be given.
 void end_options(CLI::App* sub, EndOptions& end);
+/// What they say, as RFC 3339; empty without either. Errors: usage.
+[[nodiscard]] Result<std::string> end_of(const EndOptions& end, WallTime now);
 
 /// Checks: what is wrong with a number from 1 on, or from 0 on. CLI11 would take -1 for the
 /// largest number there is.

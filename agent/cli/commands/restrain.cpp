@@ -16,20 +16,6 @@ namespace {
 
 namespace api = proto::api;
 
-/// `--until` or `--for` as RFC 3339; empty without either.
-Result<std::string> end_of(const EndOptions& end, WallTime now) {
-  if (!end.span.empty()) {
-    HF_ASSIGN(const auto span, parse_span(end.span));
-    return to_rfc3339(now + span);
-  }
-  if (end.until.empty()) return std::string{};
-  auto time = parse_rfc3339(end.until);
-  if (!time)
-    return Error{Errc::usage, fmt::format("\"{}\" is not a time", printable(end.until))}.hint(
-        "write it like 2026-12-01T09:00:00Z, or use --for 2h");
-  return to_rfc3339(*time);
-}
-
 std::string until_text(const std::string& until) {
   return until.empty() ? "until somebody ends it" : "until " + printable(until);
 }

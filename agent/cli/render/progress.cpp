@@ -53,6 +53,8 @@ std::pair<std::string, Mark> words_of(std::string_view kind) {
   if (kind == "completed") return {"completed", Mark::good};
   if (kind == "stop_killed") return {"killed", Mark::warn};
   if (kind == "restarted") return {"restarted", Mark::warn};
+  if (kind == "stopped") return {"stopped", Mark::warn};
+  if (kind == "started") return {"started", Mark::good};
   return {};
 }
 

@@ -162,6 +162,8 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
                                            actor, request.reason,     parts_.ports.clock.wall()};
   proto::api::Accepted accepted{id.value(), wanted.spec_digest.str(), true, since,
                                 plan::host_warnings(wanted, host_view(wanted))};
+  auto stopped = plan::stop_warnings(journal.progress(), wanted);
+  std::move(stopped.begin(), stopped.end(), std::back_inserter(accepted.warnings));
   // Beforehand: a commit in doubt takes effect when the disk answers, and then it is needed.
   const auto& ledger = parts_.ports.ledger;
   if (!ledger.in_doubt()) parts_.generations.remember(id, std::move(wanted));
@@ -196,11 +198,13 @@ Result<UnfinishedPlan> Applies::plan(Candidate candidate) {
   add_warnings(candidate.request, wanted, report);
   auto of_host = plan::host_warnings(wanted, host);
   std::move(of_host.begin(), of_host.end(), std::back_inserter(report.warnings));
-  return UnfinishedPlan{
-      [report = std::move(report), current, wanted, start_times = progress.start_times]() mutable {
-        report.steps = plan::compare(current.get(), wanted, start_times);
-        return std::move(report);
-      }};
+  auto stopped = plan::stop_warnings(progress, wanted);
+  std::move(stopped.begin(), stopped.end(), std::back_inserter(report.warnings));
+  return UnfinishedPlan{[report = std::move(report), current, wanted, progress]() mutable {
+    report.steps = plan::compare(current.get(), wanted, progress.start_times);
+    plan::mark_stopped(progress, report.steps);
+    return std::move(report);
+  }};
 }
 
 plan::HostView Applies::host_view(const proto::Deployment& wanted) const {

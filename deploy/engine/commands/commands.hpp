@@ -7,19 +7,21 @@
 #include "deploy/engine/commands/holds_and_quarantine.hpp"
 #include "deploy/engine/commands/rehearsals.hpp"
 #include "deploy/engine/commands/rollbacks.hpp"
+#include "deploy/engine/commands/services.hpp"
 #include "deploy/engine/commands/standby.hpp"
 
 namespace holdfast::deploy::engine {
 
 /// What people and sources can ask of the engine.
 struct Commands {
-  Commands(Parts& parts, std::function<std::vector<proto::api::ServiceStatus>()> services)
+  Commands(Parts& parts, std::function<std::vector<proto::api::ServiceStatus>()> statuses)
       : rollbacks(parts),
-        announcer(parts, std::move(services)),
+        announcer(parts, std::move(statuses)),
         applies(parts, rollbacks, announcer),
         holds(parts),
         rehearsals(parts, rollbacks, announcer),
-        standby(parts) {}
+        standby(parts),
+        services(parts) {}
 
   Rollbacks rollbacks;
   Announcer announcer;
@@ -27,6 +29,7 @@ struct Commands {
   HoldsAndQuarantine holds;
   Rehearsals rehearsals;
   Standby standby;
+  ServiceCommands services;
 };
 
 }  // namespace holdfast::deploy::engine

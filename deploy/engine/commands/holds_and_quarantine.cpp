@@ -15,12 +15,12 @@ bool is_hex(std::string_view text) {
   return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+}  // namespace
+
 Status need_reason(const std::string& reason) {
   if (!trim(reason).empty()) return ok();
   return Error{Errc::usage, "a reason is missing"}.hint("say why: --reason TEXT");
 }
-
-}  // namespace
 
 proto::api::HoldStatus hold_status(const plan::Hold& hold) {
   return {hold.actor, hold.reason, to_rfc3339(hold.since),
@@ -49,11 +49,11 @@ proto::api::QuarantineItem HoldsAndQuarantine::item(const ledger::Quarantine& ro
   return quarantine_item(row, parts_.generations, parts_.journal.progress());
 }
 
-Result<std::optional<WallTime>> HoldsAndQuarantine::parse_until(const std::string& until) const {
+Result<std::optional<WallTime>> parse_until(const std::string& until, WallTime now) {
   if (until.empty()) return std::optional<WallTime>{};
   auto time = parse_rfc3339(until);
   if (!time) return std::move(time).error().in("until");
-  if (*time <= parts_.ports.clock.wall())
+  if (*time <= now)
     return Error{Errc::usage, fmt::format("until: {} is in the past", to_rfc3339(*time))};
   return std::optional{*time};
 }
@@ -61,7 +61,7 @@ Result<std::optional<WallTime>> HoldsAndQuarantine::parse_until(const std::strin
 Result<proto::api::HoldStatus> HoldsAndQuarantine::hold(const proto::api::HoldRequest& request,
                                                         const Actor& actor) {
   HF_TRY(need_reason(request.reason));
-  HF_ASSIGN(const auto until, parse_until(request.until));
+  HF_ASSIGN(const auto until, parse_until(request.until, parts_.ports.clock.wall()));
   auto& journal = parts_.journal;
   auto next = journal.progress();
   auto note = journal.entry(proto::EntryKind::held, actor, request.reason, journal.effective());
@@ -146,7 +146,7 @@ Result<proto::api::QuarantineItem> HoldsAndQuarantine::quarantine(
     const proto::api::QuarantineRequest& request, const Actor& actor) {
   HF_TRY(need_reason(request.reason));
   HF_ASSIGN(const auto digest, resolve(request.what));
-  HF_ASSIGN(const auto until, parse_until(request.until));
+  HF_ASSIGN(const auto until, parse_until(request.until, parts_.ports.clock.wall()));
   HF_TRY(may_quarantine(digest));
   auto& journal = parts_.journal;
   ledger::Quarantine row{digest, actor, request.reason, parts_.ports.clock.wall(), {}, until};

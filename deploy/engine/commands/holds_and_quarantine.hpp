@@ -12,6 +12,11 @@ namespace holdfast::deploy::engine {
                                                          const plan::Progress& progress);
 [[nodiscard]] proto::api::HoldStatus hold_status(const plan::Hold& hold);
 
+/// Errors: usage, when it is empty.
+[[nodiscard]] Status need_reason(const std::string& reason);
+/// RFC 3339; empty: no end. Errors: usage, when it is no time or is in the past.
+[[nodiscard]] Result<std::optional<WallTime>> parse_until(const std::string& until, WallTime now);
+
 /// Holds and quarantine: what blocks changes until somebody lifts it. Engine thread only. Errors of
 /// all: usage (no reason, an unusable time), those of the ledger.
 class HoldsAndQuarantine {
@@ -33,7 +38,6 @@ class HoldsAndQuarantine {
  private:
   [[nodiscard]] Result<proto::Digest> resolve(const std::string& what) const;
   [[nodiscard]] Result<proto::Digest> resolve_prefix(std::string_view digits) const;
-  [[nodiscard]] Result<std::optional<WallTime>> parse_until(const std::string& until) const;
   [[nodiscard]] Status may_quarantine(const proto::Digest& digest) const;
   [[nodiscard]] proto::api::QuarantineItem item(const ledger::Quarantine& row) const;
 

@@ -101,6 +101,8 @@ Result<proto::api::Accepted> Rollbacks::rollback(const proto::api::RollbackReque
 proto::api::Accepted Rollbacks::accepted(GenerationId target, std::string digest,
                                          std::uint64_t since) const {
   proto::api::Accepted accepted{target.value(), std::move(digest), true, since};
+  if (const auto known = parts_.generations.document(target))
+    accepted.warnings = plan::stop_warnings(parts_.journal.progress(), *known);
   const auto& refusal = parts_.journal.refusal();
   if (parts_.journal.unjournaled() && refusal)
     accepted.warnings.push_back(fmt::format(
@@ -155,6 +157,7 @@ Result<UnfinishedPlan> Rollbacks::plan(const proto::api::RollbackRequest& reques
       [report = std::move(report), current, known, progress = parts_.journal.progress()]() mutable {
         report.steps = plan::compare(current.get(), *known, progress.start_times);
         plan::mark_completed(progress, *known, report.steps);
+        plan::mark_stopped(progress, report.steps);
         return std::move(report);
       }};
 }

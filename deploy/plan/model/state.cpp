@@ -292,6 +292,12 @@ std::string encode_progress(const Progress& progress) {
       {"serving", instances_json(progress.serving)}, {"retired", std::move(retired)},
       {"addresses", std::move(addresses)},           {"next_sequence", progress.next_sequence}};
   if (progress.hold) out["hold"] = hold_json(*progress.hold);
+  json::object stopped;
+  for (const auto& [name, stop] : progress.stopped) stopped[name.str()] = hold_json(stop);
+  if (!stopped.empty()) out["stopped"] = std::move(stopped);
+  json::object restarting;
+  for (const auto& [name, starts] : progress.restarting) restarting[name.str()] = starts;
+  if (!restarting.empty()) out["restarting"] = std::move(restarting);
   if (progress.source)
     out["source"] = json::object{{"source", progress.source->source},
                                  {"spec_digest", progress.source->spec_digest.str()}};
@@ -318,6 +324,15 @@ Result<Progress> decode_progress(std::string_view text, BootTime now) try {
                                      stop_from(r.as_object().if_contains("stop"))});
   }
   if (const auto* hold = in.if_contains("hold")) progress.hold = hold_from(hold->as_object());
+  if (const auto* stopped = in.if_contains("stopped")) {
+    for (const auto& [name, stop] : stopped->as_object())
+      progress.stopped.emplace(ServiceName{std::string_view{name}}, hold_from(stop.as_object()));
+  }
+  if (const auto* restarting = in.if_contains("restarting")) {
+    for (const auto& [name, starts] : restarting->as_object())
+      progress.restarting.emplace(ServiceName{std::string_view{name}},
+                                  starts.to_number<std::uint32_t>());
+  }
   if (const auto* source = in.if_contains("source")) {
     const auto& word = source->as_object();
     if (auto digest = proto::Digest::parse(std::string_view{word.at("spec_digest").as_string()}))

@@ -104,7 +104,7 @@ struct Rollout {
   bool operator==(const Rollout&) const = default;
 };
 
-/// An operator's stop: changes wait, everything else goes on.
+/// An operator's word that something waits: every change, or one service.
 struct Hold {
   std::string actor;
   std::string reason;
@@ -148,7 +148,8 @@ struct Progress {
   std::map<InstanceId, Retired> retired;
   std::map<ServiceName, Address> addresses;  ///< stable virtual addresses
   std::uint64_t next_sequence = 1;
-  std::optional<Hold> hold;
+  std::optional<Hold> hold;               ///< of changes; everything else goes on
+  std::map<ServiceName, Hold> stopped;    ///< services that nothing starts
   std::optional<OfferedDocument> source;  ///< none: what was applied by hand since counts
   std::vector<PostRollbackHooks>
       post_rollback_hooks;  ///< in order; no rollout begins before it is over
@@ -165,8 +166,9 @@ struct Progress {
   /// as they are, and so does where traffic goes, until a generation is good.
   std::set<InstanceId> kept;
   std::map<ServiceName, RestartState>
-      restarts;                      ///< not durable: a restarted agent starts from zero
-  std::set<ServiceName> restarting;  ///< stopped to be started again; not durable either
+      restarts;  ///< not durable: a restarted agent starts from zero
+  /// To be started again, with how often a process had been started in its instance until then.
+  std::map<ServiceName, std::uint32_t> restarting;
   bool operator==(const Progress&) const = default;
 };
 

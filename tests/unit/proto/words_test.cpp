@@ -50,7 +50,7 @@ TEST(Words, AreOneForEachEnumerator) {
   expect_whole(api::CollectedKind::replaced);
   expect_whole(DriftKind::orphan);
   expect_whole(DriftAction::hold);
-  expect_whole(EntryKind::completed);
+  expect_whole(EntryKind::started);
 }
 
 }  // namespace

@@ -1,0 +1,102 @@
+// Services that an operator stopped, started or restarted by name.
+#include <fmt/format.h>
+
+#include "deploy/plan/planner.hpp"
+
+namespace holdfast::deploy::plan {
+namespace {
+
+std::uint32_t starts_of(const Progress& progress, const Observed& observed,
+                        const ServiceName& service) {
+  const auto serving = progress.serving.find(service);
+  if (serving == progress.serving.end()) return 0;
+  const auto view = observed.instances.find(serving->second);
+  return view == observed.instances.end() ? 0 : view->second.seen.starts;
+}
+
+}  // namespace
+
+std::string stop_text(const Hold& stop) {
+  return fmt::format("stopped by {}{}{}", stop.actor,
+                     stop.until ? " until " + to_rfc3339(*stop.until) : "",
+                     stop.reason.empty() ? "" : ": " + stop.reason);
+}
+
+Progress stop_service(const Progress& progress, const ServiceName& service, Hold stop) {
+  Progress next = progress;
+  next.stopped[service] = std::move(stop);
+  next.restarting.erase(service);
+  next.restarts.erase(service);
+  return next;
+}
+
+Progress restart_service(const Progress& progress, const Observed& observed,
+                         const ServiceName& service) {
+  Progress next = progress;
+  next.stopped.erase(service);
+  next.restarts.erase(service);
+  std::erase_if(next.completed, [&](const auto& row) { return row.first.first == service; });
+  next.restarting[service] = starts_of(progress, observed, service);
+  return next;
+}
+
+void mark_stopped(const Progress& progress, std::vector<proto::api::PlanStep>& steps) {
+  for (auto& step : steps) {
+    const bool runs =
+        step.change == "create" || step.change == "cutover" || step.change == "replace";
+    const auto stop = progress.stopped.find(ServiceName{step.service});
+    if (!runs || stop == progress.stopped.end()) continue;
+    step.change = "keep";
+    step.reason = "not started: " + stop_text(stop->second);
+  }
+}
+
+std::vector<std::string> stop_warnings(const Progress& progress, const proto::Deployment& target) {
+  std::vector<std::string> warnings;
+  for (const auto& [name, stop] : progress.stopped) {
+    if (target.services.contains(name))
+      warnings.push_back(fmt::format("{} stays {}; next: holdfast start {}", name.str(),
+                                     stop_text(stop), name.str()));
+  }
+  return warnings;
+}
+
+/// A rollout that has begun goes on without those that it skips.
+void Planner::end_stops() {
+  if (has_begun(state())) return;
+  for (auto it = state().stopped.begin(); it != state().stopped.end();) {
+    const auto [name, stop] = *it++;
+    if (!stop.until) continue;
+    if (*stop.until > observed_.wall) {
+      constexpr Milliseconds kLongest{60'000};  // the wall clock may be set
+      wake(now_ + std::min<Milliseconds>(
+                      std::chrono::ceil<Milliseconds>(*stop.until - observed_.wall), kLongest));
+      continue;
+    }
+    note(proto::EntryKind::started, serving_generation(state()), "the stop ended at its time",
+         {{"stopped_by", stop.actor}, {"stopped_since", to_rfc3339(stop.since)}}, name.str());
+    state() = restart_service(state(), observed_, name);
+  }
+}
+
+/// True when an operator stopped it: its process ends, and nothing starts it.
+bool Planner::stays_stopped(const ServiceName& name, const InstanceView* view) {
+  if (!state().stopped.contains(name)) return false;
+  const bool lives = view != nullptr && (view->seen.state == InstanceState::running ||
+                                         view->seen.state == InstanceState::frozen ||
+                                         view->seen.state == InstanceState::unsupervised);
+  if (lives) stop(*view, false);
+  return true;
+}
+
+/// Whether the process of the time when a restart was decided has yet to end or to be started
+/// again. Only a later process ends the request, so that none is lost with the agent.
+bool Planner::awaits_restart(const ServiceName& name, const InstanceView& view) {
+  const auto asked = state().restarting.find(name);
+  if (asked == state().restarting.end()) return false;
+  if (view.seen.starts <= asked->second) return true;
+  state().restarting.erase(asked);
+  return false;
+}
+
+}  // namespace holdfast::deploy::plan
