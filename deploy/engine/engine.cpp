@@ -19,6 +19,10 @@ constexpr auto kLongestPass = std::chrono::seconds{20};
 constexpr auto kLate = std::chrono::seconds{2};
 /// Dry runs of rollbacks and rehearsals may have to read a document that a rollback does not wait
 /// behind: so many at once, and one thread more.
+/// What is recorded at once costs a flush of the disk each.
+constexpr RequestQuota::Limits kChanges{.all = 4, .of_one_actor = 2};
+/// So long are messages read without a pass.
+constexpr Milliseconds kSlice{10};
 constexpr RequestQuota::Limits kLookups{.all = 2, .of_one_actor = 1};
 /// Answers of probes that come within it are read together.
 constexpr Milliseconds kGather{5};
@@ -242,12 +246,13 @@ class ThreadedEngine final : public Engine, private Jobs {
     }
   }
 
-  /// Until all are read, or an urgent one was: what it asks for begins before the others are heard.
-  /// Whether one of them asks for a pass.
+  /// Until all are read, or an urgent one was, or their time is over: what was asked for, and what
+  /// is under way, goes on before the others are heard. Whether one of them asks for a pass.
   bool deliver(std::deque<Mailbox::Message>& messages, const std::stop_token& stop) {
     bool wake = false;
     bool urgent = false;
-    while (!stop.stop_requested() && !urgent) {
+    const auto began = clock_.boot();
+    while (!stop.stop_requested() && !urgent && clock_.boot() - began < kSlice) {
       auto next = mailbox_->take_urgent();
       if (!next && messages.empty()) break;
       if (!next) {
@@ -265,8 +270,11 @@ class ThreadedEngine final : public Engine, private Jobs {
   template <class Owner, class Request, class Answer>
   void ask(Owner& owner, Result<Answer> (Owner::*call)(const Request&, const Actor&),
            Request request, Actor actor, Reply<Answer> reply) {
+    auto place = take(changes_, actor);
+    if (!place) return reply(std::move(place).error());
     mailbox_->post([&owner, call, request = std::move(request), actor = std::move(actor),
-                    reply = std::move(reply)] { reply((owner.*call)(request, actor)); });
+                    reply = std::move(reply),
+                    place = std::move(place)] { reply((owner.*call)(request, actor)); });
   }
 
   void run(Pool pool, Work work) override {
@@ -299,6 +307,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::array<os::JobPool, 7> pools_;
   Readers applies_{RequestQuota{"applies", {}}, os::JobPool{"apply", threads(1)}};
+  RequestQuota changes_{"changes", kChanges};
   RequestQuota lookups_{"dry runs and rehearsals", kLookups};
   Readers plans_{RequestQuota{"plans", {}}, os::JobPool{"plan", threads(1)}};
   std::function<void()> on_arrival_;

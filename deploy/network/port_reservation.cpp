@@ -4,16 +4,10 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <filesystem>
 #include <vector>
-
-#include "common/base/text.hpp"
-#include "common/os/file.hpp"
 
 namespace holdfast::deploy::network {
 namespace {
@@ -56,66 +50,11 @@ Result<os::UniqueFd> reserve_port(const PortKey& key) {
   const auto name = to_string(key);
   if (fd.error().code() != Errc::port_in_use)
     return std::move(fd).error().in("reserve port " + name);
-  const auto owner = port_owner(key);
-  return Error{Errc::port_in_use, fmt::format("port {} is taken by {}", name,
-                                              owner.empty() ? "another program" : owner)}
-      .hint(owner.empty() ? fmt::format("find it with: ss -anp 'sport = :{}'", key.port)
-                          : fmt::format("stop {}, or publish another port", owner));
-}
-
-/// Socket inodes in /proc/net/{tcp,udp}[6] whose local port is this one.
-std::set<std::string> inodes_bound_to(const PortKey& key) {
-  std::set<std::string> inodes;
-  const std::string_view base = key.transport == proto::Transport::tcp ? "tcp" : "udp";
-  for (const auto* suffix : {"", "6"}) {
-    const auto text =
-        os::read_file(fmt::format("/proc/thread-self/net/{}{}", base, suffix), 64U << 20);
-    if (!text) continue;
-    for (const auto line : split(*text, '\n')) {
-      std::vector<std::string_view> fields;
-      for (const auto field : split(line, ' ')) {
-        if (!field.empty()) fields.push_back(field);
-      }
-      constexpr std::size_t kLocal = 1;
-      constexpr std::size_t kState = 3;
-      constexpr std::size_t kInode = 9;
-      if (fields.size() <= kInode || !fields[kLocal].ends_with(fmt::format(":{:04X}", key.port)))
-        continue;
-      const bool connected = fields[kState] == "01" && base == "tcp";
-      if (!connected && fields[kInode] != "0") inodes.emplace(fields[kInode]);
-    }
-  }
-  return inodes;
-}
-
-bool holds_one_of(const std::filesystem::path& process, const std::set<std::string>& links) {
-  std::error_code failure;
-  for (std::filesystem::directory_iterator fd{process / "fd", failure}, end; !failure && fd != end;
-       fd.increment(failure)) {
-    std::array<char, 64> target{};
-    const ssize_t size = readlink(fd->path().c_str(), target.data(), target.size());
-    if (size > 0 && links.contains(std::string{target.data(), static_cast<std::size_t>(size)}))
-      return true;
-  }
-  return false;
+  return Error{Errc::port_in_use, fmt::format("port {} is taken by another program", name)}.hint(
+      fmt::format("ss -anp 'sport = :{}' names it: stop it, or publish another port", key.port));
 }
 
 }  // namespace
-
-std::string port_owner(const PortKey& key) {
-  std::set<std::string> links;
-  for (const auto& inode : inodes_bound_to(key)) links.insert(fmt::format("socket:[{}]", inode));
-  if (links.empty()) return {};
-  std::error_code failure;
-  for (std::filesystem::directory_iterator it{"/proc", failure}, end; !failure && it != end;
-       it.increment(failure)) {
-    const auto pid = it->path().filename().string();
-    if (!parse_number(pid) || !holds_one_of(it->path(), links)) continue;
-    const auto name = os::read_file(it->path() / "comm", 256);
-    return fmt::format("{} (pid {})", name ? printable(trim(*name)) : "?", pid);
-  }
-  return {};
-}
 
 Status PortReservation::hold(const std::set<PortKey>& ports) {
   // "*:80" becoming "127.0.0.1:80": our own old socket would be in the way of the new one.

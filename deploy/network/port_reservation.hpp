@@ -15,17 +15,14 @@ namespace holdfast::deploy::network {
 class PortReservation {
  public:
   /// Holds exactly `ports`. All or nothing for new ones; those no longer named are let go. An
-  /// address that the host does not have yet is fine (it may come later). Errors: port_in_use,
-  /// naming the owner where it can be found; perm.
+  /// address that the host does not have yet is fine (it may come later). Errors: port_in_use
+  /// (whose it is is not looked for: the engine asks, and the table of sockets is as long as the
+  /// users of the host make it); perm.
   [[nodiscard]] Status hold(const std::set<PortKey>& ports);
   void release() { held_.clear(); }
 
  private:
   std::map<PortKey, os::UniqueFd> held_;
 };
-
-/// "nginx (pid 812)": who has a socket bound to that port in the calling thread's network
-/// namespace; empty when unknown.
-[[nodiscard]] std::string port_owner(const PortKey& key);
 
 }  // namespace holdfast::deploy::network

@@ -5,6 +5,7 @@ import http.client
 import json
 import multiprocessing
 import os
+import resource
 import socket
 import time
 
@@ -66,6 +67,30 @@ def rehearse_for_ever(uid, path, generations, until):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 ask(path, "POST", "/v1/rehearse", {"generation": generation, "reason": "a flood"})
                 ask(path, "POST", "/v1/rollback", {"to": generation, "dry_run": True, "reason": "a flood"})
+
+
+def change_for_ever(uid, path, target, body, until):
+    """What is recorded, by the role `rollback`, as often as it is let."""
+    become(uid % 4 + 20000, ROLLBACK_GROUP)
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask(path, "POST", target, body)
+
+
+def roll_back_for_ever(uid, path, generation, until):
+    change_for_ever(uid, path, "/v1/rollback", {"to": generation, "reason": "a flood"}, until)
+
+
+def listen_for_ever(uid, port, until):
+    """Holds that port, and listens on as many more as one process may: 20,000 lines of /proc/net/tcp."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    become(uid)
+    sockets = [socket.create_server(("127.0.0.1", port))]
+    with contextlib.suppress(OSError):
+        while len(sockets) < min(most - 50, 20_000):
+            sockets.append(socket.create_server(("127.0.0.1", 0), backlog=1))
+    time.sleep(max(0, until - time.monotonic()))
 
 
 def hold_for_ever(uid, path, sent, places, until, pause=0.05):

@@ -69,6 +69,20 @@ class Attacks(attack.AttackCase):
         with self.meanwhile(attack.rehearse_for_ever, self.agent.socket, [2, 3, 4, 5], number=6):
             self.assert_rollback_is_quick("--to", "1", cold=True)
 
+    def test_holds_and_quarantines_that_are_recorded(self):
+        """Of the role `rollback`: each costs a flush of the disk."""
+        body = json.dumps({"reason": "a flood", "until": ""})
+        with self.meanwhile(attack.change_for_ever, self.agent.socket, "/v1/hold", body, number=24):
+            self.assert_rollback_is_quick()
+
+    def test_listeners_on_many_ports(self):
+        """Of a user without a role, while a rollback finds one of its ports taken: whose it is, the engine does not look for."""
+        taken = fixture.free_port()
+        self.applied({"web": self.web("WEB_V2", update=attack.UPDATE), "other": self.small(update=attack.UPDATE, publish=[f"{taken}:8080"])})
+        self.applied({"web": self.web("WEB_V2", update=attack.UPDATE, env={"A": "1"})})
+        with self.meanwhile(attack.listen_for_ever, taken, number=1), self.meanwhile(attack.roll_back_for_ever, self.agent.socket, 3, number=4):
+            self.assert_rollback_is_quick("--to", "1")
+
     def test_requests_that_never_end(self):
         with self.meanwhile(attack.hold_for_ever, self.agent.socket, b"POST /v1/plan HTTP/1.1\r\nContent-Length: 99\r\n\r\n{", 40, number=8):
             self.assert_rollback_is_quick()
