@@ -76,12 +76,12 @@ FORBIDDEN = [
 # (packaging/doc/threat-model.md). File → what it may do nevertheless, and why.
 ENGINE_THREAD = ("deploy/engine", "deploy/plan")
 NOT_ON_THE_ENGINE_THREAD = [
-    (r"\b(open_file|read_file|write_atomic|open_in_root|ifstream|fopen)\b|\bopen(at)?\s*\(\s*[\w\"]", "open files in a job"),
+    (r"\b(open_file|read_file|write_atomic|open_in_root|open_guarded|(basic_)?[io]?fstream|filebuf|fopen|filesystem::(exists|status|canonical|is_\w+|file_size))\b|\bopen(at)?\s*\(\s*[\w\"]", "open files in a job"),
     (r"\b(recursive_)?directory_iterator\b|\bremove_tree\b|\bremove_all\b|\bopendir\b", "walk and remove trees in a job"),
     (r"\b(load_deployment|parse_deployment|parse_agent_config|yaml::read)\b", "parse documents in candidate.cpp"),
     (r"\bdiff_documents\b", "compare documents where plans are finished"),
     (r"\bos::(run|spawn)\b|\bProcess::spawn\b", "run programs in a job"),
-    (r"\b(scoped_lock|lock_guard|unique_lock|condition_variable)\b", "wait for no lock"),
+    (r"\b(scoped_lock|lock_guard|unique_lock|shared_lock|condition_variable|std::async)\b", "wait for no lock"),
 ]
 ON_THE_ENGINE_THREAD = {
     "deploy/plan/compare.cpp": {"diff_documents"},  # called where plans are finished (engine.cpp, `finish`)
@@ -91,6 +91,28 @@ ON_THE_ENGINE_THREAD = {
     "deploy/engine/mailbox.hpp": {"lock_guard", "unique_lock", "scoped_lock"},     # held for one message
     "deploy/engine/request_quota.cpp": {"lock_guard"},          # held for two counters
     "deploy/engine/engine.cpp": {"lock_guard", "scoped_lock", "unique_lock"},     # the snapshot's pointer; where the thread waits for messages
+}
+# What is not included cannot be called: ports, values, and nothing that opens, walks, parses or waits.
+ENGINE_INCLUDES = re.compile(r"common/(base|log)/|deploy/(engine|plan)/|deploy/(image|network)/port/|deploy/ledger/ledger\.hpp$|deploy/runtime/instances\.hpp$|"
+                             r"deploy/probe/prober\.hpp$|proto/(api|config|deployment|ledger|oci)/|proto/\w+\.hpp$|proto/json/writer\.hpp$|"
+                             r"<(?!(basic_)?[iof]?stream|fstream|filesystem|(shared_)?mutex|future|thread|condition_variable|semaphore|latch|barrier|cstdio|fcntl|unistd|"
+                             r"dirent|ftw|glob|poll|pthread|aio|netdb|sys/|boost/|fmt/os|yaml)[\w/.]+>$")
+MORE_ENGINE_INCLUDES = {
+    "deploy/engine/mailbox.hpp": {"<mutex>", "<condition_variable>"},  # held for one message
+    "deploy/engine/request_quota.hpp": {"<mutex>"},      # held for two counters
+    "deploy/engine/state/events.hpp": {"<mutex>"},       # held for one event, or a copy of at most 64
+    "deploy/engine/state/journal.hpp": {"<filesystem>"},          # a path, handed on
+    "deploy/engine/state/rollback_intent.hpp": {"<filesystem>"},  # the same
+    "deploy/engine/state/rollback_intent.cpp": {"common/os/file.hpp", "<boost/json.hpp>"},  # one file of our own on a tmpfs, at most 16 KiB
+    "deploy/engine/commands/announcer.cpp": {"<boost/json.hpp>"},  # reads and writes verdicts of our own
+    "deploy/plan/model/state.cpp": {"<boost/json.hpp>"},           # progress, written by us, read at the start
+    "deploy/engine/state/candidate.cpp": {"common/os/time_zone.hpp"},   # called by the reader threads of engine.cpp
+    "deploy/engine/state/parts.hpp": {"common/os/disk_space.hpp"},      # one call of the kernel
+    "deploy/engine/state/ports.hpp": {"common/os/disk_space.hpp", "common/os/memory_signs.hpp"},  # the same; files of /proc below 4 KiB
+    "deploy/engine/engine.cpp": {"<thread>", "common/os/job_pool.hpp", "common/os/process.hpp"},  # the thread itself, its jobs, its name
+    # Checked in a job (`look_at_host`).
+    "deploy/engine/commands/rollbacks.cpp": {"deploy/runtime/storage/config_files.hpp", "deploy/runtime/storage/secret_file.hpp",
+                                             "deploy/runtime/storage/service_mounts.hpp"},
 }
 MAY_CALL = {"common/base": None, "common/os": None, "common/log": r"\bgetenv\b"}
 
@@ -221,6 +243,10 @@ def engine_thread(root, _):
     for relative in files(root, under=("deploy",), suffixes=CODE):
         if not longest({room: 0 for room in ENGINE_THREAD}, str(relative.parent)):
             continue
+        for number, ours, system in includes(root, relative):
+            header = ours or system
+            if not ENGINE_INCLUDES.match(header) and header not in MORE_ENGINE_INCLUDES.get(str(relative), set()):
+                yield f"{relative}:{number}: {header} on the engine's thread: ask a port, or do it in a job"
         allowed = ON_THE_ENGINE_THREAD.get(str(relative), set())
         for number, line in enumerate(code_lines(read(root, relative)), 1):
             if line.lstrip().startswith("#"):
