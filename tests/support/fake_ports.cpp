@@ -169,8 +169,9 @@ Status FakePublisher::reserve(const std::set<plan::PortKey>& ports) {
   for (const auto& port : ports) {
     if (host_.taken_ports.contains(port) && !host_.reserved_ports.contains(port))
       return Error{Errc::port_in_use,
-                   fmt::format("port {} is taken by nginx (pid 77)", to_string(port))}
-          .hint("stop it, or publish another port");
+                   fmt::format("port {} is taken by another program", to_string(port))}
+          .hint(fmt::format("ss -anp 'sport = :{}' names it: stop it, or publish another port",
+                            port.port));
   }
   host_.reserved_ports = ports;
   return ok();

@@ -165,10 +165,9 @@ CLI::App* service_command(CLI::App& app, Options& options, const char* name, con
 std::unique_ptr<Command> add_stop(CLI::App& app) {
   auto made = std::make_unique<CommandOf<StopOptions>>();
   auto& options = made->options;
-  auto* stop = service_command(
-      app, options, "stop", "Stop one service; it stays stopped, also after a reboot or an apply",
-      "  holdfast stop web --reason \"the disk is exchanged\" --for 2h\n"
-      "  holdfast stop worker -m \"incident 4711\"");
+  auto* stop = service_command(app, options, "stop", "Stop one service until it is started again",
+                               "  holdfast stop web --reason \"the disk is exchanged\" --for 2h\n"
+                               "  holdfast stop worker -m \"incident 4711\"");
   stop->add_option("-m,--reason", options.reason, "Why; goes to the history")
       ->required()
       ->type_name("TEXT");
@@ -187,8 +186,7 @@ std::unique_ptr<Command> add_start(CLI::App& app) {
 
 std::unique_ptr<Command> add_restart(CLI::App& app) {
   auto made = std::make_unique<CommandOf<RestartOptions>>();
-  service_command(app, made->options, "restart",
-                  "Restart one service in place; it answers nobody meanwhile",
+  service_command(app, made->options, "restart", "End the process of a service and start it again",
                   "  holdfast restart web\n  holdfast restart web --reason \"a new certificate\"")
       ->add_option("-m,--reason", made->options.reason, "Why; goes to the history")
       ->type_name("TEXT");

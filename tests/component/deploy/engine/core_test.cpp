@@ -197,7 +197,7 @@ TEST_F(CoreTest, ATakenPortIsRefusedBeforeAnythingChanges) {
   const auto refused = agent.apply(document("1.0.0"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Errc::port_in_use);
-  EXPECT_THAT(refused.error().what(), HasSubstr("nginx"));
+  EXPECT_THAT(refused.error().what(), HasSubstr("8080"));
   EXPECT_THAT(agent.snapshot()->records->history, SizeIs(0));
 }
 
