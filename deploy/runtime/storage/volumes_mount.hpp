@@ -29,8 +29,8 @@ class VolumesMount {
 };
 
 /// Makes what was mounted at `volumes`, or below it, since `VolumesMount` was made as harmless as
-/// that: called where a volume comes into use. Nothing while nothing is mounted at `volumes`; a mount
-/// that cannot be changed is logged. Thread safe.
+/// that: called where a volume comes into use. Nothing while nothing is mounted at `volumes`; a
+/// mount that cannot be changed is logged. Thread safe.
 void confine_later_mounts(const std::filesystem::path& volumes);
 
 }  // namespace holdfast::deploy::runtime
