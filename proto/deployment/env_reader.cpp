@@ -97,7 +97,9 @@ void read_env(yaml::Fields& fields, ServiceDraft& draft) {
 
 void check_env_sources(yaml::Fields& fields, const Service& service) {
   const auto* env = fields.find("env");
-  for (const auto& [name, source] : service.env_from) {
+  for (const auto& row : service.env_from) {
+    const auto& name = row.first;
+    const auto& source = row.second;
     const bool secret = source.kind == EnvSource::Kind::secret;
     const bool known =
         secret ? std::any_of(service.secrets.begin(), service.secrets.end(),
