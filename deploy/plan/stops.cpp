@@ -68,9 +68,10 @@ void Planner::end_stops() {
     const auto [name, stop] = *it++;
     if (!stop.until) continue;
     if (*stop.until > observed_.wall) {
-      constexpr Milliseconds kLongest{60'000};  // the wall clock may be set
-      wake(now_ + std::min<Milliseconds>(
-                      std::chrono::ceil<Milliseconds>(*stop.until - observed_.wall), kLongest));
+      constexpr Milliseconds kLongestSleep{60'000};  // the wall clock may be set
+      wake(now_ +
+           std::min<Milliseconds>(std::chrono::ceil<Milliseconds>(*stop.until - observed_.wall),
+                                  kLongestSleep));
       continue;
     }
     note(proto::EntryKind::started, serving_generation(state()), "the stop ended at its time",
