@@ -71,9 +71,10 @@ Result<std::map<std::string, std::string>> secret_variables(
     const Paths& paths, const plan::InstanceId& id, const std::vector<proto::SecretRef>& secrets,
     const std::map<std::string, std::string>& wanted) {
   std::map<std::string, std::string> out;
-  for (const auto& [name, secret] : wanted) {
-    const auto known = std::find_if(secrets.begin(), secrets.end(),
-                                    [&](const auto& each) { return each.name == secret; });
+  for (const auto& [name, source] : wanted) {
+    const auto known =
+        std::find_if(secrets.begin(), secrets.end(),
+                     [&secret = source](const auto& each) { return each.name == secret; });
     if (known == secrets.end())
       return Error{Errc::runtime, fmt::format("env {} names no secret of the service", name)};
     HF_ASSIGN(auto value, os::read_file(paths.secret(id, *known), kMaxSecret));
