@@ -41,11 +41,12 @@ bool is_hostile(char32_t c) {
   const bool reorders = c == 0x061C || (c >= 0x200B && c <= 0x200F) ||
                         (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F);
   // What no terminal shows, or shows as a blank, though it is neither space nor control (Unicode's
-  // default ignorables, and letters without ink).
+  // default ignorables, and letters without ink). Not the variation selectors: emoji have them.
   const bool invisible = c == 0xAD || c == 0x034F || c == 0x115F || c == 0x1160 ||
                          (c >= 0x17B4 && c <= 0x17B5) || (c >= 0x180B && c <= 0x180F) ||
                          c == 0x2800 || c == 0x3164 || c == 0xFEFF || c == 0xFFA0 ||
-                         (c >= 0xFFF0 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE0FFF);
+                         (c >= 0xFFF0 && c <= 0xFFFB) || (c >= 0x1BCA0 && c <= 0x1BCA3) ||
+                         (c >= 0x1D173 && c <= 0x1D17A) || (c >= 0xE0000 && c <= 0xE0FFF);
   return controls || reorders || invisible;
 }
 

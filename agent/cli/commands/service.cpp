@@ -157,6 +157,7 @@ CLI::App* service_command(CLI::App& app, Options& options, const char* name, con
       ->required()
       ->type_name("SERVICE");
   wait_options(sub, options.wait);
+  sub->get_option("--timeout")->description("Maximum wait; it goes on without this program");
   return sub;
 }
 

@@ -25,6 +25,9 @@ TEST(Printable, EscapesWhatMovesATerminalOrReordersText) {
   EXPECT_EQ(printable("\xe2\x80\xae"), "\\u{202e}");
   EXPECT_EQ(printable("\xe2\x81\xa6"), "\\u{2066}");
   EXPECT_EQ(printable("\xef\xbb\xbf"), "\\u{feff}");
+  EXPECT_EQ(printable("\xf0\x9b\xb2\xa0"), "\\u{1bca0}");
+  EXPECT_EQ(printable("\xf0\x9d\x85\xb3"), "\\u{1d173}");
+  EXPECT_EQ(printable("\xe2\x9c\x94\xef\xb8\x8f"), "\xe2\x9c\x94\xef\xb8\x8f") << "an emoji";
   EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a\\x00b");
 }
 
