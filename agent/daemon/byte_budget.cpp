@@ -9,6 +9,7 @@ ByteBudget::Claim::Claim(ByteBudget& budget, uid_t uid, Role role)
 
 bool ByteBudget::Claim::resize(std::size_t bytes) {
   if (uid_ == 0) return true;
+  const std::lock_guard lock{budget_.mutex_};
   const auto wanted = bytes <= budget_.limits_.uncounted ? 0 : bytes;
   const auto known = budget_.by_user_.find(uid_);
   const auto others = known == budget_.by_user_.end() ? 0 : known->second - held_;
@@ -27,6 +28,11 @@ bool ByteBudget::Claim::resize(std::size_t bytes) {
 }
 
 std::size_t ByteBudget::held() const {
+  const std::lock_guard lock{mutex_};
+  return sum();
+}
+
+std::size_t ByteBudget::sum() const {
   return std::accumulate(by_role_.begin(), by_role_.end(), std::size_t{0});
 }
 
@@ -35,7 +41,7 @@ std::size_t ByteBudget::kept_for(Role role) const {
 }
 
 bool ByteBudget::has_room(Role role, std::size_t more) const {
-  auto spoken_for = held();
+  auto spoken_for = sum();
   for (std::size_t i = 0; i < by_role_.size(); ++i) {
     const auto other = static_cast<Role>(i);
     if (other != role && by_role_[i] < kept_for(other)) spoken_for += kept_for(other) - by_role_[i];

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <map>
+#include <mutex>
 
 #include "agent/daemon/access.hpp"
 
@@ -24,7 +25,8 @@ inline constexpr ByteLimits kApiBytes{12U << 20, 4U << 20, 1U << 20, 16U << 10};
 
 /// Bytes of requests that have not arrived or are being worked on, and of answers that have not
 /// been taken, of all connections together. Root always finds room and takes none of the others',
-/// and each role finds what is kept for it. Not thread safe; outlives its claims.
+/// and each role finds what is kept for it. Thread safe: who works on a request last, on any
+/// thread, gives back what it held. Outlives its claims.
 class ByteBudget {
  public:
   explicit ByteBudget(ByteLimits limits) : limits_(limits) {}
@@ -53,10 +55,12 @@ class ByteBudget {
   [[nodiscard]] std::size_t held() const;
 
  private:
+  [[nodiscard]] std::size_t sum() const;
   [[nodiscard]] std::size_t kept_for(Role role) const;
   [[nodiscard]] bool has_room(Role role, std::size_t more) const;
 
   ByteLimits limits_;
+  mutable std::mutex mutex_;
   std::array<std::size_t, proto::api::kRoleNames.size()> by_role_{};  ///< without root
   std::map<uid_t, std::size_t> by_user_;                              ///< who holds something
 };
