@@ -44,6 +44,7 @@ Status Upkeep::do_pull(const proto::ImageRef& ref, WallTime until, const std::st
                        Outcome& outcome, const std::stop_token& stop) {
   // Before the image is there, so that no collection takes it in between.
   HF_TRY(parts_.care.lease(ref.digest, until, actor));
+  begin_to_fetch();
   HF_ASSIGN(const auto pulled, parts_.images.ensure({ref, {}}, sink(), stop));
   outcome.bytes = pulled.stats.bytes_fetched;
   parts_.listener.images_changed("", actor);
@@ -75,6 +76,7 @@ Status Upkeep::do_verify(const api::ImageVerifyRequest& request, const std::stri
   const auto damaged = damaged_of(all, wanted);
   Status repaired = ok();
   if (request.repair && !damaged.empty()) {
+    begin_to_fetch();
     auto done = repair_images(parts_.images, damaged, sink(), stop);
     for (const auto& digest : done.images) outcome.repaired.push_back(digest.str());
     repaired = std::move(done.first_failure);

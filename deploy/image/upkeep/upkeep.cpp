@@ -20,7 +20,7 @@ Result<api::ImageJob> Upkeep::start(Lane lane, proto::Word<api::ImageOperation> 
                                     const std::string& actor, Work work) {
   const std::lock_guard lock{mutex_};
   HF_ASSIGN(auto place, queue_.join(lane, operation.str(), actor));
-  if (scrub_ && lane == Lane::store) scrub_->request_stop();
+  if (scrub_ && operation != "pull") scrub_->request_stop();
   const Outcome outcome{.job = place.number, .operation = operation};
   auto& pool = lane == Lane::network ? fetches_ : work_;
   const bool started =
@@ -36,12 +36,17 @@ Result<api::ImageJob> Upkeep::start(Lane lane, proto::Word<api::ImageOperation> 
                        .since_event = 0};
 }
 
+void Upkeep::begin_to_fetch() {
+  const std::lock_guard lock{mutex_};
+  if (fetch_) fetch_->deadline = parts_.clock.boot() + kFetchDeadline;
+}
+
 /// Until its deadline, which `tick` watches.
 Status Upkeep::fetch(const Work& work, Outcome& outcome, const std::stop_token& stop) {
   std::stop_source ours;
   {
     const std::lock_guard lock{mutex_};
-    fetch_.emplace(Fetch{.deadline = parts_.clock.boot() + kFetchDeadline, .stop = ours});
+    fetch_.emplace(Fetch{.deadline = BootTime::max(), .stop = ours});
   }
   const std::stop_callback outer{stop, [&] { ours.request_stop(); }};
   auto done = work(outcome, ours.get_token());

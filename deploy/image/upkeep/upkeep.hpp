@@ -90,6 +90,9 @@ class Upkeep {
   Result<proto::api::ImageJob> start(Lane lane, proto::Word<proto::api::ImageOperation> operation,
                                      const std::string& actor, Work work);
   void run(Lane lane, Outcome outcome, const Work& work, const std::stop_token& stop);
+  /// From here on the deadline of what the network lane does counts: not while it hashes what is
+  /// here.
+  void begin_to_fetch();
   Status fetch(const Work& work, Outcome& outcome, const std::stop_token& stop);
   Status do_pull(const proto::ImageRef& ref, WallTime until, const std::string& actor,
                  Outcome& outcome, const std::stop_token& stop);
