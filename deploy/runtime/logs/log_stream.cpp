@@ -75,6 +75,7 @@ void LogStream::rewind() {
 bool LogStream::advance() {
   if (half_ == 0) {
     start_half(1);
+    if (extent_ == Extent::growing) halves_[0].fd.reset();  // read to its end: nobody goes back
     if (halves_[1].fd) return true;
   }
   if (extent_ == Extent::snapshot) return false;

@@ -39,7 +39,10 @@ class LogStream {
   /// Back to the beginning of the snapshot. Only while the stream stops there.
   void rewind();
   /// Goes on with what was appended since, and through rotations.
-  void go_on() { extent_ = Extent::growing; }
+  void go_on() {
+    extent_ = Extent::growing;
+    if (half_ == 1) halves_[0].fd.reset();
+  }
 
  private:
   enum class Extent : std::uint8_t { growing, snapshot };

@@ -19,6 +19,16 @@ Result<DeviceNode> find_device(const proto::DeviceMapping& wanted) {
   if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode))
     return Error{Errc::host, fmt::format("{} is not a device", printable(wanted.source))}.hint(
         "mount a directory or socket as a volume");
+  // Whatever name leads there: /dev/mem, kmem and port are the host's memory (devices.txt: 1:1, 2,
+  // 4).
+  const bool memory =
+      S_ISCHR(info.st_mode) && major(info.st_rdev) == 1 &&
+      (minor(info.st_rdev) == 1 || minor(info.st_rdev) == 2 || minor(info.st_rdev) == 4);
+  if (memory)
+    return Error{Errc::host,
+                 fmt::format("device {} is the memory of the host, which no service gets",
+                             printable(wanted.source))}
+        .hint("name another device");
   return DeviceNode{.path = wanted.target,
                     .type = S_ISCHR(info.st_mode) ? 'c' : 'b',
                     .major = major(info.st_rdev),

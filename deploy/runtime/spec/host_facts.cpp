@@ -107,7 +107,7 @@ Status check_ulimits(const std::map<std::string, proto::Ulimit>& wanted, const H
     if (name == "nofile" && limit.hard > facts.nr_open)
       return Error{Errc::host, fmt::format("ulimits.nofile is {}, and this host allows {} at most",
                                            limit_text(limit.hard), facts.nr_open)}
-          .hint("write less, or raise fs.nr_open on the host (sysctl)");
+          .hint("write less, or raise fs.nr_open on the host (sysctl) and restart the agent");
     const auto own = facts.own_limits.find(name);
     if (facts.raises_limits || own == facts.own_limits.end() || limit.hard <= own->second) continue;
     return Error{Errc::host,

@@ -15,7 +15,8 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
-constexpr std::size_t kMaxConfig = 1U << 20;  ///< as proto/deployment bounds it
+constexpr std::size_t kMaxConfig =
+    1U << 20;  ///< of a file; proto/deployment bounds what a document holds
 
 std::filesystem::path kept_path(const Paths& paths, const proto::Digest& digest) {
   return paths.configs() / digest.hex();

@@ -43,7 +43,8 @@ Status take_wanted_attributes(const VolumeDirectory& input, int fd) {
 }  // namespace
 
 Result<os::UniqueFd> open_volume_directory(const VolumeDirectory& input) {
-  HF_ASSIGN(auto at, os::open_file(input.volume, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  HF_ASSIGN(auto at,
+            os::open_file(input.volume, O_RDONLY | O_DIRECTORY));  // root alone makes links there
   if (!input.wanted.subpath.empty())
     for (const auto part : split(input.wanted.subpath, '/')) {
       HF_ASSIGN(auto next, enter(at.get(), std::string{part}, input.user));

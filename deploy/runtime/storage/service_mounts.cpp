@@ -22,6 +22,7 @@
 #include "deploy/runtime/storage/named_volume.hpp"
 #include "deploy/runtime/storage/volume.hpp"
 #include "deploy/runtime/storage/volumes_mount.hpp"
+#include "proto/deployment/rules.hpp"
 
 namespace holdfast::deploy::runtime {
 namespace {
@@ -110,17 +111,11 @@ Result<std::string> host_path(const ServiceMountsInput& input, const proto::Volu
   return bind_source(input, volume, number, fd.get());
 }
 
-/// Names become file names; the document's rules are stricter, so this is the second line.
-bool is_file_name(const std::string& name) {
-  return !name.empty() && name.size() <= 255 && name.front() != '.' &&
-         name.find_first_of(std::string_view{"/\0", 2}) == std::string::npos;
-}
-
 /// Makes it where it is missing: with what the image has there, when all of it is mounted.
 Result<std::filesystem::path> ensure_volume(const ServiceMountsInput& input,
                                             const proto::VolumeMount& volume) {
   const auto& name = volume.source;
-  if (!is_file_name(name))
+  if (!proto::rules::is_item_name(name))  // again: it becomes a file name
     return Error{Errc::runtime, fmt::format("{} is not a name for a volume", printable(name))};
   const auto path = input.paths.volume(name);
   HF_TRY(os::make_directories(path.parent_path(), 0700));
