@@ -17,12 +17,12 @@ constexpr auto kLongestPass = std::chrono::seconds{20};
 
 /// Who wakes later than this did not run in between: SIGSTOP, a suspended host, one that starves.
 constexpr auto kLate = std::chrono::seconds{2};
-/// Dry runs of rollbacks and rehearsals may have to read a document that a rollback does not wait
-/// behind: so many at once, and one thread more.
 /// What is recorded at once costs a flush of the disk each.
 constexpr RequestQuota::Limits kChanges{.all = 4, .of_one_actor = 2};
 /// So long are messages read without a pass.
 constexpr Milliseconds kSlice{10};
+/// Dry runs of rollbacks and rehearsals may have to read a document that a rollback does not wait
+/// behind: so many at once, and one thread more.
 constexpr RequestQuota::Limits kLookups{.all = 2, .of_one_actor = 1};
 /// Answers of probes that come within it are read together.
 constexpr Milliseconds kGather{5};

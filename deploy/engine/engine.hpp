@@ -62,13 +62,15 @@ class Engine {
   /// end is an event of kind `rehearsed`.
   virtual void rehearse(proto::api::RehearseRequest request, Actor actor,
                         Reply<proto::api::Accepted> reply) = 0;
-  /// Gives up every frozen instance: rollback gets slower, memory gets free.
+  /// One service, by its name: deploy/engine/commands/services.hpp. The reply comes once the change
+  /// is durable; how the service stands is in the snapshot.
   virtual void stop_service(proto::api::ServiceStopRequest request, Actor actor,
                             Reply<proto::api::ServiceChange> reply) = 0;
   virtual void start_service(proto::api::ServiceStartRequest request, Actor actor,
                              Reply<proto::api::ServiceChange> reply) = 0;
   virtual void restart_service(proto::api::ServiceRestartRequest request, Actor actor,
                                Reply<proto::api::ServiceChange> reply) = 0;
+  /// Gives up every frozen instance: rollback gets slower, memory gets free.
   virtual void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
                             Reply<proto::api::StandbyDropped> reply) = 0;
   /// A watched source has a new document (or the first one after start).

@@ -130,10 +130,9 @@ proto::api::ServiceStatus service_status(const StatusInput& in, const plan::Serv
                          : in.observed.instances.find(serving->second);
   const auto stop = in.progress.stopped.find(name);
   auto completed = plan::completed_at(in.progress, name, wanted);
-  const bool just_now = !completed && found != in.observed.instances.end() &&
-                        plan::has_completed(found->second, wanted) &&
-                        !in.progress.restarting.contains(name);
-  if (just_now) completed = in.wall;  // it is written down in this pass
+  if (found != in.observed.instances.end() &&
+      plan::completes_now(in.progress, found->second, name, wanted))
+    completed = in.wall;
   if (stop != in.progress.stopped.end()) {
     if (found != in.observed.instances.end()) {
       fill_present(in, name, wanted, found->second, status);
@@ -290,7 +289,9 @@ State overall(const StatusInput& in, const proto::api::Status& status) {
                         status.rollout->waiting_for)};
   const auto hooks = plan::hooks_under_way(in.progress, in.observed);
   if (!hooks.empty()) return {DeploymentState::converged, hooks.begin()->second};
-  const auto warnings = plan::stop_warnings(in.progress, *shown_document(in));
+  const auto* document = shown_document(in);  // none before it is read
+  const auto warnings = document == nullptr ? std::vector<std::string>{}
+                                            : plan::stop_warnings(in.progress, *document);
   return {DeploymentState::converged, warnings.empty() ? std::string{} : warnings.front()};
 }
 

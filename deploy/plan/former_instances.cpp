@@ -14,6 +14,7 @@ bool Planner::take_former(const ServiceName& service, const proto::Service& want
     const auto now = view->seen.state;
     const bool lives = now == InstanceState::frozen || now == InstanceState::running;
     if (ended ? now != InstanceState::exited : !lives) continue;
+    if (ended && has_completed(*view, wanted)) continue;  // its end is not that of this run
     if (now == InstanceState::frozen) act(Thaw{id});
     rollout().fresh[service] = id;
     state().retired.erase(id);

@@ -18,6 +18,14 @@ std::optional<WallTime> completed_at(const Progress& progress, const ServiceName
   return found == progress.completed.end() ? std::nullopt : std::optional{found->second};
 }
 
+/// Whether its process has ended as it should, of itself, and that is not written down yet.
+bool completes_now(const Progress& progress, const InstanceView& view, const ServiceName& name,
+                   const proto::Service& wanted) {
+  return view.seen.run_hash == wanted.run_hash && has_completed(view, wanted) &&
+         !progress.restarting.contains(name) && !progress.stopped.contains(name) &&
+         !completed_at(progress, name, wanted);
+}
+
 /// Written down at once, as a reboot takes the exit code away.
 void Planner::note_completed() {
   note_completed(serving_generation(state()), state().serving);
@@ -32,8 +40,7 @@ void Planner::note_completed(GenerationId generation,
     const auto wanted = known->services.find(name);
     const auto* view = find(id);
     if (wanted == known->services.end() || view == nullptr ||
-        view->seen.run_hash != wanted->second.run_hash || !has_completed(*view, wanted->second) ||
-        state().restarting.contains(name) || completed_at(state(), name, wanted->second))
+        !completes_now(state(), *view, name, wanted->second))
       continue;
     state().completed.emplace(std::pair{name, wanted->second.run_hash}, observed_.wall);
     note(proto::EntryKind::completed, generation, "ended with exit code 0",

@@ -90,6 +90,9 @@ inline constexpr std::size_t kMostStandby = 4;
 
 /// The instance ended with exit code 0, and its document says that it may end.
 [[nodiscard]] bool has_completed(const InstanceView& view, const proto::Service& wanted);
+/// It has just done so: the next decision writes that down.
+[[nodiscard]] bool completes_now(const Progress& progress, const InstanceView& view,
+                                 const ServiceName& name, const proto::Service& wanted);
 /// When this one-shot ended with exit code 0; none: it did not, or it is no one-shot.
 [[nodiscard]] std::optional<WallTime> completed_at(const Progress& progress,
                                                    const ServiceName& name,

@@ -65,6 +65,11 @@ void Planner::wake(BootTime at) {
   if (!out_.wake_at || at < *out_.wake_at) out_.wake_at = at;
 }
 
+void Planner::wake(WallTime at) {
+  const auto left = std::chrono::ceil<Milliseconds>(at - observed_.wall);
+  wake(now_ + std::min(left, kLongestByWall));
+}
+
 void Planner::assign_addresses() {
   std::set<ServiceName> names;
   for (const auto& id :

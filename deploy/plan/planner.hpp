@@ -35,6 +35,7 @@ class Planner {
   void note(proto::EntryKind kind, GenerationId generation, std::string reason,
             std::map<std::string, std::string> detail = {}, std::string service = {});
   void wake(BootTime at);
+  void wake(WallTime at);
   void assign_addresses();
   [[nodiscard]] InstanceId allot(const ServiceName& service, const proto::Service& wanted);
   [[nodiscard]] bool is_routed_to(const InstanceView& view) const;
@@ -156,6 +157,9 @@ class Planner {
 /// The generation whose document rules over what serves: before the switch of a rollout, and while
 /// it reverts, the former.
 [[nodiscard]] GenerationId serving_generation(const Progress& progress);
+
+/// The wall clock may be set: nothing is slept through, or believed of it, for longer.
+inline constexpr Milliseconds kLongestByWall{60'000};
 
 /// Every instance that is there for a reason.
 [[nodiscard]] std::set<InstanceId> instances_in_use(const Progress& progress);

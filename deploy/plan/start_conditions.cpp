@@ -13,18 +13,17 @@ std::string held_text(const Hold& hold) {
                      hold.reason.empty() ? "" : ": " + hold.reason);
 }
 
-/// The wall clock may be set: nothing is slept through, or believed, for longer than a minute.
-constexpr Milliseconds kLongest{60'000};
-
 bool still_holds(const WindowAnswer& answer, const Rollout& rollout, WallTime now) {
-  return answer.from == rollout.from && answer.target == rollout.target && answer.asked <= now &&
-         now < answer.asked + kLongest && (!answer.opening.at || now < *answer.opening.at);
+  if (answer.from != rollout.from || answer.target != rollout.target) return false;
+  return answer.asked == now || (answer.asked < now && now < answer.asked + kLongestByWall &&
+                                 (!answer.opening.at || now < *answer.opening.at));
 }
 
 }  // namespace
 
 std::optional<WindowAnswer> look_at_windows(const Progress& progress, const Observed& observed) {
-  if (!progress.rollout || progress.rollout->trigger == Trigger::rollback || progress.rollout->now)
+  if (!progress.rollout || has_begun(progress) || progress.rollout->now ||
+      progress.rollout->trigger == Trigger::rollback)
     return std::nullopt;
   const auto& rollout = *progress.rollout;
   const auto target = observed.documents.find(rollout.target);
@@ -82,7 +81,7 @@ std::optional<Wait> waits_for(const Progress& progress, const Observed& observed
 void Planner::end_hold() {
   const auto& hold = state().hold;
   if (!hold || !hold->until) return;
-  if (*hold->until > observed_.wall) return wake(now_ + (*hold->until - observed_.wall));
+  if (*hold->until > observed_.wall) return wake(*hold->until);
   note(proto::EntryKind::resumed, {}, "the hold ended at its time",
        {{"held_by", hold->actor}, {"held_since", to_rfc3339(hold->since)}});
   state().hold.reset();
@@ -98,7 +97,7 @@ void Planner::begin_or_wait() {
     enter(Phase::waiting);
     out_.notes.back().detail["waits_for"] = wait->text;
   }
-  if (wait->until) wake(now_ + std::min<Milliseconds>(*wait->until - observed_.wall, kLongest));
+  if (wait->until) wake(*wait->until);
 }
 
 }  // namespace holdfast::deploy::plan

@@ -47,6 +47,7 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
   if (view == nullptr || !is_usable(*view, wanted)) return recreate(name, wanted, generation, view);
   switch (view->seen.state) {
     case InstanceState::frozen:
+      if (awaits_restart(name, *view)) return stop(*view, true);
       if (repairs(DriftKind::frozen)) act(Thaw{view->seen.id});
       return;
     case InstanceState::exited:
@@ -72,7 +73,8 @@ void Planner::keep_service(const ServiceName& name, const proto::Service& wanted
 bool Planner::is_usable(const InstanceView& view, const proto::Service& wanted) const {
   const auto state = view.seen.state;
   if (state == InstanceState::broken || state == InstanceState::creating)
-    return !view.seen.earlier_boot && !repairs(DriftKind::missing);
+    return !view.seen.earlier_boot && !repairs(DriftKind::missing) &&
+           !out_.progress.restarting.contains(view.seen.service);
   if (state == InstanceState::unsupervised && repairs(DriftKind::unsupervised)) return false;
   if (view.seen.run_hash != wanted.run_hash && repairs(DriftKind::wrong_run_hash)) return false;
   return std::none_of(

@@ -64,14 +64,11 @@ std::vector<std::string> stop_warnings(const Progress& progress, const proto::De
 /// A rollout that has begun goes on without those that it skips.
 void Planner::end_stops() {
   if (has_begun(state())) return;
-  for (auto it = state().stopped.begin(); it != state().stopped.end();) {
-    const auto [name, stop] = *it++;
+  const auto all = state().stopped;  // one that ends makes another state
+  for (const auto& [name, stop] : all) {
     if (!stop.until) continue;
     if (*stop.until > observed_.wall) {
-      constexpr Milliseconds kLongestSleep{60'000};  // the wall clock may be set
-      wake(now_ +
-           std::min<Milliseconds>(std::chrono::ceil<Milliseconds>(*stop.until - observed_.wall),
-                                  kLongestSleep));
+      wake(*stop.until);
       continue;
     }
     note(proto::EntryKind::started, serving_generation(state()), "the stop ended at its time",

@@ -27,11 +27,14 @@ class Follower {
   Follower(const Context& context, const api::ServiceChange& before, Goal goal)
       : context_(context), before_(before), goal_(goal) {}
 
-  /// Errors: timed_out, degraded (it ended again), those of the agent.
+  /// Errors: timed_out, unhealthy (it ended again), those of the agent.
   Result<api::ServiceStatus> run(BootTime deadline) {
     for (;;) {
-      HF_ASSIGN(const auto status, context_.agent.call<"status">());
-      const auto& services = status.value.services;
+      const auto status = context_.agent.call<"status">();
+      if (!status && (status.error().code() != Errc::unreachable || !waits(deadline)))
+        return status.error();  // an agent that restarts goes on with it
+      if (!status) continue;
+      const auto& services = status->value.services;
       const auto found = std::find_if(services.begin(), services.end(), [&](const auto& each) {
         return each.name == before_.service;
       });
@@ -39,9 +42,7 @@ class Follower {
         return Error{Errc::not_found, fmt::format("{} is declared no more", before_.service)};
       HF_ASSIGN(const bool there, is_there(*found));
       if (there) return *found;
-      if (context_.clock.boot() >= deadline) return timed_out(*found);
-      tell_slow();
-      os::sleep_until(context_.clock.boot() + kPause, {});
+      if (!waits(deadline)) return timed_out(*found);
     }
   }
 
@@ -49,6 +50,14 @@ class Follower {
   static constexpr Milliseconds kPause{50};
   static constexpr Milliseconds kSettle{1'000};  // without a health rule, as the agent's gate
   static constexpr Milliseconds kSlow{2'000};
+
+  /// A moment; false: the time is over.
+  bool waits(BootTime deadline) {
+    if (context_.clock.boot() >= deadline) return false;
+    tell_slow();
+    os::sleep_until(context_.clock.boot() + kPause, {});
+    return true;
+  }
 
   Result<bool> is_there(const api::ServiceStatus& now) {
     if (goal_ == Goal::stopped) return now.state == "stopped";
@@ -156,6 +165,7 @@ CLI::App* service_command(CLI::App& app, Options& options, const char* name, con
   sub->add_option("service", options.service, "Name of the service")
       ->required()
       ->type_name("SERVICE");
+  sub->add_option("-m,--reason", options.reason, "Why; goes to the history")->type_name("TEXT");
   wait_options(sub, options.wait);
   sub->get_option("--timeout")->description("Maximum wait; it goes on without this program");
   return sub;
@@ -169,9 +179,7 @@ std::unique_ptr<Command> add_stop(CLI::App& app) {
   auto* stop = service_command(app, options, "stop", "Stop one service until it is started again",
                                "  holdfast stop web --reason \"the disk is exchanged\" --for 2h\n"
                                "  holdfast stop worker -m \"incident 4711\"");
-  stop->add_option("-m,--reason", options.reason, "Why; goes to the history")
-      ->required()
-      ->type_name("TEXT");
+  stop->get_option("--reason")->required();
   end_options(stop, options.end);
   return made;
 }
@@ -179,18 +187,14 @@ std::unique_ptr<Command> add_stop(CLI::App& app) {
 std::unique_ptr<Command> add_start(CLI::App& app) {
   auto made = std::make_unique<CommandOf<StartOptions>>();
   service_command(app, made->options, "start", "Start a service that is stopped or has ended",
-                  "  holdfast start web\n  holdfast start migrate --reason \"once more\"")
-      ->add_option("-m,--reason", made->options.reason, "Why; goes to the history")
-      ->type_name("TEXT");
+                  "  holdfast start web\n  holdfast start migrate --reason \"once more\"");
   return made;
 }
 
 std::unique_ptr<Command> add_restart(CLI::App& app) {
   auto made = std::make_unique<CommandOf<RestartOptions>>();
   service_command(app, made->options, "restart", "End the process of a service and start it again",
-                  "  holdfast restart web\n  holdfast restart web --reason \"a new certificate\"")
-      ->add_option("-m,--reason", made->options.reason, "Why; goes to the history")
-      ->type_name("TEXT");
+                  "  holdfast restart web\n  holdfast restart web --reason \"a new certificate\"");
   return made;
 }
 

@@ -116,6 +116,30 @@ TEST_F(Stops, ItIsRememberedByTheNextAgentAndAfterAReboot) {
   EXPECT_EQ(world_.notes.back().kind, proto::EntryKind::started);
 }
 
+TEST_F(Stops, SeveralEndEachAtItsTime) {
+  stop(kDb, instant("2026-11-23T14:00:00Z"));
+  stop(kFront, instant("2026-11-23T15:00:00Z"));
+  EXPECT_FALSE(runs(kDb) || runs(kFront));
+  world_.observed.wall = instant("2026-11-23T14:00:00Z");
+  ASSERT_TRUE(world_.settle());
+  EXPECT_TRUE(runs(kDb));
+  EXPECT_FALSE(runs(kFront));
+  world_.observed.wall = instant("2026-11-23T16:00:00Z");
+  stop(kDb, instant("2026-11-23T15:30:00Z"));  // both are over
+  EXPECT_TRUE(runs(kDb) && runs(kFront));
+}
+
+TEST_F(Stops, AOneShotThatEndsBecauseItWasStoppedHasNotCompleted) {
+  auto wanted = world_.generations.begin()->second->services.at(kFront);
+  wanted.restart = proto::Restart::never;
+  auto view = world_.observed.instances.at(world_.progress.serving.at(kFront));
+  view.seen.state = InstanceState::exited;
+  view.seen.exit = ExitInfo{0, false, {}};
+  EXPECT_TRUE(completes_now(world_.progress, view, kFront, wanted));
+  world_.progress = stop_service(world_.progress, kFront, {"root", "x", {}, {}});
+  EXPECT_FALSE(completes_now(world_.progress, view, kFront, wanted));
+}
+
 TEST_F(Stops, AServiceThatIsDeclaredNoMoreIsForgotten) {
   stop(kDb);
   world_.apply(make_deployment({{"web", {.version = "v2", .port = 80}}}));
