@@ -146,7 +146,8 @@ class Agent:
         self.config.write_text(json.dumps(self.settings, indent=2))
 
     def launch(self):
-        """Starts the process and returns at once."""
+        """Starts the process and returns at once; one that a failed check has left ends first."""
+        self.stop(signal.SIGKILL)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([BIN / "holdfastd", "--config", self.config], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True,
