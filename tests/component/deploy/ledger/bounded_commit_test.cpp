@@ -14,11 +14,14 @@ using test::accept;
 using test::digest;
 using test::note;
 
+/// Longer than a busy disk needs for a flush; each test waits for it once.
+constexpr auto kPatience = 1s;
+
 class PatientLedgerTest : public test::LedgerTest {
  protected:
   void SetUp() override {
     LedgerTest::SetUp();
-    ledger_ = std::make_unique<BoundedCommitLedger>(open(), dir(), 50ms);
+    ledger_ = std::make_unique<BoundedCommitLedger>(open(), dir(), kPatience);
     ASSERT_TRUE(ledger_->commit(accept(1, 'a')));
   }
   void hold_up() {
