@@ -27,6 +27,7 @@ class Walk {
     }
     if (!check_.fault) compare_with_anchor();
     if (!check_.fault) HF_TRY(compare_tables());
+    if (!check_.fault) HF_TRY(compare_last_commit());
     check_.report.intact = !check_.fault;
     return std::move(check_);
   }
@@ -90,18 +91,26 @@ class Walk {
     check_.tables_differ = true;
   }
 
-  /// The tables and the state of the engine are changed by commits only.
+  /// The tables are changed by commits only.
   Status compare_tables() {
-    if (check_.told.covered()) {
-      HF_ASSIGN(const auto found, read_tables(db_));
-      if (auto difference_found = difference(found, check_.told))
-        differs(*difference_found + ": ledger.db was changed by others");
+    if (!check_.told.covered()) return ok();
+    HF_ASSIGN(const auto found, read_tables(db_));
+    if (auto difference_found = difference(found, check_.told))
+      differs(*difference_found + ": ledger.db was changed by others");
+    return ok();
+  }
+
+  /// So is the state of the engine, which HEAD or the last entry names.
+  Status compare_last_commit() {
+    if (!anchor_) return ok();
+    HF_ASSIGN(const auto last, read_last_commit(db_, *anchor_));
+    const auto found = compare_last(*anchor_, last);
+    if (!found) return ok();
+    if (found->kind == LastFault::Kind::edited) {
+      differs(found->text);
+    } else {
+      fault(Errc::ledger_truncated, found->text);
     }
-    if (!anchor_ || anchor_->progress.empty() || anchor_->commits != check_.commits) return ok();
-    HF_ASSIGN(const auto progress, read_progress(db_));
-    if (progress_digest(progress) != anchor_->progress)
-      differs(
-          "what the agent was about to do is not what HEAD names: ledger.db was changed by others");
     return ok();
   }
 
@@ -113,14 +122,7 @@ class Walk {
               fmt::format("HEAD is missing, and ledger.db holds {} entries", head.number));
       return;
     }
-    if (anchor_->head.number <= head.number) {
-      if (check_.commits > anchor_->commits + 1)
-        corrupt(
-            fmt::format("HEAD names commit {}, ledger.db holds {}: HEAD is written after each, so "
-                        "an older one was put back or others wrote to ledger.db",
-                        anchor_->commits, check_.commits));
-      return;
-    }
+    if (anchor_->head.number <= head.number) return;
     if (check_.commits < anchor_->commits) {
       fault(Errc::ledger_truncated,
             fmt::format("ledger.db is older than HEAD: it ends at entry {}, HEAD names entry {}; "
@@ -145,6 +147,27 @@ class Walk {
 const std::string& genesis() {
   static const std::string zeros(64, '0');
   return zeros;
+}
+
+Result<LastCommit> read_last_commit(db::Db& db, const Anchor& anchor) {
+  LastCommit last;
+  HF_ASSIGN(last.head, read_head(db));
+  HF_ASSIGN(const auto commits, db.integer(sql::commits));
+  last.commits = static_cast<std::uint64_t>(commits);
+  HF_ASSIGN(const auto progress, read_progress(db));
+  last.progress = progress_digest(progress);
+  if (last.commits <= anchor.commits) return last;  // HEAD names it then
+  HF_ASSIGN(auto any, db.prepare(sql::any_entry_with));
+  HF_ASSIGN(last.sealed, any.bind(1, kProgressDetail).step());
+  HF_ASSIGN(auto rows, db.prepare(sql::bodies_after));
+  rows.bind(1, static_cast<std::int64_t>(anchor.head.number));
+  for (;;) {
+    HF_ASSIGN(const bool more, rows.step());
+    if (!more) return last;
+    HF_ASSIGN(const auto entry, proto::decode_entry(rows.text(0)));
+    const auto told = entry.detail.find(kProgressDetail);
+    if (told != entry.detail.end()) last.told = told->second;
+  }
 }
 
 Result<Check> check_chain(db::Db& db, const std::optional<Anchor>& anchor, Depth depth) {

@@ -33,6 +33,10 @@ enum class Depth : std::uint8_t {
   content,  ///< also that every entry can be read
 };
 
+/// The end of the file, as `compare_last` wants it. Errors: of the database; ledger_corrupt when an
+/// entry after the anchor's cannot be read.
+[[nodiscard]] Result<LastCommit> read_last_commit(db::Db& db, const Anchor& anchor);
+
 /// Walks the chain in one read transaction. `anchor` must have been read before.
 [[nodiscard]] Result<Check> check_chain(db::Db& db, const std::optional<Anchor>& anchor,
                                         Depth depth);

@@ -14,7 +14,6 @@
 #include "deploy/ledger/queries.hpp"
 #include "deploy/ledger/reserve.hpp"
 #include "deploy/ledger/sql_text.hpp"
-#include "deploy/plan/model/state.hpp"
 
 namespace holdfast::deploy::ledger {
 namespace {
@@ -24,28 +23,42 @@ std::int64_t milliseconds_of(WallTime time) { return time.time_since_epoch().cou
 /// Writes one batch within a transaction that the caller opened.
 class Writer {
  public:
-  Writer(db::Db& db, Head head) : db_(db), head_(std::move(head)) {}
+  Writer(db::Db& db, const Anchor& now) : db_(db), now_(now), head_(now.head) {}
 
   Result<Anchor> write(const Batch& batch) { return write(batch, seal(batch)); }
 
   /// `sealed`: what the chain is to hold of the tables.
   Result<Anchor> write(const Batch& batch, const std::string& sealed) {
+    const auto progress = progress_after(batch);
     if (batch.generation) HF_TRY(add_generation(*batch.generation));
     if (!sealed.empty() && batch.entries.empty())
       return Error{Errc::internal, "a change of generations or quarantine without an entry"};
+    Details details{{kProgressDetail, progress}};
+    if (!sealed.empty()) details.emplace(kTablesDetail, sealed);
     for (const auto& entry : batch.entries)
-      HF_TRY(add_entry(entry, batch.generation,
-                       &entry == &batch.entries.front() ? sealed : std::string{}));
+      HF_TRY(add_entry(entry, batch.generation, std::exchange(details, {})));
     for (const auto& change : batch.results) HF_TRY(set_result(change));
     for (const auto& item : batch.quarantine) HF_TRY(add_quarantine(item));
     for (const auto& digest : batch.release) HF_TRY(run(sql::release_quarantine, digest.str()));
     if (batch.progress) HF_TRY(run(sql::set_progress, *batch.progress));
-    HF_ASSIGN(const auto commits, db_.integer(sql::count_commit));
-    HF_ASSIGN(const auto progress, read_progress(db_));
-    return Anchor{head_, static_cast<std::uint64_t>(commits), progress_digest(progress)};
+    HF_ASSIGN(const auto counted, db_.integer(sql::count_commit));
+    const auto commits = static_cast<std::uint64_t>(counted);
+    if (commits != now_.commits + 1)
+      return Error{Errc::ledger_corrupt,
+                   fmt::format("commit {} follows {}: ledger.db was changed by others", commits,
+                               now_.commits)}
+          .hint(kRecoverHint);
+    return Anchor{head_, commits, progress};
+  }
+
+  /// Its digest. What others have put into the file meanwhile is not asked.
+  [[nodiscard]] std::string progress_after(const Batch& batch) const {
+    return batch.progress ? progress_digest(batch.progress) : now_.progress;
   }
 
  private:
+  using Details = std::map<std::string, std::string>;
+
   Status run(std::string_view statement, std::string_view argument) {
     HF_ASSIGN(auto query, db_.prepare(statement));
     return query.bind(1, argument).run();
@@ -69,9 +82,9 @@ class Writer {
 
   /// The entry that accepts a generation also seals its document.
   Status add_entry(const proto::Entry& entry, const std::optional<NewGeneration>& generation,
-                   const std::string& tables) {
+                   const Details& details) {
     auto sealed = entry;
-    if (!tables.empty()) sealed.detail[kTablesDetail] = tables;
+    sealed.detail.insert(details.begin(), details.end());
     if (entry.kind == proto::EntryKind::accepted && generation &&
         entry.generation == generation->id.value()) {
       HF_ASSIGN(const auto document, read_document(db_, generation->spec_digest));
@@ -110,6 +123,7 @@ class Writer {
   }
 
   db::Db& db_;
+  const Anchor& now_;
   Head head_;
 };
 
@@ -125,24 +139,38 @@ class SqliteLedger final : public ReadSide<Ledger> {
   Result<Head> commit(const Batch& batch) override {
     if (fault_) return Error{*fault_}.in("the ledger is read-only since an earlier failure");
     if (moving_.valid()) HF_TRY(anchor_moved());
+    const bool ahead = batch.entries.empty();
+    if (ahead) HF_TRY(name_ahead(batch));
     auto written = write(batch);
     if (!written && written.error().code() == Errc::nospace && reserve_.give_up())
       written = write(batch);
+    if (written) anchor_ = *written;
+    // The transaction is durable: its entry covers it until HEAD does, which must be there before
+    // the next. A rollback does not wait for its flush. What was named ahead and failed is taken
+    // back.
+    if (written.has_value() != ahead)
+      moving_ = std::async(std::launch::async, write_anchor, state_dir_, anchor_);
     if (!written) return degrade(std::move(written).error()).in("commit to the ledger");
-    anchor_ = *written;
     reserve_.ensure();
-    // The transaction is durable: HEAD may lag by this one, and must be there before the next. A
-    // rollback does not wait for its flush.
-    moving_ = std::async(std::launch::async, write_anchor, state_dir_, anchor_);
     return anchor_.head;
   }
 
   Result<std::optional<std::string>> progress() override { return read_progress(db_); }
 
  private:
+  /// No entry tells of the progress of this batch, so HEAD does, before the file holds it.
+  Status name_ahead(const Batch& batch) {
+    const auto after = batch.progress ? progress_digest(batch.progress) : anchor_.progress;
+    auto named =
+        write_anchor(state_dir_, {anchor_.head, anchor_.commits + 1, after, anchor_.progress});
+    if (named) return ok();
+    moving_ = std::async(std::launch::deferred, write_anchor, state_dir_, anchor_);
+    return degrade(std::move(named).error()).in("commit to the ledger");
+  }
+
   Result<Anchor> write(const Batch& batch) {
     HF_ASSIGN(auto transaction, db::Transaction::begin(db_, db::Begin::immediate));
-    HF_ASSIGN(auto anchor, (Writer{db_, anchor_.head}.write(batch)));
+    HF_ASSIGN(auto anchor, (Writer{db_, anchor_}.write(batch)));
     HF_TRY(transaction.commit());
     return anchor;
   }
@@ -191,22 +219,6 @@ class SqliteLedger final : public ReadSide<Ledger> {
   std::optional<Error> fault_;
 };
 
-class DamagedLedger final : public ReadSide<Ledger> {
- public:
-  DamagedLedger(db::Db db, const std::filesystem::path& state_dir, Error why, bool stale)
-      : ReadSide{std::move(db), state_dir}, why_(std::move(why)), stale_(stale) {}
-  Result<Head> commit(const Batch&) override { return Error{why_}.in("commit to the ledger"); }
-  Result<std::string> document(const proto::Digest& spec_digest) override {
-    return read_accepted_document(db_, spec_digest);
-  }
-  Result<std::optional<std::string>> progress() override { return read_progress(db_); }
-  [[nodiscard]] bool stale() const override { return stale_; }
-
- private:
-  Error why_;
-  bool stale_;
-};
-
 /// For who asks while an agent writes.
 class BesideWriter final : public ReadSide<Reader> {
  public:
@@ -215,26 +227,6 @@ class BesideWriter final : public ReadSide<Reader> {
     return read_accepted_document(db_, spec_digest);
   }
 };
-
-/// A connection through which the engine can read what it needs to begin.
-Result<db::Db> open_readable(const std::filesystem::path& path) {
-  HF_ASSIGN(auto db, db::Db::open(path, db::OpenMode::read_only));
-  HF_TRY(read_generations(db));
-  HF_TRY(read_quarantine(db));
-  HF_TRY(read_head(db));
-  HF_ASSIGN(const auto text, read_progress(db));
-  if (text) HF_TRY(plan::decode_progress(*text, BootTime{}));
-  return db;
-}
-
-/// Whether HEAD names a commit that the file does not hold, others changed what the chain covers,
-/// or nobody knows.
-bool is_doubtful(db::Db& db, const std::filesystem::path& state_dir) {
-  const auto anchor = read_anchor(state_dir);
-  if (!anchor || !*anchor) return true;
-  const auto check = check_chain(db, *anchor, Depth::opening);
-  return !check || check->commits < (*anchor)->commits || check->tables_differ;
-}
 
 bool has_instances(const std::filesystem::path& state_dir) {
   std::error_code failed;
@@ -280,7 +272,7 @@ Result<Anchor> cover_tables(db::Db& db, const Check& check, const Anchor& now) {
   entry.reason = "from here on the chain covers generations and quarantine";
   HF_ASSIGN(auto transaction, db::Transaction::begin(db, db::Begin::immediate));
   HF_ASSIGN(auto anchor,
-            (Writer{db, now.head}.write({.entries = {std::move(entry)}}, seal_all(tables))));
+            (Writer{db, now}.write({.entries = {std::move(entry)}}, seal_all(tables))));
   HF_TRY(transaction.commit());
   return anchor;
 }
@@ -354,24 +346,6 @@ Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_d
   if (!ledger)
     return std::move(ledger).error().in(fmt::format("open the ledger in {}", state_dir.string()));
   return ledger;
-}
-
-Result<std::unique_ptr<Ledger>> open_damaged_ledger(const std::filesystem::path& state_dir,
-                                                    const Error& why) {
-  const auto make = [&](db::Db db, bool stale) {
-    return std::unique_ptr<Ledger>{
-        std::make_unique<DamagedLedger>(std::move(db), state_dir, why, stale)};
-  };
-  if (auto own = open_readable(state_dir / "ledger.db")) {
-    const bool doubtful = is_doubtful(*own, state_dir);
-    return make(std::move(own).value(), doubtful);
-  }
-  for (const auto& each : backups(state_dir)) {
-    if (auto copy = open_readable(each / "ledger.db")) return make(std::move(copy).value(), true);
-  }
-  HF_ASSIGN(auto empty, db::Db::open(":memory:", db::OpenMode::read_write));
-  HF_TRY(migrate(empty, migrations(), ":memory:"));
-  return make(std::move(empty), true);
 }
 
 Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir) {

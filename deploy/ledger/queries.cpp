@@ -44,6 +44,7 @@ Result<std::vector<NumberedEntry>> collect_entries(db::Stmt query) {
     auto entry = proto::decode_entry(query.text(2));
     if (!entry) return std::move(entry).error().in(fmt::format("read entry {}", number));
     entry->detail.erase(kTablesDetail);
+    entry->detail.erase(kProgressDetail);
     found.push_back({number, query.text(1), std::move(entry).value()});
   }
 }

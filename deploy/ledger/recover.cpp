@@ -170,8 +170,7 @@ class Recovering {
       anchor = read_anchor(damaged_before(state_dir_).front());
     if (anchor && *anchor) {
       report_.old_head = {(*anchor)->head.number, (*anchor)->head.hash};
-      anchored_commits_ = (*anchor)->commits;
-      anchored_progress_ = (*anchor)->progress;
+      anchor_ = **anchor;
     }
     const auto known = highest(db, sql::last_generation);
     std::uint64_t last = known;
@@ -195,18 +194,11 @@ class Recovering {
   Result<plan::Progress> next_progress(db::Db& db, GenerationId effective,
                                        const plan::Progress& recorded) {
     const auto known = highest(db, sql::last_generation);
-    if (auto old = open_old(state_dir_); old && old_commits_ >= anchored_commits_ &&
-                                         report_.lost_first == 0 && anchored_commits_ > 0) {
-      const auto text = read_progress(*old);
-      const bool believed =
-          text && (anchored_progress_.empty() || old_commits_ != anchored_commits_ ||
-                   progress_digest(*text) == anchored_progress_);
-      if (believed && *text) {
-        const auto own = plan::decode_progress(**text, BootTime{});
-        const bool complete = own && own->current.value() <= known &&
-                              (!own->rollout || own->rollout->from.value() <= known);
-        if (complete) return *own;
-      }
+    if (auto old = open_old(state_dir_); old && report_.lost_first == 0 && is_as_left(*old)) {
+      HF_ASSIGN(const auto own, recorded_progress(*old));
+      const bool complete = own.current.value() != 0 && own.current.value() <= known &&
+                            (!own.rollout || own.rollout->from.value() <= known);
+      if (complete) return own;
     }
     std::vector<GenerationId> candidates{effective, recorded.current};
     for (auto id = known; id > 0; --id) candidates.emplace_back(id);
@@ -218,6 +210,13 @@ class Recovering {
       return *std::move(matched);
     }
     return plan::keep_unknown(recorded, options_.running);
+  }
+
+  /// Its last commit is one that HEAD or an entry names.
+  [[nodiscard]] bool is_as_left(db::Db& old) const {
+    if (anchor_.commits == 0) return false;
+    const auto last = read_last_commit(old, anchor_);
+    return last && !compare_last(anchor_, *last);
   }
 
   std::optional<plan::Progress> match(db::Db& db, GenerationId id, const plan::Progress& recorded) {
@@ -235,7 +234,7 @@ class Recovering {
 
   /// They count what was ever committed here, so that an older copy is told apart later too.
   Status set_commits(db::Db& db) {
-    const auto commits = std::max({anchored_commits_, old_commits_, highest(db, sql::commits)});
+    const auto commits = std::max({anchor_.commits, old_commits_, highest(db, sql::commits)});
     HF_ASSIGN(auto set, db.prepare("UPDATE state SET commits = ?1 WHERE id = 1"));
     return set.bind(1, static_cast<std::int64_t>(commits)).run();
   }
@@ -299,8 +298,7 @@ class Recovering {
   const fs::path fresh_;
   LedgerRecovery report_;
   std::vector<fs::path> useless_;  ///< copies that are not whole
-  std::uint64_t anchored_commits_ = 0;
-  std::string anchored_progress_;
+  Anchor anchor_;
   std::uint64_t old_commits_ = 0;
 };
 

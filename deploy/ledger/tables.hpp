@@ -15,6 +15,10 @@ namespace holdfast::deploy::ledger {
 /// Key of an entry's detail; what people read leaves it out.
 inline constexpr const char* kTablesDetail = "tables";
 
+/// Key of the detail with `progress_digest` after the batch, in its first entry; not for people
+/// either.
+inline constexpr const char* kProgressDetail = "progress_sha256";
+
 /// Generations and quarantine, as entries tell of them or as the file holds them. A value.
 class Tables {
  public:

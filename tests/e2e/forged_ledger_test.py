@@ -128,6 +128,7 @@ class Forged(attack.AttackCase):
                             (("UPDATE generations SET result = 'good', ever_good = 1 WHERE id = 3",), "generation 3: its "),
                             (("UPDATE generations SET actor = 'somebody' WHERE id = 1",), 'generation 1: its actor is "somebody"'),
                             (("UPDATE state SET progress = '{}'",), "not what HEAD names"),
+                            (("UPDATE state SET progress = NULL, commits = commits + 1",), "has no entry that tells of it"),
                             (None, "HEAD")):
             with self.subTest(words):
                 self.put_back(whole)

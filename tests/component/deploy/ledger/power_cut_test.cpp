@@ -87,8 +87,10 @@ class PowerCut : public ::testing::Test {
   auto ledger = open_ledger(state);
   if (!ledger) _exit(3);
   for (int i = 0;; ++i) {
-    auto head =
-        (*ledger)->commit(test::note(std::string(static_cast<std::size_t>(i % 7) * 900, 'x')));
+    auto batch =
+        i % 3 == 0 ? Batch{} : test::note(std::string(static_cast<std::size_t>(i % 7) * 900, 'x'));
+    batch.progress = test::fmt("{{\"at\":{}}}", i);
+    auto head = (*ledger)->commit(batch);
     if (!head || !os::write_all(report, test::fmt("{}\n", head->number))) _exit(0);
   }
 }

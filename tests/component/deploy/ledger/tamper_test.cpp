@@ -203,6 +203,64 @@ TEST_F(TamperedTables, WhatOnlyAStopBetweenACommitAndItsHeadLeavesIsNoFault) {
   EXPECT_TRUE(open_ledger(dir()));
 }
 
+TEST_F(TamperedTables, ACommitThatNeitherHeadNorAnEntryTellsOfIsNoticed) {
+  for (const auto* sql : {"UPDATE state SET progress = NULL, commits = commits + 1",
+                          "UPDATE state SET progress = '{\"at\":1}', commits = commits + 1"}) {
+    SCOPED_TRACE(sql);
+    const auto whole = *os::read_file(dir() / "ledger.db");
+    edit(sql);
+    expect_refused(Errc::ledger_corrupt, "has no entry that tells of it");
+    EXPECT_THAT(verify_fault(), HasSubstr("has no entry that tells of it"));
+    const auto instead = open_damaged_ledger(dir(), open_ledger(dir()).error());
+    ASSERT_TRUE(instead);
+    EXPECT_TRUE((*instead)->stale()) << "what it says is to be done is not believed";
+    ASSERT_TRUE(os::write_atomic(dir() / "ledger.db", whole));
+  }
+}
+
+TEST_F(TamperedTables, TheProgressThatTheLastEntryNamesIsHeldToIt) {
+  const auto before = *os::read_file(dir() / "HEAD");
+  ASSERT_TRUE(open()->commit({.entries = note("one more").entries, .progress = "{\"at\":9}"}));
+  ASSERT_TRUE(os::write_atomic(dir() / "HEAD", before));
+  edit("UPDATE state SET progress = '{\"at\":8}'");
+  expect_refused(Errc::ledger_corrupt, "is not what the last entry names");
+}
+
+TEST_F(TamperedTables, ACommitWithoutAnEntryMayBeNamedAheadOfItself) {
+  ASSERT_TRUE(open()->commit({.progress = "{\"at\":9}"}));
+  const auto before = *os::read_file(dir() / "ledger.db");
+  ASSERT_TRUE(open()->commit({.progress = "{\"at\":10}"}));
+  EXPECT_EQ(verify_fault(), "");
+  const auto after = *os::read_file(dir() / "ledger.db");
+  ASSERT_TRUE(os::write_atomic(dir() / "ledger.db", before));
+  EXPECT_EQ(*open()->progress(), "{\"at\":9}") << "it was cut off before the file held it";
+  ASSERT_TRUE(open()->commit({.progress = "{\"at\":11}"}));
+  ASSERT_TRUE(open()->commit({.progress = "{\"at\":12}"}));
+  ASSERT_TRUE(os::write_atomic(dir() / "ledger.db", before));
+  expect_refused(Errc::ledger_truncated, "older than HEAD");
+  ASSERT_TRUE(os::write_atomic(dir() / "ledger.db", after));
+  expect_refused(Errc::ledger_corrupt, "not what HEAD names");
+}
+
+TEST_F(TamperedTables, WhatOthersCommitWhileItIsOpenEndsItsWriting) {
+  auto ledger = open();
+  edit("UPDATE state SET commits = commits + 1");
+  const auto refused = ledger->commit(note("late"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::ledger_corrupt);
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("was changed by others"));
+  EXPECT_FALSE(ledger->commit(note("later")));
+}
+
+TEST_F(TamperedTables, ProgressThatOthersPutInWhileItIsOpenIsNotMadeItsOwn) {
+  {
+    auto ledger = open();
+    edit("UPDATE state SET progress = '{\"at\":1}'");
+    ASSERT_TRUE(ledger->commit(note("says nothing of progress")));
+  }
+  expect_refused(Errc::ledger_corrupt, "not what HEAD names");
+}
+
 TEST_F(TamperedTables, AnOlderHeadIsNoticed) {
   const auto before = *os::read_file(dir() / "HEAD");
   {

@@ -1,0 +1,1 @@
+SELECT body FROM entries WHERE number > ?1 ORDER BY number
