@@ -18,6 +18,7 @@
 #include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/confinement.hpp"
 #include "deploy/runtime/storage/config_files.hpp"
+#include "deploy/runtime/storage/rootfs.hpp"
 #include "deploy/runtime/storage/secrets.hpp"
 #include "deploy/runtime/storage/tmpfs_modes.hpp"
 
@@ -178,6 +179,12 @@ Status renew_files(const Host& host, const InstanceRecord& record, const RunStat
   return os::write_atomic(path, renewed, 0600, os::Durability::lazy);
 }
 
+Status check_root(const Host& host, const plan::InstanceId& id) {
+  HF_ASSIGN(const auto config, os::read_file(host.paths.bundle(id) / "config.json"));
+  HF_ASSIGN(const auto mounts, service_mounts_of(config));
+  return check_root_again(host.paths, id, mounts);
+}
+
 }  // namespace
 
 Status restart_instance(const Host& host, const plan::InstanceId& id, const std::stop_token& stop) {
@@ -200,6 +207,7 @@ Status restart_instance(const Host& host, const plan::InstanceId& id, const std:
   HF_TRY(write_run_state(host, id, run));
   HF_TRY(clear_process(host, id, before));
   HF_TRY(renew_files(host, record, run));
+  HF_TRY(check_root(host, id));
   host.notify->reset(id);
   auto started = start_process(host, record, run, stop);
   if (!started) {

@@ -256,4 +256,26 @@ Result<Confinement> confinement_of(const std::string& config) {
   }
 }
 
+Result<std::vector<BundleMount>> service_mounts_of(const std::string& config) {
+  const auto standard = standard_mounts();
+  try {
+    std::vector<BundleMount> out;
+    const auto root = json::parse(config).as_object();
+    for (const auto& each : root.at("mounts").as_array()) {
+      const auto& mount = each.as_object();
+      const auto text = [&](const char* key) { return std::string{mount.at(key).as_string()}; };
+      BundleMount found{text("destination"), text("type"), text("source"), {}};
+      for (const auto& option : mount.at("options").as_array())
+        found.options.emplace_back(option.as_string());
+      const bool ours = std::any_of(standard.begin(), standard.end(), [&](const auto& common) {
+        return common.destination == found.destination && common.type == found.type;
+      });
+      if (!ours) out.push_back(std::move(found));
+    }
+    return out;
+  } catch (const std::exception& e) {
+    return Error{Errc::io, fmt::format("malformed config.json: {}", e.what())};
+  }
+}
+
 }  // namespace holdfast::deploy::runtime

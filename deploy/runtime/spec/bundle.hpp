@@ -74,6 +74,10 @@ struct BundleSpec {
 /// What such a config.json asks for, to be compared with /proc. Errors: io.
 [[nodiscard]] Result<Confinement> confinement_of(const std::string& config);
 
+/// The mounts of the service in such a config.json, in mount order: all but the standard ones.
+/// Errors: io.
+[[nodiscard]] Result<std::vector<BundleMount>> service_mounts_of(const std::string& config);
+
 /// /proc, /dev and the rest that every container has (packaging/doc/security.md 3.1).
 [[nodiscard]] std::vector<BundleMount> standard_mounts(std::uint64_t shm_bytes = kDefaultShm);
 

@@ -34,8 +34,9 @@ Status check_reserved(int root) {
     struct stat info {};
     if (fstatat(root, name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (!S_ISDIR(info.st_mode))
-      return Error{Errc::runtime, fmt::format("/{} in the image is not a directory", name)}.hint(
-          "repair the image");
+      return Error{Errc::runtime,
+                   fmt::format("/{} in the root file system is not a directory", name)}
+          .hint("repair the image");
   }
   return ok();
 }
@@ -47,7 +48,8 @@ Status check_led(const std::string& wanted, const std::string& real) {
     if (is_within(real, place))
       return Error{
           Errc::runtime,
-          fmt::format("{} leads to {} by a symlink in the image, where nothing may be mounted",
+          fmt::format("{} leads to {} by a symlink in the root file system, where nothing may be "
+                      "mounted",
                       printable(wanted), printable(real))}
           .hint("mount it somewhere else, or repair the image");
   return ok();
@@ -162,6 +164,13 @@ Status check_mount_points(int root, const std::vector<BundleMount>& mounts) {
     if (!below && there) HF_TRY(check_kind(mount, there->get()));
   }
   return ok();
+}
+
+Status check_root_again(const Paths& paths, const plan::InstanceId& id,
+                        const std::vector<BundleMount>& mounts) {
+  HF_ASSIGN(const auto root, open_root(paths.rootfs(id)));
+  HF_TRY(check_reserved(root.get()));
+  return check_mount_points(root.get(), mounts);
 }
 
 Result<os::UniqueFd> add_mount_points(const Paths& paths, const plan::InstanceId& id,

@@ -29,6 +29,11 @@ enum class RootAccess : std::uint8_t { read_only, writable };
 /// with the next step.
 [[nodiscard]] Status check_mount_points(int root, const std::vector<BundleMount>& mounts);
 
+/// The same of a mounted root, and that /dev, /proc and /sys are directories, before its next
+/// process: the last one may have written there. None may run. Errors: runtime, io.
+[[nodiscard]] Status check_root_again(const Paths& paths, const plan::InstanceId& id,
+                                      const std::vector<BundleMount>& mounts);
+
 /// Where the read-only root lacks a mount point, makes it in the instance's top lower, with the
 /// kernel copying the attributes of parents, and mounts the root again. Returns the root opened
 /// (the old one when nothing was lacking).

@@ -193,7 +193,32 @@ TEST_F(Hardening, AnImageWhoseDevLeadsElsewhereIsRefused) {
   const auto created = runtime_->create(spec("web-1", a_service(idle())), {});
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().code(), Errc::runtime);
-  EXPECT_THAT(created.error().what(), HasSubstr("/dev in the image is not a directory"));
+  EXPECT_THAT(created.error().what(), HasSubstr("/dev in the root file system is not a directory"));
+}
+
+/// As root of its writable root a container leads elsewhere what its next process is given.
+TEST_F(Hardening, WhatAContainerDidToItsRootIsLookedAtBeforeItsNextProcess) {
+  auto service = a_service(idle());
+  service.security = {.profile = proto::Profile::compatible, .read_only = false, .user = "0:0"};
+  service.volumes = {{.source = "vol", .target = "/data/a"}};
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"mkdir -p /data/a", ""},
+      {"mv /data /old && ln -s /sys/fs /data", "/data/a leads to /sys/fs/a by a symlink"},
+      {"ln -s /proc /somewhere && mv /data /old && ln -s /somewhere /data", "/data/a leads to"},
+  };
+  int number = 0;
+  for (const auto& [change, words] : cases) {
+    SCOPED_TRACE(change);
+    const auto id = fmt::format("web-{}", ++number);
+    service.command =
+        std::vector<std::string>{"/bin/sh", "-c", change + " && echo did; exec sleep 1000"};
+    create(spec(id, service));
+    ASSERT_TRUE(eventually([&] { return log_of(id).find("did") != std::string::npos; }));
+    ASSERT_TRUE(runtime_->stop(InstanceId{id}, {{}, Milliseconds{0}}, {}));
+    const auto again = runtime_->restart(InstanceId{id}, {});
+    ASSERT_EQ(again.has_value(), words.empty()) << id;
+    if (!again) EXPECT_THAT(again.error().what(), HasSubstr(words));
+  }
 }
 
 deploy::plan::Deviation limits(const char* evidence) {
