@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
@@ -23,9 +24,17 @@ namespace holdfast::agent::worker {
 namespace {
 
 constexpr uid_t kNobody = 65534;
+constexpr rlim_t kGrace = 5;  ///< seconds between SIGXCPU and SIGKILL
 
 Status set_limit(__rlimit_resource resource, std::uint64_t value) {
-  const rlimit limit{value, value};
+  rlimit limit{value, value};
+  if (resource == RLIMIT_CPU) {
+    // At the hard limit the kernel kills: SIGXCPU, which says why, comes at a lower soft one only.
+    if (getrlimit(resource, &limit) != 0) return errno_error(errno, "read a resource limit");
+    limit.rlim_cur = std::min<rlim_t>(value, limit.rlim_max);
+    limit.rlim_max =
+        limit.rlim_max - limit.rlim_cur > kGrace ? limit.rlim_cur + kGrace : limit.rlim_max;
+  }
   if (setrlimit(resource, &limit) != 0) return errno_error(errno, "set a resource limit");
   return ok();
 }

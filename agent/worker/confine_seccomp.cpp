@@ -92,7 +92,7 @@ constexpr int kUnpack[] = {
     SYS_fchmod,    SYS_fchmodat,   SYS_utimensat, SYS_ftruncate, SYS_fallocate,
     SYS_fchdir,    SYS_fsetxattr,  SYS_lsetxattr, SYS_fgetxattr, SYS_flistxattr,
     SYS_lgetxattr, SYS_llistxattr, SYS_fsync,     SYS_fdatasync, SYS_sync_file_range,
-    SYS_fadvise64, SYS_umask,
+    SYS_fadvise64, SYS_umask,      SYS_fstatfs,
 #ifdef SYS_open  // an architecture with the older calls
     SYS_mknod,
 #endif

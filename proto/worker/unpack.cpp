@@ -49,6 +49,8 @@ std::string encode(const UnpackJob& job) {
   return bj::serialize(bj::object{{"compression", name_of(job.compression)},
                                   {"size", job.size},
                                   {"space", job.space},
+                                  {"keep_bytes", job.keep_bytes},
+                                  {"keep_inodes", job.keep_inodes},
                                   {"max_entries", job.max_entries},
                                   {"cpu_seconds", job.cpu_seconds}});
 }
@@ -58,6 +60,8 @@ Result<UnpackJob> decode_unpack_job(std::string_view text) {
   return UnpackJob{.compression = compression_of(string_field(o, "compression")),
                    .size = number_field(o, "size"),
                    .space = number_field(o, "space"),
+                   .keep_bytes = number_field(o, "keep_bytes"),
+                   .keep_inodes = number_field(o, "keep_inodes"),
                    .max_entries = number_field(o, "max_entries"),
                    .cpu_seconds = number_field(o, "cpu_seconds")};
 }

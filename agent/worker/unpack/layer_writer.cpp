@@ -64,8 +64,13 @@ Status write_at(int fd, std::span<const std::byte> data, std::uint64_t offset) {
   return ok();
 }
 
-LayerWriter::LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes)
-    : root_(root), bytes_left_(most_bytes), policy_(policy), directories_(root, lowers) {}
+LayerWriter::LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes,
+                         const DiskFloor& floor)
+    : root_(root),
+      bytes_left_(most_bytes),
+      floor_(floor),
+      policy_(policy),
+      directories_(root, lowers) {}
 
 /// A hole takes no room on the disk, but everything that reads the file later.
 Status LayerWriter::count_bytes(std::uint64_t size) {
@@ -97,6 +102,7 @@ Result<LayerSummary> LayerWriter::apply_all(TarReader& tar) {
 
 Status LayerWriter::apply(Entry& entry, TarReader& tar) {
   HF_ASSIGN(const auto parts, components(entry.path));
+  HF_TRY(floor_.count(0, std::max<std::size_t>(parts.size(), 1)));  // it may make each of them
   if (parts.empty()) {
     if (entry.type != EntryType::directory)
       return unsafe("the root of a layer must be a directory");
@@ -193,6 +199,7 @@ Status LayerWriter::fill(int fd, const Entry& entry, TarReader& tar) {
     std::uint64_t sum = 0;
     while (tar.data_left() > 0) {
       HF_ASSIGN(const auto data, tar.data());
+      HF_TRY(floor_.count(data.size(), 0));
       HF_TRY(write_at(fd, data, offset));
       sum = add_to_sum(sum, data);
       offset += data.size();
@@ -207,6 +214,7 @@ Status LayerWriter::fill(int fd, const Entry& entry, TarReader& tar) {
       HF_ASSIGN(auto data, tar.data());
       data = data.first(
           static_cast<std::size_t>(std::min<std::uint64_t>(data.size(), run.length - done)));
+      HF_TRY(floor_.count(data.size(), 0));
       HF_TRY(write_at(fd, data, run.offset + done));
       done += data.size();
       tar.consume(data.size());

@@ -9,6 +9,7 @@
 #include "agent/worker/unpack/attributes.hpp"
 #include "agent/worker/unpack/content_sum.hpp"
 #include "agent/worker/unpack/directories.hpp"
+#include "agent/worker/unpack/disk_floor.hpp"
 #include "agent/worker/unpack/tar_reader.hpp"
 #include "common/base/result.hpp"
 
@@ -35,9 +36,10 @@ class LayerWriter {
  public:
   /// `lowers`: the merged view of the layers below, or -1 to unpack the layer by itself. Both are
   /// borrowed. `most_bytes`: of all files together, holes too, by their sizes.
-  LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes);
+  LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes,
+              const DiskFloor& floor);
 
-  /// Errors: layer_unsafe, layer_limit, layer_corrupt, and by errno.
+  /// Errors: layer_unsafe, layer_limit, layer_corrupt, nospace, and by errno.
   [[nodiscard]] Result<LayerSummary> apply_all(TarReader& tar);
 
  private:
@@ -56,6 +58,7 @@ class LayerWriter {
 
   int root_;
   std::uint64_t bytes_left_;
+  DiskFloor floor_;
   XattrPolicy policy_;
   Directories directories_;
   LayerSummary summary_;

@@ -15,6 +15,7 @@
 #include "common/os/file.hpp"
 #include "deploy/image/layers/tee.hpp"
 #include "deploy/image/layers/unpacker.hpp"
+#include "deploy/image/pull/layer_bounds.hpp"
 #include "deploy/image/store/partial.hpp"
 
 namespace holdfast::deploy::image {
@@ -22,24 +23,7 @@ namespace {
 
 constexpr int kPollMs = 200;
 constexpr int kPipeBytes = 1 << 20;
-/// A layer of 420 kB took all inodes of a disk. Real layers have an entry for a kilobyte of
-/// compressed bytes and more; the smallest that differ from each other cost some 30.
-constexpr std::uint64_t kMaxEntries = 1'000'000;
-constexpr std::uint64_t kFreeEntries = 20'000;
-constexpr std::uint64_t kBytesPerEntry = 16;
 constexpr std::uint64_t kMaxLayerBytes = 10ULL << 30;
-
-std::uint64_t most_entries(std::uint64_t compressed) {
-  return std::min(kMaxEntries, kFreeEntries + compressed / kBytesPerEntry);
-}
-
-/// A slow board unpacks 2 MiB of compressed bytes in a second of its processor, a common one
-/// thirty: what takes eight times as long as on the slow one is made to take long.
-std::uint64_t most_cpu_seconds(std::uint64_t compressed) {
-  constexpr std::uint64_t kFree = 60;
-  constexpr std::uint64_t kBytesPerSecond = 256U << 10;
-  return std::min(proto::worker::kMostCpuSeconds, kFree + compressed / kBytesPerSecond);
-}
 
 struct Attempt {
   std::optional<Result<proto::worker::FetchReport>> fetched;
@@ -152,13 +136,15 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                                     job.keep_blob ? &tee : nullptr));
   }
   auto& unpacker = ready->unpacker;
-  const auto by_size = most_entries(job.layer.blob.size);
-  const auto entries = std::min(by_size, job.inodes.value_or(by_size));
+  const auto bounds = bounds_of(job.layer.blob.size, job.free_entries);
+  const auto entries = std::min(bounds.entries, job.inodes.value_or(bounds.entries));
   HF_TRY(unpacker.begin({.compression = job.layer.compression,
                          .size = job.layer.blob.size,
                          .space = job.space,
+                         .keep_bytes = job.reserve.bytes,
+                         .keep_inodes = job.reserve.inodes,
                          .max_entries = entries,
-                         .cpu_seconds = most_cpu_seconds(job.layer.blob.size)}));
+                         .cpu_seconds = bounds.cpu_seconds}));
   // A descriptor of its own: the child reads what is there from its beginning.
   const auto partial = source.partial.reader();
   auto request =
@@ -173,7 +159,7 @@ Result<LayerOutcome> attempt_once(const Source& source, const LayerJob& job,
                    ? (*attempt.fetched)->endpoint_index + 1
                    : 0;
   auto outcome = conclude(job, attempt, request.have);
-  if (!outcome && outcome.error().code() == Errc::layer_limit && entries < by_size)
+  if (!outcome && outcome.error().code() == Errc::layer_limit && entries < bounds.entries)
     outcome = Error{Errc::nospace, fmt::format("the layer needs more than the {} inodes that may "
                                                "still be used",
                                                entries)};

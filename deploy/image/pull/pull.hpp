@@ -79,6 +79,7 @@ class Pull {
   std::optional<Documents> documents_;
   std::vector<Layer> layers_;
   Semaphore semaphore_;                        ///< for fetching and unpacking, not for flushing
+  std::uint64_t free_entries_ = 0;             ///< of each layer that is fetched
   bool synced_ = false;                        ///< the record too, which is written last
   std::unique_ptr<PrestartedUnpacker> ready_;  ///< for the first layer
   std::mutex stats_mutex_;                     ///< of the two around it

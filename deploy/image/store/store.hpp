@@ -21,6 +21,12 @@
 
 namespace holdfast::deploy::image {
 
+/// What a disk keeps for the ledger and for what runs.
+struct DiskReserve {
+  std::uint64_t bytes = 0;   ///< 5 %, at most 1 GiB
+  std::uint64_t inodes = 0;  ///< 5 %, at most 10,000; 0 where the file system does not count them
+};
+
 /// What all pulls of one store share.
 struct Store {
   Paths paths;
@@ -55,7 +61,9 @@ struct Store {
   /// Makes the names of all published layers durable: before a record says that they are here.
   /// Errors: io.
   [[nodiscard]] Status settle_layers() const;
-  /// Bytes that may still be written: free space less a reserve of 5 %, at most 1 GiB. Errors: io.
+  /// What is never used for images. Errors: io.
+  [[nodiscard]] Result<DiskReserve> reserve() const;
+  /// Bytes that may still be written: free space less the reserve. Errors: io.
   [[nodiscard]] Result<std::uint64_t> available_bytes() const;
   /// Files that may still be made, less a reserve; none where the file system does not count them.
   /// Errors: io.

@@ -256,6 +256,11 @@ TEST_F(HostileArchive, ExcessIsRefused) {
   }
 }
 
+TEST_F(HostileArchive, TheLayersOfAnImageShareTheEntriesThatTheirSizesDoNotAccountFor) {
+  expect_pulled(lab().ref("one-wide"));
+  expect_refused(lab().ref("three-wide"), Errc::layer_limit);
+}
+
 TEST_F(HostileArchive, AHoleCostsNothing) {
   for (const char* name : {"hole", "hole-linked"}) {
     TestStore store{lab()};

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Images and a registry for the tests of the image store; standard library only.
 
-  image_lab.py build DIR         writes every image of CASES into the blob directory DIR, prints "name digest" lines
+  image_lab.py build DIR SHARED  links every image of `cases` into the new blob directory DIR, made once in SHARED; prints "name digest" lines
   image_lab.py random DIR BLOBS FIRST COUNT   random stacks and what umoci makes of them: see random_stack.write
   image_lab.py serve DIR         serves DIR on loopback; prints the port; ends with its standard input
   image_lab.py compare           reads lines "OURS REFERENCE [DIRECTORIES]"; fails, naming each difference, unless all are equal
 
 The first component of a repository's name is how the registry behaves for it: see Registry.behave."""
-import gzip, hashlib, http.server, io, json, os, random, re, socket, struct, subprocess, sys, tarfile, threading, time, urllib.parse
+import fcntl, gzip, hashlib, http.server, io, json, os, random, re, shutil, socket, struct, subprocess, sys, tarfile, threading, time, urllib.parse
 
 sys.dont_write_bytecode = True
 import tls_lab, tree_compare  # noqa: E402
@@ -22,8 +22,10 @@ class Blobs:
 
     def put(self, data, name=None):
         name = name or sha(data)
-        with open(os.path.join(self.root, name), 'wb') as f:
-            f.write(data)
+        path = os.path.join(self.root, name)
+        if not os.path.exists(path):  # by its content, and perhaps a link to what others read
+            with open(path, 'wb') as f:
+                f.write(data)
         return name
 
 def entry(name, kind=tarfile.REGTYPE, data=b'', mode=0o644, uid=0, gid=0, mtime=1000000000, link='', xattrs=None, dev=(0, 0)):
@@ -50,6 +52,19 @@ def tar(*entries):
         for info, data in entries:
             archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
+
+def empty_files(names):
+    """Many of them: what `tar` needs a second for, this does in a tenth."""
+    info = tarfile.TarInfo('x')
+    info.mtime = 1000000000
+    plain = info.tobuf(tarfile.USTAR_FORMAT)
+    blank = b' ' * 8
+    rest, total = plain[156:], sum(plain[:148]) + sum(blank) + sum(plain[156:]) - ord('x')
+    out = []
+    for name in names:
+        name = name.encode()
+        out.append(name + plain[len(name):148] + b'%06o\0 ' % (total + sum(name)) + rest)
+    return b''.join(out) + bytes(1024)
 
 def header(kind, name, body=b''):
     info = tarfile.TarInfo(name)
@@ -254,6 +269,8 @@ def cases(blobs):
         'trusted.overlay.redirect': '/a', 'trusted.overlay.opaque': 'y', 'trusted.overlay.metacopy': ''}), entry('b/own', data=b'o'))])
     for name, seed in (('big', 1), ('big-2', 2)):
         yield name, image(blobs, [tar(entry('data', data=random.Random(seed).randbytes(4 << 20)))])
+    zeros = [tar(entry('zeros-%d' % n, data=bytes(40 << 20))) for n in range(3)]
+    yield 'zeros', image(blobs, zeros)
     yield 'grows', image(blobs, [tar(entry('zeros', data=bytes(32 << 20)))])
     for how in (GZIP, ZSTD):
         yield 'bomb-' + how, image(blobs, [tar()], how, packed=[bomb(how)], diff_ids=['sha256:' + sha(b'bomb')])
@@ -261,6 +278,12 @@ def cases(blobs):
     yield 'wide-window', image(blobs, good[:1], ZSTD, packed=[wide])
     yield 'entry-bomb', image(blobs, [tar()], packed=[entry_bomb()], diff_ids=['sha256:' + sha(b'bomb')])
     yield 'small-entries', image(blobs, [tar()], packed=[gzip.compress(tar(*(entry('%d' % i) for i in range(40000))), 9)], diff_ids=['sha256:' + sha(b'bomb')])
+    # 16,000 files of some 8 compressed bytes each are within the bound of one layer, not of each of three
+    wide = [empty_files('%d/%d' % (n, i) for i in range(16000)) for n in range(3)]
+    yield 'three-wide', image(blobs, wide)
+    yield 'one-wide', image(blobs, wide[:1])
+    seed = random.Random(8)
+    yield 'crowd', image(blobs, [empty_files('%d/%s' % (n, seed.randbytes(30).hex()) for _ in range(3000)) for n in range(8)])
     for name, holes in (('hole', [9 << 30]), ('holes', [6 << 30, 6 << 30])):
         yield name, image(blobs, [raw_tar(*(sparse('f%d' % i, size) for i, size in enumerate(holes)))])
     yield 'hole-linked', image(blobs, [raw_tar(sparse('f0', 9 << 30)), tar(hardlink('again', 'f0'))])
@@ -590,11 +613,32 @@ def serve(root):
     print(*('%s %d' % (name, server.server_address[1]) for name, server in others.items()), flush=True)
     sys.stdin.read()
 
+def build(root, shared):
+    """The images into `root`, by links to what the first who asked has made in `shared`: each test program needs them."""
+    os.makedirs(shared, exist_ok=True)
+    with open(__file__, 'rb') as source, open(os.path.join(shared, 'lock'), 'w') as lock:
+        made = os.path.join(shared, sha(source.read()))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(made):
+            for former in os.listdir(shared):
+                shutil.rmtree(os.path.join(shared, former), ignore_errors=True)
+            blobs = Blobs(made + '.new')
+            blobs.put(''.join('%s %s\n' % case for case in cases(blobs)).encode(), 'cases')
+            os.rename(made + '.new', made)
+    shutil.copytree(made, root, copy_function=link)
+    with open(os.path.join(root, 'cases')) as lines:
+        print(lines.read())
+
+def link(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
 if __name__ == '__main__':
     command, arguments = sys.argv[1], sys.argv[2:]
     if command == 'build':
-        for name, digest in cases(Blobs(arguments[0])):
-            print(name, digest)
+        build(*arguments)
     elif command == 'serve':
         serve(arguments[0])
     elif command == 'compare':

@@ -51,7 +51,8 @@ inline Result<os::RunResult> run(std::vector<std::string> argv) {
 class Lab {
  public:
   Lab() {
-    const auto built = run({"python3", lab_script(), "build", blobs()});
+    const auto built = run({"python3", lab_script(), "build", blobs(),
+                            environment("HOLDFAST_TEST_RUN", dir_.path().c_str()) + "/image-lab"});
     EXPECT_TRUE(built && os::succeeded(built->status))
         << (built ? built->err : built.error().to_string());
     std::istringstream lines{built ? built->out : ""};

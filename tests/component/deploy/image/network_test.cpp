@@ -1,4 +1,6 @@
 // The way to the registry, proxies and HTTP/2; and what a disk has no room for.
+#include <sys/statvfs.h>
+
 #include "tests/component/deploy/image/lab.hpp"
 
 namespace holdfast::test {
@@ -181,8 +183,9 @@ TEST_F(OverHttp2, WhatBreaksOffGoesOnAndItsPausesDoNotGrowWhileItMoves) {
 /// A file system with few inodes.
 class FewInodes : public Network {
  protected:
-  FewInodes() {
-    EXPECT_EQ(::mount("tmpfs", disk_.path().c_str(), "tmpfs", 0, "size=64m,nr_inodes=40"), 0);
+  FewInodes() : FewInodes("size=64m,nr_inodes=40") {}
+  explicit FewInodes(const char* size) {
+    EXPECT_EQ(::mount("tmpfs", disk_.path().c_str(), "tmpfs", 0, size), 0);
     auto opened = deploy::image::ImageStore::open({.state_dir = disk_.path() / "state",
                                                    .worker_path = worker_path(),
                                                    .registries = {{lab().host(), plain()}},
@@ -206,6 +209,52 @@ TEST_F(FewInodes, TheyAreCountedBeforeALayerIsFetched) {  // F-33
   EXPECT_NE(refused.error().what().find("inodes"), std::string::npos) << refused.error().what();
   EXPECT_NE(refused.error().next_step(), "");
   EXPECT_TRUE(std::filesystem::is_empty(disk_.path() / "state/layers"));
+}
+
+class ASmallDisk : public FewInodes {
+ protected:
+  explicit ASmallDisk(const char* size = "size=2g,nr_inodes=20000") : FewInodes(size) {}
+
+  /// The least that was free of it while the image was pulled, which it must not hold.
+  struct Least {
+    std::uint64_t bytes = ~std::uint64_t{0};
+    std::uint64_t inodes = ~std::uint64_t{0};
+  };
+  Least least_during(const char* image) {
+    Least least;
+    std::jthread watcher{[&](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        struct statvfs info {};
+        ::statvfs(disk_.path().c_str(), &info);
+        least.bytes = std::min<std::uint64_t>(least.bytes, info.f_bavail * info.f_frsize);
+        least.inodes = std::min<std::uint64_t>(least.inodes, info.f_favail);
+        std::this_thread::sleep_for(std::chrono::milliseconds{1});
+      }
+    }};
+    const auto refused = images_->ensure({lab().ref(image), {}}, {}, {});
+    EXPECT_FALSE(refused);
+    if (!refused) {
+      EXPECT_EQ(refused.error().code(), Errc::nospace) << refused.error().to_string();
+      EXPECT_NE(refused.error().next_step(), "");
+    }
+    watcher.request_stop();
+    watcher.join();
+    return least;
+  }
+};
+
+TEST_F(ASmallDisk, KeepsItsReserveOfInodesHoweverManyLayersAreUnpackedAtATime) {
+  EXPECT_GT(least_during("crowd").inodes, 500U) << "of a reserve of 1,000";
+}
+
+class AFullDisk : public ASmallDisk {
+ protected:
+  AFullDisk() : ASmallDisk("size=100m,nr_inodes=20000") {}
+};
+
+/// Three layers of 40 MiB of zeros are 120 kB compressed.
+TEST_F(AFullDisk, KeepsItsReserveOfBytesHoweverManyLayersAreUnpackedAtATime) {
+  EXPECT_GT(least_during("zeros").bytes, 0U) << "of a reserve of 5 MiB";
 }
 
 }  // namespace

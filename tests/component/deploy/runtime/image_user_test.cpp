@@ -87,6 +87,28 @@ TEST_F(ImageUser, AHostilePasswdIsRefusedAtOnce) {
   refused_quickly("directory");
 }
 
+TEST_F(ImageUser, APasswdOf10MiBAndLinesOf64KiBAreReadAndNoMore) {
+  constexpr std::size_t kFile = 10U << 20;
+  constexpr std::size_t kLine = 64U << 10;
+  const auto passwd = image_dir() / "etc/passwd";
+  const std::string app = "app:x:1234:1234::/:\n";
+  const auto line_of = [](std::size_t size) { return "x:" + std::string(size - 2, 'x') + "\n"; };
+  const auto file_of = [&](std::size_t size) {
+    std::string text;
+    while (text.size() + 1000 + app.size() < size) text += line_of(999);
+    return text + std::string(size - text.size() - app.size(), '\n') + app;
+  };
+  int number = 0;
+  const auto with = [&](const std::string& text) {
+    write(passwd, text);
+    return runtime_->create(spec(fmt::format("web-{}", ++number), by_image("app")), {});
+  };
+  EXPECT_TRUE(with(line_of(kLine) + app));
+  EXPECT_FALSE(with(line_of(kLine + 1) + app));
+  EXPECT_TRUE(with(file_of(kFile)));
+  EXPECT_FALSE(with(file_of(kFile + 1)));
+}
+
 TEST_F(ImageUser, AnAbsoluteLinkIsResolvedInsideTheImage) {
   fs::create_directories(image_dir() / "store");
   fs::rename(image_dir() / "etc/passwd", image_dir() / "store/passwd");

@@ -69,6 +69,17 @@ TEST(Run, KeepsOnlySoMuchOutput) {
   EXPECT_EQ(result->err, "end\n");
 }
 
+TEST(Run, KeepsAMiBOfOutputUnlessToldOtherwise) {
+  constexpr std::size_t kMiB = 1U << 20;
+  const auto exactly = run(shell("head -c 1048576 /dev/zero; head -c 1048576 /dev/zero >&2"));
+  ASSERT_TRUE(exactly);
+  EXPECT_EQ(exactly->out.size(), kMiB);
+  EXPECT_EQ(exactly->err.size(), kMiB);
+  const auto more = run(shell("head -c 1048577 /dev/zero"));
+  ASSERT_TRUE(more);
+  EXPECT_EQ(more->out.size(), kMiB);
+}
+
 TEST(Run, KillsTheWholeSessionAtItsDeadline) {
   auto options = shell("sleep 30 & echo $!; wait");
   options.timeout = 300ms;
