@@ -16,9 +16,15 @@ namespace holdfast::deploy::runtime {
 namespace {
 
 /// What says who may be the host's root or its users is no secret of a service.
-constexpr std::array<std::string_view, 7> kNeverSecrets{
-    "/etc/shadow",  "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
-    "/etc/sudoers", "/etc/ssh",     "/root/.ssh"};
+constexpr std::array<std::string_view, 11> kNeverSecrets{
+    "/etc/shadow",    "/etc/shadow-",     "/etc/gshadow", "/etc/gshadow-",
+    "/etc/security",  "/etc/sudoers",     "/etc/ssh",     "/root/.ssh",
+    "/etc/sudoers.d", "/etc/krb5.keytab", "/var/lib/sss"};
+
+/// The kernel's own files, and what programs and the credentials of other units leave for
+/// themselves: secrets of services are among them only where the operator says so.
+constexpr std::array<std::string_view, 6> kOnlyListed{"/proc", "/sys",     "/dev",
+                                                      "/run",  "/var/run", "/boot"};
 
 Error not_a_secret(const std::string& path, std::string_view why) {
   return {Errc::policy, fmt::format("secret file {} is refused: {}", printable(path), why)};
@@ -44,6 +50,12 @@ Status check_secret_place(const std::string& path, const SecretFileRule& rule) {
     if (is_within(path, place))
       return not_a_secret(path, fmt::format("{} is the host's own", place))
           .hint("give the service a secret made for it");
+  for (const auto place : kOnlyListed)
+    if (is_within(path, place))
+      return not_a_secret(path, fmt::format("what lies below {} is the host's own", place))
+          .hint(
+              "list its place in policy.allowed_secret_paths of agent.yaml, or give the service a "
+              "secret made for it");
   return ok();
 }
 

@@ -106,6 +106,12 @@ TEST_F(SecretFile, OfAListedPlaceMayBelongToWhoWritesItAndOnlyThatPlaceCounts) {
 TEST_F(SecretFile, OfTheHostOrTheAgentIsRefused) {
   EXPECT_THAT(said("/etc/shadow"), HasSubstr("the host's own"));
   EXPECT_THAT(said("/etc/ssh/ssh_host_rsa_key"), HasSubstr("the host's own"));
+  for (const char* path : {"/etc/security/opasswd", "/etc/sudoers.d/admins", "/etc/krb5.keytab"})
+    EXPECT_THAT(said(path), HasSubstr("the host's own")) << path;
+  for (const char* path : {"/proc/1/environ", "/proc/kcore", "/sys/kernel/notes", "/dev/sda",
+                           "/run/credentials/other.service/key", "/boot/grub/grub.cfg"})
+    EXPECT_THAT(said(path), AllOf(HasSubstr("the host's own"), HasSubstr("allowed_secret_paths")))
+        << path;
   EXPECT_THAT(said(at_ / "token", {.allowed = {}, .refused = {at_.string()}}),
               HasSubstr("belongs to the agent"));
   EXPECT_THAT(said(at_ / "../keys/token"), HasSubstr("not absolute and clean"));
