@@ -46,14 +46,19 @@ Result<GenerationId> named_target(const RollbackFacts& facts, std::uint64_t want
 
 Result<GenerationId> rollback_target(const RollbackFacts& facts, std::uint64_t wanted) {
   if (wanted != 0) return named_target(facts, wanted);
+  const KnownGeneration* later = nullptr;
   for (const auto& row : facts.generations) {
-    if (row.id < facts.effective && row.ever_good && !runs_already(facts, row) &&
-        !facts.quarantined.contains(row.spec_digest))
-      return row.id;
+    if (!row.ever_good || runs_already(facts, row) || facts.quarantined.contains(row.spec_digest))
+      continue;
+    if (row.id < facts.effective) return row.id;
+    if (later == nullptr) later = &row;
   }
   return Error{Errc::not_found,
                "there is no earlier good generation with other content to go back to"}
-      .hint("apply another document instead");
+      .hint(later == nullptr
+                ? std::string{"apply another document instead"}
+                : fmt::format("generation {} is later and was good: holdfast rollback --to {}",
+                              later->id.value(), later->id.value()));
 }
 
 Result<RollbackChoice> choose_rollback(const Progress& progress, const RollbackFacts& facts,

@@ -59,6 +59,15 @@ TEST(WayBack, LeadsToTheNewestEarlierGoodContentThatIsAnother) {
   }
 }
 
+TEST(WayBack, WhereItLeadsNowhereALaterOneThatWasGoodIsOffered) {
+  const auto step = [](const RollbackFacts& facts) {
+    return std::string{rollback_target(facts, 0).error().next_step()};
+  };
+  EXPECT_THAT(step(history("ABC", 1, "")), HasSubstr("rollback --to 3"));
+  EXPECT_THAT(step(history("ABC", 1, "C")), HasSubstr("rollback --to 2"));
+  EXPECT_THAT(step(history("ABc", 1, "B")), HasSubstr("apply another document"));
+}
+
 TEST(WayBack, ANamedGenerationMustHaveBeenGoodAndMustChangeSomething) {
   const struct {
     std::uint64_t wanted;
