@@ -17,7 +17,8 @@ namespace holdfast::deploy::runtime {
 namespace {
 
 constexpr std::size_t kMaxFile = 10U << 20;  // packaging/doc/security.md 3.3: containerd's cap
-constexpr std::size_t kMaxLine = 64U << 10;
+/// With its end 64 KiB: runc reads the file too, and fails on a longer one (bufio.Scanner).
+constexpr std::size_t kMaxLine = (64U << 10) - 1;
 constexpr std::uint64_t kMaxId = 0x7FFFFFFF;
 
 /// Text of a file in the image; empty when there is none.

@@ -217,7 +217,9 @@ TEST_F(Hardening, WhatAContainerDidToItsRootIsLookedAtBeforeItsNextProcess) {
     ASSERT_TRUE(runtime_->stop(InstanceId{id}, {{}, Milliseconds{0}}, {}));
     const auto again = runtime_->restart(InstanceId{id}, {});
     ASSERT_EQ(again.has_value(), words.empty()) << id;
-    if (!again) EXPECT_THAT(again.error().what(), HasSubstr(words));
+    if (!again) {
+      EXPECT_THAT(again.error().what(), HasSubstr(words));
+    }
   }
 }
 

@@ -89,7 +89,7 @@ TEST_F(ImageUser, AHostilePasswdIsRefusedAtOnce) {
 
 TEST_F(ImageUser, APasswdOf10MiBAndLinesOf64KiBAreReadAndNoMore) {
   constexpr std::size_t kFile = 10U << 20;
-  constexpr std::size_t kLine = 64U << 10;
+  constexpr std::size_t kLine = (64U << 10) - 1;
   const auto passwd = image_dir() / "etc/passwd";
   const std::string app = "app:x:1234:1234::/:\n";
   const auto line_of = [](std::size_t size) { return "x:" + std::string(size - 2, 'x') + "\n"; };
