@@ -15,7 +15,11 @@ bool ByteBudget::Claim::resize(std::size_t bytes) {
   const auto others = known == budget_.by_user_.end() ? 0 : known->second - held_;
   if (wanted > held_) {
     const bool too_much = others > 0 && others + wanted > budget_.limits_.of_one_user;
-    if (too_much || !budget_.has_room(role_, wanted - held_)) return false;
+    if (too_much) return false;
+    if (!budget_.has_room(role_, wanted - held_)) {
+      budget_.refused_ = std::chrono::steady_clock::now();
+      return false;
+    }
   }
   if (others + wanted > 0)
     budget_.by_user_[uid_] = others + wanted;
@@ -25,6 +29,11 @@ bool ByteBudget::Claim::resize(std::size_t bytes) {
   of_role = of_role - held_ + wanted;
   held_ = wanted;
   return true;
+}
+
+bool ByteBudget::Claim::is_wanted_since(std::chrono::steady_clock::time_point time) const {
+  const std::lock_guard lock{budget_.mutex_};
+  return held_ > 0 && budget_.refused_ >= time;
 }
 
 std::size_t ByteBudget::held() const {

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <mutex>
@@ -43,6 +44,8 @@ class ByteBudget {
 
     /// False when there is no room for it; then it holds what it held. Less is always granted.
     [[nodiscard]] bool resize(std::size_t bytes);
+    /// It holds something, and since `time` somebody found no room for want of what others hold.
+    [[nodiscard]] bool is_wanted_since(std::chrono::steady_clock::time_point time) const;
 
    private:
     ByteBudget& budget_;
@@ -63,6 +66,7 @@ class ByteBudget {
   mutable std::mutex mutex_;
   std::array<std::size_t, proto::api::kRoleNames.size()> by_role_{};  ///< without root
   std::map<uid_t, std::size_t> by_user_;                              ///< who holds something
+  std::chrono::steady_clock::time_point refused_{};  ///< when there was last no room
 };
 
 }  // namespace holdfast::agent::daemon

@@ -33,6 +33,7 @@ constexpr std::size_t kCostOfDocument = 4;
 constexpr auto kRequestTime = seconds{10};
 constexpr auto kAnswerTime = seconds{60};
 constexpr auto kWriteTime = seconds{30};
+constexpr auto kWantedWriteTime = seconds{2};  ///< where another finds no room meanwhile
 constexpr auto kLingerTime = seconds{2};
 constexpr auto kHeartbeat = seconds{15};
 constexpr std::size_t kReadSize = 4096;
@@ -57,7 +58,7 @@ Response no_room(std::string_view what) {
       Error{Errc::busy, fmt::format("no memory is left for {} of this size: requests that have not "
                                     "arrived and answers that have not been read take it",
                                     what)}
-          .hint("end other requests of yours, or try again in a minute"));
+          .hint("end other requests of yours, or try again in some seconds"));
 }
 
 Response parse_refusal(const http::RequestReader& reader) {
@@ -270,11 +271,22 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   }
 
   void write() {
-    arm(kWriteTime, [this] { close(); });
+    write_ends_ = asio::steady_timer::clock_type::now() + kWriteTime;
+    watch_write();
     asio::async_write(socket_, std::array{asio::buffer(out_), asio::buffer(body_)},
                       [self = shared_from_this()](const error_code& failed, std::size_t) {
                         self->on_written(failed);
                       });
+  }
+
+  /// What a peer does not take goes after 30 s, and as soon as its room is wanted.
+  void watch_write() {
+    arm(kWantedWriteTime, [this] {
+      const auto now = asio::steady_timer::clock_type::now();
+      const bool wanted = options_.claim && options_.claim->is_wanted_since(now - kWantedWriteTime);
+      if (wanted || now >= write_ends_) return close();
+      watch_write();
+    });
   }
 
   void on_written(const error_code& failed) {
@@ -301,6 +313,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   bool chunked_ = true;
   bool lingering_ = false;
   std::size_t late_bytes_ = 0;
+  asio::steady_timer::time_point write_ends_{};
   std::string out_;
   std::string body_;  ///< of an answer, written after `out_`
   std::size_t body_limit_ = 0;
