@@ -1,6 +1,7 @@
 #include "agent/daemon/byte_budget.hpp"
 
 #include <numeric>
+#include <utility>
 
 namespace holdfast::agent::daemon {
 
@@ -17,7 +18,7 @@ bool ByteBudget::Claim::resize(std::size_t bytes) {
     const bool too_much = others > 0 && others + wanted > budget_.limits_.of_one_user;
     if (too_much) return false;
     if (!budget_.has_room(role_, wanted - held_)) {
-      budget_.refused_ = std::chrono::steady_clock::now();
+      known_refusals_ = ++budget_.refusals_;  // it is not in its own way
       return false;
     }
   }
@@ -31,9 +32,10 @@ bool ByteBudget::Claim::resize(std::size_t bytes) {
   return true;
 }
 
-bool ByteBudget::Claim::is_wanted_since(std::chrono::steady_clock::time_point time) const {
+bool ByteBudget::Claim::is_wanted() {
   const std::lock_guard lock{budget_.mutex_};
-  return held_ > 0 && budget_.refused_ >= time;
+  const auto known = std::exchange(known_refusals_, budget_.refusals_);
+  return held_ > 0 && known != budget_.refusals_;
 }
 
 std::size_t ByteBudget::held() const {

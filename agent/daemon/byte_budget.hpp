@@ -5,8 +5,8 @@
 #include <sys/types.h>
 
 #include <array>
-#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <mutex>
 
@@ -44,14 +44,16 @@ class ByteBudget {
 
     /// False when there is no room for it; then it holds what it held. Less is always granted.
     [[nodiscard]] bool resize(std::size_t bytes);
-    /// It holds something, and since `time` somebody found no room for want of what others hold.
-    [[nodiscard]] bool is_wanted_since(std::chrono::steady_clock::time_point time) const;
+    /// It holds something, and since the last call somebody found no room for want of what others
+    /// hold.
+    [[nodiscard]] bool is_wanted();
 
    private:
     ByteBudget& budget_;
     uid_t uid_;
     Role role_;
     std::size_t held_ = 0;
+    std::uint64_t known_refusals_ = 0;
   };
 
   /// By others than root.
@@ -66,7 +68,7 @@ class ByteBudget {
   mutable std::mutex mutex_;
   std::array<std::size_t, proto::api::kRoleNames.size()> by_role_{};  ///< without root
   std::map<uid_t, std::size_t> by_user_;                              ///< who holds something
-  std::chrono::steady_clock::time_point refused_{};  ///< when there was last no room
+  std::uint64_t refusals_ = 0;                                        ///< there was no room
 };
 
 }  // namespace holdfast::agent::daemon

@@ -271,8 +271,8 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   }
 
   void write() {
-    write_ends_ = asio::steady_timer::clock_type::now() + kWriteTime;
-    watch_write();
+    if (options_.claim) (void)options_.claim->is_wanted();  // counts from now on
+    watch_write(kWriteTime / kWantedWriteTime);
     asio::async_write(socket_, std::array{asio::buffer(out_), asio::buffer(body_)},
                       [self = shared_from_this()](const error_code& failed, std::size_t) {
                         self->on_written(failed);
@@ -280,12 +280,11 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   }
 
   /// What a peer does not take goes after 30 s, and as soon as its room is wanted.
-  void watch_write() {
-    arm(kWantedWriteTime, [this] {
-      const auto now = asio::steady_timer::clock_type::now();
-      const bool wanted = options_.claim && options_.claim->is_wanted_since(now - kWantedWriteTime);
-      if (wanted || now >= write_ends_) return close();
-      watch_write();
+  void watch_write(int looks_left) {
+    arm(kWantedWriteTime, [this, looks_left] {
+      const bool wanted = options_.claim && options_.claim->is_wanted();
+      if (wanted || looks_left <= 1) return close();
+      watch_write(looks_left - 1);
     });
   }
 
@@ -313,7 +312,6 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   bool chunked_ = true;
   bool lingering_ = false;
   std::size_t late_bytes_ = 0;
-  asio::steady_timer::time_point write_ends_{};
   std::string out_;
   std::string body_;  ///< of an answer, written after `out_`
   std::size_t body_limit_ = 0;

@@ -46,17 +46,16 @@ TEST_F(ByteBudgets, WhatIsSmallIsAlwaysGrantedAndCostsNothing) {
 }
 
 TEST_F(ByteBudgets, WhoHoldsSomethingLearnsThatAnotherFoundNoRoom) {
-  const auto before = std::chrono::steady_clock::now();
   auto& holder = claims_.emplace_back(budget_, 1000, Role::observe);
   ASSERT_TRUE(holder.resize(3 * kMiB));
   EXPECT_FALSE(claims(1000, Role::observe, 2 * kMiB));
-  EXPECT_FALSE(holder.is_wanted_since(before)) << "its own bound takes room from nobody";
+  EXPECT_FALSE(holder.is_wanted()) << "its own bound takes room from nobody";
   auto& small = claims_.emplace_back(budget_, 1000, Role::observe);
   ASSERT_TRUE(small.resize(1));
   for (uid_t uid = 2000; claims(uid, Role::observe, kMiB);) ++uid;
-  EXPECT_TRUE(holder.is_wanted_since(before));
-  EXPECT_FALSE(small.is_wanted_since(before)) << "it holds nothing";
-  EXPECT_FALSE(holder.is_wanted_since(std::chrono::steady_clock::now()));
+  EXPECT_TRUE(holder.is_wanted());
+  EXPECT_FALSE(small.is_wanted()) << "it holds nothing";
+  EXPECT_FALSE(holder.is_wanted()) << "once";
 }
 
 TEST_F(ByteBudgets, WhatIsGivenBackCanBeClaimedByOthers) {
