@@ -94,7 +94,7 @@ std::string for_no_space(const Line& line) {
   if (!line.has("no space left on device") && !line.has("enospc")) return {};
   const bool shared = line.has("shared memory") || line.has("/dev/shm") || line.has("shm_open");
   if (shared)
-    return "/dev/shm is full, it holds 64 MiB: add tmpfs: [{target: /dev/shm, size: 256MiB}]";
+    return "/dev/shm is full, it holds 64 MiB unless the document says more: add shm_size: 256MiB";
   const auto path = path_in(line.original);
   for (const std::string_view place : {"/tmp", "/run"})
     if (is_at_or_below(path, place))
@@ -107,8 +107,8 @@ std::string for_no_space(const Line& line) {
 
 std::string for_open_files(const Line& line) {
   if (!line.has("too many open files") && !line.has("emfile")) return {};
-  return "it may have 1024 files open unless it asks for more, which it may: start it with "
-         "entrypoint: [\"/bin/sh\", \"-c\", \"ulimit -n 65536; exec PROGRAM\"]";
+  return "it may have 65536 files open unless the document says more: add ulimits: {nofile: "
+         "262144}";
 }
 
 /// What a tmpfs of the hardened profile does not run.

@@ -25,8 +25,8 @@ class Advice(fixture.AgentCase):
     def test_each_lack_has_its_line(self):
         for line, wanted in (("chown: /data: Operation not permitted", "cap_add: [CHOWN]"),
                              ("cannot write /tmp/x: No space left on device", "{target: /tmp, size: 256MiB}"),
-                             ("accept: Too many open files", "ulimit -n"),
-                             ("could not resize shared memory segment: No space left on device", "/dev/shm")):
+                             ("accept: Too many open files", "ulimits: {nofile: 262144}"),
+                             ("could not resize shared memory segment: No space left on device", "shm_size: 256MiB")):
             done = self.agent.apply({"web": self.says(line)})
             self.assertIn(wanted, done.text, line)
 

@@ -65,7 +65,9 @@ json::object user_object(const User& user) {
 }
 
 json::array rlimits(const ProcessSpec& process, const HostFacts& host) {
-  constexpr std::uint64_t kSoftFiles = 1024;
+  // 1,024, systemd's, is for programs that know of select(2) only; servers run out of it. Far more
+  // makes those slow that close every number they could have opened.
+  constexpr std::uint64_t kSoftFiles = 65'536;
   auto all = process.ulimits;
   all.try_emplace("nofile", proto::Ulimit{.soft = std::min(kSoftFiles, host.nofile_hard),
                                           .hard = host.nofile_hard});

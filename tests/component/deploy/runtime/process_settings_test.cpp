@@ -62,6 +62,15 @@ TEST_F(ProcessSettings, UlimitsAreWhatTheProgramHasAndWhatIsRunBesideIt) {
   EXPECT_TRUE(eventually([&] { return log_of("web-1").find("processes") != std::string::npos; }));
   EXPECT_THAT(log_of("web-1"), AllOf(::testing::ContainsRegex("open files +256 +512 "),
                                      ::testing::ContainsRegex("core file size +0 +4096 ")));
+  service.ulimits = {};
+  create(spec("web-2", service));
+  EXPECT_TRUE(eventually([&] { return log_of("web-2").find("processes") != std::string::npos; }));
+  rlimit own{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &own), 0);
+  EXPECT_THAT(log_of("web-2"),
+              AllOf(::testing::ContainsRegex(
+                        fmt::format("open files +{} ", std::min<rlim_t>(65'536, own.rlim_max))),
+                    ::testing::ContainsRegex("core file size +0 +0 ")));
   // runc 1.1 sets the limits of exec beside a Go runtime that raises the soft one of files.
   const auto probed = runtime_->exec(InstanceId{"web-1"}, {"/bin/sh", "-c", "ulimit -H -n"},
                                      Milliseconds{5'000}, {});

@@ -197,11 +197,11 @@ TEST(Advice, NamesTheLineToAdd) {
               HasSubstr("tmpfs: [/var/cache/nginx]"));
   EXPECT_THAT(for_line("FATAL: could not resize shared memory segment \"/PostgreSQL.1\" to 8388608 "
                        "bytes: No space left on device"),
-              HasSubstr("tmpfs: [{target: /dev/shm, size: 256MiB}]"));
+              HasSubstr("shm_size: 256MiB"));
   EXPECT_THAT(for_line("write /tmp/upload.3: no space left on device"),
               HasSubstr("tmpfs: [{target: /tmp, size: 256MiB}]"));
   EXPECT_EQ(for_line("write /data/x: no space left on device"), "");
-  EXPECT_THAT(for_line("accept4: Too many open files"), HasSubstr("ulimit -n 65536"));
+  EXPECT_THAT(for_line("accept4: Too many open files"), HasSubstr("ulimits: {nofile: 262144}"));
   EXPECT_THAT(for_line("java.lang.UnsatisfiedLinkError: /tmp/lib.so: /tmp/lib.so: failed to map "
                        "segment from shared object: Operation not permitted"),
               HasSubstr("volumes: [{source: scratch, target: /tmp}]"));
