@@ -1,7 +1,6 @@
 #include "agent/worker/unpack/content_sum.hpp"
 
 #include <fcntl.h>
-#include <isa-l/crc64.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,13 +8,13 @@
 #include <array>
 #include <cerrno>
 
+#include "agent/worker/unpack/crc64.hpp"
 #include "common/os/unique_fd.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
 
 constexpr std::size_t kSumPiece = 256U << 10;
-constexpr std::uint64_t kPolynomial = 0xC96C5795D7870F42U;  ///< ECMA-182, reflected
 
 /// What a CRC register becomes, by each of its bits: a matrix over GF(2).
 using Step = std::array<std::uint64_t, 64>;
@@ -37,7 +36,7 @@ Step twice(const Step& step) {
 /// The steps over 1, 2, 4, 8 … zero bytes, as zlib's crc32_combine makes them.
 std::array<Step, 64> zero_steps() {
   Step bit;
-  bit[0] = kPolynomial;
+  bit[0] = kCrc64Polynomial;
   for (std::size_t i = 1; i < bit.size(); ++i) bit[i] = std::uint64_t{1} << (i - 1);
   std::array<Step, 64> steps;
   steps[0] = twice(twice(twice(bit)));
@@ -59,7 +58,7 @@ Result<Stored> next_stored(int fd, std::uint64_t from, std::uint64_t size) {
 
 std::uint64_t add_to_sum(std::uint64_t before, std::span<const std::byte> data) {
   if (data.empty()) return before;
-  return crc64_ecma_refl(before, reinterpret_cast<const unsigned char*>(data.data()), data.size());
+  return crc64(before, data);
 }
 
 std::uint64_t add_zeros_to_sum(std::uint64_t before, std::uint64_t count) {

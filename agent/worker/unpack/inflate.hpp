@@ -14,7 +14,7 @@ struct Step {
   std::size_t made = 0;
 };
 
-/// A streaming decoder: gzip by ISA-L (any number of members), zstd (any number of frames, window ≤
+/// A streaming decoder: gzip (any number of members), zstd (any number of frames, window ≤
 /// 128 MiB), or none. Not thread safe. Rules: packaging/doc/security.md 2.2.
 class Inflater {
  public:

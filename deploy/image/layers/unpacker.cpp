@@ -72,8 +72,15 @@ Result<proto::worker::UnpackReport> Unpacker::outcome() {
   if (signalled != nullptr && signalled->signo == SIGKILL)
     return Error{Errc::io, "the unpacking child was killed"}.hint(
         "the kernel's log tells whether memory ran out");
-  return Error{Errc::layer_corrupt,
-               "the unpacking child ended without a word: " + os::describe(*status)};
+  if (signalled != nullptr && signalled->signo == SIGILL)
+    return Error{Errc::host, "this processor lacks an instruction that the unpacking child uses"}
+        .hint(
+            "report it with the model name of /proc/cpuinfo; on a virtual machine choose a newer "
+            "processor model");
+  // Nothing says that the layer is to blame: whoever it condemned could not run it elsewhere.
+  return Error{Errc::io, "the unpacking child ended without a word: " + os::describe(*status)}.hint(
+      "it is tried again; when it goes on, report it with this layer: holdfast image verify tells "
+      "whether the disk is sound");
 }
 
 }  // namespace holdfast::deploy::image
