@@ -74,10 +74,6 @@ Result<Bytes> decoded(Inflater& by, const Bytes& packed, std::size_t in, std::si
 
 class Gzips : public ::testing::TestWithParam<GzipBy> {
  protected:
-  void SetUp() override {
-    if (GetParam() == GzipBy::isal && best_gzip() != GzipBy::isal)
-      GTEST_SKIP() << "this processor has no PCLMULQDQ";
-  }
   static Result<Bytes> all(const Bytes& packed, std::size_t in = 4096, std::size_t out = 8192) {
     const auto by = make_gzip(GetParam());
     return decoded(*by, packed, in, out);
@@ -143,7 +139,8 @@ TEST_P(Gzips, AgreeOnDamage) {
   std::mt19937 random{6};
   for (int round = 0; round < 300; ++round) {
     auto damaged = packed;
-    damaged[kHeader + random() % (damaged.size() - kHeader)] ^= static_cast<std::byte>(1U << random() % 8);
+    damaged[kHeader + random() % (damaged.size() - kHeader)] ^=
+        static_cast<std::byte>(1U << random() % 8);
     const auto other = make_gzip(GzipBy::zlib);
     const auto one = all(damaged);
     const auto two = decoded(*other, damaged, 4096, 8192);
@@ -154,7 +151,12 @@ TEST_P(Gzips, AgreeOnDamage) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(By, Gzips, ::testing::Values(GzipBy::isal, GzipBy::zlib),
+std::vector<GzipBy> those_that_run_here() {
+  if (best_gzip() == GzipBy::isal) return {GzipBy::isal, GzipBy::zlib};
+  return {GzipBy::zlib};
+}
+
+INSTANTIATE_TEST_SUITE_P(By, Gzips, ::testing::ValuesIn(those_that_run_here()),
                          [](const auto& each) {
                            return each.param == GzipBy::isal ? "Isal" : "Zlib";
                          });
