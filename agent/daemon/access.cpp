@@ -45,7 +45,7 @@ Result<Access> Access::create(const std::map<std::string, std::string>& groups) 
 }
 
 Role Access::role_of(const Peer& peer) const {
-  if (peer.uid == 0 || peer.uid == geteuid()) return Role::deploy;
+  if (peer.uid == 0 || peer.uid == geteuid()) return Role::root;
   Role best = Role::none;
   for (const auto gid : peer.groups) {
     if (const auto found = roles_.find(gid); found != roles_.end())

@@ -73,6 +73,7 @@ class Api {
   void handle(const CallOf<"service_stop">& call);
   void handle(const CallOf<"service_start">& call);
   void handle(const CallOf<"service_restart">& call);
+  void handle(const CallOf<"shutdown">& call);
   void handle(const CallOf<"events">& call);
   void handle(const CallOf<"ledger_entries">& call);
   void handle(const CallOf<"ledger_head">& call);

@@ -73,6 +73,10 @@ void Api::handle(const CallOf<"service_restart">& call) {
   parts_.engine.restart_service(call.asked, call.actor(), call.answer);
 }
 
+void Api::handle(const CallOf<"shutdown">& call) {
+  parts_.engine.shutdown(call.asked, call.actor(), call.answer);
+}
+
 /// What would be is worked out on a job thread; what is asked for is done by the next start, when
 /// nobody else has the files.
 void Api::handle(const CallOf<"ledger_recover">& call) {

@@ -48,7 +48,7 @@ std::size_t ByteBudget::sum() const {
 }
 
 std::size_t ByteBudget::kept_for(Role role) const {
-  return role == Role::none ? 0 : limits_.kept_for_each_role;
+  return role == Role::none || role == Role::root ? 0 : limits_.kept_for_each_role;
 }
 
 bool ByteBudget::has_room(Role role, std::size_t more) const {

@@ -1,11 +1,13 @@
 #include "agent/daemon/compose.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <set>
 
 #include "common/log/log.hpp"
 #include "common/os/disk_space.hpp"
+#include "common/os/process.hpp"
 #include "deploy/image/image_store.hpp"
 #include "deploy/ledger/backup.hpp"
 #include "deploy/ledger/bounded_commit.hpp"
@@ -14,6 +16,7 @@
 #include "deploy/network/host_facts.hpp"
 #include "deploy/network/nft_publisher.hpp"
 #include "deploy/runtime/container_runtime.hpp"
+#include "deploy/runtime/record/record.hpp"
 #include "deploy/runtime/storage/volumes_mount.hpp"
 
 namespace holdfast::agent::daemon {
@@ -134,9 +137,18 @@ Status sweep_attachments(runtime::ContainerRuntime& containers,
   return ok();
 }
 
+/// When the first process was started: in a container that is more than the start of the kernel.
+BootTime host_started() {
+  const auto ticks = os::process_start_ticks(1);
+  if (!ticks) return {};
+  return BootTime{std::chrono::milliseconds{static_cast<std::int64_t>(*ticks) * 1'000 /
+                                            ::sysconf(_SC_CLK_TCK)}};
+}
+
 engine::Engine::Options engine_options(const proto::AgentConfig& config,
                                        runtime::ContainerRuntime& containers) {
-  engine::Engine::Options options{.config = config};
+  engine::Engine::Options options{
+      .config = config, .boot_id = runtime::boot_id(), .host_started = host_started()};
   options.housekeeping = [&containers] { keep_house(containers); };
   options.back_up = [dir = config.state_dir] { return ledger::back_up(dir); };
   options.log_tail = [&containers](const deploy::plan::InstanceId& id, std::size_t lines) {

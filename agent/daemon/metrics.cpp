@@ -37,7 +37,9 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
   page.gauge("holdfast_ready", "Whether what runs has been adopted and the first pass is done.")
       .sample(snapshot.ready);
   page.gauge("holdfast_boot_to_healthy_seconds",
-             "From the start of the agent until all that is declared was healthy; 0: not yet.")
+             "Until all that is declared was healthy, from the start of the host, or of the agent "
+             "when the "
+             "host was up before; 0: not yet.")
       .sample(snapshot.gauges.boot_to_healthy_seconds);
   page.gauge("holdfast_deployment_info",
              "What the host converges to, always 1; the digest is shortened.");

@@ -40,6 +40,7 @@ Status Core::load() {
       {.entries = {journal.entry(proto::EntryKind::agent_started, "agent",
                                  "version " HOLDFAST_VERSION, journal.progress().current)}});
   commands_.rollbacks.resume_intent();
+  commands_.shutdown.resume();
   return ok();
 }
 
@@ -58,7 +59,9 @@ BootTime Core::reconcile(Freshness freshness) {
     resync();
   }
   if (parts_.journal.resolve_in_doubt()) forget_failures(parts_.observed);
-  if (ready_) commands_.rehearsals.begin_due();
+  commands_.shutdown.expire();
+  const bool goes_down = parts_.observed.shutdown.has_value();
+  if (ready_ && !goes_down) commands_.rehearsals.begin_due();
   if (parts_.attention.take_changed()) freshness = Freshness::fresh;
   BootTime wake = next_resync_;
   bool acted = freshness == Freshness::fresh;
@@ -86,8 +89,10 @@ BootTime Core::reconcile(Freshness freshness) {
 /// next is due otherwise.
 bool Core::observe_and_settle(Freshness freshness, BootTime& wake) {
   observation_.observe(freshness);
+  if (!ready_ && plan::is_just_booted(parts_.observed)) snapshots_.count_from_boot();
   if (!ready_) retention_.retain_images();  // what runs from an earlier life too
-  if (freshness == Freshness::fresh) drift_.note(settings());
+  const bool goes_down = parts_.observed.shutdown.has_value();
+  if (freshness == Freshness::fresh && !goes_down) drift_.note(settings());
   auto decision = plan::decide(parts_.journal.progress(), parts_.observed, settings(),
                                parts_.ports.clock.boot());
   wake = commands_.holds.expire(std::min(decision.wake_at.value_or(next_resync_), next_resync_));
@@ -140,6 +145,10 @@ bool Core::at_rest() const {
 /// Records the decision, then starts its actions. True when something was done at once, so that
 /// another look is due.
 bool Core::settle(plan::Decision decision) {
+  if (parts_.observed.shutdown) {
+    end_everything(decision);
+    return false;
+  }
   const auto before = parts_.journal.progress();
   bool acted = start_unjournaled(decision);
   if (!parts_.journal.record(decision, record_of(parts_, decision)))
@@ -180,6 +189,12 @@ bool Core::start_unjournaled(plan::Decision& decision) {
     return at_once;
   });
   return acted;
+}
+
+/// One entry says that the host goes down; no stop waits for a record, nor for a ledger that takes
+/// none.
+void Core::end_everything(const plan::Decision& decision) {
+  for (const auto& action : decision.actions) (void)actions_.start(action);
 }
 
 /// The ledger takes nothing: what runs is kept running by actions that need no record; the state

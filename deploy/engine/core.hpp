@@ -51,6 +51,7 @@ class Core {
   [[nodiscard]] bool observe_and_settle(Freshness freshness, BootTime& wake);
   [[nodiscard]] bool settle(plan::Decision decision);
   [[nodiscard]] bool start_unjournaled(plan::Decision& decision);
+  void end_everything(const plan::Decision& decision);
   [[nodiscard]] bool keep_serving(const plan::Decision& decision);
   void finish(const plan::Rollout& rollout);
   [[nodiscard]] plan::Settings settings() const;

@@ -24,6 +24,8 @@ constexpr Milliseconds kSlice{10};
 /// Dry runs of rollbacks and rehearsals may have to read a document that a rollback does not wait
 /// behind: so many at once, and one thread more.
 constexpr RequestQuota::Limits kLookups{.all = 2, .of_one_actor = 1};
+/// Stops that wait for a process, when everything ends: who has more services has no faster host.
+constexpr std::size_t kEndsAtATime = 64;
 /// Answers of probes that come within it are read together.
 constexpr Milliseconds kGather{5};
 
@@ -46,7 +48,8 @@ class ThreadedEngine final : public Engine, private Jobs {
                os::JobPool{"stop", threads(4)},
                os::JobPool{"retire", threads(8)},
                os::JobPool{"drain", threads(2)},
-               os::JobPool{"document", threads(kLookups.all + 2)}},
+               os::JobPool{"document", threads(kLookups.all + 2)},
+               os::JobPool{"shutdown", threads(kEndsAtATime)}},
         on_arrival_(options.on_arrival),
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
@@ -159,6 +162,12 @@ class ThreadedEngine final : public Engine, private Jobs {
                      Reply<proto::api::ServiceChange> reply) override {
     ask(core_.commands().services, &ServiceCommands::start, std::move(request), std::move(actor),
         std::move(reply));
+  }
+  void shutdown(proto::api::ShutdownRequest request, Actor actor,
+                Reply<proto::api::ShutdownProgress> reply) override {
+    mailbox_->post_urgent([this, request, actor = std::move(actor), reply = std::move(reply)] {
+      reply(core_.commands().shutdown.ask(request, actor));
+    });
   }
   void restart_service(proto::api::ServiceRestartRequest request, Actor actor,
                        Reply<proto::api::ServiceChange> reply) override {
@@ -305,7 +314,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   network::Publisher& publisher_;
   /// Shared with the watchers, whose owners outlive the engine: what they report then is lost.
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
-  std::array<os::JobPool, 7> pools_;
+  std::array<os::JobPool, 8> pools_;
   Readers applies_{RequestQuota{"applies", {}}, os::JobPool{"apply", threads(1)}};
   RequestQuota changes_{"changes", kChanges};
   RequestQuota lookups_{"dry runs and rehearsals", kLookups};

@@ -68,6 +68,9 @@ class Engine {
                             Reply<proto::api::ServiceChange> reply) = 0;
   virtual void start_service(proto::api::ServiceStartRequest request, Actor actor,
                              Reply<proto::api::ServiceChange> reply) = 0;
+  /// The host goes down: everything ends. Asked for again, tells how far that is.
+  virtual void shutdown(proto::api::ShutdownRequest request, Actor actor,
+                        Reply<proto::api::ShutdownProgress> reply) = 0;
   virtual void restart_service(proto::api::ServiceRestartRequest request, Actor actor,
                                Reply<proto::api::ServiceChange> reply) = 0;
   /// Gives up every frozen instance: rollback gets slower, memory gets free.

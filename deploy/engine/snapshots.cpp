@@ -13,7 +13,9 @@ Snapshots::Snapshots(Parts& parts, Sources sources)
     : parts_(parts),
       sources_(sources),
       since_(parts.ports.clock.wall()),
-      began_(parts.ports.clock.boot()) {}
+      counted_from_(parts.ports.clock.boot()) {}
+
+void Snapshots::count_from_boot() { counted_from_ = parts_.options.host_started; }
 
 StatusInput Snapshots::input() {
   records_ = cache_.of(parts_);
@@ -66,7 +68,7 @@ void Snapshots::keep_workload_counters() {
 void Snapshots::note_health(const proto::api::Status& status) {
   if (boot_to_healthy_seconds_ > 0 || !all_healthy(status)) return;
   boot_to_healthy_seconds_ =
-      std::chrono::duration<double>(parts_.ports.clock.boot() - began_).count();
+      std::chrono::duration<double>(parts_.ports.clock.boot() - counted_from_).count();
   log::info("event=all_healthy seconds={:.3f}", boot_to_healthy_seconds_);
 }
 

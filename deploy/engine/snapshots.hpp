@@ -25,6 +25,9 @@ class Snapshots {
   /// `ready`: adoption is over.
   void make(bool ready);
   [[nodiscard]] std::vector<proto::api::ServiceStatus> services();
+  /// How long it takes until all is healthy is counted from the start of the host, not of the
+  /// agent.
+  void count_from_boot();
 
  private:
   [[nodiscard]] StatusInput input();
@@ -38,7 +41,7 @@ class Snapshots {
   RecordsCache cache_;
   std::shared_ptr<const Records> records_;
   WallTime since_{};
-  BootTime began_{};
+  BootTime counted_from_{};
   double boot_to_healthy_seconds_ = 0;
   std::atomic<std::shared_ptr<const Snapshot>> latest_{std::make_shared<const Snapshot>()};
 };

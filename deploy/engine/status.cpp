@@ -269,8 +269,16 @@ std::optional<State> state_held(const proto::api::Status& status) {
   return std::nullopt;
 }
 
+std::string going_down_text(const StatusInput& in) {
+  std::string left;
+  for (const auto& name : plan::living(in.progress, in.observed))
+    left += (left.empty() ? "; yet to end: " : ", ") + name.str();
+  return "the host goes down" + left;
+}
+
 State overall(const StatusInput& in, const proto::api::Status& status) {
   const bool waiting = plan::is_waiting(in.progress);
+  if (in.observed.shutdown) return {DeploymentState::held, going_down_text(in)};
   if (in.refusal)
     return {DeploymentState::degraded,
             fmt::format("{}; next: {}", in.refusal->fault, in.refusal->next)};

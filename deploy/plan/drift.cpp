@@ -101,6 +101,7 @@ class Classifier {
                       found->second.seen.state != InstanceState::broken &&
                       found->second.seen.state != InstanceState::creating;
     if (!runs && completed_at(progress_, name, wanted)) return;
+    if (!runs && comes_back(name, found)) return;
     if (found == observed_.instances.end())
       return add(name.str(), DriftKind::missing, "no instance exists");
     const auto& seen = found->second.seen;
@@ -108,6 +109,15 @@ class Classifier {
     state(name, wanted, seen);
     for (const auto& deviation : seen.deviations)
       add(name.str(), deviation.kind, deviation.evidence, {}, deviation.in_place);
+  }
+
+  using Found = std::map<InstanceId, InstanceView>::const_iterator;
+
+  /// The host went down with it, which is no difference as long as nothing keeps it from being made
+  /// again.
+  [[nodiscard]] bool comes_back(const ServiceName& name, Found found) const {
+    return found != observed_.instances.end() && found->second.seen.earlier_boot &&
+           !observed_.job_failures.contains(name);
   }
 
   void identity(const ServiceName& name, const proto::Service& wanted,
@@ -150,6 +160,7 @@ class Classifier {
   }
 
   void routes() {
+    if (is_just_booted(observed_)) return;  // the table is yet to be written
     if (!observed_.routing) {
       add("", DriftKind::publish, "the nftables table is missing or was altered");
     } else if (*observed_.routing != wanted_routes(progress_, observed_)) {

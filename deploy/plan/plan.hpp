@@ -41,6 +41,19 @@ struct Wait {
 [[nodiscard]] std::optional<WindowAnswer> look_at_windows(const Progress& progress,
                                                           const Observed& observed);
 
+/// Services and hooks of which a process lives or is about to, standbys and rehearsals aside: what
+/// a shutdown waits for.
+[[nodiscard]] std::set<ServiceName> living(const Progress& progress, const Observed& observed);
+/// Which services stand on each: by any document in use, directly or through others. Hooks that run
+/// stand on all.
+[[nodiscard]] std::map<ServiceName, std::set<ServiceName>> dependents(const Progress& progress,
+                                                                      const Observed& observed);
+/// Nothing was made in this life of the host yet, neither instances nor the nftables table.
+[[nodiscard]] bool is_just_booted(const Observed& observed);
+/// The host stays up after all: what ran when its end was announced is started again, whatever its
+/// restart rule says.
+[[nodiscard]] Progress call_off_shutdown(const Progress& progress, const Observed& observed);
+
 /// "stopped by root (uid 0) until …: the disk is exchanged".
 [[nodiscard]] std::string stop_text(const Hold& stop);
 /// Nothing runs of the service, whatever is rolled out, until `restart_service` or the stop's time.

@@ -16,7 +16,12 @@ Decision decide(const Progress& progress, const Observed& observed, const Settin
 }
 
 Decision Planner::run() {
+  if (observed_.shutdown) {
+    end_everything();
+    return std::move(out_);
+  }
   const Progress before = state();
+  state().shutdown.reset();  // of an earlier life of the host, or called off
   assign_addresses();
   end_hold();
   end_stops();

@@ -59,6 +59,11 @@ class Planner {
   [[nodiscard]] bool repairs(proto::DriftKind kind) const;
   void hold_for_drift();
 
+  // shutdown.cpp
+  void end_everything();
+  void end_at_once(const InstanceView& view);
+  void end_by_rule(const InstanceView& view);
+
   // stops.cpp
   void end_stops();
   [[nodiscard]] bool stays_stopped(const ServiceName& name, const InstanceView* view);

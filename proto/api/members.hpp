@@ -11,6 +11,7 @@
   X(ErrorBody) X(DriftItem) X(ServiceStatus) X(RollbackReadiness) X(RolloutStatus) \
   X(StandbyStatus) X(RehearsalStatus) X(RehearseRequest) X(StandbyDropRequest) X(StandbyDropped) \
   X(ServiceStopRequest) X(ServiceStartRequest) X(ServiceRestartRequest) X(ServiceChange) \
+  X(ShutdownRequest) X(ShutdownProgress) \
   X(HoldStatus) X(QuarantineItem) X(HoldRequest) X(ResumeRequest) X(Resumed) \
   X(QuarantineRequest) X(ReleaseRequest) X(Status) X(HistoryItem) X(ApplyRequest) \
   X(RollbackRequest) X(Accepted) X(PlanStep) X(PlanHook) X(PlanReport) X(Event) X(Outcome) \
@@ -103,6 +104,16 @@ void members(V& v, M& m, ServiceChange*) {
   v("service", m.service), v("changed", m.changed), v("instance", m.instance);
   v("restarts", m.restarts), v("since_event", m.since_event), v("stopped", m.stopped);
   v("warnings", m.warnings);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ShutdownRequest*) {
+  v("within_seconds", m.within_seconds);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ShutdownProgress*) {
+  v("running", m.running), v("standby", m.standby), v("seconds", m.seconds);
 }
 
 template <class V, class M>

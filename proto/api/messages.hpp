@@ -199,6 +199,17 @@ struct ServiceChange {
   std::vector<std::string> warnings;
 };
 
+/// The host goes down: every service ends, each by its own stop rule and what others stand on last.
+struct ShutdownRequest {
+  std::uint64_t within_seconds = 0;  ///< what still runs then is killed; 0: 600
+};
+/// Asked for again, it tells how far that is.
+struct ShutdownProgress {
+  std::vector<std::string> running;  ///< services and hooks that have yet to end; empty: done
+  std::uint64_t standby = 0;         ///< frozen instances that have yet to end
+  double seconds = 0;                ///< since it was asked for first
+};
+
 /// Answer to apply and rollback: the change was accepted (or was a no-op). Follow /v1/events for
 /// the rest.
 struct Accepted {

@@ -22,16 +22,17 @@ enum class Method : std::uint8_t { get, post };
   return method == Method::get ? "GET" : "POST";
 }
 
-/// Who may call; each role includes the ones before it. `none` may call nothing.
-enum class Role : std::uint8_t { none, observe, rollback, deploy };
-inline constexpr std::array<std::string_view, 4> kRoleNames{"none", "observe", "rollback",
-                                                            "deploy"};
+/// Who may call; each role includes the ones before it. `none` may call nothing, and `root` is only
+/// uid 0.
+enum class Role : std::uint8_t { none, observe, rollback, deploy, root };
+inline constexpr std::array<std::string_view, 5> kRoleNames{"none", "observe", "rollback", "deploy",
+                                                            "root"};
 [[nodiscard]] constexpr std::string_view to_string(Role role) {
   return kRoleNames[static_cast<std::size_t>(role)];
 }
-/// A role that a group can have: not `none`.
+/// A role that a group can have: neither `none` nor `root`.
 [[nodiscard]] constexpr std::optional<Role> role_from(std::string_view name) {
-  for (std::size_t i = 1; i < kRoleNames.size(); ++i) {
+  for (std::size_t i = 1; i < static_cast<std::size_t>(Role::root); ++i) {
     if (kRoleNames[i] == name) return static_cast<Role>(i);
   }
   return std::nullopt;
@@ -141,6 +142,7 @@ using Rows = std::tuple<
     Operation<"service_stop",       post, "/v1/services/stop",       deploy,   idempotent,   ServiceStopRequest,  Json<ServiceChange>>,
     Operation<"service_start",      post, "/v1/services/start",      deploy,   idempotent,   ServiceStartRequest, Json<ServiceChange>>,
     Operation<"service_restart",    post, "/v1/services/restart",    deploy,   repeats_the_effect, ServiceRestartRequest, Json<ServiceChange>>,
+    Operation<"shutdown",           post, "/v1/shutdown",            root,     idempotent,   ShutdownRequest,     Json<ShutdownProgress>>,
     Operation<"events",             get,  "/v1/events",              observe,  idempotent,   EventsQuery,         ServerSentEvents<Event>>,
     Operation<"ledger_entries",     get,  "/v1/ledger/entries",      observe,  idempotent,   EntriesQuery,        Json<std::vector<LedgerEntry>>>,
     Operation<"ledger_head",        get,  "/v1/ledger/head",         observe,  idempotent,   Nothing,             Json<LedgerHead>>,

@@ -279,6 +279,14 @@ void FakeEngine::start_service(api::ServiceStartRequest request, deploy::engine:
   });
 }
 
+void FakeEngine::shutdown(api::ShutdownRequest, deploy::engine::Actor actor,
+                          Reply<api::ShutdownProgress> reply) {
+  post([this, actor = std::move(actor), reply = std::move(reply)] {
+    publish("stopped", 0, actor);
+    reply(api::ShutdownProgress{{}, 0, 0.5});
+  });
+}
+
 void FakeEngine::restart_service(api::ServiceRestartRequest request, deploy::engine::Actor actor,
                                  Reply<api::ServiceChange> reply) {
   post([this, request = std::move(request), actor = std::move(actor), reply = std::move(reply)] {

@@ -57,6 +57,8 @@ class FakeEngine final : public deploy::engine::Engine {
                     deploy::engine::Reply<proto::api::ServiceChange> reply) override;
   void start_service(proto::api::ServiceStartRequest request, deploy::engine::Actor actor,
                      deploy::engine::Reply<proto::api::ServiceChange> reply) override;
+  void shutdown(proto::api::ShutdownRequest request, deploy::engine::Actor actor,
+                deploy::engine::Reply<proto::api::ShutdownProgress> reply) override;
   void restart_service(proto::api::ServiceRestartRequest request, deploy::engine::Actor actor,
                        deploy::engine::Reply<proto::api::ServiceChange> reply) override;
   void drop_standby(proto::api::StandbyDropRequest request, deploy::engine::Actor actor,

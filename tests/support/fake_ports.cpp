@@ -202,6 +202,8 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
       engine::Engine::Options{.config = config,
+                              .boot_id = host_.boot_id,
+                              .host_started = host_.started,
                               .housekeeping = {},
                               .log_tail = {},
                               .memory_signs = [this] { return host_.memory; },

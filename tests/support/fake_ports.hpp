@@ -20,6 +20,8 @@ inline constexpr const char* kRoot = "root (uid 0)";
 /// What outlives the agent: images, containers and the kernel's routing.
 struct FakeHost {
   FakeClock clock;
+  std::string boot_id = "this one";  ///< another after a boot
+  BootTime started{};
   std::set<proto::Digest> local_images;
   std::vector<std::string> image_volumes;  ///< that every image declares
   bool has_name_server = true;

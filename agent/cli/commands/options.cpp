@@ -16,6 +16,7 @@
 #include "agent/cli/commands/readiness.hpp"
 #include "agent/cli/commands/restrain.hpp"
 #include "agent/cli/commands/service.hpp"
+#include "agent/cli/commands/shutdown.hpp"
 #include "agent/cli/commands/status.hpp"
 #include "agent/cli/commands/stream.hpp"
 #include "agent/cli/render/suggest.hpp"
@@ -36,7 +37,8 @@ struct Slice {
   std::unique_ptr<Command> (*add)(CLI::App&);
 };
 /// Every command, in the order of the help.
-constexpr std::array<Slice, 26> kSlices{{
+// clang-format off
+constexpr std::array<Slice, 27> kSlices{{
     {"status", add_status},
     {"plan", add_plan},
     {"doctor", add_doctor},
@@ -50,6 +52,7 @@ constexpr std::array<Slice, 26> kSlices{{
     {"stop", add_stop},
     {"start", add_start},
     {"restart", add_restart},
+    {"shutdown", add_shutdown},
     {"history", add_history},
     {"show", add_show},
     {"diff", add_diff},
@@ -64,6 +67,7 @@ constexpr std::array<Slice, 26> kSlices{{
     {"completion", add_completion},
     {"__complete", add_complete},
 }};
+// clang-format on
 
 /// The program's options and the commands that were built.
 class Tree {

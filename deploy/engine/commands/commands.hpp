@@ -8,6 +8,7 @@
 #include "deploy/engine/commands/rehearsals.hpp"
 #include "deploy/engine/commands/rollbacks.hpp"
 #include "deploy/engine/commands/services.hpp"
+#include "deploy/engine/commands/shutdown.hpp"
 #include "deploy/engine/commands/standby.hpp"
 
 namespace holdfast::deploy::engine {
@@ -21,7 +22,8 @@ struct Commands {
         holds(parts),
         rehearsals(parts, rollbacks, announcer),
         standby(parts),
-        services(parts) {}
+        services(parts),
+        shutdown(parts) {}
 
   Rollbacks rollbacks;
   Announcer announcer;
@@ -30,6 +32,7 @@ struct Commands {
   Rehearsals rehearsals;
   Standby standby;
   ServiceCommands services;
+  Shutdown shutdown;
 };
 
 }  // namespace holdfast::deploy::engine

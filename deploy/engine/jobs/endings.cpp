@@ -8,12 +8,14 @@
 namespace holdfast::deploy::engine {
 
 void Endings::stop(const plan::Stop& stop) {
-  run({stop.id, stop.service, "stop", stop.awaited ? Jobs::Pool::stop : Jobs::Pool::retire},
-      [this, stop](const std::stop_token& token) -> Done {
-        HF_ASSIGN(const auto outcome, parts_.ports.instances.stop(stop.id, stop.rule, token));
-        if (outcome == runtime::StopOutcome::ended) return std::function<void()>{};
-        return std::function<void()>{[this, stop] { record_kill(stop); }};
-      });
+  const auto pool = parts_.observed.shutdown ? Jobs::Pool::shutdown
+                    : stop.awaited           ? Jobs::Pool::stop
+                                             : Jobs::Pool::retire;
+  run({stop.id, stop.service, "stop", pool}, [this, stop](const std::stop_token& token) -> Done {
+    HF_ASSIGN(const auto outcome, parts_.ports.instances.stop(stop.id, stop.rule, token));
+    if (outcome == runtime::StopOutcome::ended) return std::function<void()>{};
+    return std::function<void()>{[this, stop] { record_kill(stop); }};
+  });
 }
 
 void Endings::remove(const plan::Remove& remove) {

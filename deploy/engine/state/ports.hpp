@@ -34,6 +34,10 @@ using Actor = std::string;
 
 struct Options {
   proto::AgentConfig config;
+  /// Of this life of the host: another one has another.
+  std::string boot_id{};
+  /// When the host, or the container that the agent runs in, was started.
+  BootTime host_started{};
   /// Called at each resync (log rotation and the like), on a job thread.
   std::function<void()> housekeeping;
   /// Last lines of an instance's output, as evidence. May be empty.
@@ -69,7 +73,8 @@ class Jobs {
   /// change: creation, restart; stop: what a restart or a replacement waits for; retire: the end of
   /// what is needed no more; drain: counting and cutting connections; document: those of the
   /// ledger, which a rollback may wait for: what comes back is read before everything else.
-  enum class Pool { change, pull, probe, stop, retire, drain, document };
+  /// shutdown: the end of everything, at once as far as the order allows.
+  enum class Pool { change, pull, probe, stop, retire, drain, document, shutdown };
   using Work = std::function<std::function<void()>(const std::stop_token&)>;
   virtual ~Jobs() = default;
   virtual void run(Pool pool, Work work) = 0;

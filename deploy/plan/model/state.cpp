@@ -136,6 +136,24 @@ Hold hold_from(const json::object& in) {
   return hold;
 }
 
+json::object shutdown_json(const Shutdown& shutdown) {
+  json::array services;
+  for (const auto& name : shutdown.services) services.emplace_back(name.str());
+  return {{"boot_id", shutdown.boot_id},
+          {"within", shutdown.within.count()},
+          {"services", std::move(services)}};
+}
+
+Shutdown shutdown_from(const json::object& in, BootTime now) {
+  Shutdown shutdown{std::string{in.at("boot_id").as_string()},
+                    Milliseconds{in.at("within").to_number<std::int64_t>()},
+                    {},
+                    now};
+  for (const auto& name : in.at("services").as_array())
+    shutdown.services.insert(ServiceName{std::string_view{name.as_string()}});
+  return shutdown;
+}
+
 json::object rehearsal_json(const Rehearsal& r) {
   return {{"target", r.target.value()},
           {"actor", r.actor},
@@ -295,6 +313,7 @@ std::string encode_progress(const Progress& progress) {
   json::object stopped;
   for (const auto& [name, stop] : progress.stopped) stopped[name.str()] = hold_json(stop);
   if (!stopped.empty()) out["stopped"] = std::move(stopped);
+  if (progress.shutdown) out["shutdown"] = shutdown_json(*progress.shutdown);
   json::object restarting;
   for (const auto& [name, starts] : progress.restarting) restarting[name.str()] = starts;
   if (!restarting.empty()) out["restarting"] = std::move(restarting);
@@ -328,6 +347,8 @@ Result<Progress> decode_progress(std::string_view text, BootTime now) try {
     for (const auto& [name, stop] : stopped->as_object())
       progress.stopped.emplace(ServiceName{std::string_view{name}}, hold_from(stop.as_object()));
   }
+  if (const auto* shutdown = in.if_contains("shutdown"))
+    progress.shutdown = shutdown_from(shutdown->as_object(), now);
   if (const auto* restarting = in.if_contains("restarting")) {
     for (const auto& [name, starts] : restarting->as_object())
       progress.restarting.emplace(ServiceName{std::string_view{name}},

@@ -134,6 +134,15 @@ struct Retired {
   bool operator==(const Retired&) const = default;
 };
 
+/// The host goes down, as whoever takes it down has said.
+struct Shutdown {
+  std::string boot_id;     ///< of the life of the host that ends; another one has begun anew
+  Milliseconds within{0};  ///< what still runs after so long is killed
+  std::set<ServiceName> services;  ///< that ran when it was said
+  BootTime since{};
+  bool operator==(const Shutdown&) const = default;
+};
+
 struct RestartState {
   std::uint32_t attempts = 0;  ///< since the last 10 minutes of running
   BootTime last{};
@@ -167,6 +176,8 @@ struct Progress {
   std::set<InstanceId> kept;
   std::map<ServiceName, RestartState>
       restarts;  ///< not durable: a restarted agent starts from zero
+  /// Said in this life of the host or an earlier one; `Observed::shutdown` says whether it holds.
+  std::optional<Shutdown> shutdown;
   /// To be started again, with how often a process had been started in its instance until then.
   std::map<ServiceName, std::uint32_t> restarting;
   bool operator==(const Progress&) const = default;
@@ -240,6 +251,7 @@ struct Observed {
   std::map<ServiceName, JobFailure> job_failures;   ///< of the last create or restart
   std::map<InstanceId, JobFailure> end_failures;    ///< of the last stop or removal
   std::map<InstanceId, std::uint32_t> connections;  ///< open ones, of draining instances
+  std::optional<Shutdown> shutdown;     ///< the host goes down: everything ends, nothing begins
   std::string memory_short;             ///< why frozen instances must go; empty: they need not
   WallTime wall{};                      ///< for holds and windows
   Zones zones;                          ///< that windows name

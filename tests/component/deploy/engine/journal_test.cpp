@@ -61,6 +61,15 @@ class UnrecordedTest : public ::testing::Test {
   std::unique_ptr<Agent> agent_;
 };
 
+TEST_F(UnrecordedTest, AHostThatGoesDownWaitsForNoLedger) {
+  break_ledger();
+  ledger_.behind = true;
+  ASSERT_TRUE(agent_->core().commands().shutdown.ask({}, kRoot));
+  agent_->run(5s);
+  for (const auto& [id, seen] : host_.instances)
+    EXPECT_EQ(seen.state, deploy::plan::InstanceState::exited) << id.str();
+}
+
 TEST_F(UnrecordedTest, AChangeIsRefusedAndWhatRunsGoesOn) {
   break_ledger();
   const auto refused = agent_->apply(storable("3.0.0"));

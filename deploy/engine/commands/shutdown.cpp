@@ -1,0 +1,82 @@
+#include "deploy/engine/commands/shutdown.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/base/text.hpp"
+#include "common/log/log.hpp"
+
+namespace holdfast::deploy::engine {
+namespace {
+
+constexpr std::chrono::seconds kWithin{600};
+constexpr std::uint64_t kLongest = 86'400;  ///< seconds
+/// Whoever takes the host down asks several times a second until all has ended; then the agent is
+/// stopped.
+constexpr std::chrono::minutes kForgotten{5};
+constexpr const char* kGoesDown = "the host goes down";
+
+}  // namespace
+
+void Shutdown::resume() {
+  const auto& recorded = parts_.journal.progress().shutdown;
+  if (!recorded || recorded->boot_id != parts_.options.boot_id) return;
+  parts_.observed.shutdown = recorded;
+  asked_ = parts_.ports.clock.boot();
+  log::warn("event=shutdown_resumed reason=\"{}\"", kGoesDown);
+}
+
+Result<proto::api::ShutdownProgress> Shutdown::ask(const proto::api::ShutdownRequest& request,
+                                                   const Actor& actor) {
+  if (request.within_seconds > kLongest)
+    return Error{Errc::usage, "within_seconds is more than a day"}.hint("86400 at most");
+  const auto now = parts_.ports.clock.boot();
+  asked_ = now;
+  if (parts_.observed.shutdown) return progress();
+  const std::chrono::seconds within{request.within_seconds};
+  auto& journal = parts_.journal;
+  parts_.observed.shutdown =
+      plan::Shutdown{.boot_id = parts_.options.boot_id,
+                     .within = within.count() == 0 ? kWithin : within,
+                     .services = plan::living(journal.progress(), parts_.observed),
+                     .since = now};
+  const auto first = progress();
+  log::warn("event=shutdown_started reason=\"{}\" actor={} services={} standby={}", kGoesDown,
+            log::field(actor), first.running.size(), first.standby);
+  auto next = journal.progress();
+  next.shutdown = parts_.observed.shutdown;
+  auto note = journal.entry(proto::EntryKind::stopped, actor, kGoesDown, journal.effective());
+  if (auto done = journal.advance(std::move(next), {.entries = {std::move(note)}}); !done)
+    log::warn("event=shutdown_not_recorded error={}", log::field(done.error().to_string()));
+  parts_.attention.mark_changed();
+  return first;
+}
+
+void Shutdown::expire() {
+  if (!parts_.observed.shutdown || parts_.ports.clock.boot() < asked_ + kForgotten) return;
+  constexpr const char* kStays = "the host did not go down: what ran is started again";
+  auto& journal = parts_.journal;
+  auto note = journal.entry(proto::EntryKind::started, "agent", kStays, journal.effective());
+  auto next = plan::call_off_shutdown(journal.progress(), parts_.observed);
+  log::warn("event=shutdown_called_off reason=\"{}\"", kStays);
+  parts_.observed.shutdown.reset();
+  if (auto done = journal.advance(std::move(next), {.entries = {std::move(note)}}); !done)
+    log::warn("event=shutdown_not_recorded error={}", log::field(done.error().to_string()));
+  parts_.attention.mark_changed();
+}
+
+proto::api::ShutdownProgress Shutdown::progress() const {
+  proto::api::ShutdownProgress answer;
+  for (const auto& name : plan::living(parts_.journal.progress(), parts_.observed))
+    answer.running.push_back(name.str());
+  const auto& instances = parts_.observed.instances;
+  answer.standby = static_cast<std::uint64_t>(std::count_if(
+      instances.begin(), instances.end(),
+      [](const auto& row) { return row.second.seen.state == plan::InstanceState::frozen; }));
+  answer.seconds =
+      std::chrono::duration<double>(parts_.ports.clock.boot() - parts_.observed.shutdown->since)
+          .count();
+  return answer;
+}
+
+}  // namespace holdfast::deploy::engine
