@@ -6,6 +6,7 @@
 
 #include "agent/cli/commands/options.hpp"
 #include "agent/cli/commands/register.hpp"
+#include "agent/cli/completion/manual.hpp"
 #include "agent/cli/completion/scripts.hpp"
 
 namespace holdfast::agent::cli {
@@ -39,6 +40,16 @@ ExitCode run_command(const Context& context, const CompleteOptions& options) {
   }
   print(words);
   return ExitCode::done;
+}
+
+ExitCode run_command(const Context&, const ManualOptions&) {
+  print(manual_page(command_tree()));
+  return ExitCode::done;
+}
+
+std::unique_ptr<Command> add_manual(CLI::App& app) {
+  app.add_subcommand("__man", "")->group("");
+  return std::make_unique<CommandOf<ManualOptions>>();
 }
 
 std::unique_ptr<Command> add_completion(CLI::App& app) {

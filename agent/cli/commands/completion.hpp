@@ -17,10 +17,16 @@ struct CompleteOptions {
   std::string what;  ///< services | generations | good-generations | images
 };
 
+/// Hidden: the manual page, for the packages.
+struct ManualOptions {};
+
 [[nodiscard]] ExitCode run_command(const Context& context, const CompletionOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const CompleteOptions& options);
 
+[[nodiscard]] ExitCode run_command(const Context& context, const ManualOptions& options);
+
 [[nodiscard]] std::unique_ptr<Command> add_completion(CLI::App& app);
 [[nodiscard]] std::unique_ptr<Command> add_complete(CLI::App& app);
+[[nodiscard]] std::unique_ptr<Command> add_manual(CLI::App& app);
 
 }  // namespace holdfast::agent::cli

@@ -38,7 +38,7 @@ struct Slice {
 };
 /// Every command, in the order of the help.
 // clang-format off
-constexpr std::array<Slice, 27> kSlices{{
+constexpr std::array<Slice, 28> kSlices{{
     {"status", add_status},
     {"plan", add_plan},
     {"doctor", add_doctor},
@@ -66,6 +66,7 @@ constexpr std::array<Slice, 27> kSlices{{
     {"schema", add_schema},
     {"completion", add_completion},
     {"__complete", add_complete},
+    {"__man", add_manual},
 }};
 // clang-format on
 
@@ -135,12 +136,13 @@ OptionInfo option_info(const CLI::Option& option) {
   for (const auto& name : option.get_lnames()) info.names.push_back("--" + name);
   info.description = option.get_description();
   info.takes_value = option.get_items_expected_max() > 0;
+  if (info.takes_value) info.value = option.get_type_name();
   if (info.names.back() == "--output") info.choices = {"table", "json"};
   return info;
 }
 
 CommandInfo command_info(const CLI::App& app) {
-  CommandInfo info{app.get_name(), app.get_description(), {}, {}, {}};
+  CommandInfo info{app.get_name(), app.get_description(), {}, {}, {}, app.get_footer()};
   for (const auto* option : app.get_options()) {
     if (option->get_positional()) {
       info.positional = option->get_type_name();

@@ -13,6 +13,7 @@ struct OptionInfo {
   std::vector<std::string> names;  ///< "-o", "--output"
   std::string description;
   bool takes_value = false;
+  std::string value;  ///< what it takes, as the help calls it: "TIME"
   std::vector<std::string> choices;
 };
 
@@ -23,6 +24,7 @@ struct CommandInfo {
   std::vector<OptionInfo> options;
   std::string positional;  ///< "SERVICE", "FILE", "GENERATION"…; empty: none
   std::vector<CommandInfo> commands;
+  std::string footer;  ///< examples; of the program also its exit codes
 };
 [[nodiscard]] std::string bash_completion(const CommandInfo& tree);
 [[nodiscard]] std::string zsh_completion(const CommandInfo& tree);

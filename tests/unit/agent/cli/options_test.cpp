@@ -14,6 +14,7 @@
 #include "agent/cli/commands/restrain.hpp"
 #include "agent/cli/commands/status.hpp"
 #include "agent/cli/commands/stream.hpp"
+#include "agent/cli/completion/manual.hpp"
 #include "agent/cli/completion/scripts.hpp"
 #include "common/base/text.hpp"
 
@@ -194,6 +195,25 @@ TEST(Completion, OffersEveryCommandAndFlagInEveryShell) {
     EXPECT_NE(script.find("no-wait"), std::string::npos);
     EXPECT_EQ(script.find("__complete\n"), std::string::npos);
   }
+}
+
+TEST(Manual, HasEveryCommandWithItsOptionsAndExamples) {
+  const auto tree = command_tree();
+  const auto page = manual_page(tree);
+  for (const auto& command : tree.commands) {
+    EXPECT_NE(page.find(".SS holdfast " + command.name), std::string::npos) << command.name;
+    EXPECT_NE(command.footer.find("Examples:"), std::string::npos) << command.name;
+  }
+  EXPECT_NE(page.find("\\fB\\-\\-timeout\\fR \\fITIME\\fR"), std::string::npos);
+  EXPECT_NE(page.find("7 agent unreachable"), std::string::npos);
+  EXPECT_EQ(page.find("__"), std::string::npos) << "what is hidden";
+}
+
+TEST(Manual, WritesWhatRoffWouldTakeForAnOrder) {
+  CommandInfo command{"one", "a\\b\n.SH no", {}, {}, {}, "'quoted' -x"};
+  const auto page = manual_page({"holdfast", "", {}, {}, {command}, {}});
+  EXPECT_NE(page.find("a\\eb\n\\&.SH no"), std::string::npos);
+  EXPECT_NE(page.find("\\&'quoted' \\-x"), std::string::npos);
 }
 
 TEST(Completion, NeverOffersAWordThatAShellCouldRun) {
