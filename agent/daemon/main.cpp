@@ -22,12 +22,13 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 constexpr int kRejected = 3;
 constexpr std::string_view kHelp =
-    "usage: holdfastd [--config FILE] [--check-config] [--debug]\n"
+    "usage: holdfastd [--config FILE] [--check-config | --places] [--debug]\n"
     "       holdfastd --version | --help\n"
     "\n"
     "Keeps this host running what was declared.\n"
     "  --config FILE   configuration (default /etc/holdfast/agent.yaml)\n"
     "  --check-config  read the configuration, say what is wrong with it, and end\n"
+    "  --places        print instance, state_dir, run_dir, service subnet and socket, and end\n"
     "  --debug         log every step\n"
     "Signals: SIGTERM and SIGINT end the agent (containers keep running), SIGHUP reads the "
     "configuration again.\n";
@@ -35,6 +36,7 @@ constexpr std::string_view kHelp =
 struct Arguments {
   std::string config = "/etc/holdfast/agent.yaml";
   bool check_only = false;
+  bool places = false;
   bool debug = false;
   std::string_view print;  ///< and end
   std::string wrong;
@@ -50,6 +52,8 @@ Arguments parse(int argc, char** argv) {
       out.config = argument.substr(9);
     } else if (argument == "--check-config") {
       out.check_only = true;
+    } else if (argument == "--places") {
+      out.places = true;
     } else if (argument == "--debug") {
       out.debug = true;
     } else if (argument == "--version") {
@@ -106,6 +110,11 @@ int main(int argc, char** argv) {
   if (!config) return complain(config.error(), kRejected);
   if (arguments.check_only) {
     fmt::print("{} is valid\n", arguments.config);
+    return kDone;
+  }
+  if (arguments.places) {
+    fmt::print("{}\t{}\t{}\t{}\t{}\n", config->instance, config->state_dir.string(),
+               config->run_dir.string(), config->service_subnet.str(), config->socket.string());
     return kDone;
   }
   log::start(arguments.debug ? log::Level::debug : log::Level::info);
