@@ -30,18 +30,28 @@ Result<gid_t> gid_of(const std::string& name) {
 }  // namespace
 
 Result<Access> Access::create(const std::map<std::string, std::string>& groups) {
-  Access access;
+  HF_ASSIGN(auto resolved, resolve(groups));
+  if (resolved.missing) return *std::move(resolved.missing);
+  return std::move(resolved.access);
+}
+
+Result<Access::Resolved> Access::resolve(const std::map<std::string, std::string>& groups) {
+  Resolved resolved;
   for (const auto& [role_name, group_name] : groups) {
     const auto role = proto::api::role_from(role_name);
     if (!role)
       return Error{Errc::usage,
                    fmt::format("groups: there is no role \"{}\"", printable(role_name))}
           .hint("roles are observe, rollback and deploy");
-    HF_ASSIGN(const gid_t gid, gid_of(group_name));
-    auto& held = access.roles_[gid];
+    auto gid = gid_of(group_name);
+    if (!gid) {
+      if (!resolved.missing) resolved.missing = std::move(gid).error().in("groups." + role_name);
+      continue;
+    }
+    auto& held = resolved.access.roles_[*gid];
     held = std::max(held, *role);
   }
-  return access;
+  return resolved;
 }
 
 Role Access::role_of(const Peer& peer) const {

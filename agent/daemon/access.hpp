@@ -3,6 +3,7 @@
 /// Who may do what (packaging/doc/design.md 9): roles by group, root has all.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ class Access {
   /// `groups`: role → group name, from agent.yaml. Errors: not_found (no such group), usage (no
   /// such role).
   [[nodiscard]] static Result<Access> create(const std::map<std::string, std::string>& groups);
+  /// The same with those that are known now: a name service may come later than the agent. Errors:
+  /// usage. May block for as long as a name service does.
+  struct Resolved;
+  [[nodiscard]] static Result<Resolved> resolve(const std::map<std::string, std::string>& groups);
 
   /// Root and the agent's own user have every role.
   [[nodiscard]] Role role_of(const Peer& peer) const;
@@ -28,6 +33,11 @@ class Access {
 
  private:
   std::map<gid_t, Role> roles_;
+};
+
+struct Access::Resolved {
+  Access access;
+  std::optional<Error> missing;  ///< of the first group that is not known
 };
 
 /// Of the process that connected. Errors: io.

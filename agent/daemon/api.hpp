@@ -31,6 +31,8 @@ struct ApiParts {
   PlanRecovery plan_recovery;
   /// Records the request and restarts the program, which carries it out. From any thread.
   std::function<Status(const deploy::ledger::RecoveryRequest&)> recover;
+  /// What of the configuration the agent runs without; called on the io thread.
+  std::function<std::vector<std::string>()> incomplete;
 };
 
 /// What proto/openapi.yaml describes. Lives on the io thread; what blocks runs on a few job

@@ -139,7 +139,11 @@ void Api::with_ledger(const ExchangePtr& exchange, LedgerRead read) {
   if (!started) exchange->respond(started.error());
 }
 
-void Api::handle(const CallOf<"status">& call) { call.answer(parts_.engine.snapshot()->status); }
+void Api::handle(const CallOf<"status">& call) {
+  auto status = parts_.engine.snapshot()->status;
+  status.incomplete = parts_.incomplete();
+  call.answer(status);
+}
 
 void Api::handle(const CallOf<"history">& call) {
   const auto snapshot = parts_.engine.snapshot();

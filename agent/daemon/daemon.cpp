@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/daemon/image_news.hpp"
+#include "agent/daemon/late_setup.hpp"
 #include "agent/daemon/memory.hpp"
 #include "agent/daemon/metrics.hpp"
 #include "agent/daemon/notify.hpp"
@@ -44,14 +45,17 @@ double seconds_since_epoch(const Clock& clock) {
 }
 
 /// Settings that only a restart changes.
-std::string status_line(const proto::api::Status& status) {
+std::string status_line(const proto::api::Status& status, const std::vector<std::string>& lacks) {
   auto line = fmt::format("{}, generation {}", status.state.text(), status.generation);
-  return status.message.empty() ? line : line + ": " + status.message;
+  if (!status.message.empty()) line += ": " + status.message;
+  for (const auto& text : lacks) line += "; " + text;
+  return line;
 }
 
 class Daemon {
  public:
-  Daemon(const DaemonOptions& options, const Clock& clock, Agent& agent, Access access)
+  Daemon(const DaemonOptions& options, const Clock& clock, Agent& agent, Access access,
+         LateSetup late)
       : options_(options),
         config_(options.config),
         clock_(clock),
@@ -62,9 +66,11 @@ class Daemon {
                 options.config.scrub),
         api_({engine_, upkeep_, agent.ledger(), agent.logs(), [this] { return metrics(); },
               agent.plan_recovery(),
-              [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); }},
+              [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); },
+              [this] { return late_.texts(); }},
              access),
         groups_(access.groups()),
+        late_(std::move(late)),
         server_(
             Server::create(io_, {.handler = [this](ExchangePtr exchange) { api_.handle(exchange); },
                                  .role_of = [this](const Peer& peer) { return api_.role_of(peer); },
@@ -116,8 +122,9 @@ class Daemon {
     if (!ready_ && snapshot->ready) became_ready();
     if (ready_) {
       if (engine_.alive()) notifier_.send("WATCHDOG=1");
-      notifier_.status(status_line(snapshot->status));
+      notifier_.status(status_line(snapshot->status, late_.texts()));
       keep_socket();
+      complete_setup();
       upkeep_.tick();
       give_back_memory();
     } else {
@@ -164,6 +171,41 @@ class Daemon {
     return source_->tick();
   }
 
+  /// What could not be had so far. A name service may take its time, so it is asked on a thread of
+  /// its own.
+  void complete_setup() {
+    if (clock_.boot() < next_setup_) return;
+    next_setup_ = clock_.boot() + kTick;
+    if (late_.is_missing(LateSetup::kMetrics)) {
+      if (auto fd = listen_tcp(config_.metrics_listen)) {
+        metrics_fd_ = std::move(fd).value();
+        server_->accept_from(Listener::metrics, metrics_fd_.get());
+        late_.has(LateSetup::kMetrics);
+      } else {
+        late_.lacks(LateSetup::kMetrics, fd.error());
+      }
+    }
+    if (late_.is_missing(LateSetup::kGroups))
+      (void)lookups_.start([this, groups = config_.groups](const std::stop_token&) {
+        asio::post(io_, [this, groups, found = Access::resolve(groups)]() mutable {
+          if (groups == config_.groups && found) take_groups(std::move(found).value());
+        });
+      });
+  }
+
+  /// Those that are known by now.
+  void take_groups(Access::Resolved found) {
+    if (found.missing) {
+      late_.lacks(LateSetup::kGroups, *found.missing);
+    } else {
+      late_.has(LateSetup::kGroups);
+    }
+    const bool other = groups_ != found.access.groups();
+    groups_ = found.access.groups();
+    api_.set_access(std::move(found.access));
+    if (other) reopen_socket();
+  }
+
   /// The socket was removed or replaced behind our back (packaging/doc/security.md F-78).
   void keep_socket() {
     if (socket_ && socket_->in_place()) return;
@@ -193,6 +235,7 @@ class Daemon {
     config_.change(loaded->live());
     const bool other_groups = groups_ != access->groups();
     groups_ = access->groups();
+    late_.has(LateSetup::kGroups);
     api_.set_access(std::move(access).value());
     engine_.reconfigure(config_.live());
     if (other_groups || !socket_ || !socket_->in_place()) reopen_socket();
@@ -221,6 +264,7 @@ class Daemon {
     figures_.engine_alive = engine_.alive();
     figures_.images = upkeep_.figures();
     figures_.host = agent_.host_stats();
+    figures_.setup_incomplete = late_.gauges();
     return metrics_text(*engine_.snapshot(), figures_);
   }
 
@@ -239,6 +283,7 @@ class Daemon {
     restart_timer_.cancel();
     source_.reset();
     socket_.reset();
+    lookups_.stop();
     api_.stop();
     upkeep_.stop();
     engine_.stop();
@@ -259,6 +304,8 @@ class Daemon {
   deploy::image::Upkeep upkeep_;
   Api api_;
   std::vector<gid_t> groups_;
+  LateSetup late_;
+  os::JobPool lookups_{"groups", {.threads = 1, .waiting = 0}};
   std::unique_ptr<Server> server_;
   asio::signal_set signals_;
   asio::steady_timer timer_;
@@ -269,6 +316,7 @@ class Daemon {
   std::unique_ptr<SourceWatch> source_;
   bool ready_ = false;
   BootTime next_look_{};
+  BootTime next_setup_{};
   BootTime next_give_back_{};
 };
 
@@ -318,15 +366,21 @@ Result<End> run_daemon(const DaemonOptions& options, const Clock& clock, const C
     return std::move(lock).error().hint(
         "stop the other agent (systemctl stop holdfastd), or give this one a state_dir, run_dir "
         "and instance of its own");
-  HF_ASSIGN(auto access, Access::create(config.groups));
-  HF_ASSIGN(auto socket, SocketFile::listen(config.socket, access.groups()));
+  LateSetup late;
+  HF_ASSIGN(auto found, Access::resolve(config.groups));
+  if (found.missing) late.lacks(LateSetup::kGroups, *found.missing);
+  HF_ASSIGN(auto socket, SocketFile::listen(config.socket, found.access.groups()));
   os::UniqueFd metrics_fd;
   if (!config.metrics_listen.empty()) {
-    HF_ASSIGN(metrics_fd, listen_tcp(config.metrics_listen));
+    if (auto fd = listen_tcp(config.metrics_listen)) {
+      metrics_fd = std::move(fd).value();
+    } else {
+      late.lacks(LateSetup::kMetrics, fd.error());
+    }
   }
   HF_ASSIGN(const auto agent, compose(config, clock));
-  return Daemon{options, clock, *agent, std::move(access)}.run(std::move(socket),
-                                                               std::move(metrics_fd));
+  return Daemon{options, clock, *agent, std::move(found.access), std::move(late)}.run(
+      std::move(socket), std::move(metrics_fd));
 }
 
 }  // namespace holdfast::agent::daemon

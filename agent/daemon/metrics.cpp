@@ -280,6 +280,10 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonStats& d
   page.gauge("holdfast_config_last_reload_successful",
              "Whether the last reading of the configuration worked.")
       .sample(daemon.last_reload_successful);
+  page.gauge(
+          "holdfast_setup_incomplete",
+          "Whether the agent runs without what this key of agent.yaml asks for, and tries again.")
+      .samples("key", daemon.setup_incomplete);
   page.gauge("holdfast_config_last_reload_timestamp_seconds",
              "When the configuration was last read with success.")
       .sample(daemon.last_reload_timestamp);

@@ -26,6 +26,7 @@ struct DaemonStats {
   bool engine_alive = true;
   deploy::image::UpkeepStats images;
   HostStats host;
+  std::map<std::string, double> setup_incomplete;  ///< by key of agent.yaml
 };
 
 /// Everything in the Prometheus text format, made from the snapshot when somebody asks: nothing is

@@ -159,7 +159,7 @@ void members(V& v, M& m, Status*) {
   v("state", m.state), v("services", m.services), v("drift", m.drift);
   v("rollback", m.rollback), v("rollout", m.rollout);
   v("hold", m.hold), v("quarantined", m.quarantined), v("rehearsal", m.rehearsal);
-  v("standby", m.standby), v("message", m.message);
+  v("standby", m.standby), v("message", m.message), v("incomplete", m.incomplete);
   v("agent_version", m.agent_version), v("agent_since", m.agent_since);
 }
 

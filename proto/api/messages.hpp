@@ -111,7 +111,8 @@ struct Status {
   std::optional<QuarantineItem> quarantined;  ///< what the source declares and must not run
   std::optional<RehearsalStatus> rehearsal;   ///< none: there was none yet
   std::vector<StandbyStatus> standby;
-  std::string message;  ///< one line for people when not converged
+  std::string message;                  ///< one line for people when not converged
+  std::vector<std::string> incomplete;  ///< what of its configuration the agent runs without
   std::string agent_version;
   std::string agent_since;
 };

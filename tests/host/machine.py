@@ -71,11 +71,11 @@ class Machine:
             self.process = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "-D", self.root, "--boot", "--register=no", "--keep-unit", "--private-network", FILTER],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
-        self.leader = self._wait("the first process", self._first_process, 20)
-        self._wait("systemd", lambda: self.sh("systemctl is-system-running", check=False).out.strip() in ("running", "degraded"), 60)
+        self.leader = self.wait_for("the first process", self._first_process, 20)
+        self.wait_for("systemd", lambda: self.sh("systemctl is-system-running", check=False).out.strip() in ("running", "degraded"), 60)
         return time.monotonic() - begin
 
-    def _wait(self, what, get, seconds):
+    def wait_for(self, what, get, seconds):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process.poll() is not None:

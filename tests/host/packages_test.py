@@ -117,6 +117,13 @@ class Packages(unittest.TestCase):
         said = self.machine.journal("-u", "holdfast-shutdown")
         self.assertIn("the host does not go down: nothing is stopped", said)
 
+    def test_03b_a_group_may_come_later_than_the_agent(self):
+        self.sh("groupdel holdfast-observe; systemctl restart holdfastd")
+        self.assertIn("a role has no group yet", self.sh("holdfast status").out)
+        self.assertEqual(self.sh("runuser -u bob -- holdfast status", check=False).code, 8)
+        self.sh("groupadd --system holdfast-observe; usermod -aG holdfast-observe bob")
+        self.machine.wait_for("bob to be let in", lambda: self.sh("runuser -u bob -- holdfast status", check=False).code == 0, 15)
+
     def test_04_an_upgrade_stops_nothing(self):
         before, agent = self.pids(), self.sh("systemctl show -P MainPID holdfastd").out
         since = self.sh("systemctl show -P ActiveEnterTimestampMonotonic holdfast-shutdown").out
@@ -150,9 +157,9 @@ class Packages(unittest.TestCase):
         print(f"powered off in {whole:.1f} s, of which services took {done - begun:.1f} s", file=sys.stderr)
 
         booted = self.machine.boot()
-        self.machine._wait("the web server", lambda: self.machine.get("/version") == "v2\n", 30)
+        self.machine.wait_for("the web server", lambda: self.machine.get("/version") == "v2\n", 30)
         self.assertEqual(self.status()["generation"], generation)
-        self.machine._wait("all to be as declared", lambda: self.status()["state"] == "converged", 30)
+        self.machine.wait_for("all to be as declared", lambda: self.status()["state"] == "converged", 30)
         later = [entry for entry in self.entries() if entry["number"] > last]
         kinds = [entry["kind"] for entry in later]
         self.assertEqual((later[0]["kind"], later[0]["reason"]), ("stopped", "the host goes down"))

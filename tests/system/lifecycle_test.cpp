@@ -1,10 +1,12 @@
 // Beginning, ending, reloading, and what happens to the socket meanwhile.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -115,17 +117,51 @@ TEST_F(Lifecycle, ASecondAgentOnTheSocketIsRefused) {
   EXPECT_EQ(get("/v1/status").status, 200);
 }
 
-TEST_F(Lifecycle, AMetricsPortInUseIsNamed) {
+/// A process that listens on the port until it is killed: a descriptor of this one's would go to
+/// the daemon.
+pid_t take(std::uint16_t port) {
+  int ends[2];
+  EXPECT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool taken = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
+                       ::listen(fd, 1) == 0;
+    (void)!::write(ends[1], taken ? "y" : "n", 1);
+    for (;;) ::pause();
+  }
+  char answer = 'n';
+  EXPECT_EQ(::read(ends[0], &answer, 1), 1);
+  EXPECT_EQ(answer, 'y');
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return child;
+}
+
+TEST_F(Lifecycle, AMetricsPortInUseIsSaidAndServedOnceItIsFree) {
+  const pid_t holder = take(metrics_port_);
   start();
-  fs::create_directories(dir() / "second");
-  (void)second([&](auto& config) {
-    config.state_dir = dir() / "second" / "state";
-    config.socket = dir() / "other.sock";
-  });
-  const auto log = os::read_file(dir() / "second" / "log");
-  ASSERT_TRUE(log);
-  EXPECT_THAT(*log, HasSubstr("E_PORT_IN_USE"));
-  EXPECT_THAT(*log, HasSubstr(config_.metrics_listen));
+  EXPECT_THAT(log(), HasSubstr("event=setup_incomplete what=metrics_listen"));
+  EXPECT_THAT(log(), HasSubstr("E_PORT_IN_USE"));
+  EXPECT_THAT(log(), HasSubstr(config_.metrics_listen));
+  EXPECT_THAT(get("/v1/status").body, HasSubstr("metrics are not served"));
+  EXPECT_THAT(get("/metrics").body,
+              HasSubstr("holdfast_setup_incomplete{key=\"metrics_listen\"} 1"));
+  ::kill(holder, SIGKILL);
+  ::waitpid(holder, nullptr, 0);
+  const auto serves = [this] {
+    return get("/metrics").body.find("holdfast_setup_incomplete{key=\"metrics_listen\"} 0") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(eventually(serves) || eventually(serves)) << "it is tried every five seconds";
+  const auto client = RawClient::over_tcp(metrics_port_);
+  client.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(test::parse_reply(client.read_all()).status, 200);
+  EXPECT_THAT(get("/v1/status").body, Not(HasSubstr("metrics are not served")));
 }
 
 TEST_F(Lifecycle, WhatIsNotADeadSocketOfOursIsLeftAlone) {

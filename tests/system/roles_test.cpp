@@ -165,13 +165,15 @@ TEST_F(Roles, AReloadChangesWhoMayDoWhat) {
   EXPECT_EQ(applies(kDeploy), 403);
 }
 
-TEST_F(Roles, AnUnknownGroupIsAnErrorAtTheStart) {
+TEST_F(Roles, AGroupThatIsNotKnownYetIsSaidAndTheOthersMayDoWhatTheyMay) {
   signal(SIGTERM);
   ASSERT_EQ(wait(), 0);
-  config_.groups = {{"deploy", "no-such-group-here"}};
-  launch();
-  EXPECT_EQ(wait(), 1);
+  config_.groups = {{"deploy", "no-such-group-here"}, {"observe", kObserve}};
+  start();
   EXPECT_THAT(log(), ::testing::HasSubstr("groupadd --system no-such-group-here"));
+  EXPECT_THAT(get("/v1/status").body, ::testing::HasSubstr("a role has no group yet"));
+  EXPECT_EQ(reads(kObserve), 200);
+  EXPECT_EQ(reads(kDeploy), -1);
 }
 
 }  // namespace

@@ -94,6 +94,7 @@ std::string summary(const api::Status& status, const Look& look, WallTime now) {
                            status.standby.size() == 1 ? "" : "s"),
                look);
   if (status.rehearsal) out += row("Rehearsal", rehearsal_text(*status.rehearsal, now), look);
+  for (const auto& text : status.incomplete) out += row("Incomplete", printable(text), look);
   return out + row("Agent",
                    fmt::format("{}, up {}", printable(status.agent_version),
                                age(status.agent_since, now)),

@@ -51,7 +51,7 @@ TEST(ApiCodec, WritesAStatusInOneStableForm) {
       R"("action":"repair","next":"the declared limits are written again"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
       R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500","begins":""},)"
       R"("hold":{"actor":"root","reason":"busy","since":"2026-11-23T09:00:00.000Z","until":""},"quarantined":null,"rehearsal":null,"standby":[],)"
-      R"("message":"rolling to 3","agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
+      R"("message":"rolling to 3","incomplete":[],"agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
 }
 
 TEST(ApiCodec, WritesEmptyArraysAndNullForAnAbsentOptional) {
@@ -59,7 +59,7 @@ TEST(ApiCodec, WritesEmptyArraysAndNullForAnAbsentOptional) {
       encode(Status{}),
       R"({"deployment":"","generation":0,"spec_digest":"","state":"","services":[],"drift":[],)"
       R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"hold":null,"quarantined":null,"rehearsal":null,"standby":[],"message":"",)"
-      R"("agent_version":"","agent_since":""})");
+      R"("incomplete":[],"agent_version":"","agent_since":""})");
 }
 
 TEST(ApiCodec, WritesTheOtherMessagesInOneStableForm) {

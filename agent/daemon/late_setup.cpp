@@ -1,0 +1,45 @@
+#include "agent/daemon/late_setup.hpp"
+
+#include <fmt/format.h>
+
+#include "common/log/log.hpp"
+
+namespace holdfast::agent::daemon {
+namespace {
+
+constexpr std::array kAll{LateSetup::kMetrics, LateSetup::kGroups};
+
+}  // namespace
+
+void LateSetup::lacks(std::string_view what, const Error& why) {
+  const auto text =
+      fmt::format("{}: {}", what == kMetrics ? "metrics are not served" : "a role has no group yet",
+                  why.to_string());
+  auto& known = missing_[std::string{what}];
+  if (known == text) return;
+  known = text;
+  log::error("event=setup_incomplete what={} error={}", what, log::field(why.to_string()));
+}
+
+void LateSetup::has(std::string_view what) {
+  const auto found = missing_.find(what);
+  if (found == missing_.end()) return;
+  missing_.erase(found);
+  log::info("event=setup_completed what={}", what);
+}
+
+bool LateSetup::is_missing(std::string_view what) const { return missing_.contains(what); }
+
+std::vector<std::string> LateSetup::texts() const {
+  std::vector<std::string> all;
+  for (const auto& [what, text] : missing_) all.push_back(text);
+  return all;
+}
+
+std::map<std::string, double> LateSetup::gauges() const {
+  std::map<std::string, double> all;
+  for (const auto what : kAll) all[std::string{what}] = is_missing(what) ? 1 : 0;
+  return all;
+}
+
+}  // namespace holdfast::agent::daemon
