@@ -26,7 +26,8 @@ void Observation::observe(Freshness freshness) {
     auto routing = parts_.ports.publisher.observe();
     observed.routing =
         routing ? std::optional{std::move(routing).value()} : std::optional<plan::RoutingTable>{};
-    owners_.drift.watch_routes();
+    // A host that goes down takes its packet filter along.
+    if (!observed.shutdown) owners_.drift.watch_routes();
   } else {
     owners_.probes.refresh(observed.instances);
   }

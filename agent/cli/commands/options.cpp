@@ -136,7 +136,10 @@ OptionInfo option_info(const CLI::Option& option) {
   for (const auto& name : option.get_lnames()) info.names.push_back("--" + name);
   info.description = option.get_description();
   info.takes_value = option.get_items_expected_max() > 0;
-  if (info.takes_value) info.value = option.get_type_name();
+  if (info.takes_value) {  // without what CLI11 adds of its check: "table|json:{table,json}"
+    const auto value = option.get_type_name();
+    info.value = value.substr(0, value.find(':'));
+  }
   if (info.names.back() == "--output") info.choices = {"table", "json"};
   return info;
 }

@@ -142,6 +142,15 @@ TEST_F(Shutdowns, NobodyAsksAnyMoreSoTheHostStaysUpAndServes) {
   EXPECT_EQ(count(InstanceState::running), 2U) << "and that is remembered";
 }
 
+TEST_F(Shutdowns, ThePacketFilterMayGoFirst) {
+  ASSERT_TRUE(ask());
+  agent_->run(0s);
+  host_.routing.reset();
+  agent_->core().attention().mark_changed();
+  agent_->run(10s);
+  EXPECT_THAT(entries(), ElementsAre(std::pair{EntryKind::stopped, "the host goes down"}));
+}
+
 TEST_F(Shutdowns, AWaitOfMoreThanADayIsRefused) {
   const auto asked = ask(86'401);
   ASSERT_FALSE(asked);

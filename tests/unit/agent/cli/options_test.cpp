@@ -205,6 +205,7 @@ TEST(Manual, HasEveryCommandWithItsOptionsAndExamples) {
     EXPECT_NE(command.footer.find("Examples:"), std::string::npos) << command.name;
   }
   EXPECT_NE(page.find("\\fB\\-\\-timeout\\fR \\fITIME\\fR"), std::string::npos);
+  EXPECT_NE(page.find("\\fB\\-\\-output\\fR \\fItable|json\\fR\n"), std::string::npos);
   EXPECT_NE(page.find("7 agent unreachable"), std::string::npos);
   EXPECT_EQ(page.find("__"), std::string::npos) << "what is hidden";
 }
