@@ -165,13 +165,15 @@ class Packages(unittest.TestCase):
         self.assertEqual((later[0]["kind"], later[0]["reason"]), ("stopped", "the host goes down"))
         self.assertEqual([entry["service"] for entry in later if entry["kind"] == "stop_killed"], ["stubborn"])
         self.assertFalse({"drift_detected", "drift_repaired", "failed", "quarantined", "restarted", "instance_exited"} & set(kinds), kinds)
-        healthy = self.sh("holdfast -o json status >/dev/null; cat < /dev/null; bash -c 'exec 3<>/dev/tcp/127.0.0.1/9472; "
-                          "printf \"GET /metrics HTTP/1.1\\r\\nHost: 127.0.0.1:9472\\r\\nConnection: close\\r\\n\\r\\n\" >&3; cat <&3'").out
-        seconds = float(re.search(r"^holdfast_boot_to_healthy_seconds (\S+)", healthy, re.M).group(1))
+        self.machine.wait_for("all to be healthy", lambda: self.healthy_after() > 0, 30)
+        seconds = self.healthy_after()
         self.assertTrue(0.5 < seconds < 30, seconds)
-        self.assertNotRegex(healthy, r'(?m)^holdfast_drift_detected_total\{[^}]*\} [1-9]')
+        self.assertNotRegex(self.machine.get("/metrics", port=9472), r'(?m)^holdfast_drift_detected_total\{[^}]*\} [1-9]')
         self.sh("holdfast ledger verify")
         print(f"booted in {booted:.1f} s; healthy {seconds:.1f} s after the start", file=sys.stderr)
+
+    def healthy_after(self):
+        return float(re.search(r"^holdfast_boot_to_healthy_seconds (\S+)", self.machine.get("/metrics", port=9472), re.M).group(1))
 
     @staticmethod
     def _time(journal, text):
