@@ -14,13 +14,15 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 9> kTopKeys{
-    "apiVersion", "name", "serial", "expires", "targets", "services", "hooks", "policy", "drift"};
+constexpr std::array<std::string_view, 11> kTopKeys{
+    "apiVersion", "name",     "serial", "issued", "expires", "targets",
+    "withdrawn",  "services", "hooks",  "policy", "drift"};
 constexpr std::array<std::string_view, 1> kPolicyKeys{"images"};
 constexpr std::array<std::string_view, 3> kImagePolicyKeys{"require_semver_tag",
                                                            "require_signature", "max_size"};
 constexpr std::string_view kApiVersion = "holdfast/v1";
 constexpr std::size_t kMostServices = 256;
+constexpr std::size_t kMostWithdrawn = 256;
 constexpr std::uint64_t kMostSerial = 1ULL << 53;  ///< exact in every JSON reader
 
 void read_head(yaml::Fields& fields, json::Object& canon, Deployment& deployment) {
@@ -47,21 +49,45 @@ void read_head(yaml::Fields& fields, json::Object& canon, Deployment& deployment
   }
 }
 
+/// YAML's own times are welcome here.
+std::optional<WallTime> read_time(yaml::Fields& fields, std::string_view key) {
+  const auto* node = fields.find(key);
+  if (node == nullptr) return std::nullopt;
+  if (auto time = parse_rfc3339(node->text)) return *time;
+  fields.findings().error(node->mark,
+                          fmt::format("{} must be a point in time, not {}", key, value_text(*node)),
+                          "write 2026-12-01T00:00:00Z");
+  return std::nullopt;
+}
+
+/// Spec digests of what must never run again.
+void read_withdrawn(yaml::Fields& fields, Deployment& deployment) {
+  const auto digests = fields.texts("withdrawn");
+  if (!digests) return;
+  if (digests->size() > kMostWithdrawn)
+    return fields.findings().error(
+        fields.value_mark("withdrawn"),
+        fmt::format("{} withdrawn documents, more than {}", digests->size(), kMostWithdrawn),
+        "leave out those that no host keeps any more");
+  for (const auto& [value, mark] : *digests) {
+    if (auto digest = Digest::parse(value)) {
+      deployment.withdrawn.insert(std::move(digest).value());
+    } else {
+      fields.findings().error(mark, fmt::format("\"{}\" is not a spec digest", yaml::shown(value)),
+                              "write sha256: and 64 hex digits, as `holdfast history` shows them");
+    }
+  }
+}
+
 /// What says when and where the content is meant, and is no part of it.
 void read_address(yaml::Fields& fields, Deployment& deployment) {
   deployment.serial = fields.number("serial", {1, kMostSerial});
-  const auto* expires = fields.find("expires");
-  if (expires != nullptr) {  // the one place where YAML's own time is welcome
-    auto time = parse_rfc3339(expires->text);
-    if (time) {
-      deployment.expires = *time;
-    } else {
-      fields.findings().error(
-          expires->mark,
-          fmt::format("expires must be a point in time, not {}", value_text(*expires)),
-          "write 2026-12-01T00:00:00Z");
-    }
-  }
+  deployment.issued = read_time(fields, "issued");
+  deployment.expires = read_time(fields, "expires");
+  if (deployment.issued && deployment.expires && *deployment.issued >= *deployment.expires)
+    fields.findings().error(fields.value_mark("expires"), "expires is not after issued",
+                            "write a later time");
+  read_withdrawn(fields, deployment);
   const auto targets = fields.text_map("targets");
   if (!targets) return;
   for (const auto& [key, value] : *targets) {
@@ -115,7 +141,9 @@ Deployment read_deployment(const yaml::Node& root, yaml::Findings& findings) {
   Deployment deployment{.name = {},
                         .serial = {},
                         .expires = {},
+                        .issued = {},
                         .targets = {},
+                        .withdrawn = {},
                         .services = {},
                         .hooks = {},
                         .image_policy = {},
@@ -143,6 +171,9 @@ Deployment read_deployment(const yaml::Node& root, yaml::Findings& findings) {
   canon.set_raw("services", services.str());
   deployment.canonical_json = canon.str();
   deployment.spec_digest = Digest::of(deployment.canonical_json);
+  if (deployment.withdrawn.contains(deployment.spec_digest))
+    findings.error(fields.value_mark("withdrawn"), "the document withdraws its own content",
+                   "publish other content, or leave its spec digest out");
   return deployment;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -284,13 +285,15 @@ struct Deployment {
   std::string name;
   std::optional<std::uint64_t> serial;
   std::optional<WallTime> expires;
+  std::optional<WallTime> issued;
   std::map<std::string, std::string> targets;
+  std::set<Digest> withdrawn;  ///< spec digests that must never run again
   std::map<ServiceName, Service> services;
   Hooks hooks;
   ImagePolicy image_policy;
   DriftPolicy drift;
 
-  std::string canonical_json;  ///< without serial, expires, targets
+  std::string canonical_json;  ///< without serial, issued, expires, targets, withdrawn
   Digest spec_digest;          ///< of canonical_json
 };
 

@@ -205,6 +205,31 @@ TEST(Ulimits, AreOneValueForBothOrEachItsOwn) {
   EXPECT_EQ(service.ulimits.at("core"), (Ulimit{.soft = 1, .hard = 1}));
 }
 
+TEST(SignedDocuments, SayWhenTheyWereIssuedAndWhatIsWithdrawn) {
+  const auto head = std::string{"apiVersion: holdfast/v1\nname: s\nservices: {}\n"};
+  const auto digest = "sha256:" + std::string(64, 'a');
+  const auto read = load_deployment(
+      head + "issued: 2026-11-30T00:00:00Z\nwithdrawn: [\"" + digest + "\"]\n", "d.yaml");
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(to_rfc3339(*read->issued), "2026-11-30T00:00:00.000Z");
+  EXPECT_EQ(read->withdrawn, std::set{*Digest::parse(digest)});
+  const auto plain = load_deployment(head, "d.yaml");
+  EXPECT_EQ(read->spec_digest, plain->spec_digest) << "no part of the content";
+  const auto fault_of = [&](const std::string& rest) {
+    const auto bad = load_deployment(head + rest, "d.yaml");
+    return bad ? std::string{} : bad.error().what();
+  };
+  EXPECT_THAT(fault_of("issued: 2026-11-30T00:00:00Z\nexpires: 2026-11-30T00:00:00Z\n"),
+              testing::HasSubstr("expires is not after issued"));
+  EXPECT_THAT(fault_of("issued: soon\n"), testing::HasSubstr("issued must be a point in time"));
+  EXPECT_THAT(fault_of("withdrawn: [latest]\n"), testing::HasSubstr("not a spec digest"));
+  EXPECT_THAT(fault_of("withdrawn: [\"" + plain->spec_digest.str() + "\"]\n"),
+              testing::HasSubstr("withdraws its own content"));
+  std::string many = "withdrawn:\n";
+  for (int i = 0; i < 257; ++i) many += "- " + Digest::of(std::to_string(i)).str() + "\n";
+  EXPECT_THAT(fault_of(many), testing::HasSubstr("257 withdrawn documents, more than 256"));
+}
+
 TEST(SpecDigest, LeavesOutSerialExpiryTargetsAndSpelling) {
   const auto plain = load(document({"env: {B: two, A: one}", "stop: {timeout: 90s}"}));
   const auto other = load(
