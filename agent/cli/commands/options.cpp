@@ -12,13 +12,17 @@
 #include "agent/cli/commands/document.hpp"
 #include "agent/cli/commands/history.hpp"
 #include "agent/cli/commands/image.hpp"
+#include "agent/cli/commands/keygen.hpp"
 #include "agent/cli/commands/ledger.hpp"
 #include "agent/cli/commands/readiness.hpp"
 #include "agent/cli/commands/restrain.hpp"
+#include "agent/cli/commands/root.hpp"
 #include "agent/cli/commands/service.hpp"
 #include "agent/cli/commands/shutdown.hpp"
+#include "agent/cli/commands/sign.hpp"
 #include "agent/cli/commands/status.hpp"
 #include "agent/cli/commands/stream.hpp"
+#include "agent/cli/commands/verify.hpp"
 #include "agent/cli/render/suggest.hpp"
 #include "common/os/environment.hpp"
 
@@ -38,7 +42,7 @@ struct Slice {
 };
 /// Every command, in the order of the help.
 // clang-format off
-constexpr std::array<Slice, 28> kSlices{{
+constexpr std::array<Slice, 32> kSlices{{
     {"status", add_status},
     {"plan", add_plan},
     {"doctor", add_doctor},
@@ -63,6 +67,10 @@ constexpr std::array<Slice, 28> kSlices{{
     {"version", add_version},
     {"image", add_image},
     {"lint", add_lint},
+    {"keygen", add_keygen},
+    {"root", add_root},
+    {"sign", add_sign},
+    {"verify", add_verify},
     {"schema", add_schema},
     {"completion", add_completion},
     {"__complete", add_complete},
