@@ -33,6 +33,10 @@ struct ApiParts {
   std::function<Status(const deploy::ledger::RecoveryRequest&)> recover;
   /// What of the configuration the agent runs without; called on the io thread.
   std::function<std::vector<std::string>()> incomplete;
+  /// How the source stands; none: there is none. On the io thread.
+  std::function<std::optional<proto::api::SourceStatus>()> source;
+  /// Asks the source now; the reply comes on the io thread. On the io thread.
+  std::function<void(std::function<void(Result<proto::api::SourceStatus>)>)> sync;
 };
 
 /// What proto/openapi.yaml describes. Lives on the io thread; what blocks runs on a few job
@@ -81,6 +85,7 @@ class Api {
   void handle(const CallOf<"ledger_head">& call);
   void handle(const CallOf<"ledger_verify">& call);
   void handle(const CallOf<"ledger_recover">& call);
+  void handle(const CallOf<"sync">& call);
   void handle(const CallOf<"logs">& call);
   void handle(const CallOf<"images">& call);
   void handle(const CallOf<"image_pull">& call);

@@ -41,6 +41,10 @@ void Api::handle(const CallOf<"hold">& call) {
   parts_.engine.hold(call.asked, call.actor(), call.answer);
 }
 
+void Api::handle(const CallOf<"sync">& call) {
+  parts_.sync([answer = call.answer](const Result<api::SourceStatus>& status) { answer(status); });
+}
+
 void Api::handle(const CallOf<"resume">& call) {
   parts_.engine.resume(call.asked, call.actor(), call.answer);
 }

@@ -142,6 +142,7 @@ void Api::with_ledger(const ExchangePtr& exchange, LedgerRead read) {
 void Api::handle(const CallOf<"status">& call) {
   auto status = parts_.engine.snapshot()->status;
   status.incomplete = parts_.incomplete();
+  status.source = parts_.source();
   call.answer(status);
 }
 

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "agent/daemon/open_source.hpp"
 #include "common/log/log.hpp"
 #include "common/os/disk_space.hpp"
 #include "common/os/process.hpp"
@@ -65,6 +66,11 @@ class RealAgent final : public Agent {
       figures.state_size_bytes = disk->size_bytes;
     }
     return figures;
+  }
+  std::filesystem::path worker;
+  Result<std::unique_ptr<deploy::desired::Source>> open_source(
+      const proto::AgentConfig& config) override {
+    return daemon::open_source(config, worker.string(), *clock);
   }
   OpenReader ledger() override {
     return [dir = state_dir] { return ledger::open_reader(dir); };
@@ -186,6 +192,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
   agent->clock = &clock;
   confine_volumes(*agent);
   HF_ASSIGN(const auto worker, worker_path());
+  agent->worker = worker;
   HF_ASSIGN(agent->attachments, network::CniAttachments::open({.state_dir = config.state_dir,
                                                                .run_dir = config.run_dir,
                                                                .cni_dir = config.cni_dir,

@@ -22,8 +22,8 @@
 #include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "common/os/guarded_path.hpp"
+#include "common/os/host_identity.hpp"
 #include "common/os/process.hpp"
-#include "deploy/desired/file_source.hpp"
 #include "deploy/desired/memory.hpp"
 
 namespace holdfast::agent::daemon {
@@ -67,7 +67,9 @@ class Daemon {
         api_({engine_, upkeep_, agent.ledger(), agent.logs(), [this] { return metrics(); },
               agent.plan_recovery(),
               [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); },
-              [this] { return late_.texts(); }},
+              [this] { return late_.texts(); },
+              [this] { return source_ ? std::optional{source_->status()} : std::nullopt; },
+              [this](const auto& reply) { sync(reply); }},
              access),
         groups_(access.groups()),
         late_(std::move(late)),
@@ -150,16 +152,30 @@ class Daemon {
 
   void start_source() {
     source_.reset();
-    if (config_.source_file.empty()) return;
-    auto source = deploy::desired::FileSource::watch(config_.source_file);
+    if (config_.source.empty()) return;
+    auto source = agent_.open_source(config_);
     if (source) {
       auto memory = std::make_unique<deploy::desired::FileMemory>(config_.state_dir / "source");
-      source_ = SourceWatch::start({io_, engine_, std::move(source).value(), std::move(memory),
-                                    clock_, figures_.source_reads});
+      source_ =
+          SourceWatch::start({io_, engine_, std::move(source).value(), std::move(memory), clock_,
+                              figures_.source_reads, config_.source.stale_after, polls()});
     } else {
       log::error("event=source_not_watched error={}", log::field(source.error().to_string()));
     }
     next_look_ = clock_.boot() + config_.resync;
+  }
+
+  [[nodiscard]] std::optional<deploy::desired::PollSchedule> polls() const {
+    if (config_.source.url.empty()) return std::nullopt;
+    return deploy::desired::PollSchedule{config_.source.interval,
+                                         os::host_identity() + config_.instance};
+  }
+
+  void sync(const std::function<void(Result<proto::api::SourceStatus>)>& reply) {
+    if (!source_)
+      return reply(Error{Errc::not_found, "this agent has no source of deployments"}.hint(
+          "name one in agent.yaml: source: {url: …, trust: …}"));
+    source_->sync(reply);
   }
 
   bool look_at_source() {
@@ -231,7 +247,8 @@ class Daemon {
       log::warn(
           "event=reload_incomplete reason=\"directories, addresses, registries, runtime and "
           "instance change with a restart\"");
-    const bool other_source = config_.source_file != loaded->source_file;
+    const bool other_source = config_.source != loaded->source ||
+                              (!config_.source.trust.empty() && config_.labels != loaded->labels);
     config_.change(loaded->live());
     const bool other_groups = groups_ != access->groups();
     groups_ = access->groups();
@@ -265,6 +282,12 @@ class Daemon {
     figures_.images = upkeep_.figures();
     figures_.host = agent_.host_stats();
     figures_.setup_incomplete = late_.gauges();
+    figures_.source.reset();
+    figures_.source_refusals.clear();
+    if (source_) {
+      figures_.source = source_->status();
+      figures_.source_refusals = source_->refusals();
+    }
     return metrics_text(*engine_.snapshot(), figures_);
   }
 

@@ -9,6 +9,7 @@
 #include "agent/daemon/api.hpp"
 #include "agent/daemon/metrics.hpp"
 #include "common/base/clock.hpp"
+#include "deploy/desired/source.hpp"
 #include "deploy/engine/engine.hpp"
 #include "deploy/image/image_store.hpp"
 #include "proto/config/agent_config.hpp"
@@ -26,6 +27,9 @@ class Agent {
   virtual deploy::image::ImageStore& images() = 0;
   /// Asked at each scrape; quick.
   virtual HostStats host_stats() { return {}; }
+  /// Where deployments come from now; null: nowhere. Errors: those of the kind of source.
+  [[nodiscard]] virtual Result<std::unique_ptr<deploy::desired::Source>> open_source(
+      const proto::AgentConfig& config) = 0;
   /// What a recovery of the ledger would keep and lose; the real one is done at the next start.
   virtual PlanRecovery plan_recovery() = 0;
 };

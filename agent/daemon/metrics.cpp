@@ -245,6 +245,38 @@ void add_host(MetricsPage& page, const HostStats& host) {
       .sample(number(host.state_size_bytes));
 }
 
+/// Why a document of the source was not accepted: deploy/trust/README.md, and who may write a file.
+constexpr std::array kRefusals{Errc::sig_invalid,    Errc::sig_missing,       Errc::too_large,
+                               Errc::spec_threshold, Errc::spec_parse,        Errc::ref_invalid,
+                               Errc::spec_target,    Errc::spec_rollback,     Errc::spec_expired,
+                               Errc::policy,         Errc::spec_equivocation, Errc::host,
+                               Errc::perm,           Errc::size_mismatch};
+
+void add_source(MetricsPage& page, const DaemonStats& daemon) {
+  const auto source = daemon.source.value_or(api::SourceStatus{});
+  page.gauge("holdfast_source_state", "How the last word of the source stands.")
+      .one_of("state", source.state);
+  page.gauge("holdfast_source_age_seconds",
+             "Since the source last had a good answer, or since the start; 0 without a source.")
+      .sample(source.age_seconds);
+  page.gauge("holdfast_source_serial", "Highest serial that was accepted; 0: not signed.")
+      .sample(number(source.serial));
+  page.gauge("holdfast_source_document_expires_timestamp_seconds",
+             "When the accepted document expires, which stops nothing; 0: not signed.")
+      .sample(seconds_of(source.expires));
+  page.gauge("holdfast_trust_root_version", "Version of the root of trust; 0: not signed.")
+      .sample(number(source.root_version));
+  page.gauge("holdfast_trust_root_expires_timestamp_seconds",
+             "When the root of trust expires, which blocks what is new; 0: not signed.")
+      .sample(seconds_of(source.root_expires));
+  page.counter("holdfast_source_refusals_total", "Answers of the source that were refused.");
+  for (const auto reason : kRefusals) {
+    const auto found = daemon.source_refusals.find(reason);
+    page.sample(found == daemon.source_refusals.end() ? 0 : number(found->second),
+                {{"code", code(reason)}});
+  }
+}
+
 void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonStats& daemon) {
   const auto& counters = snapshot.counters;
   const auto& gauges = snapshot.gauges;
@@ -277,6 +309,7 @@ void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonStats& d
       .sample(number(daemon.source_reads.updated), {{"result", "updated"}})
       .sample(number(daemon.source_reads.unchanged), {{"result", "unchanged"}})
       .sample(number(daemon.source_reads.error), {{"result", "error"}});
+  add_source(page, daemon);
   page.gauge("holdfast_config_last_reload_successful",
              "Whether the last reading of the configuration worked.")
       .sample(daemon.last_reload_successful);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "common/base/clock.hpp"
@@ -22,6 +23,8 @@ struct DaemonStats {
   bool last_reload_successful = true;
   double last_reload_timestamp = 0;  ///< seconds since the epoch
   deploy::desired::SourceReads source_reads;
+  std::optional<proto::api::SourceStatus> source;
+  std::map<Errc, std::uint64_t> source_refusals;
   std::size_t api_connections = 0;
   bool engine_alive = true;
   deploy::image::UpkeepStats images;

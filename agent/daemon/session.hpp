@@ -15,8 +15,8 @@ namespace holdfast::agent::daemon {
 /// One connection: one request, one answer, then closed. Lives on the io thread; only the calls of
 /// Exchange may come from others. Limits (packaging/doc/security.md T-50, T-51): header 16 KiB,
 /// body as `body_limit` says and 2 MiB at most, 10 s for the whole request, 60 s for the engine to
-/// answer, 30 s for each write, 2 s where its room is wanted by others; body and answer only as far as the claim gets room for them; bytes
-/// after the request are refused, and the request with them.
+/// answer, 30 s for each write, 2 s where its room is wanted by others; body and answer only as far
+/// as the claim gets room for them; bytes after the request are refused, and the request with them.
 class Session : public Exchange {
  public:
   struct Options {

@@ -46,6 +46,7 @@ void take_header(HttpHead& head, std::string_view line) {
   if (name == "content-encoding") head.content_encoding = value;
   if (name == "content-range") head.content_range = value;
   if (name == "location") head.location = value;
+  if (name == "etag") head.etag = value;
   if (name == "www-authenticate") head.challenges.push_back(value);
   if (name == "content-length") {
     if (auto number = parse_number(value)) head.content_length = *number;

@@ -51,6 +51,7 @@ struct HttpHead {
   std::string content_encoding;
   std::string content_range;
   std::string location;
+  std::string etag;
   std::optional<std::chrono::seconds> retry_after;  ///< from either form of Retry-After
   std::vector<std::string> challenges;              ///< values of WWW-Authenticate
   std::optional<std::uint64_t> content_length;

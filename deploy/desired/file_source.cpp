@@ -17,7 +17,6 @@
 namespace holdfast::deploy::desired {
 namespace {
 
-constexpr std::size_t kLimit = 1U << 20;
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |
                                   IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
 
@@ -31,7 +30,7 @@ Status check(const struct stat& info, const std::filesystem::path& path) {
       .hint(fmt::format("chown root {0} && chmod go-w {0}", path.string()));
 }
 
-Result<std::string> read_all(int fd, const std::filesystem::path& path,
+Result<std::string> read_all(int fd, const std::filesystem::path& path, std::size_t most,
                              const std::stop_token& stop) {
   std::string text;
   std::array<char, 16384> buffer;
@@ -42,19 +41,21 @@ Result<std::string> read_all(int fd, const std::filesystem::path& path,
     if (got < 0) return errno_error(errno, "read " + path.string());
     if (got == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(got));
-    if (text.size() > kLimit)
+    if (text.size() > most)
       return Error{Errc::too_large,
-                   fmt::format("{} is larger than {}", path.string(), human_bytes(kLimit))};
+                   fmt::format("{} is larger than {}", path.string(), human_bytes(most))};
   }
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> FileSource::watch(std::filesystem::path path) {
+Result<std::unique_ptr<Source>> FileSource::watch(std::filesystem::path path,
+                                                  std::size_t most_bytes) {
   os::UniqueFd inotify{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
   if (!inotify)
     return errno_error(errno, "watch " + path.string()).hint("raise fs.inotify.max_user_instances");
-  std::unique_ptr<FileSource> source{new FileSource{std::move(path), std::move(inotify)}};
+  std::unique_ptr<FileSource> source{
+      new FileSource{std::move(path), most_bytes, std::move(inotify)}};
   source->watch_nearest_directory();
   return std::unique_ptr<Source>{std::move(source)};
 }
@@ -104,7 +105,7 @@ Result<Candidate> FileSource::read(const std::stop_token& stop) {
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return errno_error(errno, "stat " + path_.string());
   HF_TRY(check(info, path_));
-  HF_ASSIGN(auto text, read_all(fd.get(), path_, stop));
+  HF_ASSIGN(auto text, read_all(fd.get(), path_, most_bytes_, stop));
   auto sum = crypto::sha256_hex(text);
   return Candidate{.text = std::move(text),
                    .sha256 = std::move(sum),

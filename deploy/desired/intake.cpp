@@ -26,6 +26,8 @@ void Intake::take(Result<Candidate> read) {
   seen_ = std::move(read).value();
 }
 
+void Intake::offer_again() { waiting_ = seen_.has_value(); }
+
 std::optional<Candidate> Intake::offer(const proto::api::Status& status) {
   if (!waiting_ || !takes_another(status)) return std::nullopt;
   waiting_ = false;

@@ -28,6 +28,8 @@ class Intake {
 
   /// After each read of the source.
   void take(Result<Candidate> read);
+  /// Somebody asked for it: what was read last is offered once more. The engine knows what it has.
+  void offer_again();
 
   /// The candidate to hand to the engine now; each is given once. `status` is the engine's.
   [[nodiscard]] std::optional<Candidate> offer(const proto::api::Status& status);

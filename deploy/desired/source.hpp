@@ -1,7 +1,10 @@
 #pragma once
 /// \file
-/// The port behind which deployments come from: a file today.
+/// The port behind which deployments come from.
 
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -16,6 +19,17 @@ struct Candidate {
   std::string sha256;  ///< of `text`, 64 hex digits
   std::string origin;  ///< the source's
   WallTime time{};     ///< since when the source has it, as the source says; never used to decide
+  /// Who signed it under which serial, for the ledger; empty: it needs no signature.
+  std::map<std::string, std::string> evidence = {};
+};
+
+/// What is believed of a signed source; nothing below it is accepted.
+struct TrustFacts {
+  std::uint64_t serial = 0;  ///< of the last accepted document; 0: none yet
+  std::string document;      ///< its sha256, in hex
+  WallTime expires{};        ///< its own
+  std::uint64_t root_version = 0;
+  WallTime root_expires{};
 };
 
 /// Where deployments come from. What it gives is not parsed and not judged yet.
@@ -37,6 +51,9 @@ class Source {
   /// called while another thread is in `take_changes`. Errors: not_found (there is no document: no
   /// news, nothing is taken away because of it), too_large, perm, those of the source, cancelled.
   [[nodiscard]] virtual Result<Candidate> read(const std::stop_token& stop) = 0;
+
+  /// What is believed of it; none: it needs no signature. Any thread.
+  [[nodiscard]] virtual std::optional<TrustFacts> trust() const { return std::nullopt; }
 };
 
 }  // namespace holdfast::deploy::desired

@@ -174,14 +174,21 @@ class ThreadedEngine final : public Engine, private Jobs {
     ask(core_.commands().services, &ServiceCommands::restart, std::move(request), std::move(actor),
         std::move(reply));
   }
-  void source_changed(std::string document, std::string source) override {
+  void source_changed(OfferedText offered) override {
     if (on_arrival_) on_arrival_();
-    (void)applies_.pool.start([this, document = std::move(document),
-                               source = std::move(source)](const std::stop_token&) mutable {
-      auto read = read_candidate({std::move(document), source, "changed source", false, false});
-      mailbox_->post([this, read = std::move(read), source]() mutable {
+    (void)applies_.pool.start([this, offered = std::move(offered)](const std::stop_token&) mutable {
+      auto read = read_candidate({.document = std::move(offered.document),
+                                  .file = offered.source,
+                                  .reason = "changed source"});
+      read.evidence = std::move(offered.evidence);
+      mailbox_->post([this, read = std::move(read), source = std::move(offered.source)]() mutable {
         core_.commands().applies.source_changed(std::move(read), source);
       });
+    });
+  }
+  void source_refused(Error error, std::string source) override {
+    mailbox_->post([this, error = std::move(error), source = std::move(source)] {
+      core_.commands().applies.source_refused(error, source);
     });
   }
   void reconfigure(proto::LiveSettings settings) override {

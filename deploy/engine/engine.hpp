@@ -4,6 +4,7 @@
 /// work.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,14 @@ namespace holdfast::deploy::engine {
 
 template <class T>
 using Reply = std::function<void(Result<T>)>;  ///< called once, on any thread; must be quick
+
+/// What a source has.
+struct OfferedText {
+  std::string document;  ///< YAML
+  std::string source;
+  /// Who signed it under which serial, for the ledger; empty: it needs no signature.
+  std::map<std::string, std::string> evidence = {};
+};
 
 /// Thread safe but for `start` and `stop`. A call for a rollback is heard before all others;
 /// documents are read on threads of their own, of one actor at most two at a time and eight in all.
@@ -77,7 +86,9 @@ class Engine {
   virtual void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
                             Reply<proto::api::StandbyDropped> reply) = 0;
   /// A watched source has a new document (or the first one after start).
-  virtual void source_changed(std::string document, std::string source) = 0;
+  virtual void source_changed(OfferedText offered) = 0;
+  /// What a watched source has may not even be offered: told as an event, and counted.
+  virtual void source_refused(Error error, std::string source) = 0;
   virtual void reconfigure(proto::LiveSettings settings) = 0;
   /// Images came, went, or were found damaged by hand or by the scrub. `collected` says what was
   /// collected, for the ledger; empty: nothing.

@@ -39,6 +39,12 @@ Result<GenerationId> named_target(const RollbackFacts& facts, std::uint64_t want
                  fmt::format("the content of generation {} runs already, as generation {}", wanted,
                              facts.effective.value())}
         .hint("name a generation with another spec digest: `holdfast history` lists them");
+  if (facts.withdrawn.contains(row->spec_digest))
+    return Error{Errc::quarantined,
+                 fmt::format("generation {} was withdrawn by whoever published it", wanted)}
+        .hint(fmt::format("go back to another one; to run it nevertheless, release it first: "
+                          "holdfast quarantine release {} --reason TEXT",
+                          row->spec_digest.short_hex()));
   return row->id;
 }
 

@@ -4,6 +4,7 @@
 /// and the images that are kept.
 
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "deploy/plan/model/state.hpp"
@@ -18,16 +19,22 @@ struct KnownGeneration {
   bool operator==(const KnownGeneration&) const = default;
 };
 
+/// Evidence of a quarantine that comes from whoever published the document: a rollback does not
+/// lift it.
+inline constexpr std::string_view kWithdrawn = "withdrawn";
+
 struct RollbackFacts {
   std::vector<KnownGeneration> generations;  ///< newest first
   std::set<proto::Digest> quarantined;
-  GenerationId effective;  ///< what the host runs; 0: nothing
+  std::set<proto::Digest> withdrawn;  ///< of those, by whoever published them
+  GenerationId effective;             ///< what the host runs; 0: nothing
 };
 
 /// The target of a rollback. `wanted` 0: the newest good generation before the effective one whose
 /// content is another and not quarantined, so a rollback never toggles and always changes
-/// something. Else the generation of that number, quarantined or not.
-/// Errors: not_found (none, never good, unknown), conflict (it has the content that runs).
+/// something. Else the generation of that number, quarantined or not, unless it was withdrawn.
+/// Errors: not_found (none, never good, unknown), conflict (it has the content that runs),
+/// quarantined (withdrawn).
 [[nodiscard]] Result<GenerationId> rollback_target(const RollbackFacts& facts,
                                                    std::uint64_t wanted);
 

@@ -18,7 +18,7 @@
   X(LedgerHead) X(LedgerEntry) X(LedgerVerification) X(LedgerRecoverRequest) X(LedgerRecovery) \
   X(GenerationRecord) X(LogLine) X(ImageItem) X(ImagePullRequest) X(ImageVerifyRequest) \
   X(ImageExportRequest) X(ImageImportRequest) X(ImageGcRequest) X(ImageGcItem) X(ImageGcKept) \
-  X(ImageGcReport) X(ImageJob) X(ImageResult) X(VersionInfo)
+  X(ImageGcReport) X(ImageJob) X(ImageResult) X(VersionInfo) X(SourceStatus)
 /// X(T) for every message of which lists are answered.
 #define HOLDFAST_API_LISTS(X) \
   X(HistoryItem) X(DriftItem) X(QuarantineItem) X(LedgerEntry) X(ImageItem) X(Event)
@@ -154,12 +154,21 @@ void members(V& v, M& m, ReleaseRequest*) {
 }
 
 template <class V, class M>
+void members(V& v, M& m, SourceStatus*) {
+  v("source", m.source), v("state", m.state), v("last_success", m.last_success);
+  v("age_seconds", m.age_seconds), v("serial", m.serial), v("document", m.document);
+  v("expires", m.expires), v("root_version", m.root_version), v("root_expires", m.root_expires);
+  v("refusal", m.refusal), v("refused_at", m.refused_at);
+}
+
+template <class V, class M>
 void members(V& v, M& m, Status*) {
   v("deployment", m.deployment), v("generation", m.generation), v("spec_digest", m.spec_digest);
   v("state", m.state), v("services", m.services), v("drift", m.drift);
   v("rollback", m.rollback), v("rollout", m.rollout);
   v("hold", m.hold), v("quarantined", m.quarantined), v("rehearsal", m.rehearsal);
-  v("standby", m.standby), v("message", m.message), v("incomplete", m.incomplete);
+  v("standby", m.standby), v("source", m.source), v("message", m.message);
+  v("incomplete", m.incomplete);
   v("agent_version", m.agent_version), v("agent_since", m.agent_since);
 }
 
@@ -173,7 +182,7 @@ void members(V& v, M& m, HistoryItem*) {
 template <class V, class M>
 void members(V& v, M& m, ApplyRequest*) {
   v("document", m.document), v("file", m.file), v("reason", m.reason), v("dry_run", m.dry_run);
-  v("now", m.now);
+  v("now", m.now), v("break_glass", m.break_glass);
 }
 
 template <class V, class M>

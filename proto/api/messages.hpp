@@ -98,6 +98,21 @@ struct QuarantineItem {
   std::string source;  ///< the source whose last document it is; empty: none
 };
 
+/// Where deployments come from, and what it said last.
+struct SourceStatus {
+  std::string source;  ///< path or URL
+  Word<SourceState> state;
+  std::string last_success;        ///< when it last had a good answer; empty: never
+  double age_seconds = 0;          ///< since then; without one since the agent started
+  std::uint64_t serial = 0;        ///< the floor: the highest that was accepted; 0: not signed
+  std::string document;            ///< sha256 of the signed document of that serial
+  std::string expires;             ///< of that document; it blocks nothing that runs
+  std::uint64_t root_version = 0;  ///< of the root of trust; 0: not signed
+  std::string root_expires;
+  std::optional<ErrorBody> refusal;  ///< the last one since the last success
+  std::string refused_at;
+};
+
 struct Status {
   std::string deployment;        ///< name; empty before the first
   std::uint64_t generation = 0;  ///< current
@@ -111,6 +126,7 @@ struct Status {
   std::optional<QuarantineItem> quarantined;  ///< what the source declares and must not run
   std::optional<RehearsalStatus> rehearsal;   ///< none: there was none yet
   std::vector<StandbyStatus> standby;
+  std::optional<SourceStatus> source;
   std::string message;                  ///< one line for people when not converged
   std::vector<std::string> incomplete;  ///< what of its configuration the agent runs without
   std::string agent_version;
@@ -133,7 +149,8 @@ struct ApplyRequest {
   std::string file;      ///< for messages only
   std::string reason;
   bool dry_run = false;
-  bool now = false;  ///< does not wait for a window; a hold is waited for
+  bool now = false;          ///< does not wait for a window; a hold is waited for
+  bool break_glass = false;  ///< where only signed documents are accepted: this one nevertheless
 };
 
 struct HoldRequest {

@@ -148,6 +148,7 @@ using Rows = std::tuple<
     Operation<"ledger_head",        get,  "/v1/ledger/head",         observe,  idempotent,   Nothing,             Json<LedgerHead>>,
     Operation<"ledger_verify",      post, "/v1/ledger/verify",       observe,  idempotent,   Nothing,             Json<LedgerVerification>>,
     Operation<"ledger_recover",     post, "/v1/ledger/recover",      deploy,   idempotent,   LedgerRecoverRequest, Json<LedgerRecovery>>,
+    Operation<"sync",               post, "/v1/source/sync",         deploy,   idempotent,   Nothing,             Json<SourceStatus>>,
     Operation<"logs",               get,  "/v1/logs/{}",             observe,  idempotent,   LogsQuery,           Lines<LogLine>>,
     Operation<"images",             get,  "/v1/images",              observe,  idempotent,   Nothing,             Json<std::vector<ImageItem>>>,
     Operation<"image_verify",       post, "/v1/images/verify",       observe,  idempotent,   ImageVerifyRequest,  Json<ImageJob>>,

@@ -75,6 +75,15 @@ enum class OutcomeResult : std::uint8_t {
   pending,
 };
 
+/// How the last word of a source stands.
+enum class SourceState : std::uint8_t {
+  waiting,      ///< nothing was heard since the start
+  current,      ///< what it has was accepted, or was here already
+  refused,      ///< what it has must not run, as `refusal` says
+  unreachable,  ///< it cannot be read
+  stale,        ///< no good word for longer than `stale_after`, for either of the two reasons
+};
+
 enum class PlanChange : std::uint8_t { create, cutover, replace, policy, remove, keep };
 enum class LogOrigin : std::uint8_t { out, err };
 enum class ImageOperation : std::uint8_t { pull, verify, gc, export_, import };
@@ -111,6 +120,11 @@ template <>
 struct Words<api::GenerationResult> {
   static constexpr std::array<std::string_view, 5> kAll{"pending", "good", "failed", "rolled_back",
                                                         "superseded"};
+};
+template <>
+struct Words<api::SourceState> {
+  static constexpr std::array<std::string_view, 5> kAll{"waiting", "current", "refused",
+                                                        "unreachable", "stale"};
 };
 template <>
 struct Words<api::OutcomeResult> {

@@ -26,7 +26,6 @@ constexpr std::array<std::string_view, 24> kTopKeys{"state_dir",  "run_dir",
                                                     "scrub",      "proxy",
                                                     "drift",      "disk"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
-constexpr std::array<std::string_view, 1> kSourceKeys{"file"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
 constexpr std::array<std::string_view, 3> kPullKeys{"bandwidth", "jitter", "keep_blobs"};
 constexpr std::array<std::string_view, 1> kRehearseKeys{"every"};
@@ -231,11 +230,6 @@ void read_rest(yaml::Fields& fields, AgentConfig& config) {
     config.resync = *resync;
   if (const auto slots = fields.number("parallel_downloads", {1, 32}))
     config.parallel_downloads = static_cast<std::uint32_t>(*slots);
-  if (const auto* node = fields.find("source")) {
-    yaml::Fields source{*node, "source", kSourceKeys, fields.findings()};
-    source.require("file", "write the absolute path of the deployment document");
-    (void)read_path(source, "file", config.source_file);
-  }
   if (const auto* node = fields.find("log")) {
     yaml::Fields log{*node, "log", kLogKeys, fields.findings()};
     if (const auto size = log.size("max_size", kLeastLog)) config.log_max_size = *size;
@@ -299,6 +293,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   read_groups(fields, config);
   read_policy(fields, config);
   read_scrub(fields, config);
+  read_source(fields, config);
   read_rest(fields, config);
   read_readiness(fields, config);
   read_disk(fields, config);

@@ -74,6 +74,23 @@ struct ScrubConfig {
   bool operator==(const ScrubConfig&) const = default;
 };
 
+/// Where deployments come from: a file or a URL.
+struct SourceConfig {
+  std::filesystem::path file;  ///< empty: none
+  std::string url;             ///< https; empty: none
+  /// The first root of trust, a signed file: documents must be signed by its keys. Empty: what the
+  /// file says is believed because only root can write it.
+  std::filesystem::path trust;
+  Milliseconds interval{60'000};                    ///< between two polls of a URL
+  Milliseconds stale_after{std::chrono::hours{1}};  ///< without a good answer
+  std::string ca;                                   ///< PEM, in place of the system's
+  std::string client_certificate;                   ///< PEM
+  std::string client_key;                           ///< PEM
+  std::string token_file;                           ///< holds a bearer token
+  [[nodiscard]] bool empty() const { return file.empty() && url.empty(); }
+  bool operator==(const SourceConfig&) const = default;
+};
+
 enum class RuntimeChoice : std::uint8_t { automatic, runc, crun };
 
 /// What stands while the process lives: other values need a restart.
@@ -102,13 +119,13 @@ struct FixedSettings {
 
 /// What SIGHUP may change.
 struct LiveSettings {
-  std::filesystem::path source_file;  ///< empty: none
-  std::uint32_t retain = 5;           ///< last good generations kept ready for rollback
+  SourceConfig source;
+  std::uint32_t retain = 5;  ///< last good generations kept ready for rollback
   Milliseconds resync{30'000};
   Milliseconds rehearse_every{0};  ///< 0: only when asked
   StandbyRule standby;
   DiskRule disk;
-  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> labels;  ///< `host` is the host's name, unless it is set
   Milliseconds pull_jitter{0};  ///< longest random wait before pulls that a source asks for
   std::map<std::string, std::string> groups;  ///< role (observe, rollback, deploy) → unix group
   /// Prefixes that volumes may mount, of instances made from now on; empty: the built-in refusals

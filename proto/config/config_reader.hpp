@@ -21,6 +21,8 @@ bool read_path(yaml::Fields& fields, std::string_view key, Into& into) {
   return true;
 }
 
+/// The mapping `source`.
+void read_source(yaml::Fields& top, AgentConfig& config);
 /// The mapping of hosts below `registries`.
 void read_registries(yaml::Fields& top, AgentConfig& config);
 /// The key `proxy`, of the host or of a registry; none when it is not there. `off` is a proxy that

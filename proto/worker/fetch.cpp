@@ -35,6 +35,7 @@ bj::object object_of(const FetchEndpoint& e) {
           {"user", e.user},
           {"password", e.password},
           {"identity_token", e.identity_token},
+          {"bearer_token", e.bearer_token},
           {"ca_files", array_of(e.ca_files)},
           {"client_certificate", e.client_certificate},
           {"client_key", e.client_key},
@@ -64,6 +65,7 @@ FetchEndpoint endpoint_of(const bj::object& e) {
           .user = string_field(e, "user"),
           .password = string_field(e, "password"),
           .identity_token = string_field(e, "identity_token"),
+          .bearer_token = string_field(e, "bearer_token"),
           .ca_files = strings_field(e, "ca_files"),
           .client_certificate = string_field(e, "client_certificate"),
           .client_key = string_field(e, "client_key"),
@@ -142,6 +144,7 @@ std::string encode(const Result<FetchReport>& report) {
                                   {"status", report->status},
                                   {"length", report->length},
                                   {"content_type", report->content_type},
+                                  {"etag", report->etag},
                                   {"endpoint", report->endpoint},
                                   {"endpoint_index", report->endpoint_index},
                                   {"endpoints", report->endpoints}});
@@ -154,6 +157,7 @@ Result<FetchReport> decode_fetch_report(std::string_view text) {
                      .status = small_field(o, "status"),
                      .length = number_field(o, "length"),
                      .content_type = string_field(o, "content_type"),
+                     .etag = string_field(o, "etag"),
                      .endpoint = string_field(o, "endpoint"),
                      .endpoint_index = small_field(o, "endpoint_index"),
                      .endpoints = small_field(o, "endpoints")};

@@ -41,6 +41,7 @@ struct FetchEndpoint {
   std::string user;         ///< empty: anonymous
   std::string password;
   std::string identity_token;         ///< in place of both
+  std::string bearer_token;           ///< sent with each request, to this origin only; empty: none
   std::vector<std::string> ca_files;  ///< PEM, in place of the system's
   std::string client_certificate;     ///< PEM; empty: none
   std::string client_key;
@@ -91,6 +92,7 @@ struct FetchReport {
   std::uint32_t status = 0;  ///< of HTTP: 200, 206, or 304 where a header asked for that
   std::uint64_t length = 0;  ///< of the whole body, as the server says; 0: it does not
   std::string content_type;
+  std::string etag;      ///< of the whole body; empty: the server says none
   std::string endpoint;  ///< host that answered, for messages
   std::uint32_t endpoint_index = 0;
   std::uint32_t endpoints = 1;

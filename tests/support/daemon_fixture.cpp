@@ -13,6 +13,7 @@
 
 #include <cstring>
 
+#include "agent/daemon/open_source.hpp"
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/environment.hpp"
@@ -33,6 +34,7 @@ class FakeAgent final : public agent::daemon::Agent {
       : ledger_(std::move(ledger)),
         store_(std::move(store)),
         state_dir_(std::move(state_dir)),
+        clock_(clock),
         engine_(*ledger_, clock, options) {
     store_->retain({});  // it needs no image
   }
@@ -52,6 +54,11 @@ class FakeAgent final : public agent::daemon::Agent {
       return report;
     };
   }
+  Result<std::unique_ptr<deploy::desired::Source>> open_source(
+      const proto::AgentConfig& wanted) override {
+    return agent::daemon::open_source(
+        wanted, os::environment("HOLDFAST_BIN").value_or("bin") + "/holdfast-worker", clock_);
+  }
   agent::daemon::OpenReader ledger() override {
     return [dir = state_dir_] { return deploy::ledger::open_reader(dir); };
   }
@@ -60,6 +67,7 @@ class FakeAgent final : public agent::daemon::Agent {
   std::unique_ptr<deploy::ledger::Ledger> ledger_;
   std::unique_ptr<deploy::image::ImageStore> store_;
   std::filesystem::path state_dir_;
+  const Clock& clock_;
   FakeEngine engine_;
 };
 

@@ -295,12 +295,17 @@ void FakeEngine::restart_service(api::ServiceRestartRequest request, deploy::eng
   });
 }
 
-void FakeEngine::source_changed(std::string document, std::string source) {
-  post([this, document = std::move(document), source = std::move(source)] {
+void FakeEngine::source_changed(deploy::engine::OfferedText offered) {
+  post([this, offered = std::move(offered)] {
     const auto accepted =
-        accept({document, source, "changed source", false, false}, "source " + source);
+        accept({.document = offered.document, .file = offered.source, .reason = "changed source"},
+               "source " + offered.source);
     if (!accepted) publish("refused", 0, accepted.error().what());
   });
+}
+
+void FakeEngine::source_refused(Error error, std::string) {
+  post([this, error = std::move(error)] { publish("refused", 0, error.to_string()); });
 }
 
 void FakeEngine::reconfigure(proto::LiveSettings settings) {

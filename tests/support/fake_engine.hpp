@@ -63,7 +63,8 @@ class FakeEngine final : public deploy::engine::Engine {
                        deploy::engine::Reply<proto::api::ServiceChange> reply) override;
   void drop_standby(proto::api::StandbyDropRequest request, deploy::engine::Actor actor,
                     deploy::engine::Reply<proto::api::StandbyDropped> reply) override;
-  void source_changed(std::string document, std::string source) override;
+  void source_changed(deploy::engine::OfferedText offered) override;
+  void source_refused(Error error, std::string source) override;
   void reconfigure(proto::LiveSettings settings) override;
   void images_changed(std::string collected, deploy::engine::Actor actor) override;
   [[nodiscard]] bool alive() const override;

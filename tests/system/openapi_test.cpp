@@ -10,6 +10,7 @@ namespace {
 class OpenApi : public test::DaemonTest {};
 
 TEST_F(OpenApi, DescribesTheRunningDaemon) {
+  config_.source.file = dir() / "deployment.yaml";  // which is not there: a source that says so
   start();
   ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one")).status, 202);
   const auto logs = config_.state_dir / "logs" / "web";

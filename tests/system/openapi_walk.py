@@ -125,7 +125,7 @@ class Walk:
     def picture(self):
         """What the agent remembers, without the times at which it was asked."""
         state = {target: json.loads(self.call("GET", target)[2]) for target in ("/v1/status", "/v1/history", "/v1/quarantine")}
-        return re.sub(r'"(since|time|until|begins)": "[^"]*"|"seconds": [0-9.e-]+', "", json.dumps(state, sort_keys=True))
+        return re.sub(r'"(since|time|until|begins|last_success|refused_at)": "[^"]*"|"(age_)?seconds": [0-9.e-]+', "", json.dumps(state, sort_keys=True))
 
     def repeat(self, method, target, body):
         """What is idempotent leaves on the second call what it left on the first one."""

@@ -20,11 +20,11 @@ class Source : public test::DaemonTest {
  protected:
   void SetUp() override {
     DaemonTest::SetUp();
-    config_.source_file = dir() / "etc" / "deployment.yaml";
+    config_.source.file = dir() / "etc" / "deployment.yaml";
     fs::create_directories(dir() / "etc");
   }
   void write(const std::string& text) const {
-    ASSERT_TRUE(os::write_atomic(config_.source_file, text, 0644));
+    ASSERT_TRUE(os::write_atomic(config_.source.file, text, 0644));
   }
   std::string generation() const {
     const auto body = get("/v1/status").body;
@@ -44,7 +44,7 @@ TEST_F(Source, IsAppliedAtTheStartAndWhenItChanges) {
   EXPECT_TRUE(comes_to("1"));
   write(document("two"));
   EXPECT_TRUE(comes_to("2"));
-  EXPECT_THAT(get("/v1/history").body, HasSubstr("source " + config_.source_file.string()));
+  EXPECT_THAT(get("/v1/history").body, HasSubstr("source " + config_.source.file.string()));
 }
 
 TEST_F(Source, MayAppearLaterAlongWithItsDirectory) {
@@ -62,11 +62,32 @@ TEST_F(Source, MayAppearLaterAlongWithItsDirectory) {
   EXPECT_TRUE(comes_to("2"));
 }
 
+TEST_F(Source, IsReadAndOfferedWhenSomebodyAsks) {
+  write(document("one"));
+  start();
+  ASSERT_TRUE(comes_to("1"));
+  ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("two")).status, 202);
+  ASSERT_TRUE(comes_to("2"));
+  const auto answer = request("POST", "/v1/source/sync", "");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.body, HasSubstr("\"state\":\"current\""));
+  EXPECT_THAT(get("/v1/status").body, HasSubstr("\"source\":{\"source\":\"" + config_.source.file.string()));
+  fs::remove(config_.source.file);
+  EXPECT_THAT(request("POST", "/v1/source/sync", "").body, HasSubstr("E_NOT_FOUND"));
+}
+
+TEST_F(Source, ThatIsNotConfiguredCannotBeAsked) {
+  config_.source = {};
+  start();
+  EXPECT_EQ(request("POST", "/v1/source/sync", "").status, 404);
+  EXPECT_THAT(get("/v1/status").body, HasSubstr("\"source\":null"));
+}
+
 TEST_F(Source, MayBeWrittenInPlace) {
   write(document("one"));
   start();
   ASSERT_TRUE(comes_to("1"));
-  std::ofstream{config_.source_file, std::ios::trunc} << document("two");
+  std::ofstream{config_.source.file, std::ios::trunc} << document("two");
   EXPECT_TRUE(comes_to("2"));
 }
 
@@ -103,12 +124,12 @@ TEST_F(Source, WaitsWhileARollOutIsUnderWay) {
 
 TEST_F(Source, ThatOthersMayWriteIsRefused) {
   write(document("one"));
-  ASSERT_EQ(::chmod(config_.source_file.c_str(), 0666), 0);
+  ASSERT_EQ(::chmod(config_.source.file.c_str(), 0666), 0);
   start();
   EXPECT_TRUE(
       eventually([this] { return log().find("can be written by others") != std::string::npos; }));
   EXPECT_EQ(generation(), "0");
-  ASSERT_EQ(::chmod(config_.source_file.c_str(), 0644), 0);
+  ASSERT_EQ(::chmod(config_.source.file.c_str(), 0644), 0);
   EXPECT_TRUE(comes_to("1")) << "a change of mode is a change";
 }
 

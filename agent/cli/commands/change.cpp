@@ -141,8 +141,11 @@ ExitCode run_command(const Context& context, const ApplyOptions& options) {
                             .error = api::ErrorBody{"E_SPEC_PARSE", checked.faults, {}}});
     return ExitCode::rejected;
   }
-  const auto accepted = context.agent.call<"apply">(
-      {document->text, document->name, options.reason, false, options.now});
+  const auto accepted = context.agent.call<"apply">({.document = document->text,
+                                                     .file = document->name,
+                                                     .reason = options.reason,
+                                                     .now = options.now,
+                                                     .break_glass = options.break_glass});
   if (!accepted) return refuse(context, accepted.error());
   return finish(context, accepted->value, options.wait, Verb::apply);
 }
@@ -220,6 +223,8 @@ std::unique_ptr<Command> add_apply(CLI::App& app) {
   apply->add_option("-m,--reason", options.reason, "Why; goes to the history")->type_name("TEXT");
   apply->add_flag("--dry-run", options.dry_run, "Only show the plan");
   apply->add_flag("--now", options.now, "Do not wait for update.window (a hold stays)");
+  apply->add_flag("--break-glass", options.break_glass,
+                  "Unsigned, on a host of signed ones; with --reason");
   wait_options(apply, options.wait);
   return made;
 }

@@ -22,6 +22,7 @@ struct ApplyOptions {
   std::string reason;
   bool dry_run = false;
   bool now = false;
+  bool break_glass = false;
   WaitOptions wait;
 };
 struct RollbackOptions {

@@ -22,6 +22,7 @@
 #include "agent/cli/commands/sign.hpp"
 #include "agent/cli/commands/status.hpp"
 #include "agent/cli/commands/stream.hpp"
+#include "agent/cli/commands/sync.hpp"
 #include "agent/cli/commands/verify.hpp"
 #include "agent/cli/render/suggest.hpp"
 #include "common/os/environment.hpp"
@@ -42,11 +43,12 @@ struct Slice {
 };
 /// Every command, in the order of the help.
 // clang-format off
-constexpr std::array<Slice, 32> kSlices{{
+constexpr std::array<Slice, 33> kSlices{{
     {"status", add_status},
     {"plan", add_plan},
     {"doctor", add_doctor},
     {"apply", add_apply},
+    {"sync", add_sync},
     {"rollback", add_rollback},
     {"rehearse", add_rehearse},
     {"standby", add_standby},

@@ -95,6 +95,7 @@ ExitCode exit_code_of_rollback(const proto::api::Outcome& outcome) noexcept {
 ExitCode exit_code_of_status(const proto::api::Status& status) noexcept {
   if (status.state == "held") return ExitCode::held;
   if (status.state == "degraded" || status.state == "reverting") return ExitCode::degraded;
+  if (status.source && status.source->state == "stale") return ExitCode::degraded;
   return needs_a_look(status.drift) ? ExitCode::degraded : ExitCode::done;
 }
 

@@ -61,6 +61,17 @@ std::string quarantined_text(const api::QuarantineItem& item) {
                      printable(shorten_digests(item.reason)));
 }
 
+std::string source_text(const api::SourceStatus& source, WallTime now) {
+  auto text = fmt::format("{}, {}", source.state.text(), printable(source.source));
+  if (source.serial > 0) text += fmt::format(", serial {}", source.serial);
+  if (source.root_version > 0) text += fmt::format(", root {}", source.root_version);
+  text +=
+      source.last_success.empty() ? ", never heard of" : ", good " + ago(source.last_success, now);
+  if (source.refusal)
+    text += fmt::format(": {} ({})", printable(source.refusal->message), source.refusal->code);
+  return text;
+}
+
 std::string next_of(const api::Status& status) {
   if (status.state == "empty") return "\nnext: holdfast apply FILE\n";
   if (status.state != "held") return {};
@@ -87,6 +98,7 @@ std::string summary(const api::Status& status, const Look& look, WallTime now) {
   }
   if (status.hold) out += row("Hold", hold_text(*status.hold, now), look);
   if (status.quarantined) out += row("Quarantine", quarantined_text(*status.quarantined), look);
+  if (status.source) out += row("Source", source_text(*status.source, now), look);
   out += row("Rollback", rollback_text(status.rollback), look);
   if (!status.standby.empty())
     out += row("Standby",

@@ -68,7 +68,9 @@ bool is_known_pair(std::string_view registry, std::string_view realm) {
 }  // namespace
 
 Authorizer::Authorizer(Realm realm, Credentials credentials, const Clock& clock)
-    : realm_(std::move(realm)), credentials_(std::move(credentials)), clock_(clock) {}
+    : realm_(std::move(realm)), credentials_(std::move(credentials)), clock_(clock) {
+  if (!credentials_.bearer_token.empty()) header_ = "Bearer " + credentials_.bearer_token;
+}
 
 std::string Authorizer::current() {
   const std::lock_guard lock{mutex_};
@@ -86,6 +88,9 @@ Result<std::string> Authorizer::answer(const std::vector<std::string>& headers,
   }
   const Challenge* challenge = preferred(challenges);
   const std::string host = net::host_of(realm_.base);
+  if (!credentials_.bearer_token.empty())
+    return Error{Errc::auth, fmt::format("{} refuses the token", host)}.hint(
+        "put a valid one into the file that `token_file` names in agent.yaml");
   const auto denied = [&](std::string what) {
     return Error{Errc::auth, std::move(what)}.hint(fmt::format(
         "set `credentials` for {} under `registries` in agent.yaml to a file with a valid login",

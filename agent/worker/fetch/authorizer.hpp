@@ -17,6 +17,7 @@ struct Credentials {
   std::string user;
   std::string password;
   std::string identity_token;  ///< in place of both
+  std::string bearer_token;    ///< sent from the first request on, as it is
 };
 
 /// A registry as the token flow sees it.

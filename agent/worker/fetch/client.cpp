@@ -21,6 +21,7 @@ constexpr Milliseconds kMaxPatience{60'000};
 constexpr Milliseconds kFirstPause{500};
 constexpr Milliseconds kMaxRetryAfter{300'000};
 constexpr std::size_t kShownErrorBytes = 512;
+constexpr std::size_t kLongestEtag = 256;
 
 bool transient(Errc code) {
   return code == Errc::unreachable || code == Errc::net_timeout || code == Errc::net_slow ||
@@ -57,6 +58,13 @@ std::string url_at(const wire::FetchRequest& request, const Endpoint& endpoint) 
   return url + (url.find('?') == std::string::npos ? "?" : "&") + endpoint.query;
 }
 
+/// An entity tag that can be sent back (RFC 9110, 8.8.3); empty: there is none to go by.
+std::string usable_etag(const std::string& etag) {
+  const bool plain =
+      std::all_of(etag.begin(), etag.end(), [](char c) { return c > ' ' && c < 127; });
+  return plain && etag.size() <= kLongestEtag ? etag : std::string{};
+}
+
 /// Where a redirect leads, if one may go there.
 Result<std::string> next_hop(const std::string& url, const net::HttpHead& head,
                              const Endpoint& endpoint, const wire::FetchLimits& limits) {
@@ -89,6 +97,7 @@ struct Client::Object {
   std::uint64_t delivered = 0;  ///< bytes the receiver has
   bool use_range = true;        ///< off after a false answer to a Range
   std::string content_type;
+  std::string etag;
   std::string error_body;
   std::optional<Milliseconds> retry_after;
   std::uint32_t status = 0;
@@ -145,7 +154,8 @@ Result<Endpoint> endpoint_of(const wire::FetchEndpoint& from, const Clock& clock
     realm.token_servers.emplace(origin, pem);
   }
   endpoint.authorizer = std::make_unique<Authorizer>(
-      std::move(realm), Credentials{from.user, from.password, from.identity_token}, clock);
+      std::move(realm),
+      Credentials{from.user, from.password, from.identity_token, from.bearer_token}, clock);
   return endpoint;
 }
 
@@ -187,6 +197,7 @@ Result<wire::FetchReport> Client::fetch(const wire::FetchRequest& request,
                                .status = object.status,
                                .length = object.length,
                                .content_type = object.content_type,
+                               .etag = object.etag,
                                .endpoint = net::host_of(endpoint.base),
                                .endpoint_index = static_cast<std::uint32_t>(i),
                                .endpoints = static_cast<std::uint32_t>(endpoints_.size())};
@@ -390,6 +401,7 @@ Status Client::judge(const net::HttpHead& head, Object& object, const Endpoint& 
   object.status = static_cast<std::uint32_t>(head.status);
   if (head.status == 200 || head.status == 206 || head.status == 304) {
     object.content_type = head.content_type;
+    object.etag = usable_etag(head.etag);
     if (head.status != 206) object.length = head.content_length.value_or(0);
     const bool whole = request.method == wire::FetchMethod::head || head.status == 304 ||
                        object.delivered >= request.size;

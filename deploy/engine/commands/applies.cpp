@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "common/log/log.hpp"
+#include "deploy/engine/commands/holds_and_quarantine.hpp"
 #include "deploy/plan/admission/admission.hpp"
 #include "deploy/plan/staging.hpp"
 
@@ -21,6 +22,14 @@ Error quarantined(const ledger::Quarantine& row) {
       .hint(fmt::format(
           "apply a changed document, or allow this one again: holdfast quarantine release {}",
           name));
+}
+
+/// What an entry says besides: how it was asked for, and who signed it.
+std::map<std::string, std::string> detail_of(const Candidate& candidate) {
+  auto detail = candidate.evidence;
+  if (candidate.request.now) detail["now"] = "yes";
+  if (candidate.request.break_glass) detail["break_glass"] = "yes";
+  return detail;
 }
 
 }  // namespace
@@ -39,6 +48,18 @@ Result<proto::Deployment> Applies::admit(Candidate& candidate) {
   parts_.generations.add_zones(std::move(candidate.zones));
   if (const auto* row = parts_.quarantine.find(wanted.spec_digest)) return quarantined(*row);
   return wanted;
+}
+
+/// Where documents must be signed, one by hand has no signature that could be checked.
+Result<proto::Deployment> Applies::admit_by_hand(Candidate& candidate) {
+  const auto& request = candidate.request;
+  const auto& source = parts_.options.config.source;
+  if (!source.trust.empty() && !request.break_glass)
+    return Error{Errc::sig_missing, "this host runs signed documents only"}.hint(
+        "publish it signed, and holdfast sync; in an emergency: holdfast apply --break-glass "
+        "--reason TEXT");
+  if (request.break_glass) HF_TRY(need_reason(request.reason));
+  return admit(candidate);
 }
 
 Status Applies::check_host_policy(const proto::Deployment& wanted) const {
@@ -91,8 +112,8 @@ Status Applies::begin_now(const proto::api::ApplyRequest& request, const Actor& 
 
 Result<proto::api::Accepted> Applies::apply(Candidate candidate, const Actor& actor,
                                             plan::Trigger trigger) {
-  auto admitted = admit(candidate);
   const auto& request = candidate.request;
+  auto admitted = trigger == plan::Trigger::source ? admit(candidate) : admit_by_hand(candidate);
   if (!admitted) {
     parts_.counters.count(admitted.error());
     if (admitted.error().code() == Errc::quarantined)
@@ -104,18 +125,20 @@ Result<proto::api::Accepted> Applies::apply(Candidate candidate, const Actor& ac
   if (auto answered = join_rollout(request, *admitted, actor)) return *std::move(answered);
   const auto* current = parts_.generations.find(parts_.journal.effective());
   if (current != nullptr && current->spec_digest == admitted->spec_digest)
-    return unchanged(request, *current, actor);
-  return accept(request, *std::move(admitted), actor, trigger);
+    return unchanged(candidate, *current, actor);
+  return accept(candidate, *std::move(admitted), actor, trigger);
 }
 
 /// What runs already: a rollout that waits gives way to it.
-Result<proto::api::Accepted> Applies::unchanged(const proto::api::ApplyRequest& request,
+Result<proto::api::Accepted> Applies::unchanged(const Candidate& candidate,
                                                 const ledger::Generation& current,
                                                 const Actor& actor) {
   const proto::api::Accepted accepted{current.id.value(), current.spec_digest.str(), false,
                                       parts_.events.last()};
   auto& journal = parts_.journal;
-  auto note = journal.entry(proto::EntryKind::apply_unchanged, actor, request.reason, current.id);
+  auto note =
+      journal.entry(proto::EntryKind::apply_unchanged, actor, candidate.request.reason, current.id);
+  note.detail = detail_of(candidate);
   if (plan::gives_way(journal.progress())) {
     const auto former = *journal.progress().rollout;
     ledger::Batch batch;
@@ -129,9 +152,9 @@ Result<proto::api::Accepted> Applies::unchanged(const proto::api::ApplyRequest& 
   return accepted;
 }
 
-Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& request,
-                                             proto::Deployment wanted, const Actor& actor,
-                                             plan::Trigger trigger) {
+Result<proto::api::Accepted> Applies::accept(const Candidate& candidate, proto::Deployment wanted,
+                                             const Actor& actor, plan::Trigger trigger) {
+  const auto& request = candidate.request;
   auto& journal = parts_.journal;
   const auto since = parts_.events.last();
   if (auto reserved = reserve_ports(parts_, &wanted); !reserved) {
@@ -152,7 +175,7 @@ Result<proto::api::Accepted> Applies::accept(const proto::api::ApplyRequest& req
   auto note = journal.entry(proto::EntryKind::accepted, actor, request.reason, {});
   note.generation = id.value();
   note.spec_digest = wanted.spec_digest;
-  if (request.now) note.detail["now"] = "yes";
+  note.detail = detail_of(candidate);
   ledger::Batch batch;
   const auto former = plan::gives_way(journal.progress()) ? journal.progress().rollout
                                                           : std::optional<plan::Rollout>{};
@@ -265,21 +288,60 @@ void Applies::source_changed(Candidate candidate, const std::string& source) {
   const Actor actor = "source " + source;
   if (candidate.document) {
     const auto digest = candidate.document->spec_digest;
+    quarantine_withdrawn(candidate.document->withdrawn, actor);
     // Only a change of the source counts: what was last accepted from it is not applied again over
     // an operator's `apply`.
     const auto* last = parts_.generations.newest_of(actor);
     remember_offer(digest, source);
-    if (last != nullptr && last->spec_digest == digest) return;
+    if (last != nullptr && last->spec_digest == digest)
+      return note_refresh(candidate, *last, actor);
   }
   auto accepted = apply(std::move(candidate), actor, plan::Trigger::source);
-  if (accepted) return;
+  if (!accepted) source_refused(accepted.error(), source);
+}
+
+/// The same content, signed anew: nothing runs otherwise, and the ledger says by whom.
+void Applies::note_refresh(const Candidate& candidate, const ledger::Generation& last,
+                           const Actor& actor) {
+  if (candidate.evidence.empty()) return;
+  auto note = parts_.journal.entry(proto::EntryKind::apply_unchanged, actor, "refreshed", last.id);
+  note.detail = detail_of(candidate);
+  if (auto done = parts_.journal.commit({.entries = {std::move(note)}}); !done)
+    log::warn("event=refresh_not_recorded error={}", log::field(done.error().to_string()));
+}
+
+void Applies::source_refused(const Error& error, const std::string& source) {
   log::error("event=source_refused source={} error={}", log::field(source),
-             log::field(accepted.error().to_string()));
+             log::field(error.to_string()));
   proto::api::Event event;
   event.time = to_rfc3339(parts_.ports.clock.wall());
   event.kind = "refused";
-  event.message = accepted.error().to_string();
+  event.message = error.to_string();
   parts_.events.publish(std::move(event));
+}
+
+/// Whoever publishes says that this content must never run again. What serves goes on until
+/// something else does; a rollback does not go there (plan::rollback_target).
+void Applies::quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor) {
+  ledger::Batch batch;
+  auto& journal = parts_.journal;
+  constexpr auto* kReason = "withdrawn by its publisher";
+  for (const auto& digest : withdrawn) {
+    const auto* row = parts_.quarantine.find(digest);
+    if (row != nullptr && row->evidence.contains(std::string{plan::kWithdrawn})) continue;
+    batch.quarantine.push_back({digest,
+                                actor,
+                                kReason,
+                                parts_.ports.clock.wall(),
+                                {{std::string{plan::kWithdrawn}, "yes"}},
+                                {}});
+    auto note = journal.entry(proto::EntryKind::quarantined, actor, kReason, {});
+    note.spec_digest = digest;
+    batch.entries.push_back(std::move(note));
+  }
+  if (batch.entries.empty()) return;
+  if (auto done = journal.commit(std::move(batch)); !done)
+    log::warn("event=not_withdrawn error={}", log::field(done.error().to_string()));
 }
 
 }  // namespace holdfast::deploy::engine

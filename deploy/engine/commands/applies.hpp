@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,21 +26,27 @@ class Applies {
                                      plan::Trigger trigger);
   /// What it would do. Touches nothing.
   Result<UnfinishedPlan> plan(Candidate candidate);
-  /// A watched source has this document; one that may not run is remembered and shown.
+  /// A watched source has this document; one that may not run is remembered and shown. What it
+  /// withdraws is quarantined, whatever becomes of the rest.
   void source_changed(Candidate candidate, const std::string& source);
+  /// What it has was not even offered.
+  void source_refused(const Error& error, const std::string& source);
 
  private:
   [[nodiscard]] Result<proto::Deployment> admit(Candidate& candidate);
+  [[nodiscard]] Result<proto::Deployment> admit_by_hand(Candidate& candidate);
   [[nodiscard]] Status check_host_policy(const proto::Deployment& wanted) const;
   [[nodiscard]] std::optional<Result<proto::api::Accepted>> join_rollout(
       const proto::api::ApplyRequest& request, const proto::Deployment& wanted, const Actor& actor);
   [[nodiscard]] Status begin_now(const proto::api::ApplyRequest& request, const Actor& actor);
-  [[nodiscard]] Result<proto::api::Accepted> accept(const proto::api::ApplyRequest& request,
+  [[nodiscard]] Result<proto::api::Accepted> accept(const Candidate& candidate,
                                                     proto::Deployment wanted, const Actor& actor,
                                                     plan::Trigger trigger);
-  [[nodiscard]] Result<proto::api::Accepted> unchanged(const proto::api::ApplyRequest& request,
+  [[nodiscard]] Result<proto::api::Accepted> unchanged(const Candidate& candidate,
                                                        const ledger::Generation& current,
                                                        const Actor& actor);
+  void quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor);
+  void note_refresh(const Candidate& candidate, const ledger::Generation& last, const Actor& actor);
   void remember_offer(const proto::Digest& digest, const std::string& source);
   [[nodiscard]] plan::HostView host_view(const proto::Deployment& wanted) const;
   void add_warnings(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,

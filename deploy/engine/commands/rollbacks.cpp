@@ -14,12 +14,17 @@
 namespace holdfast::deploy::engine {
 
 plan::RollbackFacts Rollbacks::facts() const {
-  plan::RollbackFacts facts{
-      .generations = {}, .quarantined = {}, .effective = parts_.journal.effective()};
+  plan::RollbackFacts facts{.generations = {},
+                            .quarantined = {},
+                            .withdrawn = {},
+                            .effective = parts_.journal.effective()};
   facts.generations.reserve(parts_.generations.rows().size());
   for (const auto& row : parts_.generations.rows())
     facts.generations.push_back({row.id, row.spec_digest, row.ever_good});
-  for (const auto& [digest, row] : parts_.quarantine.rows()) facts.quarantined.insert(digest);
+  for (const auto& [digest, row] : parts_.quarantine.rows()) {
+    facts.quarantined.insert(digest);
+    if (row.evidence.contains(std::string{plan::kWithdrawn})) facts.withdrawn.insert(digest);
+  }
   return facts;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,8 @@ struct Candidate {
   proto::api::ApplyRequest request;
   Result<proto::Deployment> document;  ///< errors: those of `load_deployment` and its time zones
   plan::Zones zones{};                 ///< that its windows name
+  /// Who signed it, for the ledger; empty: it needs no signature.
+  std::map<std::string, std::string> evidence{};
 };
 
 /// Any thread.

@@ -1,6 +1,7 @@
 // What every source of deployments promises (deploy/desired/source.hpp), the one for tests too.
 #include "deploy/desired/source.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -8,16 +9,20 @@
 
 #include "common/crypto/sha256.hpp"
 #include "common/os/file.hpp"
+#include "deploy/desired/file_origin.hpp"
 #include "deploy/desired/file_source.hpp"
+#include "deploy/desired/signed_source.hpp"
 #include "tests/support/fake_source.hpp"
+#include "tests/support/signer.hpp"
 
 namespace holdfast::deploy::desired {
 namespace {
 
-/// A source, and the hand that changes what it holds.
+/// A source, and the hand that changes what it holds. What comes of a text is `given`.
 class File {
  public:
   [[nodiscard]] Source& source() { return *source_; }
+  [[nodiscard]] static std::string given(const std::string& text) { return text; }
   void publish(const std::string& text) const {
     ASSERT_TRUE(os::write_atomic(path_, text, 0644, os::Durability::lazy));
   }
@@ -29,9 +34,58 @@ class File {
   std::unique_ptr<Source> source_ = std::move(FileSource::watch(path_)).value();
 };
 
+/// Signed documents, each with the next serial.
+class SignedFile {
+ public:
+  [[nodiscard]] Source& source() { return *source_; }
+  /// The document of the last publication, which is as long as `text` where that is long.
+  [[nodiscard]] std::string given(const std::string&) const { return document_; }
+  void publish(const std::string& text) {
+    const auto now = clock_.wall();
+    document_ = fmt::format(
+        "apiVersion: holdfast/v1\nname: shop\nserial: {}\nissued: {}\nexpires: {}\nservices: "
+        "{{}}\n# ",
+        ++serial_, to_rfc3339(now), to_rfc3339(now + std::chrono::hours{24}));
+    document_ += text.size() < document_.size() ? text : text.substr(document_.size());
+    ASSERT_TRUE(os::write_atomic(
+        path_, test::signed_by({&signer_}, proto::trust::kDeploymentType, document_), 0644,
+        os::Durability::lazy));
+  }
+  void withdraw() const { std::filesystem::remove(path_); }
+
+ private:
+  std::unique_ptr<Source> make() {
+    const proto::trust::Root root{.deployment = "shop",
+                                  .version = 1,
+                                  .expires = clock_.wall() + std::chrono::hours{24},
+                                  .root = {{signer_.key()}, 1},
+                                  .signers = {{signer_.key()}, 1}};
+    const auto first = state_.path() / "first.json";
+    EXPECT_TRUE(os::write_atomic(
+        first, test::signed_by({&signer_}, proto::trust::kRootType, write_root(root))));
+    return std::make_unique<SignedSource>(
+        SignedSource::Parts{.origin = std::move(FileOrigin::watch(path_)).value(),
+                            .state = TrustFile{state_.path() / "trust.json"},
+                            .first_root = first,
+                            .labels = {},
+                            .clock = clock_,
+                            .checker = [](std::stop_token) { return test::check_signatures; }});
+  }
+
+  SystemClock clock_;
+  test::Signer signer_;
+  os::TempDir dir_ = *os::TempDir::create("/var/tmp", "holdfast-source");
+  os::TempDir state_ = *os::TempDir::create("/var/lib", "holdfast-source");
+  std::filesystem::path path_ = dir_.path() / "deployment.json";
+  std::unique_ptr<Source> source_ = make();
+  std::uint64_t serial_ = 0;
+  std::string document_;
+};
+
 class Fake {
  public:
   [[nodiscard]] Source& source() { return source_; }
+  [[nodiscard]] static std::string given(const std::string& text) { return text; }
   void publish(const std::string& text) { source_.publish(text); }
   void withdraw() { source_.withdraw(); }
 
@@ -55,7 +109,7 @@ class SourceContract : public testing::Test {
   Kind kind_;
 };
 
-using Kinds = testing::Types<File, Fake>;
+using Kinds = testing::Types<File, SignedFile, Fake>;
 TYPED_TEST_SUITE(SourceContract, Kinds);
 
 TYPED_TEST(SourceContract, GivesWhatWasPublishedWithItsDigestItsOriginAndItsTime) {
@@ -64,8 +118,8 @@ TYPED_TEST(SourceContract, GivesWhatWasPublishedWithItsDigestItsOriginAndItsTime
   this->kind_.publish("one\n");
   const auto read = this->read();
   ASSERT_TRUE(read) << read.error().to_string();
-  EXPECT_EQ(read->text, "one\n");
-  EXPECT_EQ(read->sha256, crypto::sha256_hex("one\n"));
+  EXPECT_EQ(read->text, this->kind_.given("one\n"));
+  EXPECT_EQ(read->sha256, crypto::sha256_hex(this->kind_.given("one\n")));
   EXPECT_EQ(read->origin, this->kind_.source().origin());
   EXPECT_FALSE(read->origin.empty());
   EXPECT_GE(read->time, before - std::chrono::seconds{2});  // of a file system's clock
@@ -86,7 +140,7 @@ TYPED_TEST(SourceContract, AnnouncesEachChangeAndThenIsSilent) {
     this->kind_.publish(text);
     EXPECT_TRUE(this->announces());
     while (!this->silent()) (void)this->kind_.source().take_changes();
-    EXPECT_EQ(this->read()->text, text);
+    EXPECT_EQ(this->read()->text, this->kind_.given(text));
     EXPECT_TRUE(this->silent()) << "a read is no change";
   }
   this->kind_.withdraw();

@@ -18,7 +18,8 @@ RollbackFacts history(const std::string& letters, std::uint64_t effective,
   const auto digest = [](char letter) {
     return proto::Digest::of(std::string(1, static_cast<char>(std::toupper(letter))));
   };
-  RollbackFacts facts{.generations = {}, .quarantined = {}, .effective = GenerationId{effective}};
+  RollbackFacts facts{
+      .generations = {}, .quarantined = {}, .withdrawn = {}, .effective = GenerationId{effective}};
   for (std::size_t i = letters.size(); i-- > 0;)
     facts.generations.push_back(
         {GenerationId{i + 1}, digest(letters[i]), std::isupper(letters[i]) != 0});
@@ -33,6 +34,17 @@ struct Row {
   std::string quarantined;
   std::uint64_t target;  ///< 0: none
 };
+
+TEST(WayBack, DoesNotLeadToWhatWasWithdrawnNotEvenByName) {
+  auto facts = history("ABC", 3, "A");
+  EXPECT_EQ(rollback_target(facts, 1)->value(), 1U) << "quarantined by an operator";
+  facts.withdrawn = facts.quarantined;
+  const auto named = rollback_target(facts, 1);
+  ASSERT_FALSE(named);
+  EXPECT_EQ(named.error().code(), Errc::quarantined);
+  EXPECT_NE(named.error().next_step().find("quarantine release"), std::string::npos);
+  EXPECT_EQ(rollback_target(facts, 0)->value(), 2U);
+}
 
 TEST(WayBack, LeadsToTheNewestEarlierGoodContentThatIsAnother) {
   const Row rows[] = {

@@ -51,14 +51,14 @@ TEST(ApiCodec, WritesAStatusInOneStableForm) {
       R"("action":"repair","next":"the declared limits are written again"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
       R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500","begins":""},)"
       R"("hold":{"actor":"root","reason":"busy","since":"2026-11-23T09:00:00.000Z","until":""},"quarantined":null,"rehearsal":null,"standby":[],)"
-      R"("message":"rolling to 3","incomplete":[],"agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
+      R"("source":null,"message":"rolling to 3","incomplete":[],"agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
 }
 
 TEST(ApiCodec, WritesEmptyArraysAndNullForAnAbsentOptional) {
   EXPECT_EQ(
       encode(Status{}),
       R"({"deployment":"","generation":0,"spec_digest":"","state":"","services":[],"drift":[],)"
-      R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"hold":null,"quarantined":null,"rehearsal":null,"standby":[],"message":"",)"
+      R"("rollback":{"generation":0,"ready":false,"reason":""},"rollout":null,"hold":null,"quarantined":null,"rehearsal":null,"standby":[],"source":null,"message":"",)"
       R"("incomplete":[],"agent_version":"","agent_since":""})");
 }
 
@@ -69,8 +69,9 @@ TEST(ApiCodec, WritesTheOtherMessagesInOneStableForm) {
       encode(HistoryItem{1, "sha256:a", "good", "r", "root", "t", true, false}),
       R"({"generation":1,"spec_digest":"sha256:a","result":"good","reason":"r","actor":"root","time":"t",)"
       R"("current":true,"quarantined":false})");
-  EXPECT_EQ(encode(ApplyRequest{"d", "f", "r", true}),
-            R"({"document":"d","file":"f","reason":"r","dry_run":true,"now":false})");
+  EXPECT_EQ(
+      encode(ApplyRequest{"d", "f", "r", true}),
+      R"({"document":"d","file":"f","reason":"r","dry_run":true,"now":false,"break_glass":false})");
   EXPECT_EQ(encode(RollbackRequest{4, "r", false}), R"({"to":4,"reason":"r","dry_run":false})");
   EXPECT_EQ(
       encode(Accepted{5, "sha256:a", true, 77}),

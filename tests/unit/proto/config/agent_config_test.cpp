@@ -25,6 +25,29 @@ AgentConfig good(std::string_view text) {
   return parsed.config.value_or(AgentConfig{});
 }
 
+TEST(AgentConfig, ReadsASignedSource) {
+  EXPECT_EQ(good("source: {file: /etc/d.json, trust: /etc/root.json, stale_after: 48h}").source,
+            (SourceConfig{.file = "/etc/d.json",
+                          .trust = "/etc/root.json",
+                          .stale_after = std::chrono::hours{48}}));
+  EXPECT_EQ(
+      good(R"(source: {url: "https://c.example.com:8443/shop/d.json", trust: /r.json, interval: 30s,
+  ca: /ca.pem, client_certificate: /c.pem, client_key: /c.key, token_file: /token})")
+          .source,
+      (SourceConfig{.url = "https://c.example.com:8443/shop/d.json",
+                    .trust = "/r.json",
+                    .interval = std::chrono::seconds{30},
+                    .ca = "/ca.pem",
+                    .client_certificate = "/c.pem",
+                    .client_key = "/c.key",
+                    .token_file = "/token"}));
+}
+
+TEST(AgentConfig, NeverRepeatsTheUrlOfASource) {
+  EXPECT_EQ(errors_of("source: {url: \"https://u:hunter2@a/b\", trust: /r}").find("hunter2"),
+            std::string::npos);
+}
+
 TEST(AgentConfig, ReadsEveryKey) {
   const auto config = good(R"(
 state_dir: /srv/a/state
@@ -68,7 +91,7 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], al
   EXPECT_EQ(registry.credentials, "/etc/auth.json");
   EXPECT_THAT(registry.mirrors, ElementsAre("https://m.example.com/base"));
   EXPECT_THAT(registry.token_servers, ElementsAre("auth.example.com", "t.example.com:8443"));
-  EXPECT_EQ(config.source_file, "/etc/d.yaml");
+  EXPECT_EQ(config.source, (SourceConfig{.file = "/etc/d.yaml"}));
   EXPECT_EQ(config.retain, 7U);
   EXPECT_EQ(config.resync, Milliseconds{5000});
   EXPECT_EQ(config.rehearse_every, std::chrono::hours{24});
@@ -158,7 +181,19 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"registries: {r.io: {plain_http: yes}}", "must be true or false, not yes (write true)"},
       {"registries: {r.io: {mirrors: [\"https://u:p@m.io\"]}}", "not a base URL"},
       {"registries: {r.io: {plain_http: true, ca: /x}}", "no meaning with plain_http"},
-      {"source: {}", "the key \"file\" is missing in source"},
+      {"source: {}", "source needs either file or url"},
+      {"source: {file: /a, url: \"https://a/b\", trust: /r}", "source needs either file or url"},
+      {"source: {url: \"https://a/b\"}", "source.url needs source.trust"},
+      {"source: {url: \"http://a/b\", trust: /r}", "not the https URL of a document"},
+      {"source: {url: \"https://u:p@a/b\", trust: /r}", "not the https URL of a document"},
+      {"source: {url: \"https://a/b?token=x\", trust: /r}", "not the https URL of a document"},
+      {"source: {url: \"https://a/\", trust: /r}", "not the https URL of a document"},
+      {"source: {url: \"https://a/b\", trust: /r, client_key: /k}", "belong together"},
+      {"source: {url: \"https://a/b\", trust: /r, client_certificate: /c}", "belong together"},
+      {"source: {url: \"https://a/b\", trust: /r, interval: 100ms}", "source.interval"},
+      {"source: {file: /a, interval: 60s}", "source.interval has no meaning without url"},
+      {"source: {file: /a, token_file: /t}", "source.token_file has no meaning without url"},
+      {"source: {file: /a, trust: root.json}", "source.trust"},
       {"source: /etc/d.yaml", "source must be a mapping"},
       {"retain: 0", "retain is 0, but must be between 1 and 100"},
       {"resync: 30", "add a unit: 30s"},
