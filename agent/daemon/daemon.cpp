@@ -172,6 +172,9 @@ class Daemon {
   }
 
   void sync(const std::function<void(Result<proto::api::SourceStatus>)>& reply) {
+    if (!ready_ && engine_.snapshot()->ready) became_ready();  // the next tick would, a little later
+    if (!ready_)
+      return reply(Error{Errc::busy, "the agent is starting"}.hint("ask again in a moment"));
     if (!source_)
       return reply(Error{Errc::not_found, "this agent has no source of deployments"}.hint(
           "name one in agent.yaml: source: {url: …, trust: …}"));
