@@ -74,16 +74,36 @@ std::filesystem::path CniAttachments::leases_dir() const {
   return options_.state_dir / "network" / "leases";
 }
 
-std::string CniAttachments::effective_conflist() const {
-  if (!options_.conflist.empty()) return options_.conflist;
+std::string CniAttachments::effective_conflist(const std::string& version) const {
+  if (!options_.conflist.empty()) return with_version(options_.conflist, version);
   const bool firewall =
       options_.firewall == FirewallUse::always ||
       (options_.firewall == FirewallUse::where_forward_drops && host_forward_drops());
-  return default_conflist(
-      {.name = "holdfast-" + options_.instance,
-       .subnet = options_.subnet,
-       .leases_dir = leases_dir().string(),
-       .firewall = firewall ? FirewallPlugin::present : FirewallPlugin::absent});
+  return default_conflist({.name = "holdfast-" + options_.instance,
+                           .subnet = options_.subnet,
+                           .leases_dir = leases_dir().string(),
+                           .firewall = firewall ? FirewallPlugin::present : FirewallPlugin::absent,
+                           .version = version});
+}
+
+/// The best version that the plugins of a list have in common. What goes wrong is said by the first
+/// ADD, with the next step.
+std::string CniAttachments::ask_for_version() const {
+  std::vector<std::string> types{"ptp", "host-local"};
+  if (const auto own = parse_conflist(options_.conflist); own) types = own->types;
+  std::vector<std::set<std::string>> known;
+  for (const auto& type : types) {
+    constexpr Milliseconds kAnswers{5'000};
+    const auto said = os::run({.spawn = {.argv = {(options_.cni_dir / type).string()},
+                                         .env = {"CNI_COMMAND=VERSION", os::kChildPath}},
+                               .input = R"({"cniVersion":"1.0.0"})",
+                               .timeout = kAnswers});
+    known.push_back(said ? supported_versions(said->out) : std::set<std::string>{});
+  }
+  auto common = common_version(known);
+  if (common) return *std::move(common);
+  log::warn("event=network_no_common_version error={}", log::field(common.error().to_string()));
+  return std::string{kCniVersions.front()};
 }
 
 Result<std::unique_ptr<CniAttachments>> CniAttachments::open(CniOptions options) {
@@ -91,7 +111,8 @@ Result<std::unique_ptr<CniAttachments>> CniAttachments::open(CniOptions options)
   HF_TRY(os::make_directories(self->options_.run_dir / "netns", 0700));
   HF_TRY(os::make_directories(self->record_path("x").parent_path(), 0700));
   HF_TRY(os::make_directories(self->leases_dir(), 0700));
-  HF_ASSIGN(const auto list, parse_conflist(self->effective_conflist()));
+  HF_ASSIGN(const auto list,
+            parse_conflist(self->effective_conflist(std::string{kCniVersions.front()})));
   for (const auto& type : list.types) {
     const auto program = self->options_.cni_dir / type;
     if (access(program.c_str(), X_OK) != 0) {
@@ -99,6 +120,9 @@ Result<std::unique_ptr<CniAttachments>> CniAttachments::open(CniOptions options)
           "install the package containernetworking-plugins, or set cni_dir in agent.yaml");
     }
   }
+  // Beside what else a start has to do: it takes some milliseconds a plugin.
+  self->version_ =
+      std::async(std::launch::async, [own = self.get()] { return own->ask_for_version(); }).share();
   return self;
 }
 
@@ -114,7 +138,7 @@ Result<std::optional<AttachmentRecord>> CniAttachments::load(const std::string& 
 AttachmentRecord CniAttachments::unrecorded(const std::string& id) const {
   return {.id = id,
           .netns = netns_path(id).string(),
-          .conflist = effective_conflist(),
+          .conflist = effective_conflist(version_.get()),
           .result = {},
           .address = 0};
 }

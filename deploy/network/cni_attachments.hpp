@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -56,7 +57,8 @@ class CniAttachments final : public Attachments {
   [[nodiscard]] std::filesystem::path netns_path(const std::string& id) const;
   [[nodiscard]] std::filesystem::path record_path(const std::string& id) const;
   [[nodiscard]] std::filesystem::path leases_dir() const;
-  [[nodiscard]] std::string effective_conflist() const;
+  [[nodiscard]] std::string effective_conflist(const std::string& version) const;
+  [[nodiscard]] std::string ask_for_version() const;
   [[nodiscard]] Result<std::optional<AttachmentRecord>> load(const std::string& id) const;
   /// What an attachment by the present configuration would be recorded as before its ADD.
   [[nodiscard]] AttachmentRecord unrecorded(const std::string& id) const;
@@ -70,7 +72,8 @@ class CniAttachments final : public Attachments {
   [[nodiscard]] Status free_stale_leases() const;
 
   const CniOptions options_;
-  std::mutex mutex_;  ///< guards `busy_`
+  std::shared_future<std::string> version_;  ///< that the plugins have in common
+  std::mutex mutex_;                         ///< guards `busy_`
   std::map<std::string, std::weak_ptr<std::mutex>> busy_;
 };
 

@@ -38,8 +38,8 @@ std::string_view next_step_for(int code, std::string_view type, std::string_view
   if (message.find("iptables") != std::string_view::npos)
     return "check that iptables works: iptables -S FORWARD";
   if (code == 1)
-    return "the plugins in cni_dir are older than CNI 1.0.0: install containernetworking-plugins "
-           "1.0 or newer";
+    return "the plugins in cni_dir know no common version from 0.3.0 to 1.0.0: install "
+           "containernetworking-plugins 0.7 or newer";
   if (code == 11) return "the plugin asks to be tried again later; the agent does so by itself";
   return "run: holdfast doctor";
 }
@@ -78,13 +78,45 @@ std::string default_conflist(const DefaultNetwork& network) {
   if (network.firewall == FirewallPlugin::present)
     plugins.push_back(json::object{{"type", "firewall"}});
   return proto::json::canonical(json::object{
-      {"cniVersion", kCniVersion}, {"name", network.name}, {"plugins", std::move(plugins)}});
+      {"cniVersion", network.version}, {"name", network.name}, {"plugins", std::move(plugins)}});
+}
+
+std::set<std::string> supported_versions(std::string_view answer) {
+  std::set<std::string> versions;
+  const auto parsed = parse_object(trim(answer), "read the answer to VERSION");
+  if (!parsed) return versions;
+  const auto* list = parsed->if_contains("supportedVersions");
+  if (list == nullptr || !list->is_array()) return versions;
+  for (const auto& each : list->get_array())
+    if (each.is_string()) versions.emplace(each.get_string());
+  return versions;
+}
+
+Result<std::string> common_version(const std::vector<std::set<std::string>>& plugins) {
+  for (const auto version : kCniVersions) {
+    const bool common = std::all_of(plugins.begin(), plugins.end(), [&](const auto& known) {
+      return known.empty() || known.contains(std::string{version});
+    });
+    if (common) return std::string{version};
+  }
+  return Error{Errc::cni, "the CNI plugins know no common version from 0.3.0 to 1.0.0"}.hint(
+      "install containernetworking-plugins 0.7 or newer, or set cni_dir in agent.yaml");
+}
+
+std::string with_version(const std::string& conflist, const std::string& version) {
+  auto list = parse_object(conflist, "read the CNI configuration list");
+  if (!list) return conflist;
+  (*list)["cniVersion"] = version;
+  return json::serialize(*list);
 }
 
 Result<CniList> parse_conflist(std::string_view text) {
   HF_ASSIGN(const auto list, parse_object(text, "read the CNI configuration list"));
   CniList out;
   out.name = text_at(list, "name");
+  out.version = text_at(list, "cniVersion");
+  if (std::find(kCniVersions.begin(), kCniVersions.end(), out.version) == kCniVersions.end())
+    out.version = kCniVersions.front();
   if (out.name.empty()) return Error{Errc::cni, "the CNI configuration list has no name"};
   const auto* plugins = list.if_contains("plugins");
   if (plugins == nullptr || !plugins->is_array() || plugins->get_array().empty())
@@ -99,7 +131,7 @@ Result<CniList> parse_conflist(std::string_view text) {
                    fmt::format("CNI plugin type \"{}\" is not a plain file name", printable(type))};
     plugin.erase("capabilities");
     plugin["name"] = out.name;
-    plugin["cniVersion"] = kCniVersion;
+    plugin["cniVersion"] = out.version;
     out.types.push_back(type);
     out.configs.push_back(json::serialize(plugin));
   }

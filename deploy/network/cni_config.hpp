@@ -1,10 +1,12 @@
 #pragma once
 /// \file
 /// The texts of CNI: configuration lists, plugin input, results, errors, and the record of an
-/// attachment. Pure. Source: containernetworking/cni SPEC.md; version 1.0.0, at which Debian 12's
-/// plugins stop (packaging/doc/security.md 3.7).
+/// attachment. Pure. Source: containernetworking/cni SPEC.md, versions 0.3.0 to 1.0.0, at which
+/// Debian 12's plugins stop (packaging/doc/security.md 3.7).
 
+#include <array>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +17,15 @@
 
 namespace holdfast::deploy::network {
 
-inline constexpr std::string_view kCniVersion = "1.0.0";
+/// Those that are spoken here, best first; what differs between them is not used. Ubuntu 22.04's
+/// plugins end at 0.4.0.
+inline constexpr std::array<std::string_view, 4> kCniVersions{"1.0.0", "0.4.0", "0.3.1", "0.3.0"};
+
+/// What a plugin answers to VERSION, as JSON; empty: it gave no answer of that form.
+[[nodiscard]] std::set<std::string> supported_versions(std::string_view answer);
+/// The best that all plugins know; without an answer of one, the best of the others. Errors: cni
+/// when there is none.
+[[nodiscard]] Result<std::string> common_version(const std::vector<std::set<std::string>>& plugins);
 
 /// Whether the plugin that opens the host's FORWARD chain to each address is part of the list.
 enum class FirewallPlugin : std::uint8_t { absent, present };
@@ -25,14 +35,19 @@ struct DefaultNetwork {
   proto::Subnet subnet;
   std::string leases_dir;  ///< host-local keeps one file an address below it
   FirewallPlugin firewall = FirewallPlugin::absent;
+  std::string version{kCniVersions.front()};
 };
 
 /// ptp with host-local, without masquerade, which the agent's own nft table does; JSON text.
 [[nodiscard]] std::string default_conflist(const DefaultNetwork& network);
 
+/// The same list for plugins of `version`; a text that is no list stays as it is.
+[[nodiscard]] std::string with_version(const std::string& conflist, const std::string& version);
+
 /// A configuration list, checked: `type` of each plugin is a plain file name.
 struct CniList {
   std::string name;
+  std::string version;
   std::vector<std::string> types;  ///< in order of ADD
   std::vector<std::string>
       configs;  ///< JSON objects, with name and cniVersion injected and capabilities removed

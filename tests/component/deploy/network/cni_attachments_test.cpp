@@ -209,7 +209,8 @@ struct FaultyNetwork {
   }
   void behave(const std::string& add, const std::string& del) const {
     const auto script = fmt::format(
-        "#!/bin/sh\ncat >{0}/stdin.$CNI_COMMAND\necho $CNI_COMMAND $CNI_CONTAINERID "
+        "#!/bin/sh\n[ $CNI_COMMAND != VERSION ] || exit 1\ncat >{0}/stdin.$CNI_COMMAND\necho "
+        "$CNI_COMMAND $CNI_CONTAINERID "
         ">>{0}/calls\nenv >{0}/env\n"
         "case $CNI_COMMAND in ADD) {1};; DEL) {2};; esac\n",
         dir.path().string(), add, del);
@@ -220,6 +221,36 @@ struct FaultyNetwork {
     return text ? *text : std::string{};
   }
 };
+
+// Ubuntu 22.04 and Debian 11 have such plugins.
+TEST(CniAttachments, PluginsOfAnOlderVersionAreSpokenToInTheirs) {
+  const auto dir = os::TempDir::create("/tmp", "holdfast-network-test");
+  ASSERT_TRUE(os::make_directories(dir->path() / "cni"));
+  for (const char* type : {"ptp", "host-local"}) {
+    const auto script = fmt::format(
+        "#!/bin/sh\ninput=$(cat)\n"
+        "if [ $CNI_COMMAND = VERSION ]; then\n"
+        "  echo '{{\"cniVersion\":\"0.4.0\",\"supportedVersions\":[\"0.3.1\",\"0.4.0\"]}}'; "
+        "exit\nfi\n"
+        "case $input in *cniVersion*1.0.0*)\n"
+        "  echo '{{\"code\":1,\"msg\":\"incompatible CNI versions\"}}'; exit 1;; esac\n"
+        "echo $CNI_COMMAND >>{0}/calls\n"
+        "printf %s \"$input\" | exec /usr/lib/cni/{1}\n",
+        dir->path().string(), type);
+    ASSERT_TRUE(os::write_atomic(dir->path() / "cni" / type, script, 0700));
+  }
+  auto opened = CniAttachments::open({.state_dir = dir->path() / "state",
+                                      .run_dir = dir->path() / "run",
+                                      .cni_dir = dir->path() / "cni",
+                                      .instance = "test",
+                                      .subnet = kSubnet});
+  ASSERT_TRUE(opened) << opened.error().to_string();
+  const auto attached = (*opened)->attach("web-1");
+  ASSERT_TRUE(attached) << attached.error().to_string();
+  EXPECT_NE(attached->address, 0U);
+  EXPECT_TRUE((*opened)->detach("web-1"));
+  EXPECT_THAT(*os::read_file(dir->path() / "calls"), AllOf(HasSubstr("ADD"), HasSubstr("DEL")));
+}
 
 constexpr const char* kFails = R"(echo '{"code":999,"msg":"no luck","details":"today"}'; exit 1)";
 constexpr const char* kNothing = "true";

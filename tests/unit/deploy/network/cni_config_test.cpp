@@ -23,11 +23,39 @@ TEST(CniConfig, TheDefaultListIsPtpWithHostLocal) {
   EXPECT_THAT(parse_conflist(default_conflist(with))->types, ElementsAre("ptp", "firewall"));
 }
 
+TEST(CniConfig, TheBestVersionIsTakenThatAllPluginsKnow) {
+  const auto old = supported_versions(
+      R"({"cniVersion":"0.4.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0"]})");
+  const auto present = supported_versions(
+      R"({"cniVersion":"1.0.0","supportedVersions":["0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]})");
+  EXPECT_EQ(*common_version({present, present}), "1.0.0");
+  EXPECT_EQ(*common_version({present, old}), "0.4.0");
+  EXPECT_EQ(*common_version({present, {"0.3.1"}}), "0.3.1");
+  EXPECT_EQ(*common_version({present, {}}), "1.0.0") << "one that does not answer";
+  const auto none = common_version({present, {"0.2.0"}});
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().next_step(), HasSubstr("containernetworking-plugins"));
+  for (const char* answer : {"", "[]", "no", R"({"supportedVersions":1})", R"({"code":1})"})
+    EXPECT_THAT(supported_versions(answer), testing::IsEmpty()) << answer;
+}
+
+TEST(CniConfig, TheVersionOfAListIsThatOfItsPlugins) {
+  auto network = kNetwork;
+  network.version = "0.4.0";
+  EXPECT_THAT(parse_conflist(default_conflist(network))->configs[0],
+              HasSubstr(R"("cniVersion":"0.4.0")"));
+  const auto own = with_version(R"({"name":"n","plugins":[{"type":"a"}]})", "0.4.0");
+  EXPECT_EQ(parse_conflist(own)->version, "0.4.0");
+  EXPECT_EQ(parse_conflist(R"({"cniVersion":"9","name":"n","plugins":[{"type":"a"}]})")->version,
+            "1.0.0");
+  EXPECT_EQ(with_version("no list", "0.4.0"), "no list");
+}
+
 TEST(CniConfig, NameAndVersionAreInjectedAndCapabilitiesRemoved) {
   const auto list = parse_conflist(
       R"({"cniVersion":"0.4.0","name":"n","plugins":[{"type":"a","capabilities":{"x":true},"key":1}]})");
   ASSERT_TRUE(list);
-  EXPECT_THAT(list->configs[0], HasSubstr(R"("cniVersion":"1.0.0")"));
+  EXPECT_THAT(list->configs[0], HasSubstr(R"("cniVersion":"0.4.0")"));
   EXPECT_THAT(list->configs[0], HasSubstr(R"("name":"n")"));
   EXPECT_THAT(list->configs[0], HasSubstr(R"("key":1)"));
   EXPECT_THAT(list->configs[0], Not(HasSubstr("capabilities")));
