@@ -138,7 +138,8 @@ Status restrict_files_to_reading() {
   if (!rules && (errno == ENOSYS || errno == EOPNOTSUPP)) return ok();
   if (!rules) return errno_error(errno, "create a landlock ruleset");
   for (const char* path :
-       {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf"}) {
+       {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf",
+        "/run/NetworkManager", "/run/connman"}) {  // where resolv.conf may lead
     const os::UniqueFd fd{::open(path, O_PATH | O_CLOEXEC)};
     if (!fd) continue;
     landlock_path_beneath_attr beneath{};

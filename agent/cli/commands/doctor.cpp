@@ -68,17 +68,10 @@ Finding check_agent(const Context& context, std::vector<std::string>& images) {
 
 Findings all_checks(const Context& context, const DoctorOptions& options) {
   auto [config, finding] = configuration(options.config);
-  Findings findings{std::move(finding),
-                    check_kernel(),
-                    check_cgroup(),
-                    check_runtime(config),
-                    check_conmon(),
-                    check_init(),
-                    check_cni(config),
-                    check_nft(),
-                    check_forwarding(),
-                    check_names(),
-                    check_clock(context.clock)};
+  Findings findings{std::move(finding), check_kernel(),        check_processor(),
+                    check_cgroup(),     check_runtime(config), check_conmon(),
+                    check_init(),       check_cni(config),     check_nft(),
+                    check_forwarding(), check_names(),         check_clock(context.clock)};
   for (auto& disk : check_disk(config)) findings.push_back(std::move(disk));
   std::vector<std::string> images;
   auto agent = check_agent(context, images);

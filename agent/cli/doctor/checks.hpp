@@ -33,6 +33,7 @@ using Findings = std::vector<Finding>;
 [[nodiscard]] Finding check_nft();
 
 [[nodiscard]] Finding check_kernel();
+[[nodiscard]] Finding check_processor();
 /// Hierarchy and the controllers that limits need.
 [[nodiscard]] Finding check_cgroup();
 /// Mounts one, read-only with two lowers as containers have it, in a mount namespace of this

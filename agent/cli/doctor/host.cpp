@@ -1,8 +1,10 @@
 // Kernel, cgroups, disk, clock.
 #include <fmt/format.h>
+#include <linux/landlock.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/timex.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #include "agent/cli/doctor/checks.hpp"
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "common/os/processor.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
@@ -83,9 +86,21 @@ Finding check_kernel() {
       std::sscanf(name.release, "%d.%d", &major, &minor) == 2;  // NOLINT(cert-err34-c): checked
   const auto found = fmt::format("{} {}", name.sysname, name.release);
   // openat2 came with 5.6; pidfds and the new mount calls before it.
-  if (!known || major > 5 || (major == 5 && minor >= 6)) return {"kernel", Verdict::ok, found, {}};
-  return {"kernel", Verdict::fail, found + " is older than 5.6",
-          "boot a newer kernel: openat2 and pidfds are needed"};
+  if (known && (major < 5 || (major == 5 && minor < 6)))
+    return {"kernel", Verdict::fail, found + " is older than 5.6",
+            "boot a newer kernel: openat2 and pidfds are needed"};
+  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
+    return {"kernel", Verdict::warn, found + ", without landlock",
+            "boot 5.13 or newer with landlock among lsm=: the child that speaks to registries is "
+            "confined by all else, but may read the host's public files"};
+  return {"kernel", Verdict::ok, found, {}};
+}
+
+Finding check_processor() {
+  if (os::has_carryless_multiply())
+    return {"processor", Verdict::ok, "unpacks gzip by its own instructions", {}};
+  return {"processor", Verdict::warn, "has no PCLMULQDQ: gzip layers take 2.5 times as long",
+          "on a virtual machine choose a newer processor model, e.g. x86-64-v3 or host"};
 }
 
 Finding check_cgroup() {

@@ -6,7 +6,7 @@
 
 #include <array>
 
-#include "agent/worker/unpack/processor.hpp"
+#include "common/os/processor.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
@@ -33,7 +33,7 @@ std::uint64_t crc64_by_table(std::uint64_t before, std::span<const std::byte> da
 
 std::uint64_t crc64(std::uint64_t before, std::span<const std::byte> data) {
 #ifdef HOLDFAST_ISAL
-  static const bool kFast = has_carryless_multiply();
+  static const bool kFast = os::has_carryless_multiply();
   if (kFast)
     return crc64_ecma_refl(before, reinterpret_cast<const unsigned char*>(data.data()),
                            data.size());

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "agent/worker/unpack/processor.hpp"
+#include "common/os/processor.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {
@@ -56,7 +56,7 @@ class Gzip final : public Inflater {
 
 GzipBy best_gzip() {
 #ifdef HOLDFAST_ISAL
-  if (has_carryless_multiply()) return GzipBy::isal;
+  if (os::has_carryless_multiply()) return GzipBy::isal;
 #endif
   return GzipBy::zlib;
 }

@@ -6,7 +6,7 @@
 namespace holdfast::agent::worker::unpack {
 
 enum class GzipBy : std::uint8_t {
-  isal,  ///< several times as fast; needs `has_carryless_multiply`
+  isal,  ///< several times as fast; needs `os::has_carryless_multiply`
   zlib,  ///< everywhere
 };
 [[nodiscard]] GzipBy best_gzip();

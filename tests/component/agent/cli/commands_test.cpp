@@ -251,8 +251,8 @@ TEST_F(CommandsTest, ChecksTheHostAndEndsWith1OnAProblem) {
   const auto ran = holdfast({"doctor", "--config", config, "-o", "json"});
   EXPECT_EQ(ran.exit, 1);
   for (const char* check :
-       {"configuration", "kernel", "cgroup", "runtime", "conmon", "cni plugins", "nftables",
-        "forwarding", "clock", "disk", "registry", "overlay", "agent"})
+       {"configuration", "kernel", "processor", "cgroup", "runtime", "conmon", "cni plugins",
+        "nftables", "forwarding", "clock", "disk", "registry", "overlay", "agent"})
     EXPECT_TRUE(contains(ran.out, "\"check\": \"" + std::string{check} + "\"")) << check << ran.out;
   EXPECT_TRUE(contains(ran.out, "apt install containernetworking-plugins"));
 }

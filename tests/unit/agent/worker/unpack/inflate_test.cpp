@@ -9,7 +9,7 @@
 
 #include "agent/worker/unpack/crc64.hpp"
 #include "agent/worker/unpack/gzip.hpp"
-#include "agent/worker/unpack/processor.hpp"
+#include "common/os/processor.hpp"
 
 namespace holdfast::agent::worker::unpack {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace holdfast::agent::worker::unpack {
+namespace holdfast::os {
 
 /// Whether ISA-L's sums run here. Its dispatcher asks for SSE 4.1 only and then uses PCLMULQDQ,
 /// which usual models of virtual machines (Nehalem, x86-64-v2) lack: a child that unpacked died of
@@ -13,4 +13,4 @@ namespace holdfast::agent::worker::unpack {
 #endif
 }
 
-}  // namespace holdfast::agent::worker::unpack
+}  // namespace holdfast::os
