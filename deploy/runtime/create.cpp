@@ -167,7 +167,8 @@ Result<ProcessSpec> make_process(const Host& host, const InstanceSpec& spec, Use
 }
 
 /// Root, user, mounts and config.json; everything that depends on the image.
-Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
+Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run,
+                   const std::stop_token& stop) {
   const auto& security = spec.wanted.security;
   const auto access = security.read_only ? RootAccess::read_only : RootAccess::writable;
   HF_ASSIGN(auto root, mount_root(host.paths, spec.id, spec.image, access));
@@ -188,7 +189,8 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run) {
                                          .user = user,
                                          .rule = {spec.allowed_host_paths, host.refused_host_paths},
                                          .root = root.get(),
-                                         .init = std::move(init)}));
+                                         .init = std::move(init),
+                                         .stop = stop}));
   HF_TRY(check_mount_points(root.get(), mounts));
   if (security.read_only) {
     auto all = standard_mounts();
@@ -234,7 +236,7 @@ Status create_instance(const Host& host, const InstanceSpec& spec, const std::st
   run.boot_id = boot_id();
   if (stop.stop_requested()) return Error{Errc::cancelled, "create instance"};
   HF_TRY(connect(host, spec, run));
-  HF_TRY(make_bundle(host, spec, run));
+  HF_TRY(make_bundle(host, spec, run, stop));
   HF_TRY(write_run_state(host, spec.id, run));
   return start_process(host, record, run, stop);
 }

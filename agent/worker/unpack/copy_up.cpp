@@ -18,7 +18,7 @@ namespace holdfast::agent::worker::unpack {
 namespace {
 
 /// What is a hole stays one.
-Status copy_data(int from, int to, std::uint64_t size) {
+Status copy_data(int from, int to, std::uint64_t size, os::DiskFloor& floor) {
   std::array<char, 64U << 10> buffer;
   if (ftruncate(to, static_cast<off_t>(size)) != 0) return errno_error(errno, "set the size");
   for (std::uint64_t at = 0; at < size;) {
@@ -31,6 +31,7 @@ Status copy_data(int from, int to, std::uint64_t size) {
       if (got < 0) return errno_error(errno, "read");
       if (got == 0) return Error{Errc::io, "a file of a lower layer became shorter"};
       const std::span have{buffer.data(), static_cast<std::size_t>(got)};
+      HF_TRY(floor.count(have.size(), 0));
       HF_TRY(write_at(to, std::as_bytes(have), at));
       at += static_cast<std::uint64_t>(got);
     }
@@ -59,7 +60,7 @@ Status LayerWriter::copy_up(const std::string& path) {
     const os::UniqueFd to{
         openat(at, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!to) return errno_error(errno, "copy " + printable(path));
-    HF_TRY(copy_data(from.get(), to.get(), static_cast<std::uint64_t>(info.st_size)));
+    HF_TRY(copy_data(from.get(), to.get(), static_cast<std::uint64_t>(info.st_size), floor_));
     HF_TRY(remember(to.get(), std::nullopt));
     HF_ASSIGN(const Attributes attributes, get_attributes(from.get()));
     return set_attributes(to.get(), attributes, summary_.unsupported_xattrs);

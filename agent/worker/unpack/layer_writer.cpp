@@ -22,6 +22,7 @@ constexpr std::string_view kReserved = ".wh..wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
 /// Write-back of a file this large starts when it is complete, so that the final sync finds little
 /// left to do.
+constexpr std::uint64_t kBlock = 4096;  ///< of the file systems that images are kept on
 constexpr std::uint64_t kEarlyWriteBack = 256U << 10;
 
 Error unsafe(std::string what) { return Error{Errc::layer_unsafe, std::move(what)}; }
@@ -65,7 +66,7 @@ Status write_at(int fd, std::span<const std::byte> data, std::uint64_t offset) {
 }
 
 LayerWriter::LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes,
-                         const DiskFloor& floor)
+                         const os::DiskFloor& floor)
     : root_(root),
       bytes_left_(most_bytes),
       floor_(floor),
@@ -214,7 +215,7 @@ Status LayerWriter::fill(int fd, const Entry& entry, TarReader& tar) {
       HF_ASSIGN(auto data, tar.data());
       data = data.first(
           static_cast<std::size_t>(std::min<std::uint64_t>(data.size(), run.length - done)));
-      HF_TRY(floor_.count(data.size(), 0));
+      HF_TRY(floor_.count(data.size() + kBlock, 0));  // it begins within a block, and has all of it
       HF_TRY(write_at(fd, data, run.offset + done));
       done += data.size();
       tar.consume(data.size());

@@ -9,9 +9,9 @@
 #include "agent/worker/unpack/attributes.hpp"
 #include "agent/worker/unpack/content_sum.hpp"
 #include "agent/worker/unpack/directories.hpp"
-#include "agent/worker/unpack/disk_floor.hpp"
 #include "agent/worker/unpack/tar_reader.hpp"
 #include "common/base/result.hpp"
+#include "common/os/disk_floor.hpp"
 
 namespace holdfast::agent::worker::unpack {
 
@@ -37,7 +37,7 @@ class LayerWriter {
   /// `lowers`: the merged view of the layers below, or -1 to unpack the layer by itself. Both are
   /// borrowed. `most_bytes`: of all files together, holes too, by their sizes.
   LayerWriter(int root, int lowers, XattrPolicy policy, std::uint64_t most_bytes,
-              const DiskFloor& floor);
+              const os::DiskFloor& floor);
 
   /// Errors: layer_unsafe, layer_limit, layer_corrupt, nospace, and by errno.
   [[nodiscard]] Result<LayerSummary> apply_all(TarReader& tar);
@@ -58,7 +58,7 @@ class LayerWriter {
 
   int root_;
   std::uint64_t bytes_left_;
-  DiskFloor floor_;
+  os::DiskFloor floor_;
   XattrPolicy policy_;
   Directories directories_;
   LayerSummary summary_;

@@ -125,7 +125,7 @@ Result<wire::UnpackReport> unpack(const wire::UnpackLimits& room, const os::Uniq
       {.compressed = job.size, .uncompressed = most_bytes(room, job), .space = job.space}};
   TarReader tar{stream, TarLimits{.entries = job.max_entries, .file_bytes = room.max_bytes}};
   LayerWriter writer{root.get(), lowers.get(), XattrPolicy::of_this_kernel(), room.max_bytes,
-                     DiskFloor{root.get(), job.keep_bytes, job.keep_inodes}};
+                     os::DiskFloor{root.get(), {job.keep_bytes, job.keep_inodes}}};
   HF_ASSIGN(LayerSummary summary, writer.apply_all(tar));
   wire::UnpackReport report{.blob = stream.compressed_sha256(),
                             .diff_id = {},

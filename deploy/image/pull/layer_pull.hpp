@@ -37,7 +37,7 @@ struct LayerJob {
       lowers;                             ///< trees below, lowest first; empty: unpack by itself
   std::uint64_t space = 0;                ///< bytes that may still be written
   std::optional<std::uint64_t> inodes{};  ///< files that may still be made; none: no limit
-  DiskReserve reserve{};                  ///< what the disk keeps meanwhile, whoever writes
+  os::DiskReserve reserve{};              ///< what the disk keeps meanwhile, whoever writes
   std::uint64_t free_entries = 0;         ///< besides what its compressed size accounts for
   std::filesystem::path partials;         ///< where a download that breaks off is kept
   bool keep_blob = false;                 ///< leaves the compressed bytes in STAGING/blob

@@ -59,32 +59,20 @@ Status Store::exchange_layer(const std::filesystem::path& staged, const std::str
   return os::sync_directory(paths.layers());
 }
 
-namespace {
-
-DiskReserve reserve_of(const struct statvfs& info) {
-  constexpr std::uint64_t kPart = 20;
-  constexpr std::uint64_t kMostBytes = 1ULL << 30;
-  constexpr std::uint64_t kMostInodes = 10'000;
-  return {.bytes = std::min<std::uint64_t>(info.f_blocks * info.f_frsize / kPart, kMostBytes),
-          .inodes = std::min<std::uint64_t>(info.f_files / kPart, kMostInodes)};
-}
-
-}  // namespace
-
 Result<std::uint64_t> Store::available_bytes() const {
   struct statvfs info {};
   if (statvfs(paths.state.c_str(), &info) != 0)
     return errno_error(errno, "free space of " + paths.state.string());
-  const std::uint64_t reserve = reserve_of(info).bytes;
+  const std::uint64_t reserve = os::reserve_of(info).bytes;
   const std::uint64_t free = info.f_bavail * info.f_frsize;
   return free > reserve ? free - reserve : 0;
 }
 
-Result<DiskReserve> Store::reserve() const {
+Result<os::DiskReserve> Store::reserve() const {
   struct statvfs info {};
   if (statvfs(paths.state.c_str(), &info) != 0)
     return errno_error(errno, "size of " + paths.state.string());
-  return reserve_of(info);
+  return os::reserve_of(info);
 }
 
 Result<std::optional<std::uint64_t>> Store::available_inodes() const {
@@ -92,7 +80,7 @@ Result<std::optional<std::uint64_t>> Store::available_inodes() const {
   if (statvfs(paths.state.c_str(), &info) != 0)
     return errno_error(errno, "free inodes of " + paths.state.string());
   if (info.f_files == 0) return std::optional<std::uint64_t>{};  // btrfs and the like
-  const std::uint64_t reserve = reserve_of(info).inodes;
+  const std::uint64_t reserve = os::reserve_of(info).inodes;
   return std::optional<std::uint64_t>{info.f_favail > reserve ? info.f_favail - reserve : 0};
 }
 

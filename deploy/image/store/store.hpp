@@ -8,6 +8,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/disk_floor.hpp"
 #include "common/os/unique_fd.hpp"
 #include "deploy/fetch/endpoints.hpp"
 #include "deploy/fetch/spare.hpp"
@@ -20,12 +21,6 @@
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::image {
-
-/// What a disk keeps for the ledger and for what runs.
-struct DiskReserve {
-  std::uint64_t bytes = 0;   ///< 5 %, at most 1 GiB
-  std::uint64_t inodes = 0;  ///< 5 %, at most 10,000; 0 where the file system does not count them
-};
 
 /// What all pulls of one store share.
 struct Store {
@@ -62,7 +57,7 @@ struct Store {
   /// Errors: io.
   [[nodiscard]] Status settle_layers() const;
   /// What is never used for images. Errors: io.
-  [[nodiscard]] Result<DiskReserve> reserve() const;
+  [[nodiscard]] Result<os::DiskReserve> reserve() const;
   /// Bytes that may still be written: free space less the reserve. Errors: io.
   [[nodiscard]] Result<std::uint64_t> available_bytes() const;
   /// Files that may still be made, less a reserve; none where the file system does not count them.

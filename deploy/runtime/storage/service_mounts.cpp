@@ -126,7 +126,8 @@ Result<std::filesystem::path> ensure_volume(const ServiceMountsInput& input,
   if (volume.subpath.empty()) {
     HF_ASSIGN(content, volume_content(input.root, volume.target));
   }
-  auto made = make_volume({.path = path, .content = content.get(), .user = input.user});
+  auto made =
+      make_volume({.path = path, .content = content.get(), .user = input.user, .stop = input.stop});
   if (!made) return std::move(made).error().in("create volume " + name);
   return path;
 }

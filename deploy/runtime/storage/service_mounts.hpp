@@ -3,6 +3,7 @@
 /// Volumes, tmpfs, generated files and secrets of a service as mounts of its bundle.
 
 #include <filesystem>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct ServiceMountsInput {
   const HostPathRule& rule;
   int root;                      ///< the image's merged tree, open; fills new volumes
   std::filesystem::path init{};  ///< of the host, for `kInitPath`; empty: none
+  std::stop_token stop{};        ///< ends the filling of new volumes
 };
 
 /// All mounts besides the standard ones, in mount order: tmpfs and volumes by destination, then

@@ -7,12 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include "common/base/text.hpp"
+#include "common/os/disk_floor.hpp"
 #include "common/os/file.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
 
@@ -39,19 +43,6 @@ Status take_attributes(int fd, const struct stat& of) {
   return ok();
 }
 
-Status copy_file(int from_dir, int to_dir, const char* name, const struct stat& info) {
-  const os::UniqueFd from{::openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
-  const os::UniqueFd to{
-      ::openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
-  if (!from || !to) return errno_error(errno, "open");
-  constexpr std::size_t kAtOnce = 1U << 30;
-  for (ssize_t sent = 1; sent > 0;) {
-    sent = ::sendfile(to.get(), from.get(), nullptr, kAtOnce);
-    if (sent < 0) return errno_error(errno, "copy");
-  }
-  return take_attributes(to.get(), info);
-}
-
 Status copy_link(int from_dir, int to_dir, const char* name, const struct stat& info) {
   std::array<char, 4096> target{};
   const ssize_t length = ::readlinkat(from_dir, name, target.data(), target.size() - 1);
@@ -64,7 +55,8 @@ Status copy_link(int from_dir, int to_dir, const char* name, const struct stat& 
 
 class Copy {
  public:
-  explicit Copy(const VolumeBounds& bounds) : bounds_(bounds) {}
+  Copy(const VolumeBounds& bounds, const os::DiskFloor& floor, std::stop_token stop)
+      : bounds_(bounds), floor_(floor), stop_(std::move(stop)) {}
 
   /// Everything in `from` into `to`, which is empty. Two descriptors a level.
   Status tree(int from, int to, int level) {
@@ -76,6 +68,7 @@ class Copy {
       if (name == "." || name == "..") continue;
       if (++entries_ > bounds_.entries)
         return Error{Errc::runtime, fmt::format("more than {} entries", bounds_.entries)};
+      HF_TRY(floor_.count(0, 1));
       auto done = one(from, to, entry->d_name, level);
       if (!done) return std::move(done).error().in(printable(name));
     }
@@ -83,10 +76,42 @@ class Copy {
   }
 
  private:
+  /// In pieces, so that the disk and who waits are asked in between. What is a hole stays one: an
+  /// image of 792 bytes would fill the disk.
+  Status data(int from, int to, off_t size) {
+    constexpr std::size_t kPiece = 1U << 20;
+    if (::ftruncate(to, size) != 0) return errno_error(errno, "set the size");
+    for (off_t at = 0; at < size;) {
+      const off_t begin = ::lseek(from, at, SEEK_DATA);
+      if (begin < 0 && errno == ENXIO) return ok();  // a hole to the end
+      if (begin < 0) return errno_error(errno, "look for data");
+      const off_t end = ::lseek(from, begin, SEEK_HOLE);
+      if (end < 0 || ::lseek(to, begin, SEEK_SET) < 0) return errno_error(errno, "look for data");
+      for (at = begin; at < end;) {
+        if (stop_.stop_requested()) return Error{Errc::cancelled, "copy"};
+        const auto most = std::min(kPiece, static_cast<std::size_t>(end - at));
+        const ssize_t sent = ::sendfile(to, from, &at, most);
+        if (sent < 0) return errno_error(errno, "copy");
+        if (sent == 0) return ok();  // it has become shorter
+        HF_TRY(floor_.count(static_cast<std::uint64_t>(sent), 0));
+      }
+    }
+    return ok();
+  }
+
+  Status file(int from_dir, int to_dir, const char* name, const struct stat& info) {
+    const os::UniqueFd from{::openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
+    const os::UniqueFd to{
+        ::openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    if (!from || !to) return errno_error(errno, "open");
+    HF_TRY(data(from.get(), to.get(), info.st_size));
+    return take_attributes(to.get(), info);
+  }
+
   Status one(int from, int to, const char* name, int level) {
     struct stat info {};
     if (::fstatat(from, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return errno_error(errno, "stat");
-    if (S_ISREG(info.st_mode)) return copy_file(from, to, name, info);
+    if (S_ISREG(info.st_mode)) return file(from, to, name, info);
     if (S_ISLNK(info.st_mode)) return copy_link(from, to, name, info);
     if (!S_ISDIR(info.st_mode)) return ok();  // devices, sockets and pipes are no data
     if (::mkdirat(to, name, 0700) != 0) return errno_error(errno, "mkdir");
@@ -99,6 +124,8 @@ class Copy {
   }
 
   const VolumeBounds bounds_;
+  os::DiskFloor floor_;
+  const std::stop_token stop_;
   std::size_t entries_ = 0;
 };
 
@@ -116,13 +143,46 @@ Status fill(const NewVolume& wanted, int fresh) {
     if (::fstat(wanted.content, &info) != 0) return errno_error(errno, "stat");
     HF_ASSIGN(const bool empty, is_empty(wanted.content));
     if (!empty || info.st_uid != 0) {
-      HF_TRY(Copy{wanted.bounds}.tree(wanted.content, fresh, 0));
+      HF_ASSIGN(const auto keep, os::disk_reserve(fresh));
+      HF_TRY((Copy{wanted.bounds, os::DiskFloor{fresh, keep}, wanted.stop}.tree(wanted.content,
+                                                                                fresh, 0)));
       return take_attributes(fresh, info);
     }
   }
   if (::fchown(fresh, wanted.user.uid, wanted.user.gid) != 0) return errno_error(errno, "chown");
   return ok();
 }
+
+/// Two services may share the name of a volume; those of other names do not wait.
+class Turn {
+ public:
+  explicit Turn(std::string name) : name_(std::move(name)) {
+    std::unique_lock lock{mutex()};
+    ended().wait(lock, [&] { return taken().insert(name_).second; });
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    const std::lock_guard lock{mutex()};
+    taken().erase(name_);
+    ended().notify_all();
+  }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  static std::condition_variable& ended() {
+    static std::condition_variable one;
+    return one;
+  }
+  static std::set<std::string>& taken() {
+    static std::set<std::string> names;
+    return names;
+  }
+  const std::string name_;
+};
 
 }  // namespace
 
@@ -138,8 +198,7 @@ Result<os::UniqueFd> volume_content(int root, const std::string& target) {
 }
 
 Status make_volume(const NewVolume& wanted) {
-  static std::mutex one_at_a_time;  // two services may share the name of a volume
-  const std::lock_guard lock{one_at_a_time};
+  const Turn turn{wanted.path.string()};
   const auto parent = wanted.path.parent_path();
   struct stat there {};
   if (::lstat(wanted.path.c_str(), &there) == 0) return ok();
@@ -148,7 +207,10 @@ Status make_volume(const NewVolume& wanted) {
   HF_TRY(os::remove_tree(fresh));
   if (::mkdir(fresh.c_str(), 0755) != 0) return errno_error(errno, "mkdir " + fresh.string());
   HF_ASSIGN(const auto directory, os::open_file(fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  HF_TRY(fill(wanted, directory.get()));
+  if (auto filled = fill(wanted, directory.get()); !filled) {
+    (void)os::remove_tree(fresh);
+    return filled;
+  }
   if (wanted.content >= 0 && ::syncfs(directory.get()) != 0) return errno_error(errno, "sync");
   if (::rename(fresh.c_str(), wanted.path.c_str()) != 0)
     return errno_error(errno, "rename " + fresh.string());

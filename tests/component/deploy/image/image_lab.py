@@ -148,6 +148,12 @@ def sparse(name, size):
     """A file with `data` in its middle and nothing else, in PAX sparse format 0.1."""
     return header(b'x', 'p', records((b'GNU.sparse.size', b'%d' % size), (b'GNU.sparse.map', b'%d,4' % (size // 2)))) + header(b'0', name, b'data')
 
+def dotted(name, runs):
+    """As many runs of one byte, each in a block of its own."""
+    step = 16 << 10
+    places = b','.join(b'%d,1' % (i * step) for i in range(runs))
+    return header(b'x', 'p', records((b'GNU.sparse.size', b'%d' % (runs * step)), (b'GNU.sparse.map', places))) + header(b'0', name, b'x' * runs)
+
 def deep_links():
     """Directories in directories, each level reached through symlinks: no name is long, the tree is 900 deep."""
     parts, here = [], 's0'
@@ -271,6 +277,8 @@ def cases(blobs):
         yield name, image(blobs, [tar(entry('data', data=random.Random(seed).randbytes(4 << 20)))])
     zeros = [tar(entry('zeros-%d' % n, data=bytes(40 << 20))) for n in range(3)]
     yield 'zeros', image(blobs, zeros)
+    yield 'copy-ups', image(blobs, zeros[:1] + [tar(hardlink('again-%d' % n, 'zeros-0')) for n in range(4)])
+    yield 'dotted', image(blobs, [raw_tar(*(dotted('%d-%d' % (n, i), 2000) for i in range(6))) for n in range(3)])
     yield 'grows', image(blobs, [tar(entry('zeros', data=bytes(32 << 20)))])
     for how in (GZIP, ZSTD):
         yield 'bomb-' + how, image(blobs, [tar()], how, packed=[bomb(how)], diff_ids=['sha256:' + sha(b'bomb')])

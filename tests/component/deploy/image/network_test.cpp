@@ -257,5 +257,14 @@ TEST_F(AFullDisk, KeepsItsReserveOfBytesHoweverManyLayersAreUnpackedAtATime) {
   EXPECT_GT(least_during("zeros").bytes, 0U) << "of a reserve of 5 MiB";
 }
 
+TEST_F(AFullDisk, KeepsItsReserveOfBytesWhereLayersCopyFilesOfThoseBelow) {
+  EXPECT_GT(least_during("copy-ups").bytes, 0U);
+}
+
+/// 36,000 bytes, each in a block of its own, take 140 MiB.
+TEST_F(AFullDisk, KeepsItsReserveOfBytesWhereSingleOnesAreFarApart) {
+  EXPECT_GT(least_during("dotted").bytes, 0U);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -174,6 +174,41 @@ TEST_F(Storage, ANewVolumeIsFilledUpToItsBoundsAndNoFurther) {
   EXPECT_THAT(eleventh.error().to_string(), HasSubstr("more than 9 entries"));
 }
 
+TEST_F(Storage, ANewVolumeKeepsHolesAndTheDisksReserveAndLeavesNothingWhenItFails) {
+  const rt::User user{};
+  const auto disk = paths().volume("x").parent_path();
+  fs::create_directories(disk);
+  ASSERT_EQ(::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=64m"), 0);
+  const auto fill = [&](const std::string& name, const fs::path& from, std::stop_token stop = {}) {
+    const auto content = os::open_file(from, O_RDONLY | O_DIRECTORY).value();
+    return rt::make_volume({.path = paths().volume(name),
+                            .content = content.get(),
+                            .user = user,
+                            .stop = std::move(stop)});
+  };
+  write(root() / "holes/file", "at the beginning");
+  fs::resize_file(root() / "holes/file", 9ULL << 30);
+  const auto holes = fill("holes", root() / "holes");
+  EXPECT_TRUE(holes) << holes.error().to_string();
+  EXPECT_EQ(fs::file_size(disk / "holes/file"), 9ULL << 30);
+  std::string begin(16, ' ');
+  std::ifstream{disk / "holes/file"}.read(begin.data(), 16);
+  EXPECT_EQ(begin, "at the beginning");
+  write(root() / "large/file", std::string(70U << 20, 'x'));
+  const auto large = fill("large", root() / "large");
+  ASSERT_FALSE(large);
+  EXPECT_EQ(large.error().code(), Errc::nospace) << large.error().to_string();
+  EXPECT_THAT(large.error().to_string(), HasSubstr("are kept"));
+  std::stop_source stopped;
+  stopped.request_stop();
+  write(root() / "small/file", "x");
+  EXPECT_EQ(fill("small", root() / "small", stopped.get_token()).error().code(), Errc::cancelled);
+  std::vector<std::string> left;
+  for (const auto& each : fs::directory_iterator{disk}) left.push_back(each.path().filename());
+  EXPECT_THAT(left, ::testing::ElementsAre("holes"));
+  ASSERT_EQ(::umount2(disk.c_str(), MNT_DETACH), 0);
+}
+
 TEST_F(Storage, OnTheHostVolumesAreNosuidWhileTheAgentRuns) {
   const auto volumes = paths().volume("x").parent_path();
   write(volumes / "data/file", "kept\n");
@@ -457,7 +492,7 @@ TEST_F(Storage, AnImageLeadsNoMountToTheKernelsPlaces) {
     const auto refused = runtime_->create(spec("web-1", service), {});
     ASSERT_FALSE(refused) << place;
     EXPECT_THAT(refused.error().what(), HasSubstr("/data leads to /")) << place;
-    EXPECT_THAT(refused.error().what(), HasSubstr("by a symlink in the image"));
+    EXPECT_THAT(refused.error().what(), HasSubstr("by a symlink in the root file system"));
   }
   fs::remove(image_dir() / "data");
   fs::create_symlink("srv/data", image_dir() / "data");
