@@ -131,6 +131,30 @@ std::vector<std::filesystem::path> stack(const Paths& paths, const plan::Instanc
   return lowers;
 }
 
+/// A mount by its real place in the root.
+struct Covered {
+  std::string place;
+  const BundleMount* mount;
+};
+
+/// Whoever writes to a volume may lead elsewhere what is mounted below it: the runtime would
+/// follow.
+Status check_not_led_in(const BundleMount& volume, const std::string& below) {
+  std::string path = volume.source;
+  for (const auto part : split(below, '/')) {
+    if (part.empty()) continue;
+    path += fmt::format("/{}", part);
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) return ok();  // the runtime makes it
+    if (S_ISLNK(info.st_mode))
+      return Error{Errc::runtime,
+                   fmt::format("{} is mounted below {}, and leads elsewhere by a symlink there",
+                               printable(below), printable(volume.destination))}
+          .hint("remove the symlink from the volume, or mount it somewhere else");
+  }
+  return ok();
+}
+
 }  // namespace
 
 Result<os::UniqueFd> mount_root(const Paths& paths, const plan::InstanceId& id,
@@ -153,13 +177,16 @@ Result<os::UniqueFd> mount_root(const Paths& paths, const plan::InstanceId& id,
 }
 
 Status check_mount_points(int root, const std::vector<BundleMount>& mounts) {
-  std::vector<std::string> covered;
+  std::vector<Covered> covered;
   for (const auto& mount : mounts) {
     HF_ASSIGN(const auto real, resolve_in_root(root, mount.destination));
     HF_TRY(check_led(mount.destination, real));
-    const bool below = std::any_of(covered.begin(), covered.end(),
-                                   [&](const auto& c) { return is_within(real, c); });
-    covered.push_back(real);
+    const auto above = std::find_if(covered.rbegin(), covered.rend(),
+                                    [&](const auto& c) { return is_within(real, c.place); });
+    const bool below = above != covered.rend();
+    if (below && above->mount->type == "bind")
+      HF_TRY(check_not_led_in(*above->mount, real.substr(above->place.size())));
+    covered.push_back({real, &mount});
     const auto there = open_in_root(root, real, O_PATH);
     if (!below && there) HF_TRY(check_kind(mount, there->get()));
   }
