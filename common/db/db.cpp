@@ -116,6 +116,10 @@ Result<Db> Db::open(const std::filesystem::path& path, OpenMode mode) {
   std::error_code ignored;
   if (mode == OpenMode::read_only && !std::filesystem::exists(path, ignored))
     return Error{Errc::not_found, fmt::format("open {}: no such file", path.string())};
+  // SQLite would wait for the other end of a pipe.
+  if (std::filesystem::exists(path, ignored) && path != ":memory:" &&
+      !std::filesystem::is_regular_file(path, ignored))
+    return Error{Errc::ledger_corrupt, fmt::format("open {}: no regular file", path.string())};
   const int access = mode == OpenMode::read_only ? SQLITE_OPEN_READONLY
                                                  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   sqlite3* handle = nullptr;

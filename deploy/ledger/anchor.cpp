@@ -1,6 +1,7 @@
 #include "deploy/ledger/anchor.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -50,6 +51,10 @@ std::optional<LastFault> compare_last(const Anchor& anchor, const LastCommit& fi
 
 Result<std::optional<Anchor>> read_anchor(const std::filesystem::path& state_dir) {
   const auto path = state_dir / "HEAD";
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    return Error{Errc::ledger_corrupt, fmt::format("{} is not a regular file", path.string())}.hint(
+        kRecoverHint);
   auto text = os::read_file(path, 256);
   if (!text && text.error().code() == Errc::not_found) return std::optional<Anchor>{};
   if (!text) return std::move(text).error();

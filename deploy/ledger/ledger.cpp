@@ -240,6 +240,8 @@ Status check_there(const std::filesystem::path& state_dir) {
   std::error_code failed;
   const auto path = state_dir / "ledger.db";
   const bool gone = !std::filesystem::exists(path, failed);
+  if (!gone && !std::filesystem::is_regular_file(std::filesystem::symlink_status(path, failed)))
+    return Error{Errc::ledger_corrupt, "ledger.db is not a regular file"}.hint(kRecoverHint);
   if (!gone && std::filesystem::file_size(path, failed) > 0) return ok();
   HF_ASSIGN(const auto anchor, read_anchor(state_dir));
   const auto what = gone ? "gone" : "empty";
@@ -302,6 +304,21 @@ Result<std::unique_ptr<Ledger>> open_checked(const std::filesystem::path& state_
   return std::make_unique<SqliteLedger>(std::move(db), state_dir, std::move(anchor));
 }
 
+/// Not for want of something, nor of a newer program: the file is not what an agent leaves.
+bool is_damage(Errc code) {
+  switch (code) {
+    case Errc::io:
+    case Errc::nospace:
+    case Errc::busy:
+    case Errc::perm:
+    case Errc::conflict:
+    case Errc::ledger_truncated:
+      return false;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(GenerationResult result) {
@@ -340,6 +357,8 @@ void Batch::append(Batch more) {
 
 Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir) {
   auto ledger = open_checked(state_dir);
+  if (!ledger && is_damage(ledger.error().code()))
+    ledger = Error{Errc::ledger_corrupt, ledger.error().what()}.hint(kRecoverHint);
   // Opening needs a little space too, and an agent is to start on a full disk.
   if (!ledger && ledger.error().code() == Errc::nospace && Reserve{state_dir / "reserve"}.give_up())
     ledger = open_checked(state_dir);

@@ -31,12 +31,15 @@ std::optional<std::string> fault_of(const fs::path& state_dir) {
   const auto path = state_dir / "ledger.db";
   if (const auto anchor = read_anchor(state_dir); !anchor) return anchor.error().what();
   if (!fs::exists(path, failed)) return "ledger.db is gone";
+  if (!fs::is_regular_file(fs::symlink_status(path, failed))) return "ledger.db is no regular file";
   if (fs::file_size(path, failed) == 0) return "ledger.db is empty";
   auto db = db::Db::open(path, db::OpenMode::read_only);
   if (!db) return db.error().what();
   const auto verdict = db->text("PRAGMA quick_check(1)");
   if (!verdict) return verdict.error().what();
   if (*verdict != "ok") return *verdict;
+  if (const auto version = db->integer("PRAGMA user_version"); version && *version == 0)
+    return "ledger.db does not say its version";
   const auto check = check_beside_writer(*db, state_dir);
   if (!check) return check.error().what();
   if (check->fault) return check->report.fault;
@@ -233,8 +236,13 @@ class Recovering {
   }
 
   /// They count what was ever committed here, so that an older copy is told apart later too.
+  /// A number that nobody can have counted to is an edited one.
   Status set_commits(db::Db& db) {
-    const auto commits = std::max({anchor_.commits, old_commits_, highest(db, sql::commits)});
+    constexpr std::uint64_t kMost = 1ULL << 48U;
+    std::uint64_t commits = highest(db, sql::commits);
+    for (const auto counted : {anchor_.commits, old_commits_})
+      if (counted < kMost) commits = std::max(commits, counted);
+    if (commits >= kMost) commits = highest(db, "SELECT COUNT(*) FROM entries");
     HF_ASSIGN(auto set, db.prepare("UPDATE state SET commits = ?1 WHERE id = 1"));
     return set.bind(1, static_cast<std::int64_t>(commits)).run();
   }

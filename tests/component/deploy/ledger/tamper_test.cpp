@@ -1,11 +1,14 @@
 // packaging/doc/security.md T-54 and F-73: what somebody did to the files behind the ledger's back
 // is noticed, each in words of its own.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <functional>
 #include <random>
 
 #include "common/db/db.hpp"
+#include "deploy/ledger/backup.hpp"
+#include "deploy/ledger/recover.hpp"
 #include "deploy/plan/model/state.hpp"
 #include "tests/support/ledger_fixture.hpp"
 
@@ -115,6 +118,57 @@ TEST_F(Tamper, AnUnreadableAnchorIsNoticed) {
 TEST_F(Tamper, AMissingDatabaseIsNoticed) {
   fs::remove(dir() / "ledger.db");
   expect_refused(Errc::ledger_truncated, "ledger.db is gone, HEAD names entry 8");
+}
+
+TEST_F(Tamper, WhateverBecameOfTheFilesTheAgentComesUpAndARecoveryPutsItRight) {
+  const auto head = dir() / "HEAD";
+  const std::vector<std::pair<const char*, std::function<void()>>> cases{
+      {"no row of state", [&] { edit("DELETE FROM state"); }},
+      {"no version", [&] { edit("PRAGMA user_version = 0"); }},
+      {"no table", [&] { edit("DROP TABLE quarantine"); }},
+      {"commits beyond counting", [&] { edit("UPDATE state SET commits = 9223372036854775807"); }},
+      {"HEAD is a directory",
+       [&] {
+         fs::remove(head);
+         fs::create_directory(head);
+       }},
+      {"HEAD is a pipe",
+       [&] {
+         fs::remove(head);
+         ASSERT_EQ(::mkfifo(head.c_str(), 0600), 0);
+       }},
+      {"HEAD counts beyond",
+       [&] {
+         auto text = *os::read_file(head);
+         const auto at = text.find(' ', text.find(' ') + 1) + 1;
+         text.replace(at, text.find(' ', at) - at, "9223372036854775807");
+         ASSERT_TRUE(os::write_atomic(head, text, 0600));
+       }},
+      {"the database is a pipe",
+       [&] {
+         fs::remove(dir() / "ledger.db");
+         ASSERT_EQ(::mkfifo((dir() / "ledger.db").c_str(), 0600), 0);
+       }},
+  };
+  ASSERT_TRUE(back_up(dir()));
+  const auto whole = temporary_->path() / "whole";
+  fs::copy(dir(), whole, fs::copy_options::recursive);
+  for (const auto& [what, damage] : cases) {
+    SCOPED_TRACE(what);
+    damage();
+    const auto refused = open_ledger(dir());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(disposition(refused.error().code()), Disposition::stop)
+        << refused.error().to_string();
+    EXPECT_TRUE(open_damaged_ledger(dir(), refused.error()));
+    const auto recovered = recover_ledger(
+        dir(),
+        {.dry_run = false, .actor = "root", .reason = what, .now = WallTime{}, .running = {}});
+    EXPECT_TRUE(recovered) << recovered.error().to_string();
+    EXPECT_TRUE(open_ledger(dir()));
+    fs::remove_all(dir());
+    fs::copy(whole, dir(), fs::copy_options::recursive);
+  }
 }
 
 TEST_F(Tamper, AFileThatIsNoDatabaseIsNoticed) {
