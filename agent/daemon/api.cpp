@@ -38,6 +38,21 @@ Error unknown_path(const std::string& path, std::span<const std::string_view> kn
   return near.empty() ? error : std::move(error).hint(fmt::format("did you mean {}?", near));
 }
 
+/// It is kept for ever, and shown in lists. A rollback is not refused for what is said of it.
+constexpr std::size_t kMostReason = 1000;
+template <class Operation>
+Status bound_reason(std::string& reason) {
+  if (reason.size() <= kMostReason) return ok();
+  if constexpr (std::is_same_v<typename Operation::Request, api::RollbackRequest>) {
+    reason = well_formed(std::string_view{reason}.substr(0, kMostReason));
+    return ok();
+  } else {
+    return Error{Errc::usage, fmt::format("the reason has {} bytes, {} are the most", reason.size(),
+                                          kMostReason)}
+        .hint("say it in a sentence, and put the rest where the sentence leads");
+  }
+}
+
 /// What was asked, read once: what was read is what is executed.
 template <class Operation>
 Result<typename Operation::Request> read_request(const Request& request) {
@@ -49,6 +64,7 @@ Result<typename Operation::Request> read_request(const Request& request) {
   } else {
     auto asked = api::decode<Asked>(request.body);
     if (!asked) return std::move(asked).error().in("request body");
+    if constexpr (requires { asked->reason; }) HF_TRY(bound_reason<Operation>(asked->reason));
     return asked;
   }
 }
@@ -110,8 +126,7 @@ void Api::handle(const ExchangePtr& exchange) {
   const auto& row = found->row;
   if (request.method != to_string(row.method))
     return exchange->respond(not_allowed(request.method, row));
-  if (const auto role = over_tcp ? Role::observe : access_.role_of(*request.peer);
-      role < row.role) {
+  if (role_of(request) < row.role) {
     return exchange->respond(
         Error{Errc::perm, fmt::format("{} may not {} {}: that needs the role {}", actor_of(request),
                                       to_string(row.method), row.path, to_string(row.role))}

@@ -98,6 +98,9 @@ class Api {
   void handle(const CallOf<"healthz">& call);
   void handle(const CallOf<"readyz">& call);
 
+  [[nodiscard]] Role role_of(const Request& request) const {
+    return request.peer ? access_.role_of(*request.peer) : Role::observe;
+  }
   using LedgerRead = std::function<void(deploy::ledger::Reader&)>;
   /// On a job thread, with a connection of its own.
   void with_ledger(const ExchangePtr& exchange, LedgerRead read);
@@ -112,11 +115,14 @@ class Api {
   ApiParts parts_;
   Access access_;
   os::JobPool image_looks_{"image-look", {.threads = 1, .waiting = 16}};
-  SharedPool ledger_jobs_{"ledger-read",
-                          "reads of the ledger",
-                          {{.threads = 2, .waiting = 48}, {.all = 32, .of_one_actor = 16}}};
+  SharedPool ledger_jobs_{
+      "ledger-read",
+      "reads of the ledger",
+      {{.threads = 2, .waiting = 48}, {.all = 32, .of_one_actor = 8, .kept_for_each_role = 4}}};
   os::FairMutex log_turn_;  ///< one reader works at a time, in pieces
-  SharedPool log_jobs_{"log-read", "log readers", {{.threads = 16}, {.all = 8, .of_one_actor = 4}}};
+  SharedPool log_jobs_{"log-read",
+                       "log readers",
+                       {{.threads = 16}, {.all = 8, .of_one_actor = 4, .kept_for_each_role = 1}}};
 };
 
 }  // namespace holdfast::agent::daemon

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "agent/daemon/access.hpp"
 #include "agent/daemon/http.hpp"
 #include "common/base/result.hpp"
 #include "common/os/job_pool.hpp"
@@ -21,7 +22,7 @@ class SharedPool {
       : others_(std::move(what), bounds.others), pool_(std::move(name), bounds.pool) {}
 
   /// Errors: busy, with the next step; then the job is dropped.
-  [[nodiscard]] Status start(const Request& request, os::JobPool::Job job);
+  [[nodiscard]] Status start(const Request& request, Role role, os::JobPool::Job job);
   void stop() { pool_.stop(); }
 
  private:

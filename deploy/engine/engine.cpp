@@ -5,6 +5,7 @@
 #include "common/log/log.hpp"
 #include "common/os/job_pool.hpp"
 #include "common/os/process.hpp"
+#include "deploy/engine/change_rate.hpp"
 #include "deploy/engine/core.hpp"
 #include "deploy/engine/mailbox.hpp"
 #include "deploy/engine/request_quota.hpp"
@@ -222,6 +223,8 @@ class ThreadedEngine final : public Engine, private Jobs {
   void read(Readers& readers, proto::api::ApplyRequest request, const Actor& actor,
             std::function<void(Result<Candidate>, const Place&)> done) {
     auto place = take(readers.quota, actor);
+    if (place && &readers == &applies_)
+      if (auto counted = rate_.take(actor); !counted) place = std::move(counted).error();
     if (!place)
       return mailbox_->post(
           [error = std::move(place).error(), done = std::move(done)] { done(error, {}); });
@@ -288,6 +291,7 @@ class ThreadedEngine final : public Engine, private Jobs {
            Request request, Actor actor, Reply<Answer> reply) {
     auto place = take(changes_, actor);
     if (!place) return reply(std::move(place).error());
+    if (auto counted = rate_.take(actor); !counted) return reply(std::move(counted).error());
     mailbox_->post([&owner, call, request = std::move(request), actor = std::move(actor),
                     reply = std::move(reply),
                     place = std::move(place)] { reply((owner.*call)(request, actor)); });
@@ -324,6 +328,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   std::array<os::JobPool, 8> pools_;
   Readers applies_{RequestQuota{"applies", {}}, os::JobPool{"apply", threads(1)}};
   RequestQuota changes_{"changes", kChanges};
+  ChangeRate rate_{{}, clock_};
   RequestQuota lookups_{"dry runs and rehearsals", kLookups};
   Readers plans_{RequestQuota{"plans", {}}, os::JobPool{"plan", threads(1)}};
   std::function<void()> on_arrival_;

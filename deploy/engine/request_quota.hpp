@@ -1,33 +1,41 @@
 #pragma once
+#include <array>
 #include <cstddef>
 #include <map>
 #include <mutex>
 #include <string>
 
 #include "common/base/result.hpp"
+#include "proto/api/operations.hpp"
 
 namespace holdfast::deploy::engine {
 
 /// How many requests of a kind may wait or run at once, in all and of one actor. Root has places of
-/// its own, as many as one actor has, so that others cannot take them all. Thread safe.
+/// its own, as many as one actor has, so that others cannot take them all, and each role finds what
+/// is kept for it. Thread safe.
 class RequestQuota {
  public:
+  using Role = proto::api::Role;
   struct Limits {
     std::size_t all = 8;
     std::size_t of_one_actor = 2;
+    std::size_t kept_for_each_role = 0;  ///< of `all`
   };
   /// `what` names the requests: "plans".
   RequestQuota(std::string what, Limits limits) : what_(std::move(what)), limits_(limits) {}
 
   /// Takes a place. Errors: busy, with the next step.
-  [[nodiscard]] Status take(const std::string& actor);
-  void give_back(const std::string& actor);
+  [[nodiscard]] Status take(const std::string& actor, Role role = Role::none);
+  void give_back(const std::string& actor, Role role = Role::none);
 
  private:
+  [[nodiscard]] bool has_room(Role role) const;
+
   std::string what_;
   Limits limits_;
   std::mutex mutex_;
   std::map<std::string, std::size_t> taken_;
+  std::array<std::size_t, proto::api::kRoleNames.size()> by_role_{};
   std::size_t all_ = 0;
 };
 

@@ -77,6 +77,14 @@ def change_for_ever(uid, path, target, body, until):
             ask(path, "POST", target, body)
 
 
+def quarantine_for_ever(uid, path, until):
+    """Another document each time, with as long a reason as there may be."""
+    become(uid % 4 + 20000, ROLLBACK_GROUP)
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask(path, "POST", "/v1/quarantine/add", {"what": "sha256:" + os.urandom(32).hex(), "reason": "x" * 1000, "until": ""})
+
+
 def roll_back_for_ever(uid, path, generation, until):
     change_for_ever(uid, path, "/v1/rollback", {"to": generation, "reason": "a flood"}, until)
 

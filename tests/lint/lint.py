@@ -90,6 +90,7 @@ ON_THE_ENGINE_THREAD = {
     "deploy/engine/state/events.cpp": {"lock_guard"},      # held for one event, or a copy of at most 64
     "deploy/engine/mailbox.hpp": {"lock_guard", "unique_lock", "scoped_lock"},     # held for one message
     "deploy/engine/request_quota.cpp": {"lock_guard"},          # held for two counters
+    "deploy/engine/change_rate.cpp": {"lock_guard"},            # held for some counters
     "deploy/engine/engine.cpp": {"lock_guard", "scoped_lock", "unique_lock"},     # the snapshot's pointer; where the thread waits for messages
 }
 # What is not included cannot be called: ports, values, and nothing that opens, walks, parses or waits.
@@ -100,6 +101,7 @@ ENGINE_INCLUDES = re.compile(r"common/(base|log)/|deploy/(engine|plan)/|deploy/(
 MORE_ENGINE_INCLUDES = {
     "deploy/engine/mailbox.hpp": {"<mutex>", "<condition_variable>"},  # held for one message
     "deploy/engine/request_quota.hpp": {"<mutex>"},      # held for two counters
+    "deploy/engine/change_rate.hpp": {"<mutex>"},        # held for some counters
     "deploy/engine/state/events.hpp": {"<mutex>"},       # held for one event, or a copy of at most 64
     "deploy/engine/state/journal.hpp": {"<filesystem>"},          # a path, handed on
     "deploy/engine/state/rollback_intent.hpp": {"<filesystem>"},  # the same

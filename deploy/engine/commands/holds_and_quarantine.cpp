@@ -142,12 +142,24 @@ Status HoldsAndQuarantine::may_quarantine(const proto::Digest& digest) const {
   return ok();
 }
 
+/// All of them are in each snapshot and each list; what a rollout finds out is always added.
+Status HoldsAndQuarantine::has_room(const proto::Digest& digest, const Actor& actor) const {
+  constexpr std::size_t kMostOfRoles = 500;
+  constexpr std::size_t kMost = 1000;
+  const auto count = parts_.quarantine.rows().size();
+  if (parts_.quarantine.contains(digest) || count < (is_root(actor) ? kMost : kMostOfRoles))
+    return ok();
+  return Error{Errc::conflict, fmt::format("{} documents are quarantined already", count)}.hint(
+      "release what is needed no more: holdfast quarantine list, holdfast quarantine release");
+}
+
 Result<proto::api::QuarantineItem> HoldsAndQuarantine::quarantine(
     const proto::api::QuarantineRequest& request, const Actor& actor) {
   HF_TRY(need_reason(request.reason));
   HF_ASSIGN(const auto digest, resolve(request.what));
   HF_ASSIGN(const auto until, parse_until(request.until, parts_.ports.clock.wall()));
   HF_TRY(may_quarantine(digest));
+  HF_TRY(has_room(digest, actor));
   auto& journal = parts_.journal;
   ledger::Quarantine row{digest, actor, request.reason, parts_.ports.clock.wall(), {}, until};
   auto note = journal.entry(proto::EntryKind::quarantined, actor, request.reason, {});

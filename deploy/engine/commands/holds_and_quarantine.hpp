@@ -25,7 +25,8 @@ class HoldsAndQuarantine {
 
   Result<proto::api::HoldStatus> hold(const proto::api::HoldRequest& request, const Actor& actor);
   Result<proto::api::Resumed> resume(const proto::api::ResumeRequest& request, const Actor& actor);
-  /// Errors: not_found, conflict (it runs, or several documents begin like that).
+  /// Errors: not_found, conflict (it runs, several documents begin like that, or 500 of others
+  /// than root and 1,000 in all are quarantined).
   Result<proto::api::QuarantineItem> quarantine(const proto::api::QuarantineRequest& request,
                                                 const Actor& actor);
   /// Errors: not_found.
@@ -39,6 +40,7 @@ class HoldsAndQuarantine {
   [[nodiscard]] Result<proto::Digest> resolve(const std::string& what) const;
   [[nodiscard]] Result<proto::Digest> resolve_prefix(std::string_view digits) const;
   [[nodiscard]] Status may_quarantine(const proto::Digest& digest) const;
+  [[nodiscard]] Status has_room(const proto::Digest& digest, const Actor& actor) const;
   [[nodiscard]] proto::api::QuarantineItem item(const ledger::Quarantine& row) const;
 
   Parts& parts_;

@@ -31,6 +31,8 @@ struct Ports {
 
 /// Who asks: "root (uid 0)", "source /etc/holdfast/deployment.yaml".
 using Actor = std::string;
+/// "root (uid 0)", as the API names who asks.
+[[nodiscard]] inline bool is_root(std::string_view actor) { return actor.ends_with(" (uid 0)"); }
 
 struct Options {
   proto::AgentConfig config;
