@@ -172,7 +172,8 @@ class Daemon {
   }
 
   void sync(const std::function<void(Result<proto::api::SourceStatus>)>& reply) {
-    if (!ready_ && engine_.snapshot()->ready) became_ready();  // the next tick would, a little later
+    if (!ready_ && engine_.snapshot()->ready)
+      became_ready();  // the next tick would, a little later
     if (!ready_)
       return reply(Error{Errc::busy, "the agent is starting"}.hint("ask again in a moment"));
     if (!source_)
@@ -375,7 +376,10 @@ Result<proto::AgentConfig> load_config(const std::filesystem::path& file) {
   if (!read) return std::move(read).error().in("read " + file.string());
   const auto text = std::move(read).value();
   auto parsed = proto::parse_agent_config(text, file.string());
-  if (parsed.config) return std::move(*parsed.config);
+  if (parsed.config) {
+    parsed.config->labels.emplace("host", os::host_name());
+    return std::move(*parsed.config);
+  }
   std::string faults;
   for (const auto& fault : parsed.errors)
     faults += (faults.empty() ? "" : "\n") + fault.to_string();

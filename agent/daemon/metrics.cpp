@@ -275,6 +275,10 @@ void add_source(MetricsPage& page, const DaemonStats& daemon) {
     page.sample(found == daemon.source_refusals.end() ? 0 : number(found->second),
                 {{"code", code(reason)}});
   }
+  std::uint64_t other = 0;
+  for (const auto& [reason, count] : daemon.source_refusals)
+    if (std::find(kRefusals.begin(), kRefusals.end(), reason) == kRefusals.end()) other += count;
+  page.sample(number(other), {{"code", "other"}});
 }
 
 void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonStats& daemon) {

@@ -1,6 +1,5 @@
 #include "agent/daemon/open_source.hpp"
 
-#include "common/os/host_identity.hpp"
 #include "deploy/desired/file_origin.hpp"
 #include "deploy/desired/file_source.hpp"
 #include "deploy/desired/https_origin.hpp"
@@ -27,13 +26,11 @@ Result<std::unique_ptr<desired::Source>> open_source(const proto::AgentConfig& c
                                                      const Clock& clock) {
   if (config.source.trust.empty()) return desired::FileSource::watch(config.source.file);
   HF_ASSIGN(auto origin, open_origin(config, worker_path));
-  auto labels = config.labels;
-  labels.emplace("host", os::host_name());
   return std::unique_ptr<desired::Source>{std::make_unique<desired::SignedSource>(
       desired::SignedSource::Parts{.origin = std::move(origin),
                                    .state = desired::TrustFile{config.state_dir / "trust.json"},
                                    .first_root = config.source.trust,
-                                   .labels = std::move(labels),
+                                   .labels = config.labels,
                                    .clock = clock,
                                    .checker = [worker_path](std::stop_token stop) {
                                      return desired::check_in_child(worker_path, std::move(stop));

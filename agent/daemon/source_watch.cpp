@@ -36,12 +36,19 @@ class SourceWatchImpl final : public SourceWatch {
     }
   }
 
+  ~SourceWatchImpl() override {
+    here_.reset();
+    for (const auto& done : synced_)
+      done(Error{Errc::cancelled, "the source changed meanwhile"}.hint("ask again"));
+  }
+
   void look() override {
     if (!parts_.polls) read();
   }
 
   void sync(Synced done) override {
     synced_.push_back(std::move(done));
+    parts_.source->ask_for_all();
     read();
   }
 
@@ -78,20 +85,22 @@ class SourceWatchImpl final : public SourceWatch {
   }
 
   void wait() {
-    events_->async_wait(asio::posix::descriptor_base::wait_read,
-                        [this](const boost::system::error_code& cancelled) {
-                          if (cancelled) return;
-                          if (parts_.source->take_changes()) read();
-                          wait();
-                        });
+    events_->async_wait(
+        asio::posix::descriptor_base::wait_read,
+        [this, here = std::weak_ptr{here_}](const boost::system::error_code& cancelled) {
+          if (cancelled || here.expired()) return;
+          if (parts_.source->take_changes()) read();
+          wait();
+        });
   }
 
   void poll_later() {
     if (!parts_.polls) return;
     next_poll_.expires_after(parts_.polls->until_next(parts_.clock.wall(), health_.failures()));
-    next_poll_.async_wait([this](const boost::system::error_code& cancelled) {
-      if (!cancelled) read();
-    });
+    next_poll_.async_wait(
+        [this, here = std::weak_ptr{here_}](const boost::system::error_code& cancelled) {
+          if (!cancelled && !here.expired()) read();
+        });
   }
 
   void take(Result<Candidate> read) {

@@ -31,7 +31,7 @@ class SourceWatch {
     /// Of a source that announces nothing; none: it is read at each resync.
     std::optional<deploy::desired::PollSchedule> polls;
   };
-  using Synced = std::function<void(proto::api::SourceStatus)>;
+  using Synced = std::function<void(Result<proto::api::SourceStatus>)>;
 
   /// Begins with a read; a source with polls from which something was accepted before, with its
   /// next poll.
@@ -40,7 +40,8 @@ class SourceWatch {
 
   /// Reads the source again, whatever it announced. One with polls waits for those.
   virtual void look() = 0;
-  /// Reads it now, offers again what it has, and says how it stands then.
+  /// Reads it now, offers again what it has, and says how it stands then; `cancelled` where the
+  /// watch ends before that.
   virtual void sync(Synced done) = 0;
   [[nodiscard]] virtual proto::api::SourceStatus status() const = 0;
   [[nodiscard]] virtual const std::map<Errc, std::uint64_t>& refusals() const = 0;

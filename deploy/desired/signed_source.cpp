@@ -9,6 +9,8 @@
 namespace holdfast::deploy::desired {
 namespace {
 
+/// A key that was revoked counts no longer than this, also while the document stays the same.
+constexpr std::chrono::hours kRootsAtLeastEvery{1};
 constexpr int kMostRootSteps = 1024;  // packaging/doc/security.md 5.2
 
 std::map<std::string, std::string> evidence_of(const trust::AcceptedDocument& accepted,
@@ -26,10 +28,17 @@ std::map<std::string, std::string> evidence_of(const trust::AcceptedDocument& ac
 Result<Candidate> SignedSource::read(const std::stop_token& stop) {
   const auto check = parts_.checker(stop);
   HF_TRY(begin(check));
-  HF_ASSIGN(const auto bytes, parts_.origin->document(wanted(), stop));
-  if (bytes.unchanged) return *given_;
-  given_.reset();
+  HF_ASSIGN(auto bytes, parts_.origin->document(wanted(), stop));
+  const bool due = ask_for_roots_.exchange(false) || parts_.clock.boot() >= roots_due_;
+  if (bytes.unchanged && !due) return *given_;
+  const auto version = belief_->root.version;
   HF_TRY(follow_roots(check, stop));
+  roots_due_ = parts_.clock.boot() + kRootsAtLeastEvery;
+  if (bytes.unchanged && belief_->root.version == version) return *given_;
+  if (bytes.unchanged) {  // whose keys may not count any more
+    HF_ASSIGN(bytes, parts_.origin->document(Freshness::any, stop));
+  }
+  given_.reset();
   return judge(bytes.text, check);
 }
 
@@ -53,6 +62,9 @@ Result<proto::trust::Root> SignedSource::root_to_begin_with(TrustState& state,
                                                             const trust::CheckSignatures& check) {
   const auto doing = "read the root of trust " + parts_.first_root.string();
   auto text = os::read_trusted(parts_.first_root, proto::trust::kMostEnvelopeBytes);
+  if (!text && text.error().code() == Errc::not_found)  // not that the source has nothing
+    return Error{Errc::host, doing + ": there is no such file"}.hint(
+        "put the root of trust there by hand: packaging/doc/signing.md 2");
   if (!text) return std::move(text).error().in(doing);
   auto first = trust::verify_first_root(*text, check);
   if (!first) return std::move(first).error().in(doing);
@@ -116,12 +128,15 @@ Result<Candidate> SignedSource::judge(const std::string& text,
               log::field(origin()));
   }
   auto evidence = evidence_of(accepted, belief_->root);
+  const bool refreshed = accepted.novelty == trust::Novelty::refresh;
   given_ = Candidate{.text = std::move(accepted.yaml),
                      .sha256 = std::move(accepted.document),
                      .origin = origin(),
                      .time = accepted.issued,
                      .evidence = std::move(evidence)};
-  return *given_;
+  auto once = *given_;
+  if (refreshed) once.evidence["refresh"] = "yes";
+  return once;
 }
 
 std::optional<TrustFacts> SignedSource::trust() const {

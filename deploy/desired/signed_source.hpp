@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -36,6 +37,7 @@ class SignedSource final : public Source {
   /// Errors besides those of `Source`: those of `trust::verify_document` and
   /// `trust::verify_next_root`, of the origin, and of the state's file.
   [[nodiscard]] Result<Candidate> read(const std::stop_token& stop) override;
+  void ask_for_all() override { ask_for_roots_ = true; }
   [[nodiscard]] std::optional<TrustFacts> trust() const override;
 
  private:
@@ -57,6 +59,8 @@ class SignedSource final : public Source {
   Parts parts_;
   std::optional<Belief> belief_;    ///< of the reading thread
   std::optional<Candidate> given_;  ///< the last one, while the origin has nothing else
+  std::atomic<bool> ask_for_roots_{false};
+  BootTime roots_due_{};  ///< then they are asked for, although the document stays the same
   mutable std::mutex mutex_;
   TrustFacts facts_;
 };

@@ -52,6 +52,9 @@ class Source {
   /// news, nothing is taken away because of it), too_large, perm, those of the source, cancelled.
   [[nodiscard]] virtual Result<Candidate> read(const std::stop_token& stop) = 0;
 
+  /// The next read leaves nothing out that is usually asked for only now and then. Any thread.
+  virtual void ask_for_all() {}
+
   /// What is believed of it; none: it needs no signature. Any thread.
   [[nodiscard]] virtual std::optional<TrustFacts> trust() const { return std::nullopt; }
 };

@@ -68,7 +68,7 @@ Status may_follow(const Floor& floor, std::uint64_t serial, const std::string& d
         .hint(
             "somebody signs two documents with one serial: find out who, then publish a higher "
             "one");
-  if (serial - floor.serial > kLongestJump)
+  if (floor.serial != 0 && serial - floor.serial > kLongestJump)
     return Error{Errc::policy, fmt::format("serial {} is more than {} above {}", serial,
                                            kLongestJump, floor.serial)}
         .hint("publish a serial that follows the last");

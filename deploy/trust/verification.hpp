@@ -18,6 +18,7 @@
 namespace holdfast::deploy::trust {
 
 /// A serial may be at most this much above the last: 2^21 slips until there are no numbers left.
+/// The first one may be any, a date too.
 inline constexpr std::uint64_t kLongestJump = 1ULL << 32;
 /// How far ahead of this host a publisher's clock may be.
 inline constexpr auto kMostAhead = std::chrono::hours{24};

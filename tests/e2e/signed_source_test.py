@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import signal
+import socket
 import time
 
 import fixture
@@ -54,11 +55,13 @@ class SignedSource(fixture.AgentCase):
 
     def refused(self, code, serial):
         """The source is refused for this reason, twice read, and nothing else has changed."""
+        counter = f'holdfast_source_refusals_total{{code="{code}"}}'
+        before = self.metric(counter)
         done = self.agent.cli("sync")
         self.assertEqual(done.code, 3, done)
         source = self.source()
         self.assertEqual((source["state"], source["refusal"]["code"], source["serial"]), ("refused", code, serial), source)
-        self.assertGreaterEqual(self.metric(f'holdfast_source_refusals_total{{code="{code}"}}'), 1)
+        self.assertGreater(self.metric(counter), before)
         self.assertEqual(fixture.get(self.port), "v1")
         self.assertEqual(self.agent.status()["generation"], 1)
 
@@ -99,7 +102,7 @@ class SignedSource(fixture.AgentCase):
         self.assertEqual(self.source()["refusal"]["code"], "E_SIZE_MISMATCH")
 
         self.publisher.serial = 1
-        self.publish(v2)
+        self.publish(v2, targets={"role": "web", "host": socket.gethostname()})
         with fixture.Load(self.port) as load:
             done = self.agent.cli("sync")
             self.assertEqual(done.code, 0, done)
@@ -200,6 +203,9 @@ class SignedSource(fixture.AgentCase):
         named = self.agent.cli("rollback", "--to", "1", "--reason", "please")
         self.assertEqual(named.code, 5, named)
         self.assertIn("withdrawn", named.text)
+        self.assertEqual(self.agent.cli("quarantine", "add", bad, "--reason", "for a while", "--for", "1s").code, 0)
+        time.sleep(1.5)
+        self.assertEqual(self.agent.cli("rollback", "--to", "1", "--reason", "please").code, 5, "an end does not apply to it")
         self.assertEqual(self.agent.cli("quarantine", "release", bad, "--reason", "version 2 is worse").code, 0)
         self.assertEqual(self.agent.cli("rollback", "--to", "1", "--reason", "please").code, 0)
         self.assertEqual(fixture.get(self.port), "v1")
@@ -218,6 +224,9 @@ class SignedSource(fixture.AgentCase):
         self.assertEqual((entry["detail"]["break_glass"], entry["reason"]), ("yes", "the publisher is on a plane"))
         time.sleep(2.5)
         self.assertEqual(fixture.get(self.port), "v2", "the source, which has nothing new, does not undo it")
+        self.publish({"web": self.web("WEB_V1")})
+        self.assertEqual(self.agent.cli("sync").code, 0)
+        fixture.wait_until("the publisher has it back, with the same content", lambda: fixture.get(self.port) == "v1", 20)
 
     def test_a_token_and_a_client_certificate(self):
         token = self.directory / "token"

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The author's side, without an agent: the commands of packaging/doc/signing.md as they stand there, and `openssl` on the same file."""
+import base64
 import json
 import os
 import re
@@ -92,6 +93,23 @@ class Signing(unittest.TestCase):
         self.json(f"verify shop.dsse.json {host}")
         self.assertEqual(self.json(f"verify shop.dsse.json {host} --label role=db", 3)["code"], "E_SPEC_TARGET")
         self.shell("holdfast verify shop.dsse.json", 2)
+
+    def test_nothing_is_signed_on_that_was_not_verified(self):
+        self.shell(block(1) + "\nholdfast keygen stranger\n")
+        good = json.loads((self.directory / "shop.dsse.json").read_text())
+        changed = base64.b64encode(base64.b64decode(good["payload"]).replace(b"# nothing yet", b"# something"))
+        (self.directory / "changed.json").write_text(json.dumps({**good, "payload": changed.decode()}))
+        for command in ("sign changed.json --refresh --key ci.pem", "sign shop.yaml --previous changed.json --key ci.pem",
+                        "sign shop.dsse.json --refresh --key stranger.pem"):
+            with self.subTest(command):
+                self.assertIn("no good signature", self.shell(f"holdfast {command}", 3).stderr)
+        self.shell("holdfast sign shop.dsse.json --refresh --root 1.root.json --key boss.pem -O other.json")
+        root = json.loads((self.directory / "1.root.json").read_text())
+        payload = json.loads(base64.b64decode(root["payload"]))
+        payload["roles"]["deployment"]["keys"] = [(self.directory / "stranger.pub").read_text()]
+        (self.directory / "1.root.json").write_text(json.dumps({**root, "payload": base64.b64encode(json.dumps(payload).encode()).decode()}))
+        self.assertIn("0 good signatures", self.shell("holdfast root next 1.root.json --key boss.pem", 3).stderr)
+        self.assertFalse((self.directory / "2.root.json").exists())
 
     def test_sign_needs_a_serial_and_refreshes(self):
         self.shell(block(1).split("holdfast sign")[0])

@@ -10,6 +10,7 @@
 #include "agent/cli/commands/sign.hpp"
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "deploy/trust/verification.hpp"
 #include "proto/json/writer.hpp"
 #include "proto/trust/root.hpp"
 
@@ -35,6 +36,9 @@ Status change(proto::trust::RoleKeys& role, const std::vector<std::string>& file
   if (!files.empty()) {
     HF_ASSIGN(role.keys, read_keys(files));
   }
+  if (threshold > proto::trust::kMostKeys)
+    return Error{Errc::usage, fmt::format("a threshold of {} is more than the {} keys there may be",
+                                          threshold, proto::trust::kMostKeys)};
   if (threshold != 0) role.threshold = static_cast<std::uint32_t>(threshold);
   return ok();
 }
@@ -43,11 +47,10 @@ Result<Root> to_begin_with(const RootOptions& options) {
   if (options.action == RootOptions::Action::init)
     return Root{.deployment = options.deployment, .version = 1, .root = {}, .signers = {}};
   HF_ASSIGN(const auto text, os::read_file(options.current, proto::trust::kMostEnvelopeBytes));
-  HF_ASSIGN(const auto envelope, proto::trust::read_envelope(text));
-  if (envelope.payload_type != kRootType)
-    return Error{Errc::usage, fmt::format("{} holds no root of trust", options.current)};
-  HF_ASSIGN(auto root, proto::trust::read_root(envelope.payload));
-  ++root.version;
+  // Whatever stands there gets our signature: it must be what its keys signed.
+  auto root = deploy::trust::verify_first_root(text, check_here);
+  if (!root) return std::move(root).error().in(options.current);
+  ++root->version;
   return root;
 }
 

@@ -13,6 +13,7 @@
 #include "common/base/text.hpp"
 #include "common/crypto/sha256.hpp"
 #include "common/os/file.hpp"
+#include "deploy/trust/verification.hpp"
 #include "proto/deployment/deployment.hpp"
 #include "proto/json/writer.hpp"
 
@@ -30,6 +31,35 @@ Result<Envelope> read_signed(const std::string& file) {
   return envelope;
 }
 
+/// The public keys of those who sign now, and the signers of the root that was named.
+Result<std::vector<proto::trust::PublicKey>> believed(const SignOptions& options,
+                                                      const std::string& passphrase) {
+  std::vector<proto::trust::PublicKey> keys;
+  for (const auto& file : options.keys) {
+    HF_ASSIGN(const auto key, read_private_key(file, passphrase));
+    HF_ASSIGN(auto its, public_key_of(key));
+    keys.push_back(std::move(its));
+  }
+  if (options.root.empty()) return keys;
+  HF_ASSIGN(const auto text, os::read_file(options.root, proto::trust::kMostEnvelopeBytes));
+  auto root = deploy::trust::verify_first_root(text, check_here);
+  if (!root) return std::move(root).error().in(options.root);
+  keys.insert(keys.end(), root->signers.keys.begin(), root->signers.keys.end());
+  return keys;
+}
+
+/// What is taken over from a signed document gets our signature: somebody we believe must have
+/// signed it.
+Result<Envelope> read_believed(const SignOptions& options, const std::string& file) {
+  HF_ASSIGN(const auto passphrase, read_passphrase(options.passphrase_file));
+  HF_ASSIGN(const auto keys, believed(options, passphrase));
+  HF_ASSIGN(auto envelope, read_signed(file));
+  HF_ASSIGN(const auto good, deploy::trust::good_keys(envelope, keys, check_here));
+  if (!good.empty()) return envelope;
+  return Error{Errc::sig_invalid, fmt::format("{} has no good signature of a key given here", file)}
+      .hint("if others signed it, name the root of trust in which they stand: --root 1.root.json");
+}
+
 Result<proto::Deployment> deployment_in(const Envelope& envelope, const std::string& file) {
   if (envelope.payload_type != kDeploymentType)
     return Error{Errc::usage, fmt::format("{} holds no deployment", file)};
@@ -40,7 +70,7 @@ Result<proto::Deployment> deployment_in(const Envelope& envelope, const std::str
 Result<std::uint64_t> serial_of(const SignOptions& options, const proto::Deployment& document) {
   if (options.serial != 0) return options.serial;
   if (!options.previous.empty()) {
-    HF_ASSIGN(const auto envelope, read_signed(options.previous));
+    HF_ASSIGN(const auto envelope, read_believed(options, options.previous));
     HF_ASSIGN(const auto before, deployment_in(envelope, options.previous));
     return before.serial.value_or(0) + 1;
   }
@@ -77,6 +107,7 @@ Result<Envelope> to_sign(const SignOptions& options, WallTime now) {
           .hint("--refresh for the same content under another serial");
     return envelope;
   }
+  HF_ASSIGN(envelope, read_believed(options, options.file));
   HF_ASSIGN(const auto document, deployment_in(envelope, options.file));
   const auto serial = options.serial != 0 ? options.serial : document.serial.value_or(0) + 1;
   return frame(options, envelope.payload, serial, now);
@@ -180,6 +211,8 @@ std::unique_ptr<Command> add_sign(CLI::App& app) {
                    "One more than the serial in this signed document")
       ->type_name("FILE")
       ->excludes(serial);
+  sign->add_option("--root", options.root, "Believe its signers, in --previous and --refresh")
+      ->type_name("FILE");
   sign->add_option("--expires", options.expires, "Until when it may be begun: 30d, or a time")
       ->type_name("TIME")
       ->capture_default_str();

@@ -103,6 +103,7 @@ struct Client::Object {
   std::uint32_t status = 0;
   std::uint64_t length = 0;
   std::optional<BootTime> deadline;  ///< of the whole request
+  bool is_final = false;             ///< asking again would change nothing
 };
 
 /// One answer under way.
@@ -220,7 +221,7 @@ Status Client::try_endpoint(const Endpoint& endpoint, Object& object, const Rece
     auto answer = once(endpoint, object, receive);
     Status outcome = answer ? judge(*answer, object, endpoint) : Status{std::move(answer).error()};
     if (outcome) return ok();
-    if (!transient(outcome.error().code())) return outcome;
+    if (object.is_final || !transient(outcome.error().code())) return outcome;
     if (object.delivered > before) {  // it moves: patience is for those who do not
       attempt = 1;
       pause = kFirstPause;
@@ -433,7 +434,8 @@ Status Client::judge(const net::HttpHead& head, Object& object, const Endpoint& 
     case 416:
       return Error{Errc::size_mismatch, fmt::format("{} is shorter there than declared", what)};
     default:
-      return Error{Errc::not_found,
+      object.is_final = true;
+      return Error{Errc::registry,
                    fmt::format("{}: unexpected answer {}{}", what, head.status, said)};
   }
 }

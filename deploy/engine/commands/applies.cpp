@@ -219,6 +219,9 @@ Result<UnfinishedPlan> Applies::plan(Candidate candidate) {
     if (!host.images.contains(service->image.digest)) absent.insert(service->image.str());
   report.images_to_pull.assign(absent.begin(), absent.end());
   add_warnings(candidate.request, wanted, report);
+  if (!parts_.options.config.source.trust.empty())
+    report.warnings.push_back(
+        "this host runs signed documents only: publish it, or apply it with --break-glass");
   auto of_host = plan::host_warnings(wanted, host);
   std::move(of_host.begin(), of_host.end(), std::back_inserter(report.warnings));
   auto stopped = plan::stop_warnings(progress, wanted);
@@ -293,17 +296,24 @@ void Applies::source_changed(Candidate candidate, const std::string& source) {
     // an operator's `apply`.
     const auto* last = parts_.generations.newest_of(actor);
     remember_offer(digest, source);
-    if (last != nullptr && last->spec_digest == digest)
+    if (last != nullptr && last->spec_digest == digest && !was_displaced_by_hand(candidate, actor))
       return note_refresh(candidate, *last, actor);
   }
   auto accepted = apply(std::move(candidate), actor, plan::Trigger::source);
   if (!accepted) source_refused(accepted.error(), source);
 }
 
+/// The publisher says this content again, under a higher serial, and what runs is neither of this
+/// source nor what a rollback went back to: it takes its place again.
+bool Applies::was_displaced_by_hand(const Candidate& candidate, const Actor& actor) const {
+  const auto* runs = parts_.generations.find(parts_.journal.effective());
+  return candidate.evidence.contains("refresh") && runs != nullptr && runs->actor != actor;
+}
+
 /// The same content, signed anew: nothing runs otherwise, and the ledger says by whom.
 void Applies::note_refresh(const Candidate& candidate, const ledger::Generation& last,
                            const Actor& actor) {
-  if (candidate.evidence.empty()) return;
+  if (!candidate.evidence.contains("refresh")) return;
   auto note = parts_.journal.entry(proto::EntryKind::apply_unchanged, actor, "refreshed", last.id);
   note.detail = detail_of(candidate);
   if (auto done = parts_.journal.commit({.entries = {std::move(note)}}); !done)
@@ -329,19 +339,23 @@ void Applies::quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, con
   for (const auto& digest : withdrawn) {
     const auto* row = parts_.quarantine.find(digest);
     if (row != nullptr && row->evidence.contains(std::string{plan::kWithdrawn})) continue;
-    batch.quarantine.push_back({digest,
-                                actor,
-                                kReason,
-                                parts_.ports.clock.wall(),
-                                {{std::string{plan::kWithdrawn}, "yes"}},
-                                {}});
+    auto evidence = row != nullptr ? row->evidence : std::map<std::string, std::string>{};
+    evidence[std::string{plan::kWithdrawn}] = "yes";
+    batch.quarantine.push_back(
+        {digest, actor, kReason, parts_.ports.clock.wall(), std::move(evidence), {}});
     auto note = journal.entry(proto::EntryKind::quarantined, actor, kReason, {});
     note.spec_digest = digest;
     batch.entries.push_back(std::move(note));
   }
   if (batch.entries.empty()) return;
-  if (auto done = journal.commit(std::move(batch)); !done)
-    log::warn("event=not_withdrawn error={}", log::field(done.error().to_string()));
+  const auto& rollout = journal.progress().rollout;
+  const auto* target = rollout ? parts_.generations.find(rollout->target) : nullptr;
+  const bool ends_waiting = target != nullptr && withdrawn.contains(target->spec_digest) &&
+                            plan::is_waiting(journal.progress());
+  if (ends_waiting) journal.withdraw_into(batch, actor, kReason);
+  auto done = ends_waiting ? journal.advance(plan::withdraw(journal.progress()), std::move(batch))
+                           : journal.commit(std::move(batch));
+  if (!done) log::warn("event=not_withdrawn error={}", log::field(done.error().to_string()));
 }
 
 }  // namespace holdfast::deploy::engine

@@ -46,6 +46,7 @@ class Applies {
                                                        const ledger::Generation& current,
                                                        const Actor& actor);
   void quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor);
+  [[nodiscard]] bool was_displaced_by_hand(const Candidate& candidate, const Actor& actor) const;
   void note_refresh(const Candidate& candidate, const ledger::Generation& last, const Actor& actor);
   void remember_offer(const proto::Digest& digest, const std::string& source);
   [[nodiscard]] plan::HostView host_view(const proto::Deployment& wanted) const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/text.hpp"
+#include "deploy/plan/way_back.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
@@ -162,12 +163,13 @@ Result<proto::api::QuarantineItem> HoldsAndQuarantine::quarantine(
   HF_TRY(has_room(digest, actor));
   auto& journal = parts_.journal;
   ledger::Quarantine row{digest, actor, request.reason, parts_.ports.clock.wall(), {}, until};
+  // What an earlier failure proved stays known, and what its publisher withdrew, for ever.
+  if (const auto* known = parts_.quarantine.find(digest)) row.evidence = known->evidence;
+  if (row.evidence.contains(std::string{plan::kWithdrawn})) row.until.reset();
   auto note = journal.entry(proto::EntryKind::quarantined, actor, request.reason, {});
   note.spec_digest = digest;
   note.generation = item(row).generation;
-  if (until) note.detail["until"] = to_rfc3339(*until);
-  // What an earlier failure proved stays known.
-  if (const auto* known = parts_.quarantine.find(digest)) row.evidence = known->evidence;
+  if (row.until) note.detail["until"] = to_rfc3339(*row.until);
   ledger::Batch batch;
   batch.entries.push_back(std::move(note));
   batch.quarantine.push_back(row);

@@ -125,12 +125,11 @@ void Rollbacks::rollback_into(ledger::Batch& batch, GenerationId from, Generatio
   const auto digest = parts_.generations.find(target)->spec_digest;
   if (const auto* row = parts_.generations.find(from);
       row != nullptr && row->spec_digest != digest) {
-    batch.quarantine.push_back({row->spec_digest,
-                                actor,
-                                reason,
-                                parts_.ports.clock.wall(),
-                                {{"rolled_back_to", std::to_string(target.value())}},
-                                {}});
+    const auto* known = parts_.quarantine.find(row->spec_digest);
+    auto evidence = known != nullptr ? known->evidence : std::map<std::string, std::string>{};
+    evidence["rolled_back_to"] = std::to_string(target.value());
+    batch.quarantine.push_back(
+        {row->spec_digest, actor, reason, parts_.ports.clock.wall(), std::move(evidence), {}});
     batch.entries.push_back(journal.entry(proto::EntryKind::quarantined, actor, reason, row->id));
   }
   if (parts_.quarantine.contains(digest)) {

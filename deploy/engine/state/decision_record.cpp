@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "common/base/text.hpp"
+#include "deploy/plan/way_back.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
@@ -96,6 +97,7 @@ void add_release(const Parts& parts, const plan::Decision& decision, ledger::Bat
   const auto target = std::to_string(finished->target.value());
   const auto evidence = row->evidence.find("rolled_back_to");
   if (evidence == row->evidence.end() || evidence->second != target) return;
+  if (row->evidence.contains(std::string{plan::kWithdrawn})) return;  // its publisher's word stays
   batch.release.push_back(serves->spec_digest);
   batch.entries.push_back(parts.journal.entry(
       EntryKind::released, "agent",

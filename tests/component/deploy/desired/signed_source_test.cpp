@@ -249,7 +249,7 @@ TEST_F(SignedSourceTest, WithoutARootItSaysWhatIsMissing) {
   publish(5, ci_);
   const auto given = read();
   ASSERT_FALSE(given);
-  EXPECT_EQ(given.error().code(), Errc::not_found);
+  EXPECT_EQ(given.error().code(), Errc::host);
   EXPECT_THAT(given.error().what(), HasSubstr("1.root.json"));
 }
 
@@ -272,6 +272,40 @@ TEST_F(SignedSourceTest, AsksForChangesOnlyWhileWhatItHasStands) {
   shelf_.asked.clear();
   ASSERT_TRUE(read());
   EXPECT_EQ(shelf_.asked, std::vector{Freshness::any}) << "its time is over";
+}
+
+TEST_F(SignedSourceTest, ARevokedKeyCountsNoMoreThoughTheDocumentStaysTheSame) {
+  for (const bool asked : {false, true}) {
+    begin();
+    publish(5, ci_);
+    shelf_.same = false;
+    ASSERT_TRUE(read());
+    shelf_.same = true;
+    auto next = root(source_->trust()->root_version + 1);
+    next.signers = {{heir_.key()}, 1};
+    shelf_.roots[next.version] = signed_by({&boss_}, kRootType, write_root(next));
+    EXPECT_TRUE(read()) << "not asked for at each poll";
+    if (asked) {
+      source_->ask_for_all();
+    } else {
+      clock_.advance(1h);
+    }
+    EXPECT_EQ(refusal(), Errc::spec_threshold);
+    EXPECT_EQ(source_->trust()->root_version, next.version);
+    std::filesystem::remove(state_);
+    shelf_.roots.clear();
+  }
+}
+
+TEST_F(SignedSourceTest, SaysOnceThatItWasRefreshed) {
+  begin();
+  publish(5, ci_);
+  EXPECT_FALSE(read()->evidence.contains("refresh"));
+  publish(6, ci_);
+  EXPECT_TRUE(read()->evidence.contains("refresh"));
+  EXPECT_FALSE(read()->evidence.contains("refresh"));
+  shelf_.same = true;
+  EXPECT_FALSE(read()->evidence.contains("refresh"));
 }
 
 TEST_F(SignedSourceTest, AnUnreachableSourceTakesNothingAway) {

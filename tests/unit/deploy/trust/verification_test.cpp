@@ -188,6 +188,12 @@ TEST_F(Verification, SerialsDoNotJump) {
   EXPECT_TRUE(verify(document({.serial = "serial: 43\n"}))) << "the next one still works";
 }
 
+TEST_F(Verification, TheFirstSerialMayBeADate) {
+  accept({.serial = "serial: 20261130124500\n"});
+  EXPECT_EQ(floor_.serial, 20261130124500U);
+  EXPECT_TRUE(verify(document({.serial = "serial: 20261130235900\n"})));
+}
+
 TEST_F(Verification, ExpiryBlocksTheNewAndNotWhatIsHere) {
   host_.now = at("2026-12-29T23:59:59Z");
   accept({});
