@@ -38,8 +38,8 @@ inline constexpr std::uint64_t kMostCpuSeconds = 3600;
 
 struct UnpackJob {
   oci::Compression compression = oci::Compression::none;
-  std::uint64_t size = 0;   ///< compressed bytes, exactly
-  std::uint64_t space = 0;  ///< most uncompressed bytes that there is room for now
+  std::uint64_t size = 0;         ///< compressed bytes, exactly
+  std::uint64_t space = 0;        ///< most uncompressed bytes that there is room for now
   std::uint64_t keep_bytes = 0;   ///< of the disk for others: whoever comes to it stops
   std::uint64_t keep_inodes = 0;  ///< the same; 0 where the file system does not count them
   std::uint64_t max_entries = 0;

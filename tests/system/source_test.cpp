@@ -71,7 +71,8 @@ TEST_F(Source, IsReadAndOfferedWhenSomebodyAsks) {
   const auto answer = request("POST", "/v1/source/sync", "");
   EXPECT_EQ(answer.status, 200);
   EXPECT_THAT(answer.body, HasSubstr("\"state\":\"current\""));
-  EXPECT_THAT(get("/v1/status").body, HasSubstr("\"source\":{\"source\":\"" + config_.source.file.string()));
+  EXPECT_THAT(get("/v1/status").body,
+              HasSubstr("\"source\":{\"source\":\"" + config_.source.file.string()));
   fs::remove(config_.source.file);
   EXPECT_THAT(request("POST", "/v1/source/sync", "").body, HasSubstr("E_NOT_FOUND"));
 }

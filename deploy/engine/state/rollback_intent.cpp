@@ -43,8 +43,8 @@ Status RollbackIntentFile::write(const RollbackIntent& intent) const {
                           {"actor", intent.actor},
                           {"reason", intent.reason},
                           {"time", to_rfc3339(intent.time)}};
-  // On the engine's thread, while the disk may be what is in doubt: it has to outlive the agent, not
-  // the host.
+  // On the engine's thread, while the disk may be what is in doubt: it has to outlive the agent,
+  // not the host.
   return os::write_atomic(path_, bj::serialize(fields), 0600, os::Durability::lazy);
 }
 
