@@ -64,7 +64,8 @@ class Follower {
     const bool fresh = now.instance != before_.instance || now.restarts > before_.restarts;
     if (!fresh) return false;
     if (now.state == "completed") return true;
-    if (now.state == "backoff" || now.state == "exited")
+    // Without a detail its monitor has not written yet how it ended: a moment later it has.
+    if ((now.state == "backoff" || now.state == "exited") && !now.detail.empty())
       return Error{Errc::unhealthy, fmt::format("{} was started, but {}", now.name, now.detail)}
           .hint("holdfast logs " + now.name);
     if (now.state != "running") return false;
