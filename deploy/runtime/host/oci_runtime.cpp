@@ -97,6 +97,16 @@ Error sysctl_error(std::string reason) {
   return Error{Errc::runtime, std::move(reason)}.hint("check its value in sysctls");
 }
 
+/// What runc and crun say where a limit has no controller to go to: no document is to blame.
+bool lacks_a_controller(std::string_view reason) {
+  const auto has = [&](std::string_view part) {
+    return reason.find(part) != std::string_view::npos;
+  };
+  if (has("cannot set pids limit") || (has("controller") && has("not available"))) return true;
+  return has("/sys/fs/cgroup/") && (has("no such file or directory") || has("ermission denied") ||
+                                    has("ead-only file system"));
+}
+
 }  // namespace
 
 std::string runtime_reason(const std::string& json_log, const std::string& text) {
@@ -118,6 +128,9 @@ std::string runtime_reason(const std::string& json_log, const std::string& text)
 Error runtime_error(std::string reason) {
   const auto has = [&](std::string_view part) { return reason.find(part) != std::string::npos; };
   if (has("/proc/sys/")) return sysctl_error(std::move(reason));
+  if (lacks_a_controller(reason))
+    return Error{Errc::host, std::move(reason)}.hint(
+        "the host's control groups lack what limits need: holdfast doctor names it");
   std::string_view hint = "see the runtime's log of the instance";
   if (has("executable file not found") || has("no such file or directory: unknown") ||
       has("exec: \"")) {

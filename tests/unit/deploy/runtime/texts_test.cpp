@@ -139,6 +139,15 @@ TEST(RuntimeReason, TellsASysctlThatIsNotThereFromAValueThatIsNotTaken) {
                               "open `/proc/sys/net/core/x`: No such file or directory"})
     EXPECT_EQ(runtime_error(lacking).code(), Errc::host) << lacking;
   EXPECT_EQ(runtime_error("write /proc/sys/kernel/sem: invalid argument").code(), Errc::runtime);
+  for (const char* lacking :
+       {"unable to apply cgroup configuration: cannot set pids limit: container could not join or "
+        "create cgroup",
+        "openat2 /sys/fs/cgroup/holdfast-main/web-1/pids.max: no such file or directory",
+        "controller `pids` is not available under /sys/fs/cgroup/holdfast-main"}) {
+    EXPECT_EQ(runtime_error(lacking).code(), Errc::host) << lacking;
+    EXPECT_THAT(runtime_error(lacking).next_step(), HasSubstr("doctor"));
+  }
+  EXPECT_EQ(runtime_error("cgroup: the memory limit is too small").code(), Errc::runtime);
 }
 
 TEST(ConfinementText, NamesTheLineThatDiffers) {
