@@ -20,6 +20,11 @@ namespace {
 
 std::int64_t milliseconds_of(WallTime time) { return time.time_since_epoch().count(); }
 
+/// Its digest. What others have put into the file meanwhile is not asked.
+std::string progress_after(const Anchor& now, const Batch& batch) {
+  return batch.progress ? progress_digest(batch.progress) : now.progress;
+}
+
 /// Writes one batch within a transaction that the caller opened.
 class Writer {
  public:
@@ -29,7 +34,7 @@ class Writer {
 
   /// `sealed`: what the chain is to hold of the tables.
   Result<Anchor> write(const Batch& batch, const std::string& sealed) {
-    const auto progress = progress_after(batch);
+    const auto progress = progress_after(now_, batch);
     if (batch.generation) HF_TRY(add_generation(*batch.generation));
     if (!sealed.empty() && batch.entries.empty())
       return Error{Errc::internal, "a change of generations or quarantine without an entry"};
@@ -49,11 +54,6 @@ class Writer {
                                now_.commits)}
           .hint(kRecoverHint);
     return Anchor{head_, commits, progress};
-  }
-
-  /// Its digest. What others have put into the file meanwhile is not asked.
-  [[nodiscard]] std::string progress_after(const Batch& batch) const {
-    return batch.progress ? progress_digest(batch.progress) : now_.progress;
   }
 
  private:
@@ -144,13 +144,16 @@ class SqliteLedger final : public ReadSide<Ledger> {
     auto written = write(batch);
     if (!written && written.error().code() == Errc::nospace && reserve_.give_up())
       written = write(batch);
-    if (written) anchor_ = *written;
+    if (!written) {
+      auto error = degrade(std::move(written).error()).in("commit to the ledger");
+      // What was named ahead is taken back where it is certain that the file does not hold it.
+      if (ahead && !fault_) move_anchor();
+      return error;
+    }
+    anchor_ = *written;
     // The transaction is durable: its entry covers it until HEAD does, which must be there before
-    // the next. A rollback does not wait for its flush. What was named ahead and failed is taken
-    // back.
-    if (written.has_value() != ahead)
-      moving_ = std::async(std::launch::async, write_anchor, state_dir_, anchor_);
-    if (!written) return degrade(std::move(written).error()).in("commit to the ledger");
+    // the next. A rollback does not wait for its flush.
+    if (!ahead) move_anchor();
     reserve_.ensure();
     return anchor_.head;
   }
@@ -158,11 +161,14 @@ class SqliteLedger final : public ReadSide<Ledger> {
   Result<std::optional<std::string>> progress() override { return read_progress(db_); }
 
  private:
+  void move_anchor() {
+    moving_ = std::async(std::launch::async, write_anchor, state_dir_, anchor_);
+  }
+
   /// No entry tells of the progress of this batch, so HEAD does, before the file holds it.
   Status name_ahead(const Batch& batch) {
-    const auto after = batch.progress ? progress_digest(batch.progress) : anchor_.progress;
-    auto named =
-        write_anchor(state_dir_, {anchor_.head, anchor_.commits + 1, after, anchor_.progress});
+    auto named = write_anchor(state_dir_, {anchor_.head, anchor_.commits + 1,
+                                           progress_after(anchor_, batch), anchor_.progress});
     if (named) return ok();
     moving_ = std::async(std::launch::deferred, write_anchor, state_dir_, anchor_);
     return degrade(std::move(named).error()).in("commit to the ledger");

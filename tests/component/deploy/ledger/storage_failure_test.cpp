@@ -149,6 +149,30 @@ TEST_F(StorageFailure, AnIoErrorTurnsTheLedgerReadOnlyForGood) {
   EXPECT_EQ(ledger->head()->number, 1U) << "reading goes on";
 }
 
+/// A frame that was written and not flushed may be there after a kill: HEAD goes on naming both.
+TEST_F(StorageFailure, WhatWasNamedAheadAndIsUndecidedStaysNamed) {
+  auto ledger = open();
+  ASSERT_TRUE(ledger->commit({.entries = note("before").entries, .progress = "{\"at\":1}"}));
+  const auto whole = *os::read_file(dir() / "ledger.db");
+  rlimit former{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &former), 0);
+  const auto former_handler = signal(SIGXFSZ, SIG_IGN);
+  const rlimit tiny{1024, former.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+  const auto failed = ledger->commit({.progress = "{\"at\":2}"});
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &former), 0);
+  signal(SIGXFSZ, former_handler);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code(), Errc::io) << failed.error().to_string();
+  ledger.reset();
+  const auto left = head_file();
+  EXPECT_EQ(split(trim(left), ' ').size(), 5U) << left;
+  EXPECT_EQ(*open()->progress(), "{\"at\":1}") << "it is not there";
+  ASSERT_TRUE(open()->commit({.progress = "{\"at\":2}"}));
+  ASSERT_TRUE(os::write_atomic(dir() / "HEAD", left));
+  EXPECT_EQ(*open()->progress(), "{\"at\":2}") << "it is there after all";
+}
+
 constexpr Migration kOne{
     1,
     "CREATE TABLE migrations (version INTEGER PRIMARY KEY, backward TEXT NOT NULL) STRICT; "
