@@ -9,7 +9,8 @@
 namespace holdfast::deploy::desired {
 namespace {
 
-/// A key that was revoked counts no longer than this, also while the document stays the same.
+/// A key that was revoked counts no longer than this, or an interval, while roots can be had and
+/// the document stays the same.
 constexpr std::chrono::hours kRootsAtLeastEvery{1};
 constexpr int kMostRootSteps = 1024;  // packaging/doc/security.md 5.2
 
@@ -29,16 +30,16 @@ Result<Candidate> SignedSource::read(const std::stop_token& stop) {
   const auto check = parts_.checker(stop);
   HF_TRY(begin(check));
   HF_ASSIGN(auto bytes, parts_.origin->document(wanted(), stop));
-  const bool due = ask_for_roots_.exchange(false) || parts_.clock.boot() >= roots_due_;
-  if (bytes.unchanged && !due) return *given_;
-  const auto version = belief_->root.version;
+  // The origin's last answer is another now: until that is judged nothing is "unchanged".
+  if (!bytes.unchanged) given_.reset();
+  if (given_ && !ask_for_roots_ && parts_.clock.boot() < roots_due_) return *given_;
   HF_TRY(follow_roots(check, stop));
+  ask_for_roots_ = false;
   roots_due_ = parts_.clock.boot() + kRootsAtLeastEvery;
-  if (bytes.unchanged && belief_->root.version == version) return *given_;
+  if (given_) return *given_;
   if (bytes.unchanged) {  // whose keys may not count any more
     HF_ASSIGN(bytes, parts_.origin->document(Freshness::any, stop));
   }
-  given_.reset();
   return judge(bytes.text, check);
 }
 
@@ -93,6 +94,7 @@ Status SignedSource::follow_roots(const trust::CheckSignatures& check,
     if (!next) return std::move(next).error().in(doing);
     log::info("event=root_of_trust_changed version={} source={}", version, log::field(origin()));
     HF_TRY(believe({{std::move(text).value(), belief_->state.floor}, std::move(next).value()}));
+    given_.reset();  // by keys that may not count any more
   }
   return Error{Errc::too_large,
                fmt::format("more than {} new versions of the root of trust", kMostRootSteps)};
@@ -128,15 +130,12 @@ Result<Candidate> SignedSource::judge(const std::string& text,
               log::field(origin()));
   }
   auto evidence = evidence_of(accepted, belief_->root);
-  const bool refreshed = accepted.novelty == trust::Novelty::refresh;
   given_ = Candidate{.text = std::move(accepted.yaml),
                      .sha256 = std::move(accepted.document),
                      .origin = origin(),
                      .time = accepted.issued,
                      .evidence = std::move(evidence)};
-  auto once = *given_;
-  if (refreshed) once.evidence["refresh"] = "yes";
-  return once;
+  return *given_;
 }
 
 std::optional<TrustFacts> SignedSource::trust() const {
