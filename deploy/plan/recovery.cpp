@@ -26,6 +26,7 @@ Progress fresh_progress(const Progress& recorded, const std::vector<ObservedInst
   next.addresses = recorded.addresses;
   next.hold = recorded.hold;
   next.source = recorded.source;
+  next.heard = recorded.heard;
   next.start_times = recorded.start_times;
   next.next_sequence = recorded.next_sequence;
   for (const auto& seen : running)

@@ -207,6 +207,8 @@ class SignedSource(fixture.AgentCase):
         time.sleep(1.5)
         self.assertEqual(self.agent.cli("rollback", "--to", "1", "--reason", "please").code, 5, "an end does not apply to it")
         self.assertEqual(self.agent.cli("quarantine", "release", bad, "--reason", "version 2 is worse").code, 0)
+        self.assertEqual(self.agent.cli("sync").code, 0)
+        self.assertNotIn(bad, self.agent.cli("quarantine", "list").text, "what is said again is no news")
         self.assertEqual(self.agent.cli("rollback", "--to", "1", "--reason", "please").code, 0)
         self.assertEqual(fixture.get(self.port), "v1")
 
@@ -223,6 +225,7 @@ class SignedSource(fixture.AgentCase):
         entry = [row for row in map(json.loads, self.agent.cli("ledger", "export").out.splitlines()) if row["kind"] == "accepted"][-1]
         self.assertEqual((entry["detail"]["break_glass"], entry["reason"]), ("yes", "the publisher is on a plane"))
         time.sleep(2.5)
+        self.assertEqual(self.agent.cli("sync").code, 0)
         self.assertEqual(fixture.get(self.port), "v2", "the source, which has nothing new, does not undo it")
         self.publish({"web": self.web("WEB_V1")})
         self.assertEqual(self.agent.cli("sync").code, 0)

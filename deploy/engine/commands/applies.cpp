@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "deploy/engine/commands/holds_and_quarantine.hpp"
 #include "deploy/plan/admission/admission.hpp"
@@ -276,6 +277,14 @@ void Applies::add_warnings(const proto::api::ApplyRequest& request, const proto:
                                 : "will not begin: " + opening.why_not);
 }
 
+/// 0: it is not signed.
+std::uint64_t Applies::serial_of(const Candidate& candidate) {
+  const auto found = candidate.evidence.find("serial");
+  const auto serial =
+      found == candidate.evidence.end() ? std::nullopt : std::optional{parse_number(found->second)};
+  return serial && *serial ? **serial : 0;
+}
+
 /// Remembers what a source declares, so that it is shown when that may not run.
 void Applies::remember_offer(const proto::Digest& digest, const std::string& source) {
   auto next = parts_.journal.progress();
@@ -289,31 +298,55 @@ void Applies::remember_offer(const proto::Digest& digest, const std::string& sou
 void Applies::source_changed(Candidate candidate, const std::string& source) {
   parts_.milestones.source_last_success = epoch_seconds(parts_.ports.clock.wall());
   const Actor actor = "source " + source;
-  if (candidate.document) {
+  const auto serial = serial_of(candidate);
+  const bool is_known = candidate.document.has_value();
+  const bool news = serial == 0 || is_news(serial, source);
+  bool heard = is_known;
+  if (is_known) {
     const auto digest = candidate.document->spec_digest;
-    quarantine_withdrawn(candidate.document->withdrawn, actor);
+    if (news) heard = quarantine_withdrawn(candidate.document->withdrawn, actor);
     // Only a change of the source counts: what was last accepted from it is not applied again over
     // an operator's `apply`.
     const auto* last = parts_.generations.newest_of(actor);
     remember_offer(digest, source);
-    if (last != nullptr && last->spec_digest == digest && !was_displaced_by_hand(candidate, actor))
-      return note_refresh(candidate, *last, actor);
+    const bool again = last != nullptr && last->spec_digest == digest;
+    const bool refreshed = again && serial != 0 && news;
+    if (refreshed && !was_displaced_by_hand(actor)) note_refresh(candidate, *last, actor);
+    if (again && !(refreshed && was_displaced_by_hand(actor))) {
+      if (heard) remember_serial(serial, source);
+      return;
+    }
   }
   auto accepted = apply(std::move(candidate), actor, plan::Trigger::source);
   if (!accepted) source_refused(accepted.error(), source);
+  if (heard) remember_serial(serial, source);
 }
 
-/// The publisher says this content again, under a higher serial, and what runs is neither of this
-/// source nor what a rollback went back to: it takes its place again.
-bool Applies::was_displaced_by_hand(const Candidate& candidate, const Actor& actor) const {
+bool Applies::is_news(std::uint64_t serial, const std::string& source) const {
+  const auto& heard = parts_.journal.progress().heard;
+  return !heard || heard->source != source || serial > heard->serial;
+}
+
+/// Last: who is killed before takes it for news again, and each of its effects stands repetition.
+void Applies::remember_serial(std::uint64_t serial, const std::string& source) {
+  if (serial == 0 || !is_news(serial, source)) return;
+  auto next = parts_.journal.progress();
+  next.heard = plan::HeardSerial{source, serial};
+  if (auto kept = parts_.journal.advance(std::move(next), {}); !kept)
+    log::warn("event=serial_not_recorded source={} error={}", log::field(source),
+              log::field(kept.error().to_string()));
+}
+
+/// The publisher says this content again, under a higher serial, and what runs is not of this
+/// source: it takes its place again.
+bool Applies::was_displaced_by_hand(const Actor& actor) const {
   const auto* runs = parts_.generations.find(parts_.journal.effective());
-  return candidate.evidence.contains("refresh") && runs != nullptr && runs->actor != actor;
+  return runs != nullptr && runs->actor != actor;
 }
 
 /// The same content, signed anew: nothing runs otherwise, and the ledger says by whom.
 void Applies::note_refresh(const Candidate& candidate, const ledger::Generation& last,
                            const Actor& actor) {
-  if (!candidate.evidence.contains("refresh")) return;
   auto note = parts_.journal.entry(proto::EntryKind::apply_unchanged, actor, "refreshed", last.id);
   note.detail = detail_of(candidate);
   if (auto done = parts_.journal.commit({.entries = {std::move(note)}}); !done)
@@ -332,7 +365,7 @@ void Applies::source_refused(const Error& error, const std::string& source) {
 
 /// Whoever publishes says that this content must never run again. What serves goes on until
 /// something else does; a rollback does not go there (plan::rollback_target).
-void Applies::quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor) {
+bool Applies::quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor) {
   ledger::Batch batch;
   auto& journal = parts_.journal;
   constexpr auto* kReason = "withdrawn by its publisher";
@@ -347,7 +380,7 @@ void Applies::quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, con
     note.spec_digest = digest;
     batch.entries.push_back(std::move(note));
   }
-  if (batch.entries.empty()) return;
+  if (batch.entries.empty()) return true;
   const auto& rollout = journal.progress().rollout;
   const auto* target = rollout ? parts_.generations.find(rollout->target) : nullptr;
   const bool ends_waiting = target != nullptr && withdrawn.contains(target->spec_digest) &&
@@ -356,6 +389,8 @@ void Applies::quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, con
   auto done = ends_waiting ? journal.advance(plan::withdraw(journal.progress()), std::move(batch))
                            : journal.commit(std::move(batch));
   if (!done) log::warn("event=not_withdrawn error={}", log::field(done.error().to_string()));
+  parts_.attention.mark_changed();
+  return done.has_value();
 }
 
 }  // namespace holdfast::deploy::engine

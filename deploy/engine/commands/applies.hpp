@@ -45,8 +45,12 @@ class Applies {
   [[nodiscard]] Result<proto::api::Accepted> unchanged(const Candidate& candidate,
                                                        const ledger::Generation& current,
                                                        const Actor& actor);
-  void quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor);
-  [[nodiscard]] bool was_displaced_by_hand(const Candidate& candidate, const Actor& actor) const;
+  /// False when the ledger did not take it.
+  bool quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor);
+  [[nodiscard]] static std::uint64_t serial_of(const Candidate& candidate);
+  [[nodiscard]] bool is_news(std::uint64_t serial, const std::string& source) const;
+  void remember_serial(std::uint64_t serial, const std::string& source);
+  [[nodiscard]] bool was_displaced_by_hand(const Actor& actor) const;
   void note_refresh(const Candidate& candidate, const ledger::Generation& last, const Actor& actor);
   void remember_offer(const proto::Digest& digest, const std::string& source);
   [[nodiscard]] plan::HostView host_view(const proto::Deployment& wanted) const;

@@ -317,6 +317,9 @@ std::string encode_progress(const Progress& progress) {
   json::object restarting;
   for (const auto& [name, starts] : progress.restarting) restarting[name.str()] = starts;
   if (!restarting.empty()) out["restarting"] = std::move(restarting);
+  if (progress.heard)
+    out["heard"] =
+        json::object{{"source", progress.heard->source}, {"serial", progress.heard->serial}};
   if (progress.source)
     out["source"] = json::object{{"source", progress.source->source},
                                  {"spec_digest", progress.source->spec_digest.str()}};
@@ -359,6 +362,11 @@ Result<Progress> decode_progress(std::string_view text, BootTime now) try {
     if (auto digest = proto::Digest::parse(std::string_view{word.at("spec_digest").as_string()}))
       progress.source =
           OfferedDocument{std::string{word.at("source").as_string()}, std::move(*digest)};
+  }
+  if (const auto* heard = in.if_contains("heard")) {
+    const auto& word = heard->as_object();
+    progress.heard = HeardSerial{std::string{word.at("source").as_string()},
+                                 word.at("serial").to_number<std::uint64_t>()};
   }
   read_readiness(in, now, progress);
   if (const auto* rollout = in.if_contains("rollout"))

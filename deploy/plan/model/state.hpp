@@ -120,6 +120,13 @@ struct OfferedDocument {
   bool operator==(const OfferedDocument&) const = default;
 };
 
+/// The highest serial of a signed source that took its effect: what is said again is no news.
+struct HeardSerial {
+  std::string source;
+  std::uint64_t serial = 0;
+  bool operator==(const HeardSerial&) const = default;
+};
+
 /// Its connections are counted no sooner: walking the kernel's table of connections holds a
 /// processor for milliseconds, which right after a switch belong to the first answers.
 inline constexpr Milliseconds kFirstCount{50};
@@ -160,6 +167,7 @@ struct Progress {
   std::optional<Hold> hold;               ///< of changes; everything else goes on
   std::map<ServiceName, Hold> stopped;    ///< services that nothing starts
   std::optional<OfferedDocument> source;  ///< none: what was applied by hand since counts
+  std::optional<HeardSerial> heard;       ///< none: no signed source was heard yet
   std::vector<PostRollbackHooks>
       post_rollback_hooks;  ///< in order; no rollout begins before it is over
   std::optional<Rehearsal> rehearsal;

@@ -107,6 +107,26 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   EXPECT_TRUE(agent_->apply(shop("1.0.0")));
 }
 
+TEST_F(RestraintsTest, RolesAddNoneBeyond500DocumentsAndRootNoneBeyond1000) {
+  constexpr const char* kAnn = "ann (uid 1000)";
+  int number = 0;
+  const auto add = [&](const char* actor) {
+    const auto digest = proto::Digest::of(std::to_string(++number)).str();
+    return core().commands().holds.quarantine({digest, "unknown here", ""}, actor).has_value();
+  };
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(add(kAnn)) << i;
+  EXPECT_FALSE(add(kAnn));
+  const auto known = proto::Digest::of("1").str();
+  EXPECT_TRUE(core().commands().holds.quarantine({known, "still", ""}, kAnn)) << "it is there";
+  for (int i = 500; i < 1000; ++i) ASSERT_TRUE(add(kRoot)) << i;
+  EXPECT_FALSE(add(kRoot));
+  good("1.0.0");
+  host_.failing_creates.insert("web");
+  ASSERT_TRUE(agent_->apply(shop("2.0.0")));
+  agent_->run(20s);
+  EXPECT_THAT(agent_->snapshot()->records->quarantine, SizeIs(1001)) << "a failure is always added";
+}
+
 TEST_F(RestraintsTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
   good("1.0.0");
   const auto digest = std::string(64, 'a');
