@@ -31,29 +31,39 @@ Result<Envelope> read_signed(const std::string& file) {
   return envelope;
 }
 
-/// The public keys of those who sign now, and the signers of the root that was named.
-Result<std::vector<proto::trust::PublicKey>> believed(const SignOptions& options,
-                                                      const std::string& passphrase) {
+/// The public keys of those who sign now.
+Result<std::vector<proto::trust::PublicKey>> keys_of(const SignOptions& options,
+                                                     const std::string& passphrase) {
   std::vector<proto::trust::PublicKey> keys;
   for (const auto& file : options.keys) {
     HF_ASSIGN(const auto key, read_private_key(file, passphrase));
     HF_ASSIGN(auto its, public_key_of(key));
     keys.push_back(std::move(its));
   }
-  if (options.root.empty()) return keys;
-  HF_ASSIGN(const auto text, os::read_file(options.root, proto::trust::kMostEnvelopeBytes));
-  auto root = deploy::trust::verify_first_root(text, check_here);
-  if (!root) return std::move(root).error().in(options.root);
-  keys.insert(keys.end(), root->signers.keys.begin(), root->signers.keys.end());
   return keys;
 }
 
-/// What is taken over from a signed document gets our signature: somebody we believe must have
-/// signed it.
+/// As many as a host asks for have signed it: with fewer, our signature would be the one that was
+/// missing.
+Status signed_by_root(const SignOptions& options, const Envelope& envelope,
+                      const std::string& file) {
+  HF_ASSIGN(const auto text, os::read_file(options.root, proto::trust::kMostEnvelopeBytes));
+  const auto root = deploy::trust::verify_first_root(text, check_here);
+  if (!root) return Error{root.error()}.in(options.root);
+  HF_ASSIGN(const auto good, deploy::trust::good_keys(envelope, root->signers.keys, check_here));
+  return deploy::trust::meets_threshold(root->signers, good, file);
+}
+
+/// What is taken over from a signed document gets our signature: we, or those whom the root names,
+/// must have signed it.
 Result<Envelope> read_believed(const SignOptions& options, const std::string& file) {
-  HF_ASSIGN(const auto passphrase, read_passphrase(options.passphrase_file));
-  HF_ASSIGN(const auto keys, believed(options, passphrase));
   HF_ASSIGN(auto envelope, read_signed(file));
+  if (!options.root.empty()) {
+    HF_TRY(signed_by_root(options, envelope, file));
+    return envelope;
+  }
+  HF_ASSIGN(const auto passphrase, read_passphrase(options.passphrase_file));
+  HF_ASSIGN(const auto keys, keys_of(options, passphrase));
   HF_ASSIGN(const auto good, deploy::trust::good_keys(envelope, keys, check_here));
   if (!good.empty()) return envelope;
   return Error{Errc::sig_invalid, fmt::format("{} has no good signature of a key given here", file)}
