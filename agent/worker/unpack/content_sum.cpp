@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "agent/worker/unpack/crc64.hpp"
+#include "common/os/sparse.hpp"
 #include "common/os/unique_fd.hpp"
 
 namespace holdfast::agent::worker::unpack {
@@ -46,16 +47,6 @@ std::array<Step, 64> zero_steps() {
 
 }  // namespace
 
-Result<Stored> next_stored(int fd, std::uint64_t from, std::uint64_t size) {
-  const off_t begin = lseek(fd, static_cast<off_t>(from), SEEK_DATA);
-  if (begin < 0 && errno == ENXIO) return Stored{size, size};
-  if (begin < 0 && errno == EINVAL) return Stored{from, size};  // a file system without holes
-  const off_t end = begin < 0 ? -1 : lseek(fd, begin, SEEK_HOLE);
-  if (end < 0) return errno_error(errno, "look for data");
-  return Stored{std::min(static_cast<std::uint64_t>(begin), size),
-                std::min(static_cast<std::uint64_t>(end), size)};
-}
-
 std::uint64_t add_to_sum(std::uint64_t before, std::span<const std::byte> data) {
   if (data.empty()) return before;
   return crc64(before, data);
@@ -80,7 +71,7 @@ Result<std::uint64_t> FileReader::sum(int directory, const char* name) {
   const auto size = static_cast<std::uint64_t>(info.st_size);
   std::uint64_t sum = 0;
   for (std::uint64_t at = 0; at < size;) {
-    HF_ASSIGN(const Stored stored, next_stored(fd.get(), at, size));
+    HF_ASSIGN(const os::Stored stored, os::next_stored(fd.get(), at, size));
     sum = add_zeros_to_sum(sum, stored.begin - at);
     HF_ASSIGN(sum, stretch(fd.get(), sum, stored.begin, stored.end));
     at = stored.end;

@@ -17,15 +17,6 @@ namespace holdfast::agent::worker::unpack {
 /// The same for `count` zero bytes, in a time that does not grow with them.
 [[nodiscard]] std::uint64_t add_zeros_to_sum(std::uint64_t before, std::uint64_t count);
 
-/// A stretch of a file that is stored on disk: [begin, end).
-struct Stored {
-  std::uint64_t begin;
-  std::uint64_t end;
-};
-/// The first stretch at or after `from` in a file of `size` bytes; empty at its end when only a
-/// hole is left. Moves the file's offset. Errors: by errno.
-[[nodiscard]] Result<Stored> next_stored(int fd, std::uint64_t from, std::uint64_t size);
-
 /// Sums of files by inode, as they were written.
 using SumsByInode = std::unordered_map<std::uint64_t, std::uint64_t>;
 

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -13,34 +12,9 @@
 #include "agent/worker/unpack/layer_writer.hpp"
 #include "agent/worker/unpack/path.hpp"
 #include "common/base/text.hpp"
+#include "common/os/sparse.hpp"
 
 namespace holdfast::agent::worker::unpack {
-namespace {
-
-/// What is a hole stays one.
-Status copy_data(int from, int to, std::uint64_t size, os::DiskFloor& floor) {
-  std::array<char, 64U << 10> buffer;
-  if (ftruncate(to, static_cast<off_t>(size)) != 0) return errno_error(errno, "set the size");
-  for (std::uint64_t at = 0; at < size;) {
-    HF_ASSIGN(const Stored stored, next_stored(from, at, size));
-    for (at = stored.begin; at < stored.end;) {
-      const auto most =
-          static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), stored.end - at));
-      const ssize_t got = ::pread(from, buffer.data(), most, static_cast<off_t>(at));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return errno_error(errno, "read");
-      if (got == 0) return Error{Errc::io, "a file of a lower layer became shorter"};
-      const std::span have{buffer.data(), static_cast<std::size_t>(got)};
-      HF_TRY(floor.count(have.size(), 0));
-      HF_TRY(write_at(to, std::as_bytes(have), at));
-      at += static_cast<std::uint64_t>(got);
-    }
-  }
-  return ok();
-}
-
-}  // namespace
-
 Status LayerWriter::copy_up(const std::string& path) {
   if (!directories_.has_lowers()) {
     summary_.needs_lower = true;
@@ -60,7 +34,8 @@ Status LayerWriter::copy_up(const std::string& path) {
     const os::UniqueFd to{
         openat(at, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!to) return errno_error(errno, "copy " + printable(path));
-    HF_TRY(copy_data(from.get(), to.get(), static_cast<std::uint64_t>(info.st_size), floor_));
+    HF_TRY(os::copy_sparse(from.get(), to.get(), static_cast<std::uint64_t>(info.st_size), floor_,
+                           {}));
     HF_TRY(remember(to.get(), std::nullopt));
     HF_ASSIGN(const Attributes attributes, get_attributes(from.get()));
     return set_attributes(to.get(), attributes, summary_.unsupported_xattrs);

@@ -20,9 +20,9 @@ namespace {
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kReserved = ".wh..wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
+constexpr std::uint64_t kBlock = 4096;  ///< of the file systems that images are kept on
 /// Write-back of a file this large starts when it is complete, so that the final sync finds little
 /// left to do.
-constexpr std::uint64_t kBlock = 4096;  ///< of the file systems that images are kept on
 constexpr std::uint64_t kEarlyWriteBack = 256U << 10;
 
 Error unsafe(std::string what) { return Error{Errc::layer_unsafe, std::move(what)}; }

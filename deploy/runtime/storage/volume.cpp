@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "common/base/text.hpp"
 #include "common/os/disk_floor.hpp"
 #include "common/os/file.hpp"
+#include "common/os/sparse.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -76,35 +76,13 @@ class Copy {
   }
 
  private:
-  /// In pieces, so that the disk and who waits are asked in between. What is a hole stays one: an
-  /// image of 792 bytes would fill the disk.
-  Status data(int from, int to, off_t size) {
-    constexpr std::size_t kPiece = 1U << 20;
-    if (::ftruncate(to, size) != 0) return errno_error(errno, "set the size");
-    for (off_t at = 0; at < size;) {
-      const off_t begin = ::lseek(from, at, SEEK_DATA);
-      if (begin < 0 && errno == ENXIO) return ok();  // a hole to the end
-      if (begin < 0) return errno_error(errno, "look for data");
-      const off_t end = ::lseek(from, begin, SEEK_HOLE);
-      if (end < 0 || ::lseek(to, begin, SEEK_SET) < 0) return errno_error(errno, "look for data");
-      for (at = begin; at < end;) {
-        if (stop_.stop_requested()) return Error{Errc::cancelled, "copy"};
-        const auto most = std::min(kPiece, static_cast<std::size_t>(end - at));
-        const ssize_t sent = ::sendfile(to, from, &at, most);
-        if (sent < 0) return errno_error(errno, "copy");
-        if (sent == 0) return ok();  // it has become shorter
-        HF_TRY(floor_.count(static_cast<std::uint64_t>(sent), 0));
-      }
-    }
-    return ok();
-  }
-
   Status file(int from_dir, int to_dir, const char* name, const struct stat& info) {
     const os::UniqueFd from{::openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
     const os::UniqueFd to{
         ::openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!from || !to) return errno_error(errno, "open");
-    HF_TRY(data(from.get(), to.get(), info.st_size));
+    HF_TRY(os::copy_sparse(from.get(), to.get(), static_cast<std::uint64_t>(info.st_size), floor_,
+                           stop_));
     return take_attributes(to.get(), info);
   }
 
@@ -206,14 +184,18 @@ Status make_volume(const NewVolume& wanted) {
   const auto fresh = parent / ("." + wanted.path.filename().string() + ".new");
   HF_TRY(os::remove_tree(fresh));
   if (::mkdir(fresh.c_str(), 0755) != 0) return errno_error(errno, "mkdir " + fresh.string());
-  HF_ASSIGN(const auto directory, os::open_file(fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (auto filled = fill(wanted, directory.get()); !filled) {
+  const auto made = [&]() -> Status {
+    HF_ASSIGN(const auto directory, os::open_file(fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    HF_TRY(fill(wanted, directory.get()));
+    if (wanted.content >= 0 && ::syncfs(directory.get()) != 0) return errno_error(errno, "sync");
+    if (::rename(fresh.c_str(), wanted.path.c_str()) != 0)
+      return errno_error(errno, "rename " + fresh.string());
+    return ok();
+  }();
+  if (!made) {
     (void)os::remove_tree(fresh);
-    return filled;
+    return made;
   }
-  if (wanted.content >= 0 && ::syncfs(directory.get()) != 0) return errno_error(errno, "sync");
-  if (::rename(fresh.c_str(), wanted.path.c_str()) != 0)
-    return errno_error(errno, "rename " + fresh.string());
   return os::sync_directory(parent);
 }
 
