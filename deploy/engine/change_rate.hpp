@@ -9,8 +9,8 @@
 
 namespace holdfast::deploy::engine {
 
-/// How often others than root may have something recorded: each record is kept for ever, and roles
-/// could fill the disk with them in an hour. Thread safe.
+/// How often others than root and the host's source may have something recorded: each record is
+/// kept for ever, and roles could fill the disk with them in an hour. Thread safe.
 class ChangeRate {
  public:
   struct Limits {

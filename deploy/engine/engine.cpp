@@ -123,8 +123,8 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
   void resume(proto::api::ResumeRequest request, Actor actor,
               Reply<proto::api::Resumed> reply) override {
-    ask(core_.commands().holds, &HoldsAndQuarantine::resume, std::move(request), std::move(actor),
-        std::move(reply));
+    ask<Rate::free>(core_.commands().holds, &HoldsAndQuarantine::resume, std::move(request),
+                    std::move(actor), std::move(reply));
   }
   void quarantine(proto::api::QuarantineRequest request, Actor actor,
                   Reply<proto::api::QuarantineItem> reply) override {
@@ -133,8 +133,8 @@ class ThreadedEngine final : public Engine, private Jobs {
   }
   void release(proto::api::ReleaseRequest request, Actor actor,
                Reply<proto::api::QuarantineItem> reply) override {
-    ask(core_.commands().holds, &HoldsAndQuarantine::release, std::move(request), std::move(actor),
-        std::move(reply));
+    ask<Rate::free>(core_.commands().holds, &HoldsAndQuarantine::release, std::move(request),
+                    std::move(actor), std::move(reply));
   }
   void rehearse(proto::api::RehearseRequest request, Actor actor,
                 Reply<proto::api::Accepted> reply) override {
@@ -285,13 +285,17 @@ class ThreadedEngine final : public Engine, private Jobs {
     return wake;
   }
 
+  /// What ends a hold or a quarantine is bounded by what began it.
+  enum class Rate : std::uint8_t { counted, free };
   /// A command that is one call on the engine thread.
-  template <class Owner, class Request, class Answer>
+  template <Rate kRate = Rate::counted, class Owner, class Request, class Answer>
   void ask(Owner& owner, Result<Answer> (Owner::*call)(const Request&, const Actor&),
            Request request, Actor actor, Reply<Answer> reply) {
     auto place = take(changes_, actor);
     if (!place) return reply(std::move(place).error());
-    if (auto counted = rate_.take(actor); !counted) return reply(std::move(counted).error());
+    if constexpr (kRate == Rate::counted) {
+      if (auto counted = rate_.take(actor); !counted) return reply(std::move(counted).error());
+    }
     mailbox_->post([&owner, call, request = std::move(request), actor = std::move(actor),
                     reply = std::move(reply),
                     place = std::move(place)] { reply((owner.*call)(request, actor)); });
