@@ -44,6 +44,9 @@ struct Wait {
 /// Services and hooks of which a process lives or is about to, standbys and rehearsals aside: what
 /// a shutdown waits for.
 [[nodiscard]] std::set<ServiceName> living(const Progress& progress, const Observed& observed);
+/// What of the current document runs for somebody: started again where the host stays up after all.
+[[nodiscard]] std::set<ServiceName> to_start_again(const Progress& progress,
+                                                   const Observed& observed);
 /// Which services stand on each: by any document in use, directly or through others. Hooks that run
 /// stand on all.
 [[nodiscard]] std::map<ServiceName, std::set<ServiceName>> dependents(const Progress& progress,

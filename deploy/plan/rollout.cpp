@@ -164,12 +164,9 @@ bool Planner::make_room(const ServiceName& name) {
   bool room = true;
   for (const auto& [id, view] : observed_.instances) {
     if (view.seen.service != name || (id != old && used.contains(id))) continue;
-    const bool lives = view.seen.state == InstanceState::running ||
-                       view.seen.state == InstanceState::frozen ||
-                       view.seen.state == InstanceState::unsupervised;
-    if (!lives && !ending(id)) continue;
+    if (!has_process(view.seen.state) && !ending(id)) continue;
     room = false;
-    if (lives) stop(view, true);
+    if (has_process(view.seen.state)) stop(view, true);
   }
   return room;
 }

@@ -8,12 +8,6 @@ namespace {
 
 using Names = std::set<ServiceName>;
 
-bool lives(const InstanceView& view) {
-  const auto state = view.seen.state;
-  return state == InstanceState::running || state == InstanceState::frozen ||
-         state == InstanceState::unsupervised;
-}
-
 /// Nothing in it would be lost: it is frozen and serves nobody, or only tries whether it could.
 bool is_spare(const InstanceView& view, const Progress& progress) {
   if (is_rehearsal(view.seen.service)) return true;
@@ -35,8 +29,19 @@ void add_all_above(const std::map<ServiceName, Names>& direct, const ServiceName
 std::set<ServiceName> living(const Progress& progress, const Observed& observed) {
   Names names;
   for (const auto& [id, view] : observed.instances)
-    if (lives(view) && !is_spare(view, progress)) names.insert(view.seen.service);
+    if (has_process(view.seen.state) && !is_spare(view, progress)) names.insert(view.seen.service);
   for (const auto& [name, id] : observed.busy) names.insert(name);
+  return names;
+}
+
+std::set<ServiceName> to_start_again(const Progress& progress, const Observed& observed) {
+  Names names;
+  const auto document = observed.documents.find(progress.current);
+  if (document == observed.documents.end()) return names;
+  for (const auto& [id, view] : observed.instances)
+    if (has_process(view.seen.state) && !is_spare(view, progress) &&
+        document->second->services.contains(view.seen.service))
+      names.insert(view.seen.service);
   return names;
 }
 
@@ -105,7 +110,7 @@ void Planner::end_everything() {
   std::vector<const InstanceView*> waiting;
   bool something_ends = !observed_.busy.empty();
   for (const auto& [id, view] : observed_.instances) {
-    if (!lives(view)) continue;
+    if (!has_process(view.seen.state)) continue;
     if (is_spare(view, state()) || now_ >= deadline) {
       end_at_once(view);
     } else if (is_needed(view.seen.service)) {

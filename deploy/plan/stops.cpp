@@ -80,10 +80,7 @@ void Planner::end_stops() {
 /// True when an operator stopped it: its process ends, and nothing starts it.
 bool Planner::stays_stopped(const ServiceName& name, const InstanceView* view) {
   if (!state().stopped.contains(name)) return false;
-  const bool lives = view != nullptr && (view->seen.state == InstanceState::running ||
-                                         view->seen.state == InstanceState::frozen ||
-                                         view->seen.state == InstanceState::unsupervised);
-  if (lives) stop(*view, false);
+  if (view != nullptr && has_process(view->seen.state)) stop(*view, false);
   return true;
 }
 

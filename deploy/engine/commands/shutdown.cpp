@@ -14,6 +14,9 @@ constexpr std::uint64_t kLongest = 86'400;  ///< seconds
 /// Whoever takes the host down asks several times a second until all has ended; then the agent is
 /// stopped.
 constexpr std::chrono::minutes kForgotten{5};
+/// A ledger that does not take the end of it is asked so often.
+constexpr int kTries = 30;
+constexpr std::chrono::seconds kBetweenTries{10};
 constexpr const char* kGoesDown = "the host goes down";
 
 }  // namespace
@@ -32,13 +35,20 @@ Result<proto::api::ShutdownProgress> Shutdown::ask(const proto::api::ShutdownReq
     return Error{Errc::usage, "within_seconds is more than a day"}.hint("86400 at most");
   const auto now = parts_.ports.clock.boot();
   asked_ = now;
-  if (parts_.observed.shutdown) return progress();
   const std::chrono::seconds within{request.within_seconds};
+  if (auto& held = parts_.observed.shutdown) {
+    const auto end = std::chrono::ceil<Milliseconds>(now - held->since) + within;
+    if (within.count() != 0 && end < held->within) {  // the earlier end counts
+      held->within = end;
+      parts_.attention.mark_changed();
+    }
+    return progress();
+  }
   auto& journal = parts_.journal;
   parts_.observed.shutdown =
       plan::Shutdown{.boot_id = parts_.options.boot_id,
                      .within = within.count() == 0 ? kWithin : within,
-                     .services = plan::living(journal.progress(), parts_.observed),
+                     .services = plan::to_start_again(journal.progress(), parts_.observed),
                      .since = now};
   const auto first = progress();
   log::warn("event=shutdown_started reason=\"{}\" actor={} services={} standby={}", kGoesDown,
@@ -58,10 +68,17 @@ void Shutdown::expire() {
   auto& journal = parts_.journal;
   auto note = journal.entry(proto::EntryKind::started, "agent", kStays, journal.effective());
   auto next = plan::call_off_shutdown(journal.progress(), parts_.observed);
+  if (auto done = journal.advance(std::move(next), {.entries = {std::move(note)}}); !done) {
+    log::warn("event=shutdown_not_recorded error={}", log::field(done.error().to_string()));
+    // What is to be started again is in it, and of no use where it is forgotten.
+    if (++refused_ <= kTries) {
+      asked_ += kBetweenTries;
+      return;
+    }
+  }
+  refused_ = 0;
   log::warn("event=shutdown_called_off reason=\"{}\"", kStays);
   parts_.observed.shutdown.reset();
-  if (auto done = journal.advance(std::move(next), {.entries = {std::move(note)}}); !done)
-    log::warn("event=shutdown_not_recorded error={}", log::field(done.error().to_string()));
   parts_.attention.mark_changed();
 }
 

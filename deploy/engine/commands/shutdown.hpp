@@ -23,6 +23,7 @@ class Shutdown {
 
   Parts& parts_;
   BootTime asked_{};
+  int refused_ = 0;  ///< so often the ledger did not take that it is called off
 };
 
 }  // namespace holdfast::deploy::engine

@@ -43,6 +43,11 @@ enum class InstanceState : std::uint8_t {
            ///< remove helps
 };
 [[nodiscard]] std::string_view to_string(InstanceState state);
+/// A process of the service is there, watched over or not, going on or not.
+[[nodiscard]] constexpr bool has_process(InstanceState state) {
+  return state == InstanceState::running || state == InstanceState::frozen ||
+         state == InstanceState::unsupervised;
+}
 
 struct ExitInfo {
   int code = 0;  ///< 128 + n for signal n

@@ -142,6 +142,19 @@ TEST_F(Shutdowns, NobodyAsksAnyMoreSoTheHostStaysUpAndServes) {
   EXPECT_EQ(count(InstanceState::running), 2U) << "and that is remembered";
 }
 
+TEST_F(Shutdowns, TheEarlierEndCounts) {
+  ASSERT_TRUE(ask());
+  host_.clock.advance(1s);
+  ASSERT_TRUE(ask(3));
+  ASSERT_TRUE(ask(3600)) << "a later one does not";
+  agent_->run(1s);
+  const auto by_rule = std::find_if(host_.stops.begin(), host_.stops.end(), [](const auto& stop) {
+    return stop.second.signal != "SIGKILL";
+  });
+  ASSERT_NE(by_rule, host_.stops.end());
+  EXPECT_LE(by_rule->second.timeout, 3s) << "of the 10 s that its rule gives";
+}
+
 TEST_F(Shutdowns, ThePacketFilterMayGoFirst) {
   ASSERT_TRUE(ask());
   agent_->run(0s);
