@@ -88,7 +88,7 @@ std::string CniAttachments::effective_conflist(const std::string& version) const
 
 /// The best version that the plugins of a list have in common. What goes wrong is said by the first
 /// ADD, with the next step.
-std::string CniAttachments::ask_for_version() const {
+std::optional<std::string> CniAttachments::ask_for_version() const {
   std::vector<std::string> types{"ptp", "host-local"};
   if (const auto own = parse_conflist(options_.conflist); own) types = own->types;
   std::vector<std::set<std::string>> known;
@@ -98,7 +98,8 @@ std::string CniAttachments::ask_for_version() const {
                                          .env = {"CNI_COMMAND=VERSION", os::kChildPath}},
                                .input = R"({"cniVersion":"1.0.0"})",
                                .timeout = kAnswers});
-    known.push_back(said ? supported_versions(said->out) : std::set<std::string>{});
+    if (!said) return std::nullopt;  // a host that is busy: it is asked again
+    known.push_back(supported_versions(said->out));
   }
   auto common = common_version(known);
   if (common) return *std::move(common);
@@ -121,12 +122,27 @@ Result<std::unique_ptr<CniAttachments>> CniAttachments::open(CniOptions options)
     }
   }
   // Beside what else a start has to do: it takes some milliseconds a plugin.
-  self->version_ =
-      std::async(std::launch::async, [own = self.get()] { return own->ask_for_version(); }).share();
+  self->begin_to_ask();
   return self;
 }
 
-Result<std::optional<AttachmentRecord>> CniAttachments::load(const std::string& id) const {
+void CniAttachments::begin_to_ask() {
+  version_ = std::async(std::launch::async, [this] { return ask_for_version(); }).share();
+}
+
+std::string CniAttachments::version() {
+  std::shared_future<std::optional<std::string>> asked;
+  {
+    const std::lock_guard lock{mutex_};
+    asked = version_;
+  }
+  if (const auto found = asked.get()) return *found;
+  const std::lock_guard lock{mutex_};
+  if (asked.get() == std::nullopt) begin_to_ask();
+  return std::string{kCniVersions.front()};
+}
+
+Result<std::optional<AttachmentRecord>> CniAttachments::load(const std::string& id) {
   auto text = os::read_file(record_path(id), kRecordLimit);
   if (!text && text.error().code() == Errc::not_found) return std::optional<AttachmentRecord>{};
   if (!text) return std::move(text).error();
@@ -135,10 +151,10 @@ Result<std::optional<AttachmentRecord>> CniAttachments::load(const std::string& 
   return std::optional{unrecorded(id)};
 }
 
-AttachmentRecord CniAttachments::unrecorded(const std::string& id) const {
+AttachmentRecord CniAttachments::unrecorded(const std::string& id) {
   return {.id = id,
           .netns = netns_path(id).string(),
-          .conflist = effective_conflist(version_.get()),
+          .conflist = effective_conflist(version()),
           .result = {},
           .address = 0};
 }

@@ -58,10 +58,13 @@ class CniAttachments final : public Attachments {
   [[nodiscard]] std::filesystem::path record_path(const std::string& id) const;
   [[nodiscard]] std::filesystem::path leases_dir() const;
   [[nodiscard]] std::string effective_conflist(const std::string& version) const;
-  [[nodiscard]] std::string ask_for_version() const;
-  [[nodiscard]] Result<std::optional<AttachmentRecord>> load(const std::string& id) const;
+  /// None: not each of them gave an answer.
+  [[nodiscard]] std::optional<std::string> ask_for_version() const;
+  void begin_to_ask();
+  [[nodiscard]] std::string version();
+  [[nodiscard]] Result<std::optional<AttachmentRecord>> load(const std::string& id);
   /// What an attachment by the present configuration would be recorded as before its ADD.
-  [[nodiscard]] AttachmentRecord unrecorded(const std::string& id) const;
+  [[nodiscard]] AttachmentRecord unrecorded(const std::string& id);
   [[nodiscard]] bool is_whole(const AttachmentRecord& record) const;
   [[nodiscard]] Result<Attachment> build(const std::string& id);
   [[nodiscard]] Result<std::string> add(const AttachmentRecord& record, const CniList& list);
@@ -72,8 +75,8 @@ class CniAttachments final : public Attachments {
   [[nodiscard]] Status free_stale_leases() const;
 
   const CniOptions options_;
-  std::shared_future<std::string> version_;  ///< that the plugins have in common
-  std::mutex mutex_;                         ///< guards `busy_`
+  std::shared_future<std::optional<std::string>> version_;  ///< that the plugins have in common
+  std::mutex mutex_;                                        ///< guards `busy_` and `version_`
   std::map<std::string, std::weak_ptr<std::mutex>> busy_;
 };
 
