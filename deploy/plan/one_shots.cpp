@@ -21,9 +21,11 @@ std::optional<WallTime> completed_at(const Progress& progress, const ServiceName
 /// Whether its process has ended as it should, of itself, and that is not written down yet.
 bool completes_now(const Progress& progress, const InstanceView& view, const ServiceName& name,
                    const proto::Service& wanted) {
-  return view.seen.run_hash == wanted.run_hash && has_completed(view, wanted) &&
-         !progress.restarting.contains(name) && !progress.stopped.contains(name) &&
-         !completed_at(progress, name, wanted);
+  // Of the process that a restart was asked for, however soon it ended: not of the one before.
+  const auto asked = progress.restarting.find(name);
+  const bool awaited = asked != progress.restarting.end() && view.seen.starts <= asked->second;
+  return view.seen.run_hash == wanted.run_hash && has_completed(view, wanted) && !awaited &&
+         !progress.stopped.contains(name) && !completed_at(progress, name, wanted);
 }
 
 /// Written down at once, as a reboot takes the exit code away.

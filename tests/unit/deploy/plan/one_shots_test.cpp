@@ -70,6 +70,20 @@ TEST_P(OneShots, OneThatEndsWellPassesTheGateAndIsNoDrift) {
       1);
 }
 
+/// Under load nobody sees it run: the first look at it finds it ended.
+TEST_P(OneShots, OneThatWasStartedAgainHasCompletedHoweverSoonItEnds) {
+  apply("j1", "w1");
+  const auto wanted = document("j1", "w1", GetParam())->services.at(kJob);
+  auto& view = world_.observed.instances.at(world_.progress.serving.at(kJob));
+  world_.progress = restart_service(world_.progress, world_.observed, kJob);
+  EXPECT_FALSE(completes_now(world_.progress, view, kJob, wanted))
+      << "its end is of the run before";
+  ++view.seen.starts;
+  const auto decision = decide(world_.progress, world_.observed, kHost, world_.now);
+  EXPECT_TRUE(completed_at(decision.progress, kJob, wanted));
+  EXPECT_THAT(classify(decision.progress, world_.observed, kHost), IsEmpty());
+}
+
 TEST_F(AwaitedOneShots, WhoDependsOnOneThatIsRestartedAfterAFailureWaitsUntilItIsReady) {
   auto wanted =
       std::make_shared<proto::Deployment>(*document("j1", "w1", proto::Restart::on_failure));
