@@ -243,10 +243,11 @@ class Daemon {
 
   void reload() {
     auto loaded = load_config(options_.config_file);
-    auto access = loaded ? Access::create(loaded->groups) : Result<Access>{loaded.error()};
-    figures_.last_reload_successful = access.has_value();
-    if (!access)
-      return log::error("event=reload_failed error={}", log::field(access.error().to_string()));
+    auto found =
+        loaded ? Access::resolve(loaded->groups) : Result<Access::Resolved>{loaded.error()};
+    figures_.last_reload_successful = found.has_value();
+    if (!found)
+      return log::error("event=reload_failed error={}", log::field(found.error().to_string()));
     if (config_.fixed() != loaded->fixed())
       log::warn(
           "event=reload_incomplete reason=\"directories, addresses, registries, runtime and "
@@ -254,14 +255,14 @@ class Daemon {
     const bool other_source = config_.source != loaded->source ||
                               (!config_.source.trust.empty() && config_.labels != loaded->labels);
     config_.change(loaded->live());
-    const bool other_groups = groups_ != access->groups();
-    groups_ = access->groups();
-    late_.has(LateSetup::kGroups);
-    api_.set_access(std::move(access).value());
+    take_groups(std::move(found).value());
     engine_.reconfigure(config_.live());
-    if (other_groups || !socket_ || !socket_->in_place()) reopen_socket();
-    if (other_source) start_source();
-    if (source_) source_->look();
+    if (!socket_ || !socket_->in_place()) reopen_socket();
+    if (other_source && ready_) {
+      start_source();  // which reads it
+    } else if (source_) {
+      source_->look();
+    }
     figures_.last_reload_timestamp = seconds_since_epoch(clock_);
     log::info("event=reloaded");
   }
@@ -310,10 +311,10 @@ class Daemon {
     restart_timer_.cancel();
     source_.reset();
     socket_.reset();
-    lookups_.stop();
     api_.stop();
     upkeep_.stop();
     engine_.stop();
+    lookups_.stop();  // may hang with a name service: what is on disk is closed by now
     server_->close_all();
     io_.stop();
     log::info("event=stopped");
