@@ -44,7 +44,13 @@ void check_together(yaml::Fields& fields, const SourceConfig& source) {
     findings.error(fields.mark(source.client_key.empty() ? "client_certificate" : "client_key"),
                    "source.client_certificate and source.client_key belong together",
                    "write both or none");
-  if (fields.has("url")) return;
+  if (fields.has("url")) {
+    if (source.stale_after <= source.interval)
+      findings.error(fields.mark(fields.has("stale_after") ? "stale_after" : "interval"),
+                     "source.stale_after must be longer than source.interval",
+                     "write at least twice the interval");
+    return;
+  }
   for (const auto key : kKeysOfUrl) {
     if (fields.has(key))
       findings.error(fields.mark(key), fmt::format("source.{} has no meaning without url", key),
