@@ -78,7 +78,8 @@ class Attacks(attack.AttackCase):
     def test_quarantines_of_what_nobody_knows(self):
         """As many as roles may have, by the role `rollback`; then lists of them, by the role `observe`."""
         for number in range(520):
-            attack.ask(self.agent.socket, "POST", "/v1/quarantine/add", {"what": f"sha256:{number:064x}", "reason": "x" * 1000, "until": ""})
+            status, answer = attack.ask(self.agent.socket, "POST", "/v1/quarantine/add", {"what": f"sha256:{number:064x}", "reason": "x" * 1000, "until": ""})
+            self.assertEqual(status, 200, answer)
         with contextlib.ExitStack() as both:
             both.enter_context(self.meanwhile(attack.quarantine_for_ever, self.agent.socket, number=4))
             both.enter_context(self.meanwhile(attack.ask_for_ever, self.agent.socket, "GET", "/v1/quarantine", None, number=4))
@@ -86,6 +87,8 @@ class Attacks(attack.AttackCase):
         status, answer = attack.ask(self.agent.socket, "POST", "/v1/hold", {"reason": "x" * 1001})
         self.assertEqual(status, 400, answer)
         self.assertIn(b"1000 are the most", answer)
+        known = {item["actor"] for item in json.loads(attack.ask(self.agent.socket, "GET", "/v1/quarantine")[1])}
+        self.assertEqual(known, {"root (uid 0)"}, "beyond 500 roles add none")
 
     def test_listeners_on_many_ports(self):
         """Of a user without a role, while a rollback finds one of its ports taken: whose it is, the engine does not look for."""

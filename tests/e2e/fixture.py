@@ -8,6 +8,7 @@ import fcntl
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -34,10 +35,22 @@ def images():
     return dict(line.split("=", 1) for line in lines)
 
 
+GIVEN_PORTS = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, not given by this process before, and below those that the kernel hands out by itself."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 32768)
+        if port in GIVEN_PORTS:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        GIVEN_PORTS.add(port)
+        return port
 
 
 def wait_until(what, condition, seconds=10.0, interval=0.05):
