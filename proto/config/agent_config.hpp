@@ -81,12 +81,13 @@ struct SourceConfig {
   /// The first root of trust, a signed file: documents must be signed by its keys. Empty: what the
   /// file says is believed because only root can write it.
   std::filesystem::path trust;
-  Milliseconds interval{60'000};                    ///< between two polls of a URL
-  Milliseconds stale_after{std::chrono::hours{1}};  ///< without a good answer
-  std::string ca;                                   ///< PEM, in place of the system's
-  std::string client_certificate;                   ///< PEM
-  std::string client_key;                           ///< PEM
-  std::string token_file;                           ///< holds a bearer token
+  Milliseconds interval{60'000};  ///< between two polls of a URL
+  /// Without a good answer; an hour, or twice the interval, where nothing else is written.
+  Milliseconds stale_after{std::chrono::hours{1}};
+  std::string ca;                  ///< PEM, in place of the system's
+  std::string client_certificate;  ///< PEM
+  std::string client_key;          ///< PEM
+  std::string token_file;          ///< holds a bearer token
   [[nodiscard]] bool empty() const { return file.empty() && url.empty(); }
   bool operator==(const SourceConfig&) const = default;
 };

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "common/url/url.hpp"
@@ -45,8 +46,8 @@ void check_together(yaml::Fields& fields, const SourceConfig& source) {
                    "source.client_certificate and source.client_key belong together",
                    "write both or none");
   if (fields.has("url")) {
-    if (source.stale_after <= source.interval)
-      findings.error(fields.mark(fields.has("stale_after") ? "stale_after" : "interval"),
+    if (fields.has("stale_after") && source.stale_after <= source.interval)
+      findings.error(fields.mark("stale_after"),
                      "source.stale_after must be longer than source.interval",
                      "write at least twice the interval");
     return;
@@ -79,6 +80,8 @@ void read_source(yaml::Fields& top, AgentConfig& config) {
   if (const auto age =
           fields.duration("stale_after", {std::chrono::seconds{1}, std::chrono::hours{24 * 366}}))
     source.stale_after = *age;
+  else
+    source.stale_after = std::max(source.stale_after, 2 * source.interval);
   check_together(fields, source);
 }
 

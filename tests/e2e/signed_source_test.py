@@ -267,7 +267,7 @@ class SignedSource(fixture.AgentCase):
         time.sleep(4)
         self.assertEqual(set(self.server.requests), {(PATH, 304)})
         self.assertLessEqual(len(self.server.requests), 6)
-        self.restart(interval="1h")
+        self.restart(interval="1h", stale_after="3h")
         time.sleep(1)
         self.server.requests.clear()
         self.publish({"web": self.web("WEB_V2")})

@@ -43,6 +43,14 @@ TEST(AgentConfig, ReadsASignedSource) {
                     .token_file = "/token"}));
 }
 
+TEST(AgentConfig, ASourceIsStaleLaterThanItIsPolled) {
+  EXPECT_EQ(good(R"(source: {url: "https://a/b", trust: /r, interval: 3h})").source.stale_after,
+            std::chrono::hours{6});
+  EXPECT_THAT(
+      errors_of(R"(source: {url: "https://a/b", trust: /r, interval: 2h, stale_after: 2h})"),
+      HasSubstr("source.stale_after must be longer than source.interval"));
+}
+
 TEST(AgentConfig, NeverRepeatsTheUrlOfASource) {
   EXPECT_EQ(errors_of("source: {url: \"https://u:hunter2@a/b\", trust: /r}").find("hunter2"),
             std::string::npos);
