@@ -81,10 +81,12 @@ class RealAgent final : public Agent {
 /// restarts go on without.
 constexpr std::chrono::milliseconds kLedgerPatience{1000};
 
-Result<std::unique_ptr<ledger::Ledger>> open_history(const std::filesystem::path& state_dir) {
+Result<std::unique_ptr<ledger::Ledger>> open_history(const std::filesystem::path& state_dir,
+                                                     runtime::ContainerRuntime& containers) {
   auto opened = ledger::open_ledger(state_dir);
   if (opened || disposition(opened.error().code()) != Disposition::stop) return opened;
-  auto readable = ledger::open_damaged_ledger(state_dir, opened.error());
+  HF_ASSIGN(const auto running, containers.observe(runtime::InspectionDepth::liveness));
+  auto readable = ledger::open_damaged_ledger(state_dir, opened.error(), running);
   if (!readable) return std::move(opened).error();
   log::error("event=ledger_damaged error={}", log::field(opened.error().to_string()));
   return readable;
@@ -208,7 +210,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .log_max_size = config.log_max_size},
                                             clock, *agent->attachments));
   recover_if_requested(config.state_dir, *agent->containers, clock);
-  HF_ASSIGN(auto history, open_history(config.state_dir));
+  HF_ASSIGN(auto history, open_history(config.state_dir, *agent->containers));
   agent->history = std::make_unique<ledger::BoundedCommitLedger>(std::move(history),
                                                                  config.state_dir, kLedgerPatience);
   HF_TRY(sweep_attachments(*agent->containers, *agent->attachments));

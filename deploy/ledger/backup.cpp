@@ -12,6 +12,7 @@
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "deploy/ledger/check.hpp"
+#include "deploy/ledger/queries.hpp"
 
 namespace holdfast::deploy::ledger {
 namespace {
@@ -70,7 +71,8 @@ Result<Anchor> copy_into(db::Db& from, const fs::path& into) {
     HF_ASSIGN(auto check, check_chain(made, std::nullopt, Depth::content));
     if (check.fault && *check.fault != Errc::ledger_truncated)
       return Error{*check.fault, check.report.fault};
-    anchor = {check.report.head, check.commits};
+    HF_ASSIGN(const auto progress, read_progress(made));
+    anchor = {check.report.head, check.commits, progress_digest(progress)};
   }
   HF_TRY(sync_file(file));
   HF_TRY(write_anchor(into, anchor));
@@ -93,6 +95,17 @@ void remove_old(const fs::path& state_dir) {
 }
 
 }  // namespace
+
+bool is_whole(const fs::path& copy) {
+  const auto anchor = read_anchor(copy);
+  if (!anchor || !*anchor) return false;
+  auto db = db::Db::open(copy / "ledger.db", db::OpenMode::read_only);
+  if (!db) return false;
+  const auto verdict = db->text("PRAGMA quick_check(1)");
+  if (!verdict || *verdict != "ok") return false;
+  const auto check = check_chain(*db, *anchor, Depth::content);
+  return check && !check->fault;
+}
 
 std::vector<fs::path> backups(const fs::path& state_dir) {
   std::vector<fs::path> found;

@@ -23,6 +23,9 @@ inline constexpr std::uint64_t kBackupBytes = 64ULL << 20;
 /// io.
 [[nodiscard]] Result<Head> back_up(const std::filesystem::path& state_dir);
 
+/// Whether the copy in a directory is whole, by its content and its own HEAD.
+[[nodiscard]] bool is_whole(const std::filesystem::path& copy);
+
 /// Directories of the copies, newest first, whole or not.
 [[nodiscard]] std::vector<std::filesystem::path> backups(const std::filesystem::path& state_dir);
 

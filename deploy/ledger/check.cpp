@@ -33,7 +33,9 @@ class Walk {
   }
 
  private:
+  /// Of the chain itself, or of what HEAD says of its end.
   void fault(Errc code, std::string text) {
+    check_.chain_whole = false;
     if (check_.fault) return;
     check_.fault = code;
     check_.report.fault = std::move(text);
@@ -54,7 +56,7 @@ class Walk {
     if (anchor_ && anchor_->head.number == number && anchor_->head.hash != head.hash)
       corrupt(
           fmt::format("entry {} is not the one that HEAD names: ledger.db was replaced", number));
-    if (check_.fault || (depth_ == Depth::opening && !tells_of_tables(body))) return ok();
+    if (!check_.chain_whole || (depth_ == Depth::opening && !tells_of_tables(body))) return ok();
     return read_content(number, body, static_cast<std::uint64_t>(row.integer(2)));
   }
 
@@ -87,7 +89,8 @@ class Walk {
 
   void differs(std::string text) {
     if (check_.fault) return;
-    corrupt(std::move(text));
+    check_.fault = Errc::ledger_corrupt;
+    check_.report.fault = std::move(text);
     check_.tables_differ = true;
   }
 

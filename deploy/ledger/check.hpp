@@ -24,6 +24,7 @@ struct Check {
   Tables told{};  ///< what the entries say of the tables
   bool tables_differ =
       false;                  ///< the fault is that tables or documents are not what the chain says
+  bool chain_whole = true;    ///< up to its end, and HEAD's entry is in it: `told` is all there was
   std::optional<Errc> fault;  ///< ledger_corrupt or ledger_truncated; text in report.fault
 };
 

@@ -142,9 +142,12 @@ class Ledger : public Reader {
 [[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_dir);
 /// For a ledger that `open_ledger` refused with ledger_corrupt or ledger_truncated: what can be
 /// read is read, else the newest backup, else it is empty; every commit fails with `why`, so that
-/// the agent can go on supervising what runs.
+/// the agent can go on supervising what runs. Where the chain is whole, it is believed and not the
+/// tables; where the state of the engine is not the one that HEAD or the chain names, `running`,
+/// what is on the host, decides.
 [[nodiscard]] Result<std::unique_ptr<Ledger>> open_damaged_ledger(
-    const std::filesystem::path& state_dir, const Error& why);
+    const std::filesystem::path& state_dir, const Error& why,
+    const std::vector<plan::ObservedInstance>& running);
 /// Errors: not_found when there is no ledger yet.
 [[nodiscard]] Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir);
 

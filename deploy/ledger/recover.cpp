@@ -10,6 +10,7 @@
 #include "common/os/file.hpp"
 #include "deploy/ledger/backup.hpp"
 #include "deploy/ledger/check.hpp"
+#include "deploy/ledger/match_chain.hpp"
 #include "deploy/ledger/migrate.hpp"
 #include "deploy/ledger/queries.hpp"
 #include "deploy/ledger/replay.hpp"
@@ -56,18 +57,6 @@ std::vector<fs::path> damaged_before(const fs::path& state_dir) {
   return found;
 }
 
-/// Whether a copy is whole, by its content and its own HEAD.
-bool is_whole(const fs::path& copy) {
-  const auto anchor = read_anchor(copy);
-  if (!anchor || !*anchor) return false;
-  auto db = db::Db::open(copy / "ledger.db", db::OpenMode::read_only);
-  if (!db) return false;
-  const auto verdict = db->text("PRAGMA quick_check(1)");
-  if (!verdict || *verdict != "ok") return false;
-  const auto check = check_chain(*db, *anchor, Depth::content);
-  return check && !check->fault;
-}
-
 /// A file whose WAL is beside it is read with it; its shared memory is recreated.
 Result<db::Db> open_old(const fs::path& directory) {
   return db::Db::open(directory / "ledger.db", db::OpenMode::read_only);
@@ -111,7 +100,7 @@ class Recovering {
     Replay replay{db, std::move(head), std::move(told), recorded.good};
     HF_TRY(take_over(db, replay));
     find_losses(db, replay.head());
-    HF_ASSIGN(const auto next, next_progress(db, replay.effective_generation(), recorded));
+    HF_ASSIGN(const auto next, next_progress(db, replay, recorded));
     report_.generation = next.current.value();
     for (const auto& id : next.kept) report_.kept.push_back(id.str());
     HF_TRY(set_commits(db));
@@ -194,7 +183,7 @@ class Recovering {
 
   /// The damaged file's own, when it is as new as HEAD says and speaks of nothing that is lost;
   /// else what runs decides.
-  Result<plan::Progress> next_progress(db::Db& db, GenerationId effective,
+  Result<plan::Progress> next_progress(db::Db& db, const Replay& replay,
                                        const plan::Progress& recorded) {
     const auto known = highest(db, sql::last_generation);
     if (auto old = open_old(state_dir_); old && report_.lost_first == 0 && is_as_left(*old)) {
@@ -203,15 +192,9 @@ class Recovering {
                             (!own.rollout || own.rollout->from.value() <= known);
       if (complete) return own;
     }
-    std::vector<GenerationId> candidates{effective, recorded.current};
-    for (auto id = known; id > 0; --id) candidates.emplace_back(id);
-    for (const auto id : candidates) {
-      if (id.value() == 0) continue;
-      auto matched = match(db, id, recorded);
-      if (!matched) continue;
-      if (id != effective && effective.value() != 0) matched->good = effective;
+    if (auto matched = match_chain(db, replay.tables(), replay.effective_generation(), recorded,
+                                   options_.running))
       return *std::move(matched);
-    }
     return plan::keep_unknown(recorded, options_.running);
   }
 
@@ -220,19 +203,6 @@ class Recovering {
     if (anchor_.commits == 0) return false;
     const auto last = read_last_commit(old, anchor_);
     return last && !compare_last(anchor_, *last);
-  }
-
-  std::optional<plan::Progress> match(db::Db& db, GenerationId id, const plan::Progress& recorded) {
-    const auto rows = read_generations(db);
-    if (!rows) return std::nullopt;
-    const auto row =
-        std::find_if(rows->begin(), rows->end(), [&](const auto& each) { return each.id == id; });
-    if (row == rows->end()) return std::nullopt;
-    const auto text = read_document(db, row->spec_digest);
-    if (!text) return std::nullopt;
-    const auto document = proto::load_deployment(*text, "ledger");
-    if (!document) return std::nullopt;
-    return plan::match_running(recorded, *document, id, options_.running);
   }
 
   /// They count what was ever committed here, so that an older copy is told apart later too.

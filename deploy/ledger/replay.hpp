@@ -23,6 +23,7 @@ class Replay {
   [[nodiscard]] Result<std::uint64_t> take_over(db::Db& from);
 
   [[nodiscard]] const Head& head() const { return head_; }
+  [[nodiscard]] const Tables& tables() const { return tables_; }
   [[nodiscard]] GenerationId effective_generation() const {
     return tables_.effective_generation().value() != 0 ? tables_.effective_generation()
                                                        : effective_;

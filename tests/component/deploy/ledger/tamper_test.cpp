@@ -160,7 +160,7 @@ TEST_F(Tamper, WhateverBecameOfTheFilesTheAgentComesUpAndARecoveryPutsItRight) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(disposition(refused.error().code()), Disposition::stop)
         << refused.error().to_string();
-    EXPECT_TRUE(open_damaged_ledger(dir(), refused.error()));
+    EXPECT_TRUE(open_damaged_ledger(dir(), refused.error(), {}));
     const auto recovered = recover_ledger(
         dir(),
         {.dry_run = false, .actor = "root", .reason = what, .now = WallTime{}, .running = {}});
@@ -185,7 +185,7 @@ TEST_F(Tamper, AChangedDocumentIsRefusedAndNeverServed) {
   EXPECT_THAT(verify_fault(), HasSubstr("entry 3: the document " + test::digest('c').str()));
   expect_refused(Errc::ledger_corrupt, "entry 3: the document");
   const auto why = open_ledger(dir());
-  auto damaged = open_damaged_ledger(dir(), why.error());
+  auto damaged = open_damaged_ledger(dir(), why.error(), {});
   ASSERT_TRUE(damaged) << damaged.error().to_string();
   EXPECT_TRUE((*damaged)->stale()) << "so nothing that runs is stopped for it";
   const auto evil = (*damaged)->document(test::digest('c'));
@@ -265,7 +265,7 @@ TEST_F(TamperedTables, ACommitThatNeitherHeadNorAnEntryTellsOfIsNoticed) {
     edit(sql);
     expect_refused(Errc::ledger_corrupt, "has no entry that tells of it");
     EXPECT_THAT(verify_fault(), HasSubstr("has no entry that tells of it"));
-    const auto instead = open_damaged_ledger(dir(), open_ledger(dir()).error());
+    const auto instead = open_damaged_ledger(dir(), open_ledger(dir()).error(), {});
     ASSERT_TRUE(instead);
     EXPECT_TRUE((*instead)->stale()) << "what it says is to be done is not believed";
     ASSERT_TRUE(os::write_atomic(dir() / "ledger.db", whole));
@@ -393,7 +393,7 @@ TEST_F(Tamper, ADamagedLedgerCanStillBeReadButNotWritten) {
   edit("DELETE FROM entries WHERE number > 5");
   auto refused = open_ledger(dir());
   ASSERT_FALSE(refused);
-  auto ledger = open_damaged_ledger(dir(), refused.error());
+  auto ledger = open_damaged_ledger(dir(), refused.error(), {});
   ASSERT_TRUE(ledger) << ledger.error().to_string();
   EXPECT_EQ((*ledger)->generations()->size(), 4U);
   EXPECT_EQ(**(*ledger)->progress(), progress);
