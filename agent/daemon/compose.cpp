@@ -207,7 +207,8 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .runtime = config.runtime,
                                              .log_writer = worker.parent_path() / "holdfast-log",
                                              .gateway = config.subnet.address + 1,
-                                             .log_max_size = config.log_max_size},
+                                             .log_max_size = config.log_max_size,
+                                             .own_places = proto::own_places(config)},
                                             clock, *agent->attachments));
   recover_if_requested(config.state_dir, *agent->containers, clock);
   HF_ASSIGN(auto history, open_history(config.state_dir, *agent->containers));

@@ -45,19 +45,21 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
   HF_ASSIGN(auto conmon, probe_conmon());
   auto facts = probe_host();
   facts.cgroup_namespace = cgroups.unified();
-  Host host{
-      .paths = paths,
-      .group_parent = "/holdfast-" + options.instance,
-      .runtime = std::move(runtime),
-      .cgroups = std::move(cgroups),
-      .facts = facts,
-      .refused_host_paths = {paths.state_dir.string(), paths.run_dir.string(), "/etc/holdfast"},
-      .log_writer = options.log_writer,
-      .gateway = options.gateway,
-      .log_max_size = options.log_max_size,
-      .clock = clock,
-      .attachments = attachments,
-      .notify = std::make_shared<NotifyListener>(paths, clock)};
+  auto own_places = options.own_places;
+  for (const auto& directory : {paths.state_dir, paths.run_dir})
+    own_places.push_back(directory.string());
+  Host host{.paths = paths,
+            .group_parent = "/holdfast-" + options.instance,
+            .runtime = std::move(runtime),
+            .cgroups = std::move(cgroups),
+            .facts = facts,
+            .own_places = std::move(own_places),
+            .log_writer = options.log_writer,
+            .gateway = options.gateway,
+            .log_max_size = options.log_max_size,
+            .clock = clock,
+            .attachments = attachments,
+            .notify = std::make_shared<NotifyListener>(paths, clock)};
   host.notify->adopt();
   std::unique_ptr<ContainerRuntime> opened{
       new ContainerRuntime{std::move(host), std::move(conmon)}};

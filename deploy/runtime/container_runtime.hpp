@@ -31,9 +31,10 @@ struct RuntimeOptions {
   std::filesystem::path run_dir;  ///< on a tmpfs, so that a reboot empties it
   std::string instance = "main";  ///< of the agent: names the parent of all control groups
   proto::RuntimeChoice runtime = proto::RuntimeChoice::automatic;
-  std::filesystem::path log_writer;  ///< holdfast-log
-  plan::Address gateway = 0;         ///< of the instances' network
-  Bytes log_max_size{10U << 20};     ///< of one file; two are kept
+  std::filesystem::path log_writer;       ///< holdfast-log
+  plan::Address gateway = 0;              ///< of the instances' network
+  Bytes log_max_size{10U << 20};          ///< of one file; two are kept
+  std::vector<std::string> own_places{};  ///< of the agent, besides these directories
 };
 
 /// Adopts whatever an earlier life of the agent left in the same directories: nothing is restarted

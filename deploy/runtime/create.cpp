@@ -126,7 +126,8 @@ Status prepare_configs(const Host& host, const InstanceSpec& spec, int root, Run
   for (const auto& config : spec.wanted.configs) {
     auto owner = owner_of(root, config.owner, {});
     if (!owner) return std::move(owner).error().in("resolve the owner of " + config.target);
-    HF_ASSIGN(auto placed, place_config(host.paths, spec.id, number++, config, *owner));
+    HF_ASSIGN(auto placed,
+              place_config(host.paths, spec.id, number++, config, *owner, host.config_rule()));
     run.configs.push_back(std::move(placed));
   }
   return ok();
@@ -141,7 +142,7 @@ Result<std::map<std::string, std::string>> taken_variables(const Host& host,
     if (source.kind != proto::EnvSource::Kind::config) continue;
     for (const auto& config : spec.wanted.configs) {
       if (config.target != source.name) continue;
-      HF_ASSIGN(auto content, config_content(host.paths, config));
+      HF_ASSIGN(auto content, config_content(host.paths, config, host.config_rule()));
       HF_ASSIGN(variables[name], variable_value(std::move(content), name));
     }
   }
@@ -187,7 +188,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run,
                                          .id = spec.id,
                                          .service = spec.wanted,
                                          .user = user,
-                                         .rule = {spec.allowed_host_paths, host.refused_host_paths},
+                                         .rule = {spec.allowed_host_paths, host.refused_volumes()},
                                          .root = root.get(),
                                          .init = std::move(init),
                                          .stop = stop}));

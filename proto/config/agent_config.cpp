@@ -304,6 +304,15 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
 
 }  // namespace
 
+std::vector<std::string> own_places(const AgentConfig& config) {
+  std::vector<std::string> places{config.state_dir.string(), config.run_dir.string()};
+  for (const auto& [host, registry] : config.registries) places.push_back(registry.credentials);
+  for (const auto& file : {config.source.client_key, config.source.token_file})
+    places.push_back(file);
+  std::erase(places, "");
+  return places;
+}
+
 ParsedConfig parse_agent_config(std::string_view yaml_text, std::string_view file) {
   if (says_nothing(yaml_text)) return {.config = AgentConfig{}, .errors = {}};
   yaml::Findings findings;

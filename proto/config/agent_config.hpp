@@ -146,6 +146,10 @@ struct AgentConfig : FixedSettings, LiveSettings {
   void change(LiveSettings to) { static_cast<LiveSettings&>(*this) = std::move(to); }
 };
 
+/// The agent's own directories, and the files of its keys and logins: never a service's, as a
+/// volume, a secret or a config.
+[[nodiscard]] std::vector<std::string> own_places(const AgentConfig& config);
+
 struct ParsedConfig {
   std::optional<AgentConfig> config;
   std::vector<Diagnostic> errors;

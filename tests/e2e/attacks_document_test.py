@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Documents that reach for what is not theirs: the host's secrets, another's address. Each is said or refused before anything is touched."""
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,10 +11,10 @@ FOREIGN = "203.0.113.7"  # of a net that is for examples (RFC 5737)
 
 
 class Reaches(attack.AttackCase):
-    def refused(self, **secret):
-        """Applies a document with that secret; what was said, and that nothing came of it."""
+    def refused(self, **keys):
+        """Applies a document with these keys; what was said, and that nothing came of it."""
         before = self.agent.status()
-        done = self.agent.apply({"web": self.web("WEB_V3", update=attack.UPDATE, secrets=[{"name": "token", **secret}])}, "--timeout", "20s")
+        done = self.agent.apply({"web": self.web("WEB_V3", update=attack.UPDATE, **keys)}, "--timeout", "20s")
         self.assertNotEqual(done.code, 0, done)
         after = self.agent.status()
         self.assertEqual((after["generation"], after["services"][0]["pid"]), (before["generation"], before["services"][0]["pid"]), done)
@@ -34,7 +35,7 @@ class Reaches(attack.AttackCase):
         os.chown(theirs, 20000, 20000)
         for path, why in ((link, f"{link} is a symlink"), (fifo, "not a regular file"), (theirs, str(theirs)), (Path("/etc/shadow"), "the host's own"),
                           (self.agent.state / "state/ledger.db", "belongs to the agent")):
-            done = self.refused(file=str(path))
+            done = self.refused(secrets=[{"name": "token", "file": str(path)}])
             self.assertIn(why, done.text)
             self.assertNotIn("root:", done.text)
         # The host is at fault, not the documents: mended, the same one is applied.
@@ -42,6 +43,18 @@ class Reaches(attack.AttackCase):
         link.unlink()
         whole.rename(link)
         self.applied({"web": self.web("WEB_V3", update=attack.UPDATE, secrets=[{"name": "token", "file": str(link)}])})
+
+    def test_a_config_tells_nothing_of_a_file_whose_content_is_not_known(self):
+        secret = Path("/root") / f"pin-{self.agent.instance}"
+        secret.write_text("4711")
+        self.addCleanup(secret.unlink)
+        hidden = hashlib.sha256(b"4711").hexdigest()
+        for path, why in (("/etc/shadow", "the host's own"), (self.agent.state / "state/ledger.db", "belongs to the agent"),
+                          (secret, "is not what the document pins")):
+            done = self.refused(configs=[{"target": "/x", "file": str(path), "digest": "sha256:" + "0" * 64}])
+            self.assertIn(why, done.text)
+            self.assertNotIn(hidden, done.text)
+        self.assertEqual(self.agent.cli("--output", "json", "quarantine", "list").json, [])
 
     def test_an_address_that_is_not_the_hosts_is_said(self):
         """Where its traffic goes: component/deploy/network/reach."""

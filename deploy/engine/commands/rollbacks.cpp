@@ -8,7 +8,7 @@
 #include "common/log/log.hpp"
 #include "deploy/plan/recovery.hpp"
 #include "deploy/runtime/storage/config_files.hpp"
-#include "deploy/runtime/storage/secret_file.hpp"
+#include "deploy/runtime/storage/host_file.hpp"
 #include "deploy/runtime/storage/service_mounts.hpp"
 
 namespace holdfast::deploy::engine {
@@ -225,8 +225,9 @@ void Rollbacks::refresh() {
 class Rollbacks::HostNeeds {
  public:
   HostNeeds(const proto::Deployment& document, const proto::AgentConfig& config)
-      : secret_rule_{config.allowed_secret_paths,
-                     {config.state_dir.string(), config.run_dir.string()}},
+      : secret_rule_{runtime::HostFileUse::secret, config.allowed_secret_paths,
+                     proto::own_places(config)},
+        config_rule_{runtime::HostFileUse::config, {}, secret_rule_.refused},
         volume_rule_{config.allowed_host_paths, secret_rule_.refused},
         paths_{config.state_dir, config.run_dir} {
     for (const auto& [name, service] : document.services) {
@@ -247,19 +248,20 @@ class Rollbacks::HostNeeds {
   /// The first that is not there or not as it must be. May wait for a file system.
   [[nodiscard]] Status check() const {
     for (const auto& [file, need] : secrets_)
-      if (auto seen = runtime::check_secret_file(file, secret_rule_); !seen)
+      if (auto seen = runtime::check_host_file(file, secret_rule_); !seen)
         return std::move(seen).error().in(need);
     for (const auto& [path, need] : sources_)
       if (auto seen = runtime::check_volume_source(path, volume_rule_); !seen)
         return std::move(seen).error().in(need);
     for (const auto& [need, config] : configs_)
-      if (auto seen = runtime::check_config(paths_, config); !seen)
+      if (auto seen = runtime::check_config(paths_, config, config_rule_); !seen)
         return std::move(seen).error().in(need);
     return ok();
   }
 
  private:
-  runtime::SecretFileRule secret_rule_;
+  runtime::HostFileRule secret_rule_;
+  runtime::HostFileRule config_rule_;
   runtime::HostPathRule volume_rule_;
   runtime::Paths paths_;
   std::map<std::string, std::string> secrets_;  // by path: who needs it

@@ -173,11 +173,11 @@ Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init)
 }
 
 std::string secrets_text(const InstanceRecord& record, const Paths& paths,
-                         const SecretFileRule& rule) {
+                         const HostFileRule& rule) {
   std::vector<std::string> changed;
   for (const auto& secret : record.secrets) {
-    const auto before = os::read_file(paths.secret(record.id, secret), kMaxSecret);
-    const auto now = read_secret_file(secret.file, rule);
+    const auto before = os::read_file(paths.secret(record.id, secret), kMaxHostFile);
+    const auto now = read_host_file(secret.file, rule);
     if (!now) {
       const bool gone = now.error().code() == Errc::not_found;
       changed.push_back(fmt::format("{} cannot be read from {}{}", printable(secret.name),

@@ -26,7 +26,7 @@ namespace holdfast::deploy::runtime {
 /// Secrets of an instance that are no longer what its copies are, in words that name no content;
 /// empty when there is none. Reads files of the host: not for the engine thread.
 [[nodiscard]] std::string secrets_text(const InstanceRecord& record, const Paths& paths,
-                                       const SecretFileRule& rule);
+                                       const HostFileRule& rule);
 
 /// What lies in `upper` besides the paths in the file `known`, in words; none: removed meanwhile.
 /// Walks a tree of others: not for the engine thread.

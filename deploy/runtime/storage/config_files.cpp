@@ -15,43 +15,32 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
-constexpr std::size_t kMaxConfig =
-    1U << 20;  ///< of a file; proto/deployment bounds what a document holds
-
 std::filesystem::path kept_path(const Paths& paths, const proto::Digest& digest) {
   return paths.configs() / digest.hex();
 }
 
 /// What was kept and is still what it was.
 Result<std::string> kept_config(const Paths& paths, const proto::Digest& digest) {
-  HF_ASSIGN(auto content, os::read_file(kept_path(paths, digest), kMaxConfig));
+  HF_ASSIGN(auto content, os::read_file(kept_path(paths, digest), kMaxHostFile));
   if (proto::Digest::of(content) == digest) return content;
   return Error{Errc::io, fmt::format("the kept config {} is damaged", digest.short_hex())};
 }
 
-/// Opening never waits for a FIFO or a device.
-Result<std::string> read_host_file(const std::string& path) {
-  const auto named = printable(path);
-  const os::UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
-  struct stat info {};
-  if (!file || ::fstat(file.get(), &info) != 0)
-    return Error{Errc::host, fmt::format("config file {} cannot be read: {}", named,
-                                         errno_error(errno, "open").what())}
-        .hint("put the file that the document pins there");
-  if (!S_ISREG(info.st_mode) || info.st_size > static_cast<off_t>(kMaxConfig))
-    return Error{Errc::host, fmt::format("config file {} is not a regular file of at most {}",
-                                         named, human_bytes(kMaxConfig))}
-        .hint("put the file that the document pins there");
-  return os::read_file(fmt::format("/proc/self/fd/{}", file.get()), kMaxConfig);
-}
-
-Result<std::string> pinned_host_file(const proto::ConfigFile& config) {
-  HF_ASSIGN(auto content, read_host_file(config.file));
-  const auto found = proto::Digest::of(content);
-  if (found == config.digest) return content;
-  return Error{Errc::host, fmt::format("config file {} holds {}, and the document pins {}",
-                                       printable(config.file), found.str(), config.digest.str())}
-      .hint("put the pinned content back, or write the new digest into the document");
+/// What is in it is not told: a digest would let whoever writes documents guess at files of the
+/// host, and take them.
+Result<std::string> pinned_host_file(const proto::ConfigFile& config, const HostFileRule& rule) {
+  auto content = read_host_file(config.file, rule);
+  if (!content) {  // whatever it is, another host may have the right one there
+    auto next = content.error().next_step();
+    if (next.empty()) next = "put the file that the document pins there";
+    return Error{Errc::host, content.error().what()}.hint(std::move(next));
+  }
+  if (proto::Digest::of(*content) == config.digest) return content;
+  return Error{Errc::host, fmt::format("config file {} is not what the document pins ({})",
+                                       printable(config.file), config.digest.str())}
+      .hint(fmt::format("sha256sum {} tells what it is: put the pinned content back, or write the "
+                        "new digest into the document",
+                        printable(config.file)));
 }
 
 /// Durable: a rollback after a power cut may need it. Looking at it again makes it young.
@@ -77,21 +66,22 @@ Status write_placed(const std::filesystem::path& path, std::string_view content,
 
 }  // namespace
 
-Result<std::string> config_content(const Paths& paths, const proto::ConfigFile& config) {
+Result<std::string> config_content(const Paths& paths, const proto::ConfigFile& config,
+                                   const HostFileRule& rule) {
   if (config.file.empty()) return config.content;
   if (auto kept = kept_config(paths, config.digest)) return kept;
-  return pinned_host_file(config);
+  return pinned_host_file(config, rule);
 }
 
-Status check_config(const Paths& paths, const proto::ConfigFile& config) {
-  HF_TRY(config_content(paths, config));
+Status check_config(const Paths& paths, const proto::ConfigFile& config, const HostFileRule& rule) {
+  HF_TRY(config_content(paths, config, rule));
   return ok();
 }
 
 Result<PlacedConfig> place_config(const Paths& paths, const plan::InstanceId& id,
                                   std::size_t number, const proto::ConfigFile& config,
-                                  const FileOwner& owner) {
-  auto content = config_content(paths, config);
+                                  const FileOwner& owner, const HostFileRule& rule) {
+  auto content = config_content(paths, config, rule);
   if (!content) return std::move(content).error().in("read config " + printable(config.target));
   HF_TRY(keep(paths, config.digest, *content));
   PlacedConfig placed{
@@ -120,7 +110,7 @@ std::string configs_text(const Paths& paths, const plan::InstanceId& id,
   std::vector<std::string> changed;
   for (std::size_t i = 0; i < placed.size(); ++i) {
     const auto path = paths.placed_config(id, i);
-    const auto content = os::read_file(path, kMaxConfig);
+    const auto content = os::read_file(path, kMaxHostFile);
     struct stat info {};
     const bool there = content && ::lstat(path.c_str(), &info) == 0;
     if (!there || proto::Digest::of(*content) != placed[i].digest) {

@@ -17,24 +17,27 @@
 #include "common/base/result.hpp"
 #include "deploy/runtime/record/paths.hpp"
 #include "deploy/runtime/record/record.hpp"
+#include "deploy/runtime/storage/host_file.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
 
-/// Content of `config`: as the document has it, as it was kept, else of its file on the host. The
-/// digest is checked whichever it is. Who may write the file does not matter, as the document says
-/// what is in it. Blocks. Errors: host, naming the file and the next step; io.
+/// Content of `config`: as the document has it, as it was kept, else of its file on the host, by
+/// `rule`. The digest is checked whichever it is. Blocks. Errors: host, naming the file and the
+/// next step, and never what is in it; io.
 [[nodiscard]] Result<std::string> config_content(const Paths& paths,
-                                                 const proto::ConfigFile& config);
+                                                 const proto::ConfigFile& config,
+                                                 const HostFileRule& rule);
 
 /// Whether `config_content` would find it. Reads no more than that. Errors: as above.
-[[nodiscard]] Status check_config(const Paths& paths, const proto::ConfigFile& config);
+[[nodiscard]] Status check_config(const Paths& paths, const proto::ConfigFile& config,
+                                  const HostFileRule& rule);
 
 /// Keeps the content and writes the file that is bound into the instance: with its mode and owner,
 /// in place of an earlier one. Repeating it changes nothing. Errors: as `config_content`, nospace.
 [[nodiscard]] Result<PlacedConfig> place_config(const Paths& paths, const plan::InstanceId& id,
                                                 std::size_t number, const proto::ConfigFile& config,
-                                                const FileOwner& owner);
+                                                const FileOwner& owner, const HostFileRule& rule);
 /// The same for all of an instance, from what is kept: before its process is started again. Errors:
 /// host, when the content is gone.
 [[nodiscard]] Status replace_configs(const Paths& paths, const plan::InstanceId& id,

@@ -28,7 +28,7 @@ Status write_secret(const SecretsInput& input, const proto::SecretRef& secret) {
   const auto fresh = at.parent_path() / ("." + secret.name + ".");
   const auto named = input.owners.find(secret.name);
   const auto& owner = named == input.owners.end() ? input.owner : named->second;
-  HF_ASSIGN(const auto content, read_secret_file(secret.file, input.rule));
+  HF_ASSIGN(const auto content, read_host_file(secret.file, input.rule));
   ::unlink(fresh.c_str());
   HF_ASSIGN(const auto fd, os::open_file(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0400));
   HF_TRY(os::write_all(fd.get(), content));
@@ -77,7 +77,7 @@ Result<std::map<std::string, std::string>> secret_variables(
                      [&secret = source](const auto& each) { return each.name == secret; });
     if (known == secrets.end())
       return Error{Errc::runtime, fmt::format("env {} names no secret of the service", name)};
-    HF_ASSIGN(auto value, os::read_file(paths.secret(id, *known), kMaxSecret));
+    HF_ASSIGN(auto value, os::read_file(paths.secret(id, *known), kMaxHostFile));
     HF_ASSIGN(out[name], variable_value(std::move(value), name));
   }
   return out;

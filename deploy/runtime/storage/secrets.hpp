@@ -11,7 +11,7 @@
 #include "common/base/result.hpp"
 #include "deploy/runtime/record/paths.hpp"
 #include "deploy/runtime/record/record.hpp"
-#include "deploy/runtime/storage/secret_file.hpp"
+#include "deploy/runtime/storage/host_file.hpp"
 #include "proto/deployment/deployment.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -25,7 +25,7 @@ struct SecretsInput {
   const Paths& paths;
   plan::InstanceId id;
   const std::vector<proto::SecretRef>& secrets;
-  SecretFileRule rule;
+  HostFileRule rule;
   FileOwner owner;                                 ///< of those that name none
   const std::map<std::string, FileOwner>& owners;  ///< of the others, by name
 };

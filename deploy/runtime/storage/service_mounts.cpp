@@ -18,6 +18,7 @@
 #include "deploy/runtime/record/sd_notify_state.hpp"
 #include "deploy/runtime/spec/command.hpp"
 #include "deploy/runtime/spec/root_path.hpp"
+#include "deploy/runtime/storage/host_places.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 #include "deploy/runtime/storage/named_volume.hpp"
 #include "deploy/runtime/storage/volume.hpp"
@@ -28,12 +29,6 @@ namespace holdfast::deploy::runtime {
 namespace {
 
 constexpr std::uint64_t kDefaultTmpfs = 64U << 20;
-
-/// Nothing at or below these; nothing above any refused place either, since it would contain it.
-constexpr std::array<std::string_view, 9> kRefused{
-    "/proc",       "/sys",     "/dev",
-    "/run",        "/var/run", "/boot",
-    "/etc/shadow", "/etc/ssh", "/var/lib/containers"};
 
 Error refused(const std::string& path, std::string_view why) {
   return Error{Errc::runtime, fmt::format("volume source {} is refused: {}", printable(path), why)}
@@ -260,10 +255,13 @@ Status check_host_path(const std::string& path, const HostPathRule& rule) {
   if (path.empty() || path.front() != '/' || clean_path(path) != path)
     return refused(path, "it is not absolute and clean");
   if (path == "/") return refused(path, "it is the whole host");
+  // Nothing above a refused place either, since it would contain it.
   const auto clashes = [&](std::string_view place) {
     return is_within(path, place) || is_within(place, path);
   };
-  for (const auto place : kRefused)
+  for (const auto place : kPlacesOfTheKernel)
+    if (clashes(place)) return refused(path, fmt::format("{} is not for services", place));
+  for (const auto place : kPlacesOfTheHost)
     if (clashes(place)) return refused(path, fmt::format("{} is not for services", place));
   for (const auto& place : rule.refused)
     if (clashes(place)) return refused(path, fmt::format("{} belongs to the agent", place));
