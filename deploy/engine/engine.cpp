@@ -52,6 +52,7 @@ class ThreadedEngine final : public Engine, private Jobs {
                os::JobPool{"document", threads(kLookups.all + 2)},
                os::JobPool{"shutdown", threads(kEndsAtATime)}},
         on_arrival_(options.on_arrival),
+        documents_(ports.images, options),
         core_(ports, std::move(options), *this) {}
   ~ThreadedEngine() override { halt(); }
 
@@ -178,9 +179,9 @@ class ThreadedEngine final : public Engine, private Jobs {
   void source_changed(OfferedText offered) override {
     if (on_arrival_) on_arrival_();
     (void)applies_.pool.start([this, offered = std::move(offered)](const std::stop_token&) mutable {
-      auto read = read_candidate({.document = std::move(offered.document),
-                                  .file = offered.source,
-                                  .reason = "changed source"});
+      auto read = documents_.read({.document = std::move(offered.document),
+                                   .file = offered.source,
+                                   .reason = "changed source"});
       read.evidence = std::move(offered.evidence);
       mailbox_->post([this, read = std::move(read), source = std::move(offered.source)]() mutable {
         core_.commands().applies.source_changed(std::move(read), source);
@@ -230,7 +231,7 @@ class ThreadedEngine final : public Engine, private Jobs {
           [error = std::move(place).error(), done = std::move(done)] { done(error, {}); });
     (void)readers.pool.start([this, request = std::move(request), place = *std::move(place),
                               done = std::move(done)](const std::stop_token&) mutable {
-      mailbox_->post([place, done, read = read_candidate(std::move(request))]() mutable {
+      mailbox_->post([place, done, read = documents_.read(std::move(request))]() mutable {
         done(std::move(read), place);
       });
     });
@@ -336,6 +337,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   RequestQuota lookups_{"dry runs and rehearsals", kLookups};
   Readers plans_{RequestQuota{"plans", {}}, os::JobPool{"plan", threads(1)}};
   std::function<void()> on_arrival_;
+  const CandidateReader documents_;
   Core core_;
   std::atomic<BootTime> pass_began_{};
   std::jthread thread_;

@@ -41,6 +41,7 @@ class Impl final : public ImageStore {
   Result<Pulled> ensure(const Wanted& wanted, const ProgressSink& progress,
                         const std::stop_token& stop) override;
   Result<StoredImage> find(const proto::Digest& pinned) override;
+  Result<HeldImage> look(const proto::Digest& pinned) override;
   Result<std::set<proto::Digest>> list() override;
   void retain(Holders holders) override;
   Result<Collected> collect(const std::set<proto::Digest>& keep,
@@ -100,6 +101,8 @@ class Impl final : public ImageStore {
     HF_ASSIGN(const auto text, os::read_file(store_->paths.images() / file, kMostRecord));
     return decode_image_record(text);
   }
+  /// Of an image whose layers are all there. Errors: as `find`.
+  [[nodiscard]] Result<ImageRecord> held_record(const proto::Digest& pinned) const;
   [[nodiscard]] std::vector<ImageRecord> records() const;
   [[nodiscard]] ImageInfo info_of(const ImageRecord& record) const;
   [[nodiscard]] std::vector<std::string> damage_of(const ImageRecord& record) const;
@@ -141,15 +144,13 @@ Result<Pulled> Impl::ensure(const Wanted& wanted, const ProgressSink& progress,
   return Pulled{.image = std::move(image), .stats = stats};
 }
 
-Result<StoredImage> Impl::find(const proto::Digest& pinned) {
+Result<ImageRecord> Impl::held_record(const proto::Digest& pinned) const {
   auto record = this->record(pinned.hex() + ".json");
   if (!record && record.error().code() == Errc::not_found)
     return Error{Errc::not_found, fmt::format("image {} is not in the store", pinned.str())}.hint(
         "pull it, or apply a deployment that names it");
   if (!record) return std::move(record).error().in("record of image " + pinned.str());
-  std::vector<fs::path> lowers;
   for (const auto& key : record->layers) {
-    lowers.push_back(store_->paths.tree(key));
     if (store_->has_layer(key)) continue;
     if (const auto wrong = store_->damage_of(key); !wrong.empty())
       return Error{Errc::layer_corrupt, fmt::format("layer {} of image {} is damaged on disk: {}",
@@ -158,15 +159,32 @@ Result<StoredImage> Impl::find(const proto::Digest& pinned) {
     return Error{Errc::not_found, fmt::format("image {} lacks its layer {}", pinned.str(), key)}
         .hint("pull the image again");
   }
-  HF_ASSIGN(const std::string bytes, read_blob(store_->paths, record->config));
+  return record;
+}
+
+Result<StoredImage> Impl::find(const proto::Digest& pinned) {
+  HF_ASSIGN(const auto record, held_record(pinned));
+  HF_ASSIGN(const std::string bytes, read_blob(store_->paths, record.config));
   HF_ASSIGN(auto config, proto::oci::parse_config(bytes));
-  lowers.erase(lowers.begin(), lowers.begin() + static_cast<std::ptrdiff_t>(record->hidden));
-  return StoredImage{.pinned = record->pinned,
-                     .manifest = record->manifest,
+  std::vector<fs::path> lowers;
+  for (const auto& key : record.layers) lowers.push_back(store_->paths.tree(key));
+  lowers.erase(lowers.begin(), lowers.begin() + static_cast<std::ptrdiff_t>(record.hidden));
+  return StoredImage{.pinned = record.pinned,
+                     .manifest = record.manifest,
                      .config = std::move(config),
                      .lowers = std::move(lowers),
-                     .unpacked_size = Bytes{record->bytes},
-                     .compressed_size = Bytes{record->compressed}};
+                     .unpacked_size = Bytes{record.bytes},
+                     .compressed_size = Bytes{record.compressed}};
+}
+
+Result<HeldImage> Impl::look(const proto::Digest& pinned) {
+  HF_ASSIGN(const auto record, held_record(pinned));
+  struct stat info {};
+  if (::stat(store_->paths.blob(record.config).c_str(), &info) != 0)
+    return Error{Errc::not_found, fmt::format("image {} lacks its configuration {}", pinned.str(),
+                                              record.config.str())}
+        .hint("pull the image again");
+  return HeldImage{.manifest = record.manifest, .compressed_size = Bytes{record.compressed}};
 }
 
 std::vector<ImageRecord> Impl::records() const {

@@ -26,13 +26,22 @@ Result<image::Pulled> FakeImages::ensure(const image::Wanted& wanted, const imag
 }
 
 Result<image::StoredImage> FakeImages::find(const proto::Digest& digest) {
+  ++host_.images_read;
+  HF_TRY(look(digest));
+  if (const auto bad = host_.unreadable_images.find(digest); bad != host_.unreadable_images.end())
+    return bad->second;
+  auto found = stored(digest);
+  found.config.volumes = host_.image_volumes;
+  return found;
+}
+
+Result<image::HeldImage> FakeImages::look(const proto::Digest& digest) {
   if (!host_.local_images.contains(digest))
     return Error{Errc::not_found, "image " + digest.short_hex() + " is not here"};
   if (const auto damaged = host_.damaged_images.find(digest); damaged != host_.damaged_images.end())
     return damaged->second;
-  auto found = stored(digest);
-  found.config.volumes = host_.image_volumes;
-  return found;
+  const auto found = stored(digest);
+  return image::HeldImage{.manifest = found.manifest, .compressed_size = found.compressed_size};
 }
 
 Result<image::Collected> FakeImages::collect(const std::set<proto::Digest>& keep,
@@ -199,28 +208,29 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
   config.resync = resync;
   config.standby = host_.standby;
   config.rehearse_every = host_.rehearse_every;
+  engine::Engine::Options options{.config = config,
+                                  .boot_id = host_.boot_id,
+                                  .host_started = host_.started,
+                                  .housekeeping = {},
+                                  .log_tail = {},
+                                  .memory_signs = [this] { return host_.memory; },
+                                  .back_up = {},
+                                  .advise = {},
+                                  .has_name_server = [this] { return host_.has_name_server; },
+                                  .host_gives = [this](const proto::Service& wanted) -> Status {
+                                    const auto found = host_.cannot_give.find(wanted.image.tag);
+                                    if (found == host_.cannot_give.end()) return ok();
+                                    return found->second;
+                                  },
+                                  .host_addresses = {},
+                                  .disk_space = [this]() -> Result<os::DiskSpace> {
+                                    if (host_.disk) return *host_.disk;
+                                    return Error{Errc::io, "not simulated"};
+                                  }};
+  reader_.emplace(images_, options);
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
-      engine::Engine::Options{.config = config,
-                              .boot_id = host_.boot_id,
-                              .host_started = host_.started,
-                              .housekeeping = {},
-                              .log_tail = {},
-                              .memory_signs = [this] { return host_.memory; },
-                              .back_up = {},
-                              .advise = {},
-                              .has_name_server = [this] { return host_.has_name_server; },
-                              .host_gives = [this](const proto::Service& wanted) -> Status {
-                                const auto found = host_.cannot_give.find(wanted.image.tag);
-                                if (found == host_.cannot_give.end()) return ok();
-                                return found->second;
-                              },
-                              .host_addresses = {},
-                              .disk_space = [this]() -> Result<os::DiskSpace> {
-                                if (host_.disk) return *host_.disk;
-                                return Error{Errc::io, "not simulated"};
-                              }},
-      jobs_);
+      std::move(options), jobs_);
   const auto loaded = core_->load();
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().to_string());
 }
@@ -242,7 +252,7 @@ deploy::engine::Candidate candidate(const std::string& document, const std::stri
 
 Result<proto::api::Accepted> Agent::apply(const std::string& document, bool now) {
   return core_->commands().applies.apply(
-      engine::read_candidate({document, "deployment.yaml", "test", false, now}), "root (uid 0)",
+      reader_->read({document, "deployment.yaml", "test", false, now}), "root (uid 0)",
       plan::Trigger::apply);
 }
 

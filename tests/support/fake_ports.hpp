@@ -23,7 +23,9 @@ struct FakeHost {
   std::string boot_id = "this one";  ///< another after a boot
   BootTime started{};
   std::set<proto::Digest> local_images;
-  std::vector<std::string> image_volumes;  ///< that every image declares
+  std::vector<std::string> image_volumes;            ///< that every image declares
+  std::map<proto::Digest, Error> unreadable_images;  ///< whose configuration is gone or damaged
+  int images_read = 0;                               ///< configurations of images that were read
   bool has_name_server = true;
   std::map<std::string, Error>
       cannot_give;  ///< what a service asks of the host, by its image's tag
@@ -65,6 +67,7 @@ class FakeImages final : public deploy::image::Images {
                                        const deploy::image::ProgressSink&,
                                        const std::stop_token&) override;
   Result<deploy::image::StoredImage> find(const proto::Digest&) override;
+  Result<deploy::image::HeldImage> look(const proto::Digest&) override;
   void retain(deploy::image::Holders holders) override { host_.retained = std::move(holders); }
   Result<std::set<proto::Digest>> list() override { return host_.local_images; }
   Result<deploy::image::Collected> collect(const std::set<proto::Digest>& keep,
@@ -182,6 +185,7 @@ class Agent {
     return core_->snapshot();
   }
   deploy::engine::Core& core() { return *core_; }
+  [[nodiscard]] const deploy::engine::CandidateReader& reader() const { return *reader_; }
   InlineJobs& jobs() { return jobs_; }
   deploy::ledger::Ledger& ledger() { return *in_use_; }
 
@@ -195,6 +199,7 @@ class Agent {
   InlineJobs jobs_;
   std::unique_ptr<deploy::ledger::Ledger> ledger_;
   deploy::ledger::Ledger* in_use_ = nullptr;
+  std::optional<deploy::engine::CandidateReader> reader_;
   std::unique_ptr<deploy::engine::Core> core_;
 };
 

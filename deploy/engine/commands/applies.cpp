@@ -185,7 +185,7 @@ Result<proto::api::Accepted> Applies::accept(const Candidate& candidate, proto::
   batch.generation = ledger::NewGeneration{id,    wanted.spec_digest, request.document,
                                            actor, request.reason,     parts_.ports.clock.wall()};
   proto::api::Accepted accepted{id.value(), wanted.spec_digest.str(), true, since,
-                                plan::host_warnings(wanted, host_view(wanted))};
+                                plan::host_warnings(wanted, candidate.host)};
   auto stopped = plan::stop_warnings(journal.progress(), wanted);
   std::move(stopped.begin(), stopped.end(), std::back_inserter(accepted.warnings));
   // Beforehand: a commit in doubt takes effect when the disk answers, and then it is needed.
@@ -214,7 +214,7 @@ Result<UnfinishedPlan> Applies::plan(Candidate candidate) {
     plan::add_hooks(wanted, proto::HookStage::before, report.hooks);
     plan::add_hooks(wanted, proto::HookStage::after, report.hooks);
   }
-  const auto host = host_view(wanted);
+  const auto& host = candidate.host;
   std::set<std::string> absent;
   for (const auto& [name, service] : proto::containers(wanted))
     if (!host.images.contains(service->image.digest)) absent.insert(service->image.str());
@@ -232,21 +232,6 @@ Result<UnfinishedPlan> Applies::plan(Candidate candidate) {
     plan::mark_stopped(progress, report.steps);
     return std::move(report);
   }};
-}
-
-plan::HostView Applies::host_view(const proto::Deployment& wanted) const {
-  plan::HostView host;
-  if (parts_.options.has_name_server) host.has_name_server = parts_.options.has_name_server();
-  if (parts_.options.host_addresses) host.addresses = parts_.options.host_addresses();
-  for (const auto& [name, service] : proto::containers(wanted)) {
-    if (parts_.options.host_gives)
-      if (auto given = parts_.options.host_gives(*service); !given)
-        host.lacks.emplace(name,
-                           fmt::format("{}; {}", given.error().what(), given.error().next_step()));
-    auto found = parts_.ports.images.find(service->image.digest);
-    if (found) host.images.emplace(service->image.digest, std::move(found->config));
-  }
-  return host;
 }
 
 void Applies::add_warnings(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,

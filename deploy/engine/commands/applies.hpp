@@ -53,7 +53,6 @@ class Applies {
   [[nodiscard]] bool was_displaced_by_hand(const Actor& actor) const;
   void note_refresh(const Candidate& candidate, const ledger::Generation& last, const Actor& actor);
   void remember_offer(const proto::Digest& digest, const std::string& source);
-  [[nodiscard]] plan::HostView host_view(const proto::Deployment& wanted) const;
   void add_warnings(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,
                     proto::api::PlanReport& report);
 

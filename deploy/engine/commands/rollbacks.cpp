@@ -40,7 +40,7 @@ Status Rollbacks::check_local(GenerationId id) {
         fmt::format("the document of generation {} cannot be read from the ledger", id.value())}
         .hint("`holdfast ledger verify` says what is wrong with it");
   for (const auto& [name, service] : known->services) {
-    if (auto found = parts_.ports.images.find(service.image.digest); !found)
+    if (auto found = parts_.ports.images.look(service.image.digest); !found)
       return std::move(found)
           .error()
           .in(fmt::format("generation {} is not ready: image of {}", id.value(), name.str()))
@@ -224,13 +224,16 @@ void Rollbacks::refresh() {
 /// What a generation needs of this host beside its images.
 class Rollbacks::HostNeeds {
  public:
-  HostNeeds(const proto::Deployment& document, const proto::AgentConfig& config)
-      : secret_rule_{runtime::HostFileUse::secret, config.allowed_secret_paths,
+  HostNeeds(const proto::Deployment& document, const proto::AgentConfig& config,
+            image::Images& images)
+      : images_{images},
+        secret_rule_{runtime::HostFileUse::secret, config.allowed_secret_paths,
                      proto::own_places(config)},
         config_rule_{runtime::HostFileUse::config, {}, secret_rule_.refused},
         volume_rule_{config.allowed_host_paths, secret_rule_.refused},
         paths_{config.state_dir, config.run_dir} {
     for (const auto& [name, service] : document.services) {
+      wanted_.emplace(service.image.digest, "image of " + name.str());
       for (const auto& secret : service.secrets)
         secrets_.emplace(secret.file, fmt::format("secret {} of {}", secret.name, name.str()));
       for (const auto& file : service.configs)
@@ -242,11 +245,10 @@ class Rollbacks::HostNeeds {
                            fmt::format("volume {} of {}", volume.target, name.str()));
     }
   }
-  [[nodiscard]] bool empty() const {
-    return secrets_.empty() && sources_.empty() && configs_.empty();
-  }
   /// The first that is not there or not as it must be. May wait for a file system.
   [[nodiscard]] Status check() const {
+    for (const auto& [digest, need] : wanted_)
+      if (auto found = images_.find(digest); !found) return std::move(found).error().in(need);
     for (const auto& [file, need] : secrets_)
       if (auto seen = runtime::check_host_file(file, secret_rule_); !seen)
         return std::move(seen).error().in(need);
@@ -260,11 +262,13 @@ class Rollbacks::HostNeeds {
   }
 
  private:
+  image::Images& images_;
   runtime::HostFileRule secret_rule_;
   runtime::HostFileRule config_rule_;
   runtime::HostPathRule volume_rule_;
   runtime::Paths paths_;
-  std::map<std::string, std::string> secrets_;  // by path: who needs it
+  std::map<proto::Digest, std::string> wanted_;  // who needs it
+  std::map<std::string, std::string> secrets_;   // by path: who needs it
   std::map<std::string, std::string> sources_;
   std::map<std::string, proto::ConfigFile> configs_;  // by who needs it
 };
@@ -272,8 +276,7 @@ class Rollbacks::HostNeeds {
 void Rollbacks::look_at_host(GenerationId id) {
   const auto known = parts_.generations.document(id);
   if (looking_ || !known) return;
-  HostNeeds needs{*known, parts_.options.config};
-  if (needs.empty()) return host_fault_.clear();
+  HostNeeds needs{*known, parts_.options.config, parts_.ports.images};
   looking_ = true;
   parts_.jobs.run(
       Jobs::Pool::probe,

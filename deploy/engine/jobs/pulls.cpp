@@ -22,7 +22,7 @@ void Pulls::observe() {
       const auto& digest = service->image.digest;
       if (parts_.observed.images.contains(digest)) continue;
       plan::ImageView view;
-      if (auto found = parts_.ports.images.find(digest)) {
+      if (auto found = parts_.ports.images.look(digest)) {
         view.state = State::present;
         view.manifest = found->manifest;
         view.size = found->compressed_size;

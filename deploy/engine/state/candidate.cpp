@@ -28,6 +28,39 @@ Candidate read_candidate(proto::api::ApplyRequest request) {
   return read;
 }
 
+CandidateReader::CandidateReader(image::Images& images, const Options& options)
+    : images_(images),
+      has_name_server_(options.has_name_server),
+      host_gives_(options.host_gives),
+      host_addresses_(options.host_addresses) {}
+
+Candidate CandidateReader::read(proto::api::ApplyRequest request) const {
+  auto candidate = read_candidate(std::move(request));
+  if (candidate.document) candidate.host = host_of(*candidate.document);
+  return candidate;
+}
+
+plan::HostView CandidateReader::host_of(const proto::Deployment& wanted) const {
+  plan::HostView host;
+  if (has_name_server_) host.has_name_server = has_name_server_();
+  if (host_addresses_) host.addresses = host_addresses_();
+  std::set<proto::Digest> absent;
+  for (const auto& [name, service] : proto::containers(wanted)) {
+    if (host_gives_)
+      if (auto given = host_gives_(*service); !given)
+        host.lacks.emplace(name,
+                           fmt::format("{}; {}", given.error().what(), given.error().next_step()));
+    const auto& digest = service->image.digest;
+    if (host.images.contains(digest) || absent.contains(digest)) continue;
+    if (auto found = images_.find(digest)) {
+      host.images.emplace(digest, std::move(found->config));
+    } else {
+      absent.insert(digest);
+    }
+  }
+  return host;
+}
+
 StoredDocument read_stored(std::string_view text, std::uint64_t generation) {
   StoredDocument read{proto::load_deployment(text, fmt::format("generation {}", generation))};
   if (read.document) read.zones_known = add_zones(*read.document, read.zones);

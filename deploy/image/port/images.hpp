@@ -37,6 +37,12 @@ struct Pulled {
   PullStats stats;
 };
 
+/// An image that is there, by the store's own record.
+struct HeldImage {
+  proto::Digest manifest;
+  Bytes compressed_size{0};  ///< of its layers; 0: an older agent pulled it
+};
+
 struct Collected {
   std::uint32_t layers = 0;
   std::uint32_t blobs = 0;
@@ -60,9 +66,13 @@ class Images {
   virtual Result<Pulled> ensure(const Wanted& wanted, const ProgressSink& progress,
                                 const std::stop_token& stop) = 0;
 
-  /// What is there, without network and without hashing again. Errors: not_found (names the missing
-  /// digest), layer_corrupt.
+  /// What is there, without network; its configuration is read and parsed, at most 4 MiB: not for
+  /// the engine's thread. Errors: not_found (names the missing digest), layer_corrupt.
   virtual Result<StoredImage> find(const proto::Digest& pinned) = 0;
+
+  /// Whether it is there: a record of the store's own, of at most 1 MiB, and one look at each layer
+  /// and document. Nothing that an image says is read. Errors: as `find`.
+  virtual Result<HeldImage> look(const proto::Digest& pinned) = 0;
 
   /// Pinned digests of all whole images.
   virtual Result<std::set<proto::Digest>> list() = 0;

@@ -77,6 +77,7 @@ TYPED_TEST_SUITE(ImagesContract, Kinds);
 TYPED_TEST(ImagesContract, HasNothingAtFirst) {
   EXPECT_THAT(this->listed(), IsEmpty());
   EXPECT_EQ(this->images().find(this->kind_.first().digest).error().code(), Errc::not_found);
+  EXPECT_EQ(this->images().look(this->kind_.first().digest).error().code(), Errc::not_found);
 }
 
 TYPED_TEST(ImagesContract, FindsAndListsWhatItEnsured) {
@@ -88,6 +89,10 @@ TYPED_TEST(ImagesContract, FindsAndListsWhatItEnsured) {
   ASSERT_TRUE(found) << found.error().to_string();
   EXPECT_EQ(found->pinned, ref.digest);
   EXPECT_EQ(found->manifest, pulled->image.manifest);
+  const auto held = this->images().look(ref.digest);
+  ASSERT_TRUE(held) << held.error().to_string();
+  EXPECT_EQ(held->manifest, found->manifest);
+  EXPECT_EQ(held->compressed_size, found->compressed_size);
   EXPECT_THAT(this->listed(), ElementsAre(ref.digest));
 }
 
@@ -122,6 +127,7 @@ TYPED_TEST(ImagesContract, CollectsWhatNobodyNeeds) {
   ASSERT_TRUE(this->images().collect({first.digest}, {}));
   EXPECT_THAT(this->listed(), ElementsAre(first.digest));
   EXPECT_EQ(this->images().find(second.digest).error().code(), Errc::not_found);
+  EXPECT_EQ(this->images().look(second.digest).error().code(), Errc::not_found);
 }
 
 TYPED_TEST(ImagesContract, CollectsNothingThatIsRetained) {

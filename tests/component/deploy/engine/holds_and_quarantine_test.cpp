@@ -317,8 +317,8 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   good("1.0.0");
   const auto windowed =
       shop("2.0.0", R"({days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})");
-  const auto plan = finished(core().commands().applies.plan(
-      deploy::engine::read_candidate({windowed, "x", "", true, false})));
+  const auto plan = finished(
+      core().commands().applies.plan(agent_->reader().read({windowed, "x", "", true, false})));
   ASSERT_TRUE(plan) << plan.error().to_string();
   EXPECT_THAT(plan->warnings, ::testing::Contains(HasSubstr("2026-11-23 22:00 Europe/Berlin")));
   ASSERT_TRUE(agent_->apply(windowed));

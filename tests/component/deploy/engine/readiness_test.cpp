@@ -215,22 +215,50 @@ TEST_F(Readiness, ALowDiskIsAStateAndASentenceUntilThereIsRoom) {
   EXPECT_EQ(status().state.text(), "converged");
 }
 
+/// An image's configuration is foreign, and may take milliseconds to parse.
+TEST_F(Readiness, TheEngineReadsNoConfigurationOfAnImage) {
+  apply(document("v1"));
+  apply(document("v2"));
+  auto& core = agent().core();
+  const proto::api::ApplyRequest again{document("v1"), "x", "", false, true};
+  auto candidate = agent().reader().read(again);
+  ASSERT_GT(std::exchange(host_.images_read, 0), 0) << "by whoever read the document";
+  core.images_changed("", kRoot);
+  core.reconcile(deploy::engine::Freshness::fresh);
+  ASSERT_TRUE(core.commands().applies.plan(candidate));
+  ASSERT_TRUE(core.commands().rollbacks.plan({}));
+  ASSERT_TRUE(core.commands().rollbacks.rollback({0, "x", false}, kRoot));
+  core.reconcile(deploy::engine::Freshness::fresh);
+  EXPECT_EQ(host_.images_read, 0) << "but by jobs";
+  agent().run(20s);
+  EXPECT_EQ(status().generation, 1U);
+}
+
+TEST_F(Readiness, AGenerationWhoseImageCannotBeReadIsNotReady) {
+  apply(document("v1"));
+  apply(document("v2"));
+  host_.unreadable_images.emplace(proto::Digest::of("v1"),
+                                  Error{Errc::layer_corrupt, "half of it"});
+  agent().run(20s);
+  EXPECT_FALSE(status().rollback.ready);
+  EXPECT_THAT(status().rollback.reason, HasSubstr("half of it"));
+}
+
 TEST_F(Readiness, PlanAndApplySayWhatTheHostLacks) {
   apply(document("v1"));
   host_.image_volumes = {"/data"};
   host_.has_name_server = false;
   host_.cannot_give.emplace("1.0.0", Error{Errc::host, "no init"}.hint("apt install one"));
   const proto::api::ApplyRequest same{document("v1"), "x", "", false, true};
-  const auto plan =
-      finished(agent().core().commands().applies.plan(deploy::engine::read_candidate(same)));
+  const auto plan = finished(agent().core().commands().applies.plan(agent().reader().read(same)));
   ASSERT_TRUE(plan);
   EXPECT_THAT(plan->warnings,
               ElementsAre(HasSubstr("no name server"),
                           HasSubstr("web: it will not start here: no init; apt install one"),
                           HasSubstr("/data (VOLUME)")));
   const proto::api::ApplyRequest other{document("v2"), "x", "", false, true};
-  const auto accepted = agent().core().commands().applies.apply(
-      deploy::engine::read_candidate(other), kRoot, deploy::plan::Trigger::apply);
+  const auto accepted = agent().core().commands().applies.apply(agent().reader().read(other), kRoot,
+                                                                deploy::plan::Trigger::apply);
   ASSERT_TRUE(accepted);
   EXPECT_THAT(accepted->warnings, ElementsAre(HasSubstr("no name server"), HasSubstr("no init")))
       << "of an image that is not here nothing is known";

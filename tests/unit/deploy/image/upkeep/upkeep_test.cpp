@@ -24,6 +24,9 @@ class StuckImages final : public Images {
     changed_.wait(lock, stop, [] { return false; });
     return Error{Errc::cancelled, "fetch"};
   }
+  Result<HeldImage> look(const proto::Digest&) override {
+    return Error{Errc::not_found, "no image"};
+  }
   Result<StoredImage> find(const proto::Digest&) override {
     return Error{Errc::not_found, "no image"};
   }
