@@ -256,6 +256,17 @@ Result<proto::api::Accepted> Agent::apply(const std::string& document, bool now)
       plan::Trigger::apply);
 }
 
+Result<proto::api::PlanReport> Agent::plan_rollback(std::uint64_t to) {
+  auto& rollbacks = core_->commands().rollbacks;
+  auto answer = std::make_shared<std::optional<Result<proto::api::PlanReport>>>();
+  rollbacks.prepare(to, [&rollbacks, to, answer] {
+    auto plan = rollbacks.plan({to, "test", true});
+    *answer = plan ? Result<proto::api::PlanReport>{(*plan)()} : std::move(plan).error();
+  });
+  while (!*answer && jobs_.deliver()) continue;
+  return *answer ? **answer : Error{Errc::busy, "its document is being read"};
+}
+
 Result<proto::api::Accepted> Agent::rollback(std::uint64_t to) {
   auto& rollbacks = core_->commands().rollbacks;
   // It may still be waiting when this returns.

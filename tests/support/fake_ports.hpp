@@ -15,7 +15,7 @@
 namespace holdfast::test {
 
 /// Who asks, in tests.
-inline constexpr const char* kRoot = "root (uid 0)";
+inline const deploy::requests::Actor kRoot{"root (uid 0)", proto::api::Role::root};
 
 /// What outlives the agent: images, containers and the kernel's routing.
 struct FakeHost {
@@ -181,6 +181,8 @@ class Agent {
   void run(BootClock::duration span);
   [[nodiscard]] Result<proto::api::Accepted> apply(const std::string& document, bool now = false);
   [[nodiscard]] Result<proto::api::Accepted> rollback(std::uint64_t to = 0);
+  /// What a dry run of it says.
+  [[nodiscard]] Result<proto::api::PlanReport> plan_rollback(std::uint64_t to = 0);
   [[nodiscard]] std::shared_ptr<const deploy::engine::Snapshot> snapshot() const {
     return core_->snapshot();
   }

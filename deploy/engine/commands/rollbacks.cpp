@@ -145,10 +145,12 @@ Result<UnfinishedPlan> Rollbacks::plan(const proto::api::RollbackRequest& reques
   const auto chosen = choice.target;
   HF_TRY(check_local(chosen));
   const auto known = parts_.generations.document(chosen);
-  const auto effective = parts_.journal.effective();
-  const auto current = parts_.generations.document(effective);
+  // What a rollback ends: a rollout under way, else what is in force.
+  const auto ended = choice.turns_back ? parts_.journal.progress().rollout->target
+                                       : parts_.journal.effective();
+  const auto current = parts_.generations.document(ended);
   proto::api::PlanReport report;
-  report.from = effective.value();
+  report.from = ended.value();
   report.to = chosen.value();
   report.spec_digest = known->spec_digest.str();
   report.changes = true;

@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 using deploy::plan::InstanceState;
 
 constexpr int kVersions = 6;
+constexpr int kWindowed = kVersions - 1;  ///< its window is closed
 constexpr std::uint32_t kRetain = 100;
 
 /// Every other version has hooks; which of them fail is a matter of the life.
@@ -39,9 +40,12 @@ services:
   web:
     image: registry.example.com/shop/web:{0}@sha256:{1}
     publish: ["8080:80"]
-    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 5s}}
+    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 5s{3}}}
 {2})",
-                     version, proto::Digest::of(std::to_string(version)).hex(), hooks(version));
+                     version, proto::Digest::of(std::to_string(version)).hex(), hooks(version),
+                     version == kWindowed
+                         ? R"(, window: {days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})"
+                         : "");
 }
 
 const std::string& digest_of(int version) {
@@ -63,13 +67,14 @@ struct Model {
   std::vector<Generation> generations;  ///< number 1 first
   std::size_t in_force = 0;             ///< 0: nothing
   std::optional<std::size_t> pending;   ///< accepted, not ended
+  bool closed = false;                  ///< it waits for a window, which never opens here
   std::set<int> quarantined;
   std::set<int> bad;  ///< versions that cannot start
   bool held = false;
 
   [[nodiscard]] int version(std::size_t number) const { return generations[number - 1].version; }
   void end_pending() {
-    if (!pending || held) return;
+    if (!pending || held || closed) return;
     const auto number = *std::exchange(pending, std::nullopt);
     if (bad.contains(version(number))) {
       quarantined.insert(version(number));
@@ -151,7 +156,7 @@ class Life {
   }
 
   void step() {
-    switch (pick(10)) {
+    switch (pick(11)) {
       case 0:
       case 1:
       case 2:
@@ -169,16 +174,20 @@ class Life {
         return quarantine(pick(kVersions));
       case 8:
         return rehearse();
-      default:
+      case 10:
         return release(pick(kVersions));
+      default:
+        FAIL() << "a number that stands for nothing";
     }
   }
 
   void apply(int version) {
     const bool rolling = under_way();
     const bool gives_way = this->gives_way();
-    const auto answer = agent_->apply(document(version));
-    tell("apply {} → {}", version,
+    const bool now = chance(2);
+    const bool closed = !now && is_windowed(version);
+    const auto answer = agent_->apply(document(version), now);
+    tell("apply {}{} → {}", version, now ? " now" : "",
          answer ? fmt::format("{} {}", answer->generation, answer->changed)
                 : std::string{code(answer.error().code())});
     if (model_.quarantined.contains(version)) {
@@ -187,6 +196,7 @@ class Life {
     } else if (rolling && model_.pending && model_.version(*model_.pending) == version) {
       ASSERT_TRUE(answer);
       EXPECT_EQ(answer->generation, *model_.pending);
+      if (now) model_.closed = false;
     } else if (rolling && rolling_back_ && model_.version(model_.in_force) == version) {
       ASSERT_TRUE(answer) << "it is what the rollback goes to";
       EXPECT_EQ(answer->generation, model_.in_force);
@@ -204,14 +214,34 @@ class Life {
       model_.generations.push_back({version, false});
       EXPECT_EQ(answer->generation, model_.generations.size());
       model_.pending = model_.generations.size();
+      model_.closed = closed;
     }
     agent_->run(1ms);
+  }
+
+  /// What changes a service waits for the window of what is to come; the first deployment does not.
+  [[nodiscard]] bool is_windowed(int version) const {
+    return version == kWindowed && model_.in_force != 0;
+  }
+
+  /// A dry run beforehand names what it goes to, and what ends.
+  static void expect_foreseen(const Result<proto::api::PlanReport>& foreseen,
+                              const Result<proto::api::Accepted>& answer, std::size_t ends) {
+    ASSERT_EQ(foreseen.has_value(), answer.has_value());
+    if (!answer) return;
+    EXPECT_EQ(foreseen->to, answer->generation);
+    EXPECT_EQ(foreseen->from, ends);
+    EXPECT_THAT(foreseen->warnings,
+                ::testing::Contains(
+                    fmt::format("the document of generation {} will be quarantined", ends)));
   }
 
   void rollback() {
     const bool turns_back = under_way() && !waits() && model_.pending.has_value();
     const bool busy = status().rollout && !waits() && !turns_back;
+    const auto foreseen = agent_->plan_rollback();
     const auto answer = agent_->rollback();
+    expect_foreseen(foreseen, answer, turns_back ? *model_.pending : model_.in_force);
     tell("rollback → {}",
          answer ? std::to_string(answer->generation) : std::string{code(answer.error().code())});
     const auto target = turns_back ? model_.in_force : model_.rollback_target();
@@ -231,10 +261,12 @@ class Life {
   /// `rollback --to`: any good generation; back to what a rollout began from turns it back.
   void rollback_to(std::size_t number) {
     const bool rolling = under_way() && !waits();
+    const bool turns_back = rolling && model_.pending.has_value() && number == model_.in_force;
+    const auto foreseen = agent_->plan_rollback(number);
     const auto answer = agent_->rollback(number);
+    expect_foreseen(foreseen, answer, turns_back ? *model_.pending : model_.in_force);
     tell("rollback --to {} → {}", number,
          answer ? std::to_string(answer->generation) : std::string{code(answer.error().code())});
-    const bool turns_back = rolling && model_.pending.has_value() && number == model_.in_force;
     const bool good = number <= model_.generations.size() && model_.generations[number - 1].good;
     const bool runs =
         good && model_.in_force != 0 && model_.version(number) == model_.version(model_.in_force);
@@ -264,7 +296,7 @@ class Life {
   void resume() {
     tell("resume");
     (void)under_way();
-    EXPECT_EQ(agent_->core().commands().holds.resume({""}, kRoot).value().hold.has_value(),
+    EXPECT_EQ(agent_->core().commands().holds.resume({""}, kRoot.name).value().hold.has_value(),
               model_.held);
     model_.held = false;
     agent_->run(1ms);
