@@ -90,7 +90,8 @@ template <class Operation>
 void Api::dispatch(const ExchangePtr& exchange, std::string argument) {
   auto asked = read_request<Operation>(exchange->request());
   if (!asked) return exchange->respond(asked.error());
-  handle(Call<Operation>{exchange, std::move(argument), std::move(asked).value()});
+  handle(Call<Operation>{exchange, std::move(argument), role_of(exchange->request()),
+                         std::move(asked).value()});
 }
 
 const std::vector<Api::Route>& Api::routes() {

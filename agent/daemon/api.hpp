@@ -114,7 +114,10 @@ class Api {
 
   ApiParts parts_;
   Access access_;
-  os::JobPool image_looks_{"image-look", {.threads = 1, .waiting = 16}};
+  SharedPool image_looks_{
+      "image-look",
+      "looks at the images",
+      {{.threads = 1, .waiting = 16}, {.all = 8, .of_one_actor = 2, .kept_for_each_role = 1}}};
   SharedPool ledger_jobs_{
       "ledger-read",
       "reads of the ledger",

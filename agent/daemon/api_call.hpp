@@ -6,6 +6,7 @@
 
 #include "agent/daemon/access.hpp"
 #include "agent/daemon/http.hpp"
+#include "deploy/requests/actor.hpp"
 #include "proto/api/codec.hpp"
 #include "proto/api/operations.hpp"
 
@@ -68,11 +69,12 @@ template <class Operation>
 struct Call {
   ExchangePtr exchange;
   std::string argument;  ///< of the path's {}
+  Role role;             ///< of who asks
   typename Operation::Request asked;
   Answerer<Operation> answer{exchange};
 
   [[nodiscard]] const Request& request() const { return exchange->request(); }
-  [[nodiscard]] std::string actor() const { return actor_of(request()); }
+  [[nodiscard]] deploy::requests::Actor actor() const { return {actor_of(request()), role}; }
 };
 template <proto::api::Literal kName>
 using CallOf = Call<proto::api::Op<kName>>;

@@ -25,14 +25,14 @@ void Api::handle(const CallOf<"apply">& call) {
   if (const auto checked = check_document(call.asked); !checked)
     return call.answer(checked.error());
   if (call.asked.dry_run) return parts_.engine.plan_apply(call.asked, call.actor(), call.answer);
-  log::info("event=apply_requested actor={} reason={}", log::field(call.actor()),
+  log::info("event=apply_requested actor={} reason={}", log::field(call.actor().name),
             log::field(call.asked.reason));
   parts_.engine.apply(call.asked, call.actor(), call.answer);
 }
 
 void Api::handle(const CallOf<"rollback">& call) {
   if (call.asked.dry_run) return parts_.engine.plan_rollback(call.asked, call.actor(), call.answer);
-  log::info("event=rollback_requested actor={} to={} reason={}", log::field(call.actor()),
+  log::info("event=rollback_requested actor={} to={} reason={}", log::field(call.actor().name),
             call.asked.to, log::field(call.asked.reason));
   parts_.engine.rollback(call.asked, call.actor(), call.answer);
 }

@@ -27,11 +27,10 @@ void Api::image_job(const Call<Operation>& call, Begin begin) {
 
 template <class Operation, class T>
 void Api::look_at_images(const Call<Operation>& call, Result<T> (Upkeep::*question)()) {
-  const bool begun =
-      image_looks_.start([&upkeep = parts_.images, answer = call.answer,
-                          question](const std::stop_token&) { answer((upkeep.*question)()); });
-  if (!begun)
-    call.answer(Error{Errc::busy, "too many requests look at the images"}.hint("try again"));
+  auto begun = image_looks_.start(call.request(), call.role,
+                                  [&upkeep = parts_.images, answer = call.answer, question](
+                                      const std::stop_token&) { answer((upkeep.*question)()); });
+  if (!begun) call.answer(std::move(begun).error());
 }
 
 void Api::handle(const CallOf<"images">& call) { look_at_images(call, &Upkeep::list); }
@@ -43,8 +42,8 @@ void Api::handle(const CallOf<"image_pull">& call) {
 void Api::handle(const CallOf<"image_verify">& call) {
   if (call.asked.repair && access_.role_of(*call.request().peer) < Role::deploy)
     return call.answer(
-        Error{Errc::perm,
-              fmt::format("{} may not repair images: that needs the role deploy", call.actor())}
+        Error{Errc::perm, fmt::format("{} may not repair images: that needs the role deploy",
+                                      call.actor().name)}
             .hint("leave out --repair, or join the group that agent.yaml names for the role"));
   image_job(call, [&](Upkeep& upkeep) { return upkeep.verify(call.asked, call.actor()); });
 }

@@ -11,7 +11,7 @@ void ImageNews::progress(const deploy::image::PullProgress& progress) {
   engine_.events().publish(deploy::engine::pull_event(progress, clock_.wall()));
 }
 
-void ImageNews::images_changed(const std::string& collected, const std::string& actor) {
+void ImageNews::images_changed(const std::string& collected, const deploy::requests::Actor& actor) {
   engine_.images_changed(collected, actor);
 }
 

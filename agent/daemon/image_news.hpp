@@ -13,7 +13,7 @@ class ImageNews final : public deploy::image::Upkeep::Listener {
   ImageNews(deploy::engine::Engine& engine, const Clock& clock) : engine_(engine), clock_(clock) {}
 
   void progress(const deploy::image::PullProgress& progress) override;
-  void images_changed(const std::string& collected, const std::string& actor) override;
+  void images_changed(const std::string& collected, const deploy::requests::Actor& actor) override;
   void ended(const proto::api::ImageResult& result) override;
   [[nodiscard]] deploy::image::Scrubber::Repairs repairs() const override;
 

@@ -9,10 +9,9 @@ namespace holdfast::agent::daemon {
 Status SharedPool::start(const Request& request, Role role, os::JobPool::Job job) {
   std::shared_ptr<void> place;  // given back when the job has ended, or was dropped
   if (!request.peer || request.peer->uid != 0) {
-    auto actor = actor_of(request);
-    HF_TRY(others_.take(actor, role));
-    place = {nullptr,
-             [this, role, actor = std::move(actor)](void*) { others_.give_back(actor, role); }};
+    deploy::requests::Actor actor{actor_of(request), role};
+    HF_TRY(others_.take(actor));
+    place = {nullptr, [this, actor = std::move(actor)](void*) { others_.give_back(actor); }};
   }
   if (pool_.start([place = std::move(place), job = std::move(job)](const std::stop_token& stop) {
         job(stop);

@@ -5,7 +5,7 @@
 #include "agent/daemon/http.hpp"
 #include "common/base/result.hpp"
 #include "common/os/job_pool.hpp"
-#include "deploy/engine/request_quota.hpp"
+#include "deploy/requests/request_quota.hpp"
 
 namespace holdfast::agent::daemon {
 
@@ -15,7 +15,7 @@ class SharedPool {
  public:
   struct Bounds {
     os::JobPool::Bounds pool;
-    deploy::engine::RequestQuota::Limits others;  ///< all of them fewer than the pool takes
+    deploy::requests::RequestQuota::Limits others;  ///< all of them fewer than the pool takes
   };
   /// `name` of the threads, at most 13 characters; `what` names the requests: "log readers".
   SharedPool(std::string name, std::string what, Bounds bounds)
@@ -26,7 +26,8 @@ class SharedPool {
   void stop() { pool_.stop(); }
 
  private:
-  deploy::engine::RequestQuota others_;  // jobs that are dropped at the end give their places back
+  deploy::requests::RequestQuota
+      others_;  // jobs that are dropped at the end give their places back
   os::JobPool pool_;
 };
 

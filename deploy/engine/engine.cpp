@@ -5,10 +5,10 @@
 #include "common/log/log.hpp"
 #include "common/os/job_pool.hpp"
 #include "common/os/process.hpp"
-#include "deploy/engine/change_rate.hpp"
 #include "deploy/engine/core.hpp"
 #include "deploy/engine/mailbox.hpp"
-#include "deploy/engine/request_quota.hpp"
+#include "deploy/requests/change_rate.hpp"
+#include "deploy/requests/request_quota.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
@@ -19,19 +19,24 @@ constexpr auto kLongestPass = std::chrono::seconds{20};
 /// Who wakes later than this did not run in between: SIGSTOP, a suspended host, one that starves.
 constexpr auto kLate = std::chrono::seconds{2};
 /// What is recorded at once costs a flush of the disk each.
-constexpr RequestQuota::Limits kChanges{.all = 4, .of_one_actor = 2};
+constexpr requests::RequestQuota::Limits kChanges{
+    .all = 4, .of_one_actor = 2, .kept_for_each_role = 1};
 /// So long are messages read without a pass.
 constexpr Milliseconds kSlice{10};
+/// Documents that are read before they are decided on, one after the other.
+constexpr requests::RequestQuota::Limits kDocuments{
+    .all = 8, .of_one_actor = 2, .kept_for_each_role = 2};
 /// Dry runs of rollbacks and rehearsals may have to read a document that a rollback does not wait
 /// behind: so many at once, and one thread more.
-constexpr RequestQuota::Limits kLookups{.all = 2, .of_one_actor = 1};
+constexpr requests::RequestQuota::Limits kLookups{
+    .all = 4, .of_one_actor = 1, .kept_for_each_role = 1};
 /// Stops that wait for a process, when everything ends: who has more services has no faster host.
 constexpr std::size_t kEndsAtATime = 64;
 /// Answers of probes that come within it are read together.
 constexpr Milliseconds kGather{5};
 
-/// What the engine starts is bounded by what it knows, documents by RequestQuota. A thread stays
-/// from one probe to the next.
+/// What the engine starts is bounded by what it knows, documents by requests::RequestQuota. A
+/// thread stays from one probe to the next.
 constexpr os::JobPool::Bounds threads(std::size_t most) {
   constexpr std::chrono::minutes kLinger{1};
   return {.threads = most, .waiting = os::JobPool::kAnyNumber, .linger = kLinger};
@@ -209,13 +214,13 @@ class ThreadedEngine final : public Engine, private Jobs {
  private:
   /// Documents of one kind, read in turn on a thread of their own.
   struct Readers {
-    RequestQuota quota;
+    requests::RequestQuota quota;
     os::JobPool pool;
   };
 
   /// Of a quota; given back with its last copy.
   using Place = std::shared_ptr<void>;
-  [[nodiscard]] static Result<Place> take(RequestQuota& quota, const Actor& actor) {
+  [[nodiscard]] static Result<Place> take(requests::RequestQuota& quota, const Actor& actor) {
     HF_TRY(quota.take(actor));
     return Place{nullptr, [&quota, actor](void*) { quota.give_back(actor); }};
   }
@@ -331,11 +336,11 @@ class ThreadedEngine final : public Engine, private Jobs {
   /// Shared with the watchers, whose owners outlive the engine: what they report then is lost.
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::array<os::JobPool, 8> pools_;
-  Readers applies_{RequestQuota{"applies", {}}, os::JobPool{"apply", threads(1)}};
-  RequestQuota changes_{"changes", kChanges};
-  ChangeRate rate_{{}, clock_};
-  RequestQuota lookups_{"dry runs and rehearsals", kLookups};
-  Readers plans_{RequestQuota{"plans", {}}, os::JobPool{"plan", threads(1)}};
+  Readers applies_{requests::RequestQuota{"applies", kDocuments}, os::JobPool{"apply", threads(1)}};
+  requests::RequestQuota changes_{"changes", kChanges};
+  requests::ChangeRate rate_{{}, clock_};
+  requests::RequestQuota lookups_{"dry runs and rehearsals", kLookups};
+  Readers plans_{requests::RequestQuota{"plans", kDocuments}, os::JobPool{"plan", threads(1)}};
   std::function<void()> on_arrival_;
   const CandidateReader documents_;
   Core core_;

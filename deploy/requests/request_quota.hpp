@@ -6,27 +6,28 @@
 #include <string>
 
 #include "common/base/result.hpp"
-#include "proto/api/operations.hpp"
+#include "deploy/requests/actor.hpp"
 
-namespace holdfast::deploy::engine {
+namespace holdfast::deploy::requests {
 
 /// How many requests of a kind may wait or run at once, in all and of one actor. Root has places of
-/// its own, as many as one actor has, so that others cannot take them all, and each role finds what
-/// is kept for it. Thread safe.
+/// its own, so that others cannot take them all, and each role finds what is kept for it. Thread
+/// safe.
 class RequestQuota {
  public:
-  using Role = proto::api::Role;
+  using Role = Actor::Role;
   struct Limits {
     std::size_t all = 8;
     std::size_t of_one_actor = 2;
     std::size_t kept_for_each_role = 0;  ///< of `all`
+    std::size_t of_root = 0;             ///< besides `all`; 0: as of another actor
   };
   /// `what` names the requests: "plans".
   RequestQuota(std::string what, Limits limits) : what_(std::move(what)), limits_(limits) {}
 
   /// Takes a place. Errors: busy, with the next step.
-  [[nodiscard]] Status take(const std::string& actor, Role role = Role::none);
-  void give_back(const std::string& actor, Role role = Role::none);
+  [[nodiscard]] Status take(const Actor& actor);
+  void give_back(const Actor& actor);
 
  private:
   [[nodiscard]] bool has_room(Role role) const;
@@ -39,4 +40,4 @@ class RequestQuota {
   std::size_t all_ = 0;
 };
 
-}  // namespace holdfast::deploy::engine
+}  // namespace holdfast::deploy::requests

@@ -89,19 +89,19 @@ ON_THE_ENGINE_THREAD = {
     "deploy/engine/state/rollback_intent.cpp": {"write_atomic", "read_file"},  # one file of our own on a tmpfs, at most 16 KiB
     "deploy/engine/state/events.cpp": {"lock_guard"},      # held for one event, or a copy of at most 64
     "deploy/engine/mailbox.hpp": {"lock_guard", "unique_lock", "scoped_lock"},     # held for one message
-    "deploy/engine/request_quota.cpp": {"lock_guard"},          # held for two counters
-    "deploy/engine/change_rate.cpp": {"lock_guard"},            # held for some counters
+    "deploy/requests/request_quota.cpp": {"lock_guard"},          # held for two counters
+    "deploy/requests/change_rate.cpp": {"lock_guard"},            # held for some counters
     "deploy/engine/engine.cpp": {"lock_guard", "scoped_lock", "unique_lock"},     # the snapshot's pointer; where the thread waits for messages
 }
 # What is not included cannot be called: ports, values, and nothing that opens, walks, parses or waits.
-ENGINE_INCLUDES = re.compile(r"common/(base|log)/|deploy/(engine|plan)/|deploy/(image|network)/port/|deploy/ledger/ledger\.hpp$|deploy/runtime/instances\.hpp$|"
+ENGINE_INCLUDES = re.compile(r"common/(base|log)/|deploy/(engine|plan|requests)/|deploy/(image|network)/port/|deploy/ledger/ledger\.hpp$|deploy/runtime/instances\.hpp$|"
                              r"deploy/probe/prober\.hpp$|proto/(api|config|deployment|ledger|oci)/|proto/\w+\.hpp$|proto/json/writer\.hpp$|"
                              r"<(?!(basic_)?[iof]?stream|fstream|filesystem|(shared_)?mutex|future|thread|condition_variable|semaphore|latch|barrier|cstdio|fcntl|unistd|"
                              r"dirent|ftw|glob|poll|pthread|aio|netdb|sys/|boost/|fmt/os|yaml)[\w/.]+>$")
 MORE_ENGINE_INCLUDES = {
     "deploy/engine/mailbox.hpp": {"<mutex>", "<condition_variable>"},  # held for one message
-    "deploy/engine/request_quota.hpp": {"<mutex>"},      # held for two counters
-    "deploy/engine/change_rate.hpp": {"<mutex>"},        # held for some counters
+    "deploy/requests/request_quota.hpp": {"<mutex>"},      # held for two counters
+    "deploy/requests/change_rate.hpp": {"<mutex>"},        # held for some counters
     "deploy/engine/state/events.hpp": {"<mutex>"},       # held for one event, or a copy of at most 64
     "deploy/engine/state/journal.hpp": {"<filesystem>"},          # a path, handed on
     "deploy/engine/state/rollback_intent.hpp": {"<filesystem>"},  # the same

@@ -148,7 +148,7 @@ void FakeEngine::rollback(api::RollbackRequest request, deploy::engine::Actor ac
     if (request.to == 0 || request.to > now->records->history.size())
       return reply(Error{Errc::not_found, "there is no earlier good generation"}.hint(
           "holdfast history lists them"));
-    publish("rollback_started", request.to, "by " + actor);
+    publish("rollback_started", request.to, "by " + actor.name);
     reply(api::Accepted{request.to, "", true, events_.last()});
   });
 }
@@ -316,7 +316,7 @@ void FakeEngine::reconfigure(proto::LiveSettings settings) {
 
 void FakeEngine::images_changed(std::string collected, deploy::engine::Actor actor) {
   post([this, collected = std::move(collected), actor = std::move(actor)] {
-    publish("images_changed", 0, collected + " by " + actor);
+    publish("images_changed", 0, collected + " by " + actor.name);
   });
 }
 

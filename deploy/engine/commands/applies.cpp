@@ -326,7 +326,7 @@ void Applies::remember_serial(std::uint64_t serial, const std::string& source) {
 /// source: it takes its place again.
 bool Applies::was_displaced_by_hand(const Actor& actor) const {
   const auto* runs = parts_.generations.find(parts_.journal.effective());
-  return runs != nullptr && runs->actor != actor;
+  return runs != nullptr && runs->actor != actor.name;
 }
 
 /// The same content, signed anew: nothing runs otherwise, and the ledger says by whom.

@@ -148,7 +148,7 @@ Status HoldsAndQuarantine::has_room(const proto::Digest& digest, const Actor& ac
   constexpr std::size_t kMostOfRoles = 500;
   constexpr std::size_t kMost = 1000;
   const auto count = parts_.quarantine.rows().size();
-  if (parts_.quarantine.contains(digest) || count < (is_root(actor) ? kMost : kMostOfRoles))
+  if (parts_.quarantine.contains(digest) || count < (actor.is_root() ? kMost : kMostOfRoles))
     return ok();
   return Error{Errc::conflict, fmt::format("{} documents are quarantined already", count)}.hint(
       "release what is needed no more: holdfast quarantine list, holdfast quarantine release");

@@ -52,7 +52,7 @@ Result<proto::api::ShutdownProgress> Shutdown::ask(const proto::api::ShutdownReq
                      .since = now};
   const auto first = progress();
   log::warn("event=shutdown_started reason=\"{}\" actor={} services={} standby={}", kGoesDown,
-            log::field(actor), first.running.size(), first.standby);
+            log::field(actor.name), first.running.size(), first.standby);
   auto next = journal.progress();
   next.shutdown = parts_.observed.shutdown;
   auto note = journal.entry(proto::EntryKind::stopped, actor, kGoesDown, journal.effective());

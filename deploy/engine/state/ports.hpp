@@ -14,10 +14,13 @@
 #include "deploy/image/port/images.hpp"
 #include "deploy/ledger/ledger.hpp"
 #include "deploy/network/port/publisher.hpp"
+#include "deploy/requests/actor.hpp"
 #include "deploy/runtime/instances.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::engine {
+
+using requests::Actor;
 
 /// What the engine works with. All outlive it.
 struct Ports {
@@ -28,11 +31,6 @@ struct Ports {
   network::Publisher& publisher;
   ledger::Ledger& ledger;
 };
-
-/// Who asks: "root (uid 0)", "source /etc/holdfast/deployment.yaml".
-using Actor = std::string;
-/// "root (uid 0)", as the API names who asks.
-[[nodiscard]] inline bool is_root(std::string_view actor) { return actor.ends_with(" (uid 0)"); }
 
 struct Options {
   proto::AgentConfig config;

@@ -31,7 +31,7 @@ Status Upkeep::add_items(const Digests& digests, Outcome& outcome) {
   return ok();
 }
 
-Result<api::ImageJob> Upkeep::pull(const api::ImagePullRequest& request, const std::string& actor) {
+Result<api::ImageJob> Upkeep::pull(const api::ImagePullRequest& request, const Actor& actor) {
   HF_ASSIGN(const auto ref, proto::ImageRef::parse(request.image));
   HF_ASSIGN(const auto until, lease_end(request.until, parts_.clock.wall()));
   return start(Lane::network, "pull", actor,
@@ -40,7 +40,7 @@ Result<api::ImageJob> Upkeep::pull(const api::ImagePullRequest& request, const s
                });
 }
 
-Status Upkeep::do_pull(const proto::ImageRef& ref, WallTime until, const std::string& actor,
+Status Upkeep::do_pull(const proto::ImageRef& ref, WallTime until, const Actor& actor,
                        Outcome& outcome, const std::stop_token& stop) {
   // Before the image is there, so that no collection takes it in between.
   HF_TRY(parts_.care.lease(ref.digest, until, actor));
@@ -51,15 +51,14 @@ Status Upkeep::do_pull(const proto::ImageRef& ref, WallTime until, const std::st
   return add_items({ref.digest}, outcome);
 }
 
-Result<api::ImageJob> Upkeep::verify(const api::ImageVerifyRequest& request,
-                                     const std::string& actor) {
+Result<api::ImageJob> Upkeep::verify(const api::ImageVerifyRequest& request, const Actor& actor) {
   return start(request.repair ? Lane::network : Lane::store, "verify", actor,
                [this, request, actor](Outcome& outcome, const std::stop_token& stop) {
                  return do_verify(request, actor, outcome, stop);
                });
 }
 
-Status Upkeep::do_verify(const api::ImageVerifyRequest& request, const std::string& actor,
+Status Upkeep::do_verify(const api::ImageVerifyRequest& request, const Actor& actor,
                          Outcome& outcome, const std::stop_token& stop) {
   HF_ASSIGN(const auto before, parts_.care.inventory());
   HF_ASSIGN(auto wanted, select_images(request.images, before));
@@ -89,14 +88,14 @@ Status Upkeep::do_verify(const api::ImageVerifyRequest& request, const std::stri
   return repaired;
 }
 
-Result<api::ImageJob> Upkeep::gc(const std::string& actor) {
+Result<api::ImageJob> Upkeep::gc(const Actor& actor) {
   return start(Lane::store, "gc", actor,
                [this, actor](Outcome& outcome, const std::stop_token& stop) {
                  return do_gc(actor, outcome, stop);
                });
 }
 
-Status Upkeep::do_gc(const std::string& actor, Outcome& outcome, const std::stop_token& stop) {
+Status Upkeep::do_gc(const Actor& actor, Outcome& outcome, const std::stop_token& stop) {
   HF_ASSIGN(const auto done, parts_.care.collect_unneeded(stop));
   outcome.bytes = done.bytes;
   outcome.gc = report_of(done);
@@ -106,7 +105,7 @@ Status Upkeep::do_gc(const std::string& actor, Outcome& outcome, const std::stop
 }
 
 Result<api::ImageJob> Upkeep::export_image(const api::ImageExportRequest& request,
-                                           const std::string& actor, os::FileUser user) {
+                                           const Actor& actor, os::FileUser user) {
   HF_TRY(absolute(request.path));
   return start(
       Lane::store, "export", actor,
@@ -129,7 +128,7 @@ Status Upkeep::do_export(const api::ImageExportRequest& request, const os::FileU
 }
 
 Result<api::ImageJob> Upkeep::import_images(const api::ImageImportRequest& request,
-                                            const std::string& actor, os::FileUser user) {
+                                            const Actor& actor, os::FileUser user) {
   HF_TRY(absolute(request.path));
   HF_ASSIGN(const auto until, lease_end(request.until, parts_.clock.wall()));
   Import import{.request = request, .until = until, .actor = actor, .user = std::move(user)};

@@ -17,7 +17,7 @@ Upkeep::Upkeep(Parts parts, proto::ScrubConfig scrub)
       schedule_(scrub.every, parts.clock.boot()) {}
 
 Result<api::ImageJob> Upkeep::start(Lane lane, proto::Word<api::ImageOperation> operation,
-                                    const std::string& actor, Work work) {
+                                    const Actor& actor, Work work) {
   const std::lock_guard lock{mutex_};
   HF_ASSIGN(auto place, queue_.join(lane, operation.str(), actor));
   if (scrub_ && operation != "pull") scrub_->request_stop();
@@ -29,7 +29,7 @@ Result<api::ImageJob> Upkeep::start(Lane lane, proto::Word<api::ImageOperation> 
       });
   if (!started) return Error{Errc::busy, "the agent is about to end"}.hint("start it again");
   log::info("event=image_job_started job={} operation={} actor={}", place.number, operation.text(),
-            log::field(actor));
+            log::field(actor.name));
   return api::ImageJob{.job = place.number,
                        .operation = operation,
                        .waits_for = std::move(place.waits_for),

@@ -38,7 +38,7 @@ class Upkeep {
     virtual ~Listener() = default;
     virtual void progress(const PullProgress& progress) = 0;
     /// Images came, went, or were found damaged or repaired. `collected`: see Engine.
-    virtual void images_changed(const std::string& collected, const std::string& actor) = 0;
+    virtual void images_changed(const std::string& collected, const Actor& actor) = 0;
     virtual void ended(const proto::api::ImageResult& result) = 0;
     /// Whether the drift policy lets what is damaged be fetched again.
     [[nodiscard]] virtual Scrubber::Repairs repairs() const = 0;
@@ -55,15 +55,15 @@ class Upkeep {
   /// Begins a job; its end is told to the listener. `since_event` of the answer is the caller's to
   /// set. Errors: busy (eight wait already), and what can be said at once: ref_invalid, usage.
   [[nodiscard]] Result<proto::api::ImageJob> pull(const proto::api::ImagePullRequest& request,
-                                                  const std::string& actor);
+                                                  const Actor& actor);
   [[nodiscard]] Result<proto::api::ImageJob> verify(const proto::api::ImageVerifyRequest& request,
-                                                    const std::string& actor);
-  [[nodiscard]] Result<proto::api::ImageJob> gc(const std::string& actor);
+                                                    const Actor& actor);
+  [[nodiscard]] Result<proto::api::ImageJob> gc(const Actor& actor);
   /// Files are opened with the rights of `user`, who asks.
   [[nodiscard]] Result<proto::api::ImageJob> export_image(
-      const proto::api::ImageExportRequest& request, const std::string& actor, os::FileUser user);
+      const proto::api::ImageExportRequest& request, const Actor& actor, os::FileUser user);
   [[nodiscard]] Result<proto::api::ImageJob> import_images(
-      const proto::api::ImageImportRequest& request, const std::string& actor, os::FileUser user);
+      const proto::api::ImageImportRequest& request, const Actor& actor, os::FileUser user);
 
   /// Blocking looks at the store, for a thread that may.
   [[nodiscard]] Result<std::vector<proto::api::ImageItem>> list();
@@ -88,23 +88,23 @@ class Upkeep {
   };
 
   Result<proto::api::ImageJob> start(Lane lane, proto::Word<proto::api::ImageOperation> operation,
-                                     const std::string& actor, Work work);
+                                     const Actor& actor, Work work);
   void run(Lane lane, Outcome outcome, const Work& work, const std::stop_token& stop);
   /// From here on the deadline of what the network lane does counts: not while it hashes what is
   /// here.
   void begin_to_fetch();
   Status fetch(const Work& work, Outcome& outcome, const std::stop_token& stop);
-  Status do_pull(const proto::ImageRef& ref, WallTime until, const std::string& actor,
-                 Outcome& outcome, const std::stop_token& stop);
-  Status do_verify(const proto::api::ImageVerifyRequest& request, const std::string& actor,
+  Status do_pull(const proto::ImageRef& ref, WallTime until, const Actor& actor, Outcome& outcome,
+                 const std::stop_token& stop);
+  Status do_verify(const proto::api::ImageVerifyRequest& request, const Actor& actor,
                    Outcome& outcome, const std::stop_token& stop);
-  Status do_gc(const std::string& actor, Outcome& outcome, const std::stop_token& stop);
+  Status do_gc(const Actor& actor, Outcome& outcome, const std::stop_token& stop);
   Status do_export(const proto::api::ImageExportRequest& request, const os::FileUser& user,
                    Outcome& outcome, const std::stop_token& stop);
   struct Import {
     proto::api::ImageImportRequest request;
     WallTime until;
-    std::string actor;
+    Actor actor;
     os::FileUser user;
   };
   Status do_import(const Import& import, Outcome& outcome, const std::stop_token& stop);
@@ -121,8 +121,8 @@ class Upkeep {
   std::optional<std::stop_source> scrub_;  ///< while one runs
   ScrubSchedule schedule_;
   UpkeepStats figures_;
-  os::JobPool work_{"image", {.threads = 1, .waiting = 9}};
-  os::JobPool fetches_{"image-fetch", {.threads = 1, .waiting = 9}};
+  os::JobPool work_{"image", {.threads = 1, .waiting = JobQueue::kMost + 1}};  // and a scrub
+  os::JobPool fetches_{"image-fetch", {.threads = 1, .waiting = JobQueue::kMost}};
 };
 
 }  // namespace holdfast::deploy::image

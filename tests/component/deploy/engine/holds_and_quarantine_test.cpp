@@ -108,9 +108,9 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
 }
 
 TEST_F(RestraintsTest, RolesAddNoneBeyond500DocumentsAndRootNoneBeyond1000) {
-  constexpr const char* kAnn = "ann (uid 1000)";
+  const deploy::requests::Actor kAnn{"ann (uid 1000)", proto::api::Role::rollback};
   int number = 0;
-  const auto add = [&](const char* actor) {
+  const auto add = [&](const deploy::requests::Actor& actor) {
     const auto digest = proto::Digest::of(std::to_string(++number)).str();
     return core().commands().holds.quarantine({digest, "unknown here", ""}, actor).has_value();
   };
@@ -151,21 +151,21 @@ TEST_F(RestraintsTest, WhatRunsCannotBeQuarantined) {
 
 TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
   good("1.0.0");
-  EXPECT_EQ(core().commands().holds.quarantine({"7", "x", ""}, kRoot).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"7", "x", ""}, kRoot.name).error().code(),
             Errc::not_found);
-  EXPECT_EQ(core().commands().holds.quarantine({"zzzzzzzz", "x", ""}, kRoot).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"zzzzzzzz", "x", ""}, kRoot.name).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().commands().holds.quarantine({"abc", "x", ""}, kRoot).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"abc", "x", ""}, kRoot.name).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().commands().holds.quarantine({"deadbeef", "x", ""}, kRoot).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"deadbeef", "x", ""}, kRoot.name).error().code(),
             Errc::not_found);
-  EXPECT_EQ(core().commands().holds.quarantine({"1", "", ""}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().commands().holds.quarantine({"1", "x", "soon"}, kRoot).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"1", "", ""}, kRoot.name).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.quarantine({"1", "x", "soon"}, kRoot.name).error().code(),
             Errc::usage);
   EXPECT_EQ(
       core().commands().holds.quarantine({"1", "x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
       Errc::usage);
-  EXPECT_EQ(core().commands().holds.release({"1", ""}, kRoot).error().code(), Errc::not_found);
+  EXPECT_EQ(core().commands().holds.release({"1", ""}, kRoot.name).error().code(), Errc::not_found);
 }
 
 TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
@@ -262,10 +262,10 @@ TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
 }
 
 TEST_F(RestraintsTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
-  EXPECT_EQ(core().commands().holds.hold({" ", ""}, kRoot).error().code(), Errc::usage);
-  EXPECT_EQ(core().commands().holds.hold({"x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
+  EXPECT_EQ(core().commands().holds.hold({" ", ""}, kRoot.name).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({"x", "2020-01-01T00:00:00Z"}, kRoot.name).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().commands().holds.hold({"x", "tomorrow"}, kRoot).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({"x", "tomorrow"}, kRoot.name).error().code(), Errc::usage);
   agent_->run(1s);
   EXPECT_FALSE(status().hold);
 }

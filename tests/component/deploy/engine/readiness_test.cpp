@@ -275,7 +275,7 @@ TEST_F(Readiness, ARehearsalEndsWithAVerdictInTheLedgerTheStatusAndAnEvent) {
   agent().run(10s);
   ASSERT_TRUE(status().rehearsal);
   EXPECT_EQ(status().rehearsal->verdict.text(), "passed");
-  EXPECT_EQ(status().rehearsal->actor, kRoot);
+  EXPECT_EQ(status().rehearsal->actor, kRoot.name);
   EXPECT_THAT(host_.created, Contains("web.rehearsal"));
   ASSERT_THAT(entries(proto::EntryKind::rehearsed), SizeIs(1));
   EXPECT_EQ(entries(proto::EntryKind::rehearsed).front().detail.at("verdict"), "passed");
@@ -421,7 +421,7 @@ TEST_F(Readiness, AnOperatorCanGiveUpFrozenInstancesAndTheRollbackIsColdThen) {
   EXPECT_EQ(dropped->dropped.front().service, "web");
   agent().run(5s);
   EXPECT_THAT(host_.instances, SizeIs(1));
-  EXPECT_EQ(entries(proto::EntryKind::standby_dropped).front().actor, kRoot);
+  EXPECT_EQ(entries(proto::EntryKind::standby_dropped).front().actor, kRoot.name);
   const auto again = agent().core().commands().standby.drop({""}, kRoot);
   ASSERT_TRUE(again);
   EXPECT_THAT(again->dropped, IsEmpty());

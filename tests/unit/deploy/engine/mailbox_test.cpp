@@ -3,14 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "deploy/engine/request_quota.hpp"
 #include "tests/support/fake_ports.hpp"
 
 namespace holdfast::deploy::engine {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 TEST(Mailbox, AnUrgentMessageIsReadBeforeAllOthers) {
   Mailbox mailbox;
@@ -34,25 +32,6 @@ TEST(Mailbox, AClosedOneTakesNothingAndLetsGoOfWhatItHeld) {
   EXPECT_EQ(held.use_count(), 1);
   const test::FakeClock clock;
   EXPECT_TRUE(mailbox.take(clock, clock.boot(), {}, Milliseconds{0}).empty());
-}
-
-TEST(RequestQuota, GivesEachActorAFewPlacesAndAllTogetherNoMoreThanItsLimit) {
-  RequestQuota quota{"plans", {.all = 3, .of_one_actor = 2}};
-  ASSERT_TRUE(quota.take("ann"));
-  ASSERT_TRUE(quota.take("ann"));
-  const auto third = quota.take("ann");
-  ASSERT_FALSE(third);
-  EXPECT_EQ(third.error().code(), Errc::busy);
-  EXPECT_THAT(third.error().what(), HasSubstr("2 plans of ann"));
-  ASSERT_TRUE(quota.take("bob"));
-  EXPECT_THAT(quota.take("cid").error().what(), HasSubstr("3 plans are under way"));
-  ASSERT_TRUE(quota.take("root (uid 0)")) << "root has places of his own";
-  ASSERT_TRUE(quota.take("root (uid 0)"));
-  EXPECT_FALSE(quota.take("root (uid 0)"));
-  quota.give_back("root (uid 0)");
-  EXPECT_FALSE(quota.take("cid")) << "which are nobody else's";
-  quota.give_back("ann");
-  EXPECT_TRUE(quota.take("cid"));
 }
 
 }  // namespace

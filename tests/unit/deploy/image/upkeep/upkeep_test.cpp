@@ -77,7 +77,7 @@ class EmptyStore final : public ImageMaintenance, public ImageArchives {
 class Results final : public Upkeep::Listener {
  public:
   void progress(const PullProgress&) override {}
-  void images_changed(const std::string&, const std::string&) override {}
+  void images_changed(const std::string&, const requests::Actor&) override {}
   void ended(const api::ImageResult& result) override {
     const std::lock_guard lock{mutex_};
     ended_.push_back(result);
