@@ -159,12 +159,9 @@ engine::Engine::Options engine_options(const proto::AgentConfig& config,
       .config = config, .boot_id = runtime::boot_id(), .host_started = host_started()};
   options.housekeeping = [&containers] { keep_house(containers); };
   options.back_up = [dir = config.state_dir] { return ledger::back_up(dir); };
-  options.log_tail = [&containers](const deploy::plan::InstanceId& id, std::size_t lines) {
-    auto last = containers.last_lines(id, lines);
-    return last ? std::move(last).value() : std::vector<std::string>{};
-  };
-  options.advise = [&containers](const deploy::plan::InstanceId& id) {
-    return containers.advise(id);
+  options.last_words = [&containers](const deploy::plan::InstanceId& id) {
+    constexpr std::size_t kLines = 5;
+    return containers.last_words(id, kLines);
   };
   options.disk_space = [dir = config.state_dir] { return os::read_disk_space(dir); };
   options.host_addresses = network::host_addresses;

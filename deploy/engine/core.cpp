@@ -62,6 +62,7 @@ BootTime Core::reconcile(Freshness freshness) {
   commands_.shutdown.expire();
   const bool goes_down = parts_.observed.shutdown.has_value();
   if (ready_ && !goes_down) commands_.rehearsals.begin_due();
+  if (parts_.evidence.expire()) parts_.attention.mark_changed();
   if (parts_.attention.take_changed()) freshness = Freshness::fresh;
   BootTime wake = next_resync_;
   bool acted = freshness == Freshness::fresh;
@@ -82,7 +83,7 @@ BootTime Core::reconcile(Freshness freshness) {
     commands_.rollbacks.refresh_if_changed();
     snapshots_.make(ready_);
   }
-  return parts_.journal.wake_at(wake);
+  return std::min(parts_.journal.wake_at(wake), parts_.evidence.wake_at());
 }
 
 /// Once around: true when something was done at once, so that another look is due. `wake`: when the
@@ -149,6 +150,7 @@ bool Core::settle(plan::Decision decision) {
     end_everything(decision);
     return false;
   }
+  if (awaits_evidence(decision)) return false;
   const auto before = parts_.journal.progress();
   bool acted = start_unjournaled(decision);
   if (!parts_.journal.record(decision, record_of(parts_, decision)))
@@ -164,15 +166,29 @@ bool Core::settle(plan::Decision decision) {
   return acted;
 }
 
+/// A rollback that an operator asked for is under way, and stays so.
+bool Core::goes_back(const plan::Decision& decision) const {
+  const auto& now = parts_.journal.progress().rollout;
+  const auto& next = decision.progress.rollout;
+  return now && now->trigger == plan::Trigger::rollback && next && next->target == now->target;
+}
+
+/// The decision is made again when what proves it has been read. A rollback on its way waits for
+/// nobody's output.
+bool Core::awaits_evidence(const plan::Decision& decision) {
+  if (goes_back(decision) && !decision.progress.rollout->failure) return false;
+  bool awaits = false;
+  for (const auto& id : needs_evidence_of(decision)) awaits = !parts_.evidence.is_in(id) || awaits;
+  return awaits;
+}
+
 /// Starts and takes out what does not wait for the disk, and takes out what a ledger that may be
 /// older than what runs forbids. Thawing and probing leave nothing that a record would have to
 /// tell, and the switch of a rollback was recorded as the request for it: after a kill in between,
 /// the recorded rollback goes on, and switches again.
 bool Core::start_unjournaled(plan::Decision& decision) {
   const auto& progress = parts_.journal.progress();
-  const bool going_back =
-      progress.rollout && progress.rollout->trigger == plan::Trigger::rollback &&
-      decision.progress.rollout && decision.progress.rollout->target == progress.rollout->target;
+  const bool going_back = goes_back(decision);
   if (parts_.journal.stale())
     std::erase_if(decision.actions, [&](const plan::Action& action) {
       return !safe_with_stale_ledger(action, progress, parts_.observed,

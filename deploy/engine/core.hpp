@@ -50,6 +50,8 @@ class Core {
   void look_at_disk();
   [[nodiscard]] bool observe_and_settle(Freshness freshness, BootTime& wake);
   [[nodiscard]] bool settle(plan::Decision decision);
+  [[nodiscard]] bool goes_back(const plan::Decision& decision) const;
+  [[nodiscard]] bool awaits_evidence(const plan::Decision& decision);
   [[nodiscard]] bool start_unjournaled(plan::Decision& decision);
   void end_everything(const plan::Decision& decision);
   [[nodiscard]] bool keep_serving(const plan::Decision& decision);

@@ -62,6 +62,7 @@ void Observation::observe_instances() {
   auto& instances = parts_.observed.instances;
   const auto former = std::exchange(instances, {});
   for (auto& instance : *seen) {
+    hold_back_end(instance);
     const auto before = former.find(instance.id);
     count_exits(instance, before == former.end() ? nullptr : &before->second.seen);
     const auto health = owners_.probes.of(instance);
@@ -70,6 +71,21 @@ void Observation::observe_instances() {
   }
   owners_.probes.keep_only(instances);
   owners_.endings.keep_only(instances);
+  const auto& progress = parts_.journal.progress();
+  parts_.evidence.keep_only(instances, progress.rollout || progress.rehearsal);
+}
+
+/// How it ended counts once what it wrote last has been read: nothing but what is decided about
+/// this one waits for that. Nobody asks how those end that are needed no more.
+void Observation::hold_back_end(plan::ObservedInstance& seen) {
+  const auto& progress = parts_.journal.progress();
+  const auto& observed = parts_.observed;
+  if (seen.state != plan::InstanceState::exited || seen.code_pending || observed.shutdown ||
+      observed.ending.contains(seen.id) || progress.retired.contains(seen.id) ||
+      progress.released.contains(seen.id) || parts_.evidence.is_in(seen))
+    return;
+  seen.exit.reset();
+  seen.code_pending = true;
 }
 
 /// Of memory, its control group counts those of processes that the service outlived; of one that

@@ -31,6 +31,7 @@ class Observation {
 
  private:
   void observe_instances();
+  void hold_back_end(plan::ObservedInstance& seen);
   void count_exits(const plan::ObservedInstance& now, const plan::ObservedInstance* before);
   void forget_job_failures();
 

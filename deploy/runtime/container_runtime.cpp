@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
+#include <iterator>
 
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
@@ -425,15 +427,20 @@ Result<std::vector<std::string>> ContainerRuntime::last_lines(const InstanceId& 
   return std::vector<std::string>{lines.begin(), lines.end()};
 }
 
-std::string ContainerRuntime::advise(const InstanceId& id) const {
-  constexpr std::size_t kLines = 20;
+LastWords ContainerRuntime::last_words(const InstanceId& id, std::size_t count) const {
+  constexpr std::size_t kLines = 20;  // what the cause is said in comes before the last of them
   const auto record = read_record(host_, id);
-  const auto lines = last_lines(id, kLines);
+  auto lines = last_lines(id, std::max(count, kLines));
   if (!record || !lines) return {};
   auto exit = read_exit(host_, id);
   if (!exit)
     if (const auto run = read_run_state(host_, id)) exit = run->last_exit;
-  return advice(record->security, exit.value_or(ExitInfo{}), *lines);
+  LastWords words{.lines = {},
+                  .advice = advice(record->security, exit.value_or(ExitInfo{}), *lines)};
+  const auto kept = static_cast<std::ptrdiff_t>(std::min(count, lines->size()));
+  words.lines.assign(std::make_move_iterator(lines->end() - kept),
+                     std::make_move_iterator(lines->end()));
+  return words;
 }
 
 }  // namespace holdfast::deploy::runtime

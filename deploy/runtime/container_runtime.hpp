@@ -87,13 +87,13 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   [[nodiscard]] std::map<std::string, std::uint64_t> dropped_log_bytes();
 
   /// The last lines an instance wrote, oldest first, printable; for the report of a failure. Reads
-  /// at most 64 KiB of them, and waits for at most 50 ms for what is still on its way.
+  /// at most 64 KiB of them, and waits for at most 50 ms for what is still on its way. Blocks.
   /// Errors: not_found.
   Result<std::vector<std::string>> last_lines(const InstanceId& id, std::size_t count) const;
 
-  /// What its end most likely means, as the line to add to the document (advice.hpp); empty when
-  /// nothing is known. Reads as little as `last_lines`.
-  [[nodiscard]] std::string advise(const InstanceId& id) const;
+  /// The last `count` lines with what they and its exit most likely mean (advice.hpp); nothing for
+  /// an instance that is unknown. Reads as little as `last_lines`. Blocks.
+  [[nodiscard]] LastWords last_words(const InstanceId& id, std::size_t count) const;
 
   /// "runc 1.1.5, conmon version 2.1.6", for `doctor` and the log.
   [[nodiscard]] std::string description() const {

@@ -39,6 +39,14 @@ struct InstanceSpec {
   std::vector<std::string> allowed_secret_paths{};  ///< as agent.yaml has them
 };
 
+/// What an instance wrote last.
+struct LastWords {
+  std::vector<std::string> lines;  ///< printable, oldest first
+  std::string advice;  ///< what its end most likely means, as the line to add to the document;
+                       ///< empty when nothing is known
+  bool operator==(const LastWords&) const = default;
+};
+
 enum class StopOutcome : std::uint8_t {
   ended,   ///< of itself, or at the signal
   killed,  ///< it had to be
@@ -101,7 +109,7 @@ class InstanceControl {
   /// was lost while the process lives in it. Quick; repeating it changes nothing.
   virtual Status enforce(const InstanceId& id) = 0;
   /// Kills the processes in it that are not its own (`InspectionDepth::sampled` reports them).
-  /// About 1 ms per 200 processes of the host.
+  /// About 1 ms per 100 processes of the host, at most 10 s.
   virtual Status expel(const InstanceId& id) = 0;
   /// Calls `on_change` from threads of its own soon (≤ 20 ms) after something changed that others
   /// may have done. Set once.

@@ -212,10 +212,9 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
                                   .boot_id = host_.boot_id,
                                   .host_started = host_.started,
                                   .housekeeping = {},
-                                  .log_tail = {},
+                                  .last_words = host_.last_words,
                                   .memory_signs = [this] { return host_.memory; },
                                   .back_up = {},
-                                  .advise = {},
                                   .has_name_server = [this] { return host_.has_name_server; },
                                   .host_gives = [this](const proto::Service& wanted) -> Status {
                                     const auto found = host_.cannot_give.find(wanted.image.tag);

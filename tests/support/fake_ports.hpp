@@ -39,7 +39,9 @@ struct FakeHost {
   std::set<proto::Digest> unstartable;    ///< images whose create is refused
   std::map<std::string, int> exits;       ///< services and hooks that end at once, with this code
   std::map<std::string, Error> create_errors;  ///< by service or hook
-  os::MemorySigns memory;                      ///< what the agent reads
+  /// What instances wrote last; called in jobs. Empty: nobody reads it.
+  std::function<deploy::runtime::LastWords(const deploy::plan::InstanceId&)> last_words;
+  os::MemorySigns memory;  ///< what the agent reads
   proto::StandbyRule standby;
   Milliseconds rehearse_every{0};
   std::vector<std::string> created;  ///< names, in order

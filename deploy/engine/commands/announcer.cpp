@@ -35,8 +35,8 @@ std::string Announcer::next_step(const plan::Failure& failure) const {
   const auto hint = failure.evidence.find("next");
   if (hint != failure.evidence.end() && !hint->second.empty()) return hint->second;
   const auto instance = failure.evidence.find("instance");
-  if (!parts_.options.advise || instance == failure.evidence.end()) return {};
-  return parts_.options.advise(plan::InstanceId{instance->second});
+  if (instance == failure.evidence.end()) return {};
+  return parts_.evidence.of(plan::InstanceId{instance->second}).advice;
 }
 
 /// The outcome with what proves the failure.
@@ -46,9 +46,9 @@ std::string Announcer::failure_detail(const std::string& outcome,
   boost::json::object evidence;
   for (const auto& [key, value] : failure.evidence) evidence[key] = value;
   const auto instance = failure.evidence.find("instance");
-  if (parts_.options.log_tail && instance != failure.evidence.end()) {
+  if (instance != failure.evidence.end()) {
     boost::json::array lines;
-    for (auto& line : parts_.options.log_tail(plan::InstanceId{instance->second}, 5))
+    for (const auto& line : parts_.evidence.of(plan::InstanceId{instance->second}).lines)
       lines.emplace_back(line);
     evidence["log"] = std::move(lines);
   }

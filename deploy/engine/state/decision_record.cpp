@@ -30,14 +30,11 @@ bool proves_something(const plan::Note& note) {
 void add_last_words(const Parts& parts, std::map<std::string, std::string>& detail) {
   const auto named = detail.find("instance");
   if (named == detail.end()) return;
-  const plan::InstanceId instance{named->second};
-  const auto lines =
-      parts.options.log_tail ? parts.options.log_tail(instance, 5) : std::vector<std::string>{};
-  if (!lines.empty()) detail["log_tail"] = fmt::format("{}", fmt::join(lines, "\n"));
+  const auto& words = parts.evidence.of(plan::InstanceId{named->second});
+  if (!words.lines.empty()) detail["log_tail"] = fmt::format("{}", fmt::join(words.lines, "\n"));
   const auto known = detail.find("next");
-  if (!parts.options.advise || (known != detail.end() && !known->second.empty())) return;
-  if (auto advice = parts.options.advise(instance); !advice.empty())
-    detail["next"] = std::move(advice);
+  if (words.advice.empty() || (known != detail.end() && !known->second.empty())) return;
+  detail["next"] = words.advice;
 }
 
 /// By service, the digest of the platform's manifest where it is known.
@@ -129,6 +126,18 @@ ledger::Batch record_of(Parts& parts, const plan::Decision& decision) {
   add_quarantine(parts, decision, actor, batch);
   add_release(parts, decision, batch);
   return batch;
+}
+
+std::set<plan::InstanceId> needs_evidence_of(const plan::Decision& decision) {
+  std::set<plan::InstanceId> named;
+  const auto add = [&](const std::map<std::string, std::string>& detail) {
+    const auto found = detail.find("instance");
+    if (found != detail.end()) named.emplace(found->second);
+  };
+  for (const auto& note : decision.notes)
+    if (proves_something(note)) add(note.detail);
+  if (decision.finished && decision.finished->failure) add(decision.finished->failure->evidence);
+  return named;
 }
 
 void count_notes(Counters& counters, const plan::Decision& decision) {

@@ -1,4 +1,6 @@
 #pragma once
+#include <set>
+
 #include "deploy/engine/state/parts.hpp"
 
 namespace holdfast::deploy::engine {
@@ -6,6 +8,9 @@ namespace holdfast::deploy::engine {
 /// What the ledger hears of a decision before anything of it is done: its notes, with what proves
 /// them, how generations ended, and what is quarantined.
 [[nodiscard]] ledger::Batch record_of(Parts& parts, const plan::Decision& decision);
+
+/// Whose output proves what the decision says: it is read before the decision is recorded.
+[[nodiscard]] std::set<plan::InstanceId> needs_evidence_of(const plan::Decision& decision);
 
 /// Counts what a recorded decision tells.
 void count_notes(Counters& counters, const plan::Decision& decision);

@@ -9,6 +9,7 @@
 #include "deploy/engine/state/attention.hpp"
 #include "deploy/engine/state/counters.hpp"
 #include "deploy/engine/state/events.hpp"
+#include "deploy/engine/state/evidence.hpp"
 #include "deploy/engine/state/generations.hpp"
 #include "deploy/engine/state/journal.hpp"
 #include "deploy/engine/state/ports.hpp"
@@ -29,6 +30,7 @@ struct Parts {
       : ports(given),
         options(std::move(chosen)),
         jobs(pools),
+        evidence(options.last_words, ports.clock, jobs, attention),
         generations(ports.ledger, jobs, attention),
         journal(ports.ledger, ports.clock, options.config.run_dir,
                 {generations, quarantine, events, counters, attention}) {}
@@ -42,6 +44,7 @@ struct Parts {
   Milestones milestones;
   plan::Observed observed;            ///< as it was seen last
   std::optional<os::DiskSpace> disk;  ///< of state_dir, as the last resync found it
+  Evidence evidence;
   Generations generations;
   Quarantine quarantine;
   Journal journal;

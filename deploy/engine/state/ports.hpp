@@ -40,16 +40,14 @@ struct Options {
   BootTime host_started{};
   /// Called at each resync (log rotation and the like), on a job thread.
   std::function<void()> housekeeping;
-  /// Last lines of an instance's output, as evidence. May be empty.
-  std::function<std::vector<std::string>(const plan::InstanceId&, std::size_t lines)> log_tail;
+  /// What an instance wrote last and what that most likely means, as evidence; on a job thread. May
+  /// be empty.
+  std::function<runtime::LastWords(const plan::InstanceId&)> last_words;
   /// How short memory is; asked while something is frozen. May be empty.
   std::function<os::MemorySigns()> memory_signs;
   /// Copies the ledger, on a job thread: after each rollout, and when an hour brought entries. May
   /// be empty.
   std::function<Result<ledger::Head>()> back_up;
-  /// What the end of an instance most likely means: the line to add to the document; empty when
-  /// nothing is known. May be empty.
-  std::function<std::string(const plan::InstanceId&)> advise;
   /// Whether containers with a network of their own reach a name server, as seen last; must not
   /// wait. Empty: they do.
   std::function<bool()> has_name_server;
@@ -73,8 +71,9 @@ class Jobs {
   /// change: creation, restart; stop: what a restart or a replacement waits for; retire: the end of
   /// what is needed no more; drain: counting and cutting connections; document: those of the
   /// ledger, which a rollback may wait for: what comes back is read before everything else.
-  /// shutdown: the end of everything, at once as far as the order allows.
-  enum class Pool { change, pull, probe, stop, retire, drain, document, shutdown };
+  /// shutdown: the end of everything, at once as far as the order allows. brief: what takes
+  /// milliseconds, and must not wait behind a creation.
+  enum class Pool { change, pull, probe, stop, retire, drain, document, shutdown, brief };
   using Work = std::function<std::function<void()>(const std::stop_token&)>;
   virtual ~Jobs() = default;
   virtual void run(Pool pool, Work work) = 0;
