@@ -19,10 +19,10 @@ void BackgroundInspection::on_change(Changed changed) {
 
 void BackgroundInspection::ask(const plan::InstanceId& id, std::uint32_t starts, Work work) {
   const std::lock_guard lock{mutex_};
-  const bool waits = std::any_of(questions_.begin(), questions_.end(), [&](const auto& question) {
+  const auto waits = std::find_if(questions_.begin(), questions_.end(), [&](const auto& question) {
     return question.id == id && question.starts == starts;
   });
-  if (waits) return;
+  if (waits != questions_.end()) return void(waits->work = std::move(work));
   questions_.push_back({id, starts, std::move(work)});
   if (!thread_.joinable())
     thread_ = std::jthread{[this](const std::stop_token& stop) {
@@ -39,11 +39,6 @@ std::string BackgroundInspection::found(const plan::InstanceId& id, std::uint32_
                                                                  : known->second.text;
 }
 
-bool BackgroundInspection::settle(Milliseconds at_most) {
-  std::unique_lock lock{mutex_};
-  return wake_.wait_for(lock, at_most, [&] { return questions_.empty() && !working_; });
-}
-
 void BackgroundInspection::forget(const plan::InstanceId& id) {
   const std::lock_guard lock{mutex_};
   found_.erase(id);
@@ -55,12 +50,8 @@ void BackgroundInspection::loop(const std::stop_token& stop) {
     if (!wake_.wait(lock, stop, [&] { return !questions_.empty(); })) return;
     const auto question = std::move(questions_.front());
     questions_.pop_front();
-    working_ = true;
     lock.unlock();
     answer(question, stop);
-    lock.lock();
-    working_ = false;
-    wake_.notify_all();
   }
 }
 

@@ -33,12 +33,10 @@ class BackgroundInspection {
 
   void on_change(Changed changed);
   /// Asks for `work` about the process that was started for the `starts`th time. Asked again about
-  /// the same one while the first question waits: done once.
+  /// the same one while the first question waits: done once, as asked last.
   void ask(const plan::InstanceId& id, std::uint32_t starts, Work work);
   /// The last answer about that process; empty for nothing and for no answer yet.
   [[nodiscard]] std::string found(const plan::InstanceId& id, std::uint32_t starts);
-  /// True when no work is under way; waits at most that long.
-  bool settle(Milliseconds at_most);
   void forget(const plan::InstanceId& id);
 
  private:
@@ -58,7 +56,6 @@ class BackgroundInspection {
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::deque<Question> questions_;
-  bool working_ = false;
   std::map<plan::InstanceId, Answer> found_;
   Changed changed_;
   std::jthread thread_;

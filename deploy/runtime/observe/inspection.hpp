@@ -53,15 +53,4 @@ namespace holdfast::deploy::runtime {
 /// Whether a text of /proc/net/fib_trie has this address as a local one. Pure.
 [[nodiscard]] bool has_local_address(std::string_view fib_trie, plan::Address address);
 
-/// A process inside the namespaces of an instance that is no descendant of its first process.
-struct ForeignProcess {
-  ProcessId process;
-  std::string name;  ///< printable
-  std::uint32_t uid = 0;
-};
-/// One walk over all processes of the host but those of `supervisors`: 10 µs each. What this agent
-/// runs inside (probes) is not foreign.
-[[nodiscard]] std::map<plan::InstanceId, std::vector<ForeignProcess>> foreign_processes(
-    const std::map<plan::InstanceId, ProcessId>& inits, const std::set<pid_t>& supervisors = {});
-
 }  // namespace holdfast::deploy::runtime

@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <iterator>
 #include <memory>
+#include <utility>
 
+#include "common/log/log.hpp"
 #include "common/os/file.hpp"
 #include "deploy/runtime/host/instance_files.hpp"
 #include "deploy/runtime/observe/inspection.hpp"
@@ -56,10 +58,13 @@ Result<Value> Observer::cached(Cache<Value>& cache, const plan::InstanceId& id,
   const Version version{
       .inode = info.st_ino,
       .time_ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
-  const std::lock_guard lock{mutex_};
-  const auto found = cache.find(id);
-  if (found != cache.end() && found->second.first == version) return found->second.second;
+  {
+    const std::lock_guard lock{mutex_};
+    const auto found = cache.find(id);
+    if (found != cache.end() && found->second.first == version) return found->second.second;
+  }
   HF_ASSIGN(Value fresh, read());
+  const std::lock_guard lock{mutex_};
   cache.insert_or_assign(id, std::pair{version, fresh});
   return fresh;
 }
@@ -174,7 +179,7 @@ Observer::Choice Observer::choose(const std::vector<ObservedInstance>& running,
     if (depth == InspectionDepth::full || suspected || known == found_.end() ||
         known->second.starts != seen.starts)
       chosen.closer.insert(seen.id);
-    if (depth != InspectionDepth::due || suspected) chosen.entered.insert(seen.id);
+    chosen.entered = chosen.entered || depth != InspectionDepth::due || suspected;
     if (suspected) suspects_.erase(seen.id);  // one that does not run stays suspected
   }
   if (depth != InspectionDepth::sampled) return chosen;
@@ -217,29 +222,52 @@ void Observer::inspect_closely(const ObservedInstance& seen) {
   kept = std::move(found);
 }
 
-void Observer::find_foreign(const std::vector<ObservedInstance>& running,
-                            const std::set<plan::InstanceId>& among) {
-  std::map<plan::InstanceId, ProcessId> inits;
-  std::set<pid_t> supervisors;
+/// All instances are asked about at once: the walk is over all processes of the host anyway.
+void Observer::ask_for_foreign(const std::vector<ObservedInstance>& running) {
+  const plan::InstanceId whole_host;
+  Entered entered;
   for (const auto& seen : running) {
-    if (!among.contains(seen.id)) continue;
     const auto run = run_state(seen.id);
     if (!run || run->starts != seen.starts) continue;
-    inits.emplace(seen.id, run->init);
-    supervisors.insert(run->conmon.pid);
+    entered.inits.emplace(seen.id, run->init);
+    entered.starts.emplace(seen.id, run->starts);
+    entered.supervisors.insert(run->conmon.pid);
   }
-  auto foreign = foreign_processes(inits, supervisors);
+  processes_.ask(whole_host, kAnyStart,
+                 [this, entered = std::move(entered)](const std::stop_token& stop)
+                     -> std::optional<std::string> { return find_foreign(entered, stop); });
+}
+
+/// Leaves what it finds with what is known of each instance; all of it as text, to be compared with
+/// the next answer.
+std::string Observer::find_foreign(const Entered& entered, const std::stop_token& stop) {
+  constexpr std::size_t kListed = 20;
+  auto foreign = walk_.look(entered.inits, entered.supervisors, stop);
+  if (!walk_.saw_all() && !std::exchange(said_many_, true))
+    log::info(
+        "event=many_processes more_than={} hint=\"who came into an instance from outside is "
+        "looked for in parts, one at each resync\"",
+        walk_.bounds().processes);
+  std::string all;
   const std::lock_guard lock{mutex_};
-  for (const auto& [id, init] : inits) {
+  for (const auto& [id, starts] : entered.starts) {
     const auto kept = found_.find(id);
-    if (kept == found_.end()) continue;
-    kept->second.foreign.clear();
-    if (!foreign.contains(id) || !alive(init)) continue;
-    for (const auto& each : foreign.at(id))
-      kept->second.foreign.push_back(
-          {proto::DriftKind::foreign_process,
-           fmt::format("pid {} ({}), uid {}", each.process.pid, each.name, each.uid)});
+    if (kept == found_.end() || kept->second.starts != starts) continue;
+    auto& listed = kept->second.foreign;
+    listed.clear();
+    if (!foreign.contains(id) || !alive(entered.inits.at(id))) continue;
+    for (const auto& each : foreign.at(id)) {
+      if (listed.size() == kListed) {
+        listed.push_back(
+            {proto::DriftKind::foreign_process, fmt::format("more than {} processes", kListed)});
+        break;
+      }
+      listed.push_back({proto::DriftKind::foreign_process,
+                        fmt::format("pid {} ({}), uid {}", each.process.pid, each.name, each.uid)});
+    }
+    for (const auto& each : listed) all += fmt::format("{}: {}\n", id.str(), each.evidence);
   }
+  return all;
 }
 
 void Observer::look_closely(std::vector<ObservedInstance>& all, InspectionDepth depth) {
@@ -252,11 +280,7 @@ void Observer::look_closely(std::vector<ObservedInstance>& all, InspectionDepth 
   for (const auto& seen : running) {
     if (chosen.closer.contains(seen.id)) inspect_closely(seen);
   }
-  if (!chosen.entered.empty()) find_foreign(running, chosen.entered);
-  // Somebody asks for everything: most trees are small, and are walked in this time.
-  constexpr Milliseconds kSoon{20};
-  if (depth == InspectionDepth::full)
-    for (auto* inspection : {&writes_, &secrets_, &configs_}) inspection->settle(kSoon);
+  if (chosen.entered) ask_for_foreign(running);
   const std::lock_guard lock{mutex_};
   for (auto& seen : all) {
     const auto known = found_.find(seen.id);

@@ -13,6 +13,7 @@
 
 #include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/observe/background_inspection.hpp"
+#include "deploy/runtime/observe/foreign_walk.hpp"
 #include "deploy/runtime/observe/inspection_depth.hpp"
 #include "deploy/runtime/record/record.hpp"
 
@@ -22,7 +23,7 @@ namespace holdfast::deploy::runtime {
 /// only.
 class Observer {
  public:
-  explicit Observer(const Host& host) : host_(host) {}
+  explicit Observer(const Host& host) : host_(host), walk_(host.clock) {}
 
   /// Tells of which instance it is known that its process and its conmon run; of others /proc is
   /// asked.
@@ -34,9 +35,11 @@ class Observer {
       const std::set<plan::InstanceId>& busy, InspectionDepth depth,
       const KnownToRun& known_to_run);
 
-  /// `changed` is called, on a thread of its own, when the inspection of what an instance wrote, or
-  /// of its secrets or configs, has found something else than the one before.
+  /// `changed` is called, on a thread of its own, when the inspection of what an instance wrote, of
+  /// its secrets or configs, or of the processes of the host, has found something else than the one
+  /// before.
   void watch_background(const BackgroundInspection::Changed& changed) {
+    processes_.on_change(changed);
     writes_.on_change(changed);
     secrets_.on_change(changed);
     configs_.on_change(changed);
@@ -67,12 +70,18 @@ class Observer {
   void look_closely(std::vector<ObservedInstance>& all, InspectionDepth depth);
   struct Choice {
     std::set<plan::InstanceId> closer;
-    std::set<plan::InstanceId> entered;  ///< where foreign processes are looked for
+    bool entered = false;  ///< foreign processes are looked for
   };
   [[nodiscard]] Choice choose(const std::vector<ObservedInstance>& running, InspectionDepth depth);
   void inspect_closely(const ObservedInstance& seen);
-  void find_foreign(const std::vector<ObservedInstance>& running,
-                    const std::set<plan::InstanceId>& among);
+  void ask_for_foreign(const std::vector<ObservedInstance>& running);
+  /// What the processes of one look were started for.
+  struct Entered {
+    ForeignWalk::Inits inits;
+    std::map<plan::InstanceId, std::uint32_t> starts;
+    std::set<pid_t> supervisors;
+  };
+  [[nodiscard]] std::string find_foreign(const Entered& entered, const std::stop_token& stop);
 
   const Host& host_;
   std::mutex mutex_;
@@ -87,6 +96,9 @@ class Observer {
   };
   std::map<plan::InstanceId, Found> found_;
   std::set<plan::InstanceId> suspects_;
+  ForeignWalk walk_;  ///< by the thread of `processes_` only
+  bool said_many_ = false;
+  BackgroundInspection processes_{"process-watch"};
   BackgroundInspection writes_{"writes-watch"};
   BackgroundInspection secrets_{"secrets-watch"};
   BackgroundInspection configs_{"configs-watch"};

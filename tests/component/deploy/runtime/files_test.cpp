@@ -44,7 +44,7 @@ class Files : public RuntimeTest {
   /// Evidence of drift of configs, when it is there.
   bool altered(const std::string& id, const std::string& evidence) {
     return eventually([&] {
-      const auto seen = see(id, rt::InspectionDepth::full);
+      const auto seen = see_closely(id);
       return std::any_of(seen.deviations.begin(), seen.deviations.end(), [&](const auto& each) {
         return each.kind == proto::DriftKind::config &&
                each.evidence.find(evidence) != std::string::npos;
@@ -104,7 +104,7 @@ TEST_F(Files, AnAlteredConfigIsDriftAndARestartPutsItBack) {
   auto service = a_service(idle());
   service.configs = {written("/etc/app/a", "one\n"), written("/b", "two\n")};
   create(spec("web-1", service));
-  EXPECT_THAT(see("web-1", rt::InspectionDepth::full).deviations, ::testing::IsEmpty());
+  EXPECT_THAT(see_closely("web-1").deviations, ::testing::IsEmpty());
   const auto file = paths().placed_config(InstanceId{"web-1"}, 0);
   write(file, "evil\n");
   EXPECT_TRUE(altered("web-1", "/etc/app/a has another content"));
@@ -119,8 +119,7 @@ TEST_F(Files, AnAlteredConfigIsDriftAndARestartPutsItBack) {
   ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {.signal = "SIGKILL", .timeout = {}}, {}));
   ASSERT_TRUE(runtime_->restart(InstanceId{"web-1"}, {}));
   EXPECT_EQ(inside(), "one\n");
-  EXPECT_TRUE(
-      eventually([&] { return see("web-1", rt::InspectionDepth::full).deviations.empty(); }));
+  EXPECT_TRUE(eventually([&] { return see_closely("web-1").deviations.empty(); }));
 }
 
 TEST_F(Files, ContentIsForgottenWhenNothingNamesItAndItIsNotYoung) {

@@ -233,6 +233,12 @@ class RuntimeTest : public ::testing::Test {
     auto created = runtime_->create(wanted, {});
     if (!created) FAIL() << created.error().to_string();
   }
+  /// With what is looked at off the engine's thread: that takes milliseconds.
+  rt::ObservedInstance see_closely(const std::string& id) {
+    EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::full));
+    std::this_thread::sleep_for(Milliseconds{100});
+    return see(id, rt::InspectionDepth::liveness);
+  }
   rt::ObservedInstance see(const std::string& id,
                            rt::InspectionDepth look = rt::InspectionDepth::due) {
     auto seen = runtime_->observe(look);

@@ -333,7 +333,7 @@ TEST_F(Storage, ASecretThatIsGoneIsTheSameDifferenceHoweverItWent) {
   std::atomic<int> told{0};
   runtime_->watch([&](const InstanceId&, rt::Change) { ++told; });
   const auto seen = [&] {
-    const auto deviations = see("web-1", rt::InspectionDepth::full).deviations;
+    const auto deviations = see_closely("web-1").deviations;
     return deviations.empty() ? std::string{} : deviations.front().evidence;
   };
   ASSERT_EQ(seen(), "");

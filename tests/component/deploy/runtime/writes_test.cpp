@@ -37,7 +37,7 @@ class Writes : public RuntimeTest {
   }
   [[nodiscard]] fs::path upper() const { return paths().kept(InstanceId{"web-1"}) / "upper"; }
   std::string found() {
-    for (const auto& deviation : see("web-1", rt::InspectionDepth::full).deviations)
+    for (const auto& deviation : see_closely("web-1").deviations)
       if (deviation.kind == proto::DriftKind::writes) return deviation.evidence;
     return {};
   }
