@@ -89,14 +89,12 @@ std::set<InstanceId> ContainerRuntime::in_progress() {
 }
 
 Result<std::vector<ObservedInstance>> ContainerRuntime::observe(InspectionDepth depth) {
-  if (depth == InspectionDepth::sampled) {
-    const std::lock_guard lock{watcher_mutex_};
-    if (!changes_) depth = InspectionDepth::full;  // nobody tells of changes
-  }
+  if (depth == InspectionDepth::sampled && watching_changes_ == nullptr)
+    depth = InspectionDepth::full;  // nobody tells of changes
+  const auto* watcher = watching_exits_.load();
   // Before the look at the disk: an instance that gets ready in between is seen as what it was.
   return observer_.observe(in_progress(), depth, [&](const InstanceId& id, const RunState& run) {
-    const std::lock_guard lock{watcher_mutex_};
-    return watcher_ && watcher_->runs(id, run.init, run.conmon);
+    return watcher != nullptr && watcher->runs(id, run.init, run.conmon);
   });
 }
 
@@ -269,10 +267,10 @@ std::optional<SdNotifyState> ContainerRuntime::sd_notify_state(const InstanceId&
 }
 
 void ContainerRuntime::arm(const InstanceId& id) {
-  const std::lock_guard lock{watcher_mutex_};
+  const std::lock_guard lock{arming_mutex_};
   const auto run = read_run_state(host_, id);
   if (!run || run->phase != Phase::started) return;
-  if (watcher_) watcher_->watch(id, run->init, run->conmon);
+  if (exits_) exits_->watch(id, run->init, run->conmon);
   if (!changes_) return;
   WatchedPlaces places{
       .init = run->init.pid, .group = host_.group(id), .files = {}, .netns = run->netns};
@@ -284,8 +282,8 @@ void ContainerRuntime::arm(const InstanceId& id) {
 }
 
 void ContainerRuntime::disarm(const InstanceId& id) {
-  const std::lock_guard lock{watcher_mutex_};
-  if (watcher_) watcher_->forget(id);
+  const std::lock_guard lock{arming_mutex_};
+  if (exits_) exits_->forget(id);
   if (changes_) changes_->forget(id);
 }
 
@@ -303,9 +301,11 @@ void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_c
     if (failed != nullptr)
       log::error("event=watch_failed error={}", log::field(failed->to_string()));
   {
-    const std::lock_guard lock{watcher_mutex_};
-    if (exits) watcher_ = std::move(*exits);
+    const std::lock_guard lock{arming_mutex_};
+    if (exits) exits_ = std::move(*exits);
     if (changes) changes_ = std::move(*changes);
+    watching_exits_ = exits_.get();
+    watching_changes_ = changes_.get();
   }
   const auto seen = observe(InspectionDepth::liveness);
   if (!seen) return;
@@ -314,8 +314,7 @@ void ContainerRuntime::watch(std::function<void(const InstanceId&, Change)> on_c
 }
 
 void ContainerRuntime::expect_freezer(const InstanceId& id) {
-  const std::lock_guard lock{watcher_mutex_};
-  if (changes_) changes_->expect_freezer(id);
+  if (auto* changes = watching_changes_.load()) changes->expect_freezer(id);
 }
 
 Status ContainerRuntime::enforce(const InstanceId& id) {

@@ -138,9 +138,14 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   std::mutex logs_mutex_;
   std::map<InstanceId, std::uint64_t> dropped_;  ///< as last read
   std::map<std::string, std::uint64_t> dropped_of_service_;
-  std::mutex watcher_mutex_;
-  std::unique_ptr<ExitWatcher> watcher_;
+  /// Held while the way to files of others is watched, on whatever file system they lie: by jobs,
+  /// and before the engine runs.
+  std::mutex arming_mutex_;
+  std::unique_ptr<ExitWatcher> exits_;
   std::unique_ptr<ChangeWatcher> changes_;
+  /// The same for who must not wait; null until they watch, then never changed.
+  std::atomic<const ExitWatcher*> watching_exits_{nullptr};
+  std::atomic<ChangeWatcher*> watching_changes_{nullptr};
 };
 
 }  // namespace holdfast::deploy::runtime

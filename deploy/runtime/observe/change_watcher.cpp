@@ -119,6 +119,10 @@ void ChangeWatcher::watch(const plan::InstanceId& id, const WatchedPlaces& place
 }
 
 void ChangeWatcher::forget_locked(const plan::InstanceId& id) {
+  {
+    const std::lock_guard lock{quiet_mutex_};
+    quiet_until_.erase(id);
+  }
   watched_.erase(id);  // closing its descriptors takes them out of the epoll set
   for (auto at = directories_.begin(); at != directories_.end();) {
     at->second.instances.erase(id);
@@ -137,9 +141,14 @@ void ChangeWatcher::forget(const plan::InstanceId& id) {
 }
 
 void ChangeWatcher::expect_freezer(const plan::InstanceId& id) {
-  const std::lock_guard lock{mutex_};
-  if (const auto found = watched_.find(id); found != watched_.end())
-    found->second.quiet_until = clock_.boot() + kOwnWrite;
+  const std::lock_guard lock{quiet_mutex_};
+  quiet_until_[id] = clock_.boot() + kOwnWrite;
+}
+
+bool ChangeWatcher::is_quiet(const plan::InstanceId& id) {
+  const std::lock_guard lock{quiet_mutex_};
+  const auto found = quiet_until_.find(id);
+  return found != quiet_until_.end() && clock_.boot() < found->second;
 }
 
 void ChangeWatcher::group_changed(const plan::InstanceId& id, std::string_view file,
@@ -149,7 +158,7 @@ void ChangeWatcher::group_changed(const plan::InstanceId& id, std::string_view f
   auto& watched = found->second;
   const auto now = clock_.boot();
   if (file == "freezer.state" || file == "cgroup.freeze") {
-    if (now >= watched.quiet_until) reports.emplace(id, Change::limits);
+    if (!is_quiet(id)) reports.emplace(id, Change::limits);
   } else if (file == "memory.events") {
     if (now - watched.last_memory < kBetweenMemoryReports) return;
     watched.last_memory = now;

@@ -44,7 +44,7 @@ class ChangeWatcher {
   /// Replaces what was watched for this instance. What cannot be watched is left to the resync.
   void watch(const plan::InstanceId& id, const WatchedPlaces& places);
   void forget(const plan::InstanceId& id);
-  /// The agent itself freezes or thaws it now: that is no news.
+  /// The agent itself freezes or thaws it now: that is no news. Waits for nothing.
   void expect_freezer(const plan::InstanceId& id);
 
  private:
@@ -54,7 +54,6 @@ class ChangeWatcher {
     std::string netns;
     std::set<std::string> files;
     std::uint64_t netns_inode = 0;
-    BootTime quiet_until{};  ///< for the freezer
     BootTime last_memory{};  ///< report of memory.events, which may come in floods
   };
   /// Who hears of a directory. A group belongs to one instance, secrets may be shared.
@@ -69,6 +68,7 @@ class ChangeWatcher {
       : cgroups_(cgroups), clock_(clock), on_change_(std::move(on_change)) {}
 
   [[nodiscard]] Status open();
+  [[nodiscard]] bool is_quiet(const plan::InstanceId& id);
   void add_group(const std::string& path, const plan::InstanceId& id);
   void add_way_to(const std::string& secret, const plan::InstanceId& id);
   void watch_again(const Reports& reports);
@@ -85,7 +85,9 @@ class ChangeWatcher {
   os::UniqueFd inotify_;
   os::UniqueFd own_mounts_;  ///< of the agent: where namespaces are pinned
   os::UniqueFd wake_;
-  std::mutex mutex_;
+  std::mutex quiet_mutex_;  ///< held for one entry; never while a file is looked for
+  std::map<plan::InstanceId, BootTime> quiet_until_;  ///< for the freezer
+  std::mutex mutex_;                                  ///< held while files of others are looked for
   std::map<plan::InstanceId, Watched> watched_;
   std::map<int, Directory> directories_;  ///< by inotify's watch descriptor
   std::jthread thread_;
