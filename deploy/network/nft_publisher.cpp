@@ -2,84 +2,45 @@
 
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <unistd.h>
 
-#include <chrono>
-
-#include "common/base/clock.hpp"
-#include "common/base/text.hpp"
 #include "common/log/log.hpp"
-#include "common/os/process.hpp"
 #include "deploy/network/kernel/conntrack.hpp"
 #include "deploy/network/kernel/route.hpp"
 #include "deploy/network/nft/nft_program.hpp"
 
 namespace holdfast::deploy::network {
-namespace {
-
-constexpr int kLoads = 6;  ///< until nobody changes the ruleset meanwhile
-
-}  // namespace
-
 Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options) {
   const auto table = table_name(options);
   HF_ASSIGN(auto nft, NftTable::open(table));
   HF_ASSIGN(auto forwarding, Forwarding::open(options.instance, options.subnet));
   std::unique_ptr<NftPublisher> self{
       new NftPublisher{std::move(options), std::move(nft), std::move(forwarding)}};
-  const auto opened = [&]() -> Status {
-    HF_TRY(self->load_rules({}));
-    return self->ensure_host();
-  }();
-  if (!opened) return Error{opened.error()}.in(fmt::format("set up nft table {}", table));
+  auto opened = self->reload({});
+  if (!opened) return std::move(opened).error().in(fmt::format("set up nft table {}", table));
   return self;
 }
 
-Status NftPublisher::load_rules(std::optional<RoutingTable> wanted) {
-  known_.reset();
-  const auto sets = nft_.undisturbed([&] { return nft_.elements(); });
-  if (!wanted) {
-    // Only a table that is not there is empty: loading one that was not read would end its traffic.
-    if (!sets && sets.error().code() != Errc::not_found) return Error{sets.error()};
-    if (auto left = sets ? from_sets(*sets) : RoutingTable{}) wanted = std::move(left).value();
-  }
-  const auto routing = wanted.value_or(RoutingTable{});
-  const auto last_loaded = rules_digest_;
-  if (sets && renew_rules(*sets, routing)) return ok();
-  rules_digest_ = last_loaded;
-  return load_certainly(render_ruleset(options_, routing));
+LoadedRules NftPublisher::loaded() const {
+  const std::lock_guard lock{loaded_mutex_};
+  return loaded_;
 }
 
-Status NftPublisher::renew_rules(const NftSets& held, const RoutingTable& wanted) {
-  HF_TRY(load_certainly(render_rules(options_)));
-  HF_ASSIGN(const auto chains, nft_.undisturbed([&] { return nft_.chains(); }));
-  if (chains != ruleset_chains()) return Error{Errc::conflict, "it has chains that are not ours"};
-  return nft_.change(held, to_sets(wanted));
+void NftPublisher::set_loaded(const LoadedRules& loaded) {
+  const std::lock_guard lock{loaded_mutex_};
+  loaded_ = loaded;
 }
 
-Status NftPublisher::load_certainly(const std::string& text) {
-  // What is read back is what was loaded only if nobody changed the ruleset in between: else an
-  // alteration would become what later ones are compared with.
-  for (int left = kLoads;; --left) {
-    HF_ASSIGN(const auto before, nft_.generation());
-    HF_TRY(run_nft(text));
-    HF_ASSIGN(auto digest, nft_.undisturbed([&] { return nft_.rules_digest(); }));
-    HF_ASSIGN(const auto after, nft_.generation());
-    const bool certain = after == before + 1 || digest == rules_digest_;
-    if (!certain && left > 1) continue;
-    if (certain || rules_digest_.empty()) rules_digest_ = std::move(digest);
-    return ok();
-  }
-}
-
-Status NftPublisher::ensure_host() {
-  HF_TRY(forwarding_.ensure());
-  HF_TRY(ensure_local_route(options_.service_subnet));
-  // Repeating it changes nothing.
-  return nft_.undisturbed([&] { return open_forward(nft_, forward_options()); });
+Status NftPublisher::reload(std::optional<RoutingTable> wanted) {
+  HF_ASSIGN(auto loader, TableLoader::open(options_, loaded()));
+  auto done = loader.load(std::move(wanted));
+  set_loaded(loader.loaded());  // the table is whole, however long the host takes
+  if (done) done = loader.ensure_host();
+  set_loaded(loader.loaded());
+  return done;
 }
 
 Status NftPublisher::check_host() {
+  forwarding_.expect(loaded().forwarding);
   HF_TRY(forwarding_.check());
   HF_ASSIGN(const bool routed, has_local_route(options_.service_subnet));
   if (!routed)
@@ -90,6 +51,10 @@ Status NftPublisher::check_host() {
 
 Result<RoutingTable> NftPublisher::observe() {
   HF_TRY(check_host());
+  return observe_table();
+}
+
+Result<RoutingTable> NftPublisher::observe_table() {
   HF_ASSIGN(const auto generation, nft_.generation());
   if (known_ && known_->generation == generation) return known_->routing;
   known_.reset();
@@ -103,13 +68,15 @@ Result<RoutingTable> NftPublisher::observe() {
 }
 
 Result<RoutingTable> NftPublisher::read() {
+  const auto ours = loaded();
+  forwarding_.expect(ours.forwarding);
   HF_TRY(forwarding_.check_table());
   HF_ASSIGN(const bool forwarded, forward_is_open(nft_, forward_options()));
   if (!forwarded)
     return Error{Errc::not_found,
                  "chain FORWARD drops, and the rules that let instances pass are gone"};
   HF_ASSIGN(const auto digest, nft_.rules_digest());
-  if (digest != rules_digest_)
+  if (digest != ours.table)
     return Error{Errc::not_found,
                  fmt::format("the rules of nft table {} were altered", table_name(options_))};
   HF_ASSIGN(const auto sets, nft_.elements());
@@ -122,25 +89,28 @@ Result<RoutingTable> NftPublisher::read() {
 
 Status NftPublisher::apply(const RoutingTable& wanted) {
   const auto doing = "publish";
-  auto current = observe();
-  if (current && *current == wanted) return ok();
-  Status changed =
-      current ? nft_.change(to_sets(*current), to_sets(wanted)) : Status{current.error()};
-  RoutingTable before = current ? *current : RoutingTable{};
-  if (!changed) {
-    // Missing, altered, or changed by somebody between the two calls: load the whole table again,
-    // in one transaction.
-    log::warn("event=network_rules_reloaded table={} reason={}", table_name(options_),
-              log::field(changed.error().what()));
-    if (auto loaded = load_rules(wanted); !loaded) return std::move(loaded).error().in(doing);
-    if (auto ensured = ensure_host(); !ensured) return std::move(ensured).error().in(doing);
+  auto current = observe_table();
+  if (!current) return std::move(current).error().in(doing);
+  if (*current != wanted) {
+    if (auto changed = nft_.change(to_sets(*current), to_sets(wanted)); !changed) {
+      known_.reset();  // changed by somebody between the two calls
+      return std::move(changed).error().in(doing);
+    }
+    const auto generation = nft_.generation();
+    const bool alone = generation && known_ && *generation == known_->generation + 1;
+    known_.reset();
+    if (alone) known_ = Known{*generation, wanted};
+    udp_mover_.moved(*current, wanted);
   }
-  const auto generation = nft_.generation();
-  const bool alone =
-      current && changed && generation && known_ && *generation == known_->generation + 1;
-  known_.reset();
-  if (alone) known_ = Known{*generation, wanted};
-  udp_mover_.moved(before, wanted);
+  auto whole = check_host();
+  if (!whole) return std::move(whole).error().in(doing);
+  return ok();
+}
+
+Status NftPublisher::restore(const RoutingTable& wanted) {
+  auto done = reload(wanted);
+  udp_mover_.moved({}, wanted);
+  if (!done) return std::move(done).error().in("publish");
   return ok();
 }
 

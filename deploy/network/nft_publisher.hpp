@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "deploy/network/nft/forwarding.hpp"
 #include "deploy/network/nft/nft_ruleset.hpp"
 #include "deploy/network/nft/nft_table.hpp"
+#include "deploy/network/nft/table_loader.hpp"
 #include "deploy/network/nft/table_watch.hpp"
 #include "deploy/network/port/publisher.hpp"
 #include "deploy/network/port_reservation.hpp"
@@ -18,8 +20,8 @@ namespace holdfast::deploy::network {
 /// `Publisher` by one nftables table, changed by netlink, and connection tracking. It belongs to
 /// the network namespace of the thread that opened it. All calls come from one thread, except
 /// `connections` and `cut`, which any thread may make: they walk the kernel's table of connections,
-/// 10 ms and more, so they do not belong on the engine thread. For the same reason `apply` leaves
-/// UDP flows to a thread of its own, which has forgotten them some 20 ms later.
+/// 10 ms and more, so they do not belong on the engine thread; and `restore`, which runs programs.
+/// `apply` leaves UDP flows to a thread of its own, which has forgotten them some 20 ms later.
 class NftPublisher final : public Publisher {
  public:
   /// Reloads the rules, in one transaction, and leaves the elements of an earlier life of the
@@ -32,6 +34,7 @@ class NftPublisher final : public Publisher {
   /// changed.
   Result<RoutingTable> observe() override;
   Status apply(const RoutingTable& wanted) override;
+  Status restore(const RoutingTable& wanted) override;
   Status reserve(const std::set<PortKey>& ports) override { return ports_.hold(ports); }
   void watch(std::function<void()> on_change) override;
   Result<std::map<Address, std::uint32_t>> connections(const std::set<Address>& instances) override;
@@ -47,14 +50,12 @@ class NftPublisher final : public Publisher {
   [[nodiscard]] ForwardOptions forward_options() const {
     return {options_.instance, options_.subnet};
   }
-  /// Makes the table what it should be, in place where there is one of ours. Without `wanted` it
-  /// goes on leading traffic as it does.
-  [[nodiscard]] Status load_rules(std::optional<RoutingTable> wanted);
-  /// In place. Errors: conflict, cni; then the rules may be anything.
-  [[nodiscard]] Status renew_rules(const NftSets& held, const RoutingTable& wanted);
-  [[nodiscard]] Status load_certainly(const std::string& text);
-  [[nodiscard]] Status ensure_host();
+  /// As `TableLoader::load`, and what the host needs.
+  [[nodiscard]] Status reload(std::optional<RoutingTable> wanted);
+  [[nodiscard]] LoadedRules loaded() const;
+  void set_loaded(const LoadedRules& loaded);
   [[nodiscard]] Status check_host();
+  [[nodiscard]] Result<RoutingTable> observe_table();
   [[nodiscard]] Result<RoutingTable> read();
 
   /// What the kernel held at one generation of its ruleset.
@@ -67,7 +68,8 @@ class NftPublisher final : public Publisher {
   NftTable nft_;
   Forwarding forwarding_;
   PortReservation ports_;
-  std::string rules_digest_;  ///< of the rules as loaded by us
+  mutable std::mutex loaded_mutex_;  ///< held for a copy, never while something is loaded
+  LoadedRules loaded_;
   std::optional<Known> known_;
   UdpMover udp_mover_;
   std::unique_ptr<TableWatch> watch_;

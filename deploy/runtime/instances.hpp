@@ -103,7 +103,7 @@ class InstanceControl {
                                   Milliseconds timeout, const std::stop_token& stop) = 0;
   /// What it said over its notify socket; none when it has none. Quick.
   virtual std::optional<SdNotifyState> sd_notify_state(const InstanceId& id) = 0;
-  /// Rewrites /etc/hosts of every instance in place.
+  /// Rewrites /etc/hosts of every instance in place; files of each, so not for the engine thread.
   virtual Status set_hosts(const HostsTable& hosts) = 0;
   /// Writes its limits into the control group again, and pins its network namespace where the pin
   /// was lost while the process lives in it. Quick; repeating it changes nothing.

@@ -150,7 +150,15 @@ std::set<plan::InstanceId> FakeHost::frozen() const {
   return ids;
 }
 
+Status FakePublisher::restore(const plan::RoutingTable& wanted) {
+  ++host_.restores;
+  if (host_.restore_error) return *host_.restore_error;
+  if (!host_.routing) host_.routing.emplace();
+  return apply(wanted);
+}
+
 Status FakePublisher::apply(const plan::RoutingTable& wanted) {
+  if (!host_.routing) return Error{Errc::not_found, "the table is missing"};
   if (host_.on_route && wanted.ports != host_.routing.value_or(plan::RoutingTable{}).ports)
     host_.on_route();
   host_.routing = wanted;

@@ -49,6 +49,9 @@ struct FakeHost {
   int creates = 0;
   [[nodiscard]] std::set<deploy::plan::InstanceId> frozen() const;
   std::optional<deploy::plan::RoutingTable> routing = deploy::plan::RoutingTable{};
+  int restores = 0;  ///< of the table
+  std::optional<Error> restore_error;
+  deploy::runtime::HostsTable hosts;  ///< as the containers read them
   std::set<deploy::plan::PortKey> taken_ports;
   deploy::plan::Address next_address = 0x0A590002;
   std::set<deploy::plan::PortKey> reserved_ports;  ///< that the publisher holds
@@ -105,7 +108,10 @@ class FakeRuntime final : public deploy::runtime::Instances,
       const deploy::plan::InstanceId&) override {
     return std::nullopt;
   }
-  Status set_hosts(const deploy::runtime::HostsTable&) override { return ok(); }
+  Status set_hosts(const deploy::runtime::HostsTable& hosts) override {
+    host_.hosts = hosts;
+    return ok();
+  }
   Status enforce(const deploy::plan::InstanceId& id) override;
   Status expel(const deploy::plan::InstanceId& id) override;
   void watch(
@@ -120,6 +126,7 @@ class FakePublisher final : public deploy::network::Publisher {
   explicit FakePublisher(FakeHost& host) : host_(host) {}
   Result<deploy::plan::RoutingTable> observe() override;
   Status apply(const deploy::plan::RoutingTable& wanted) override;
+  Status restore(const deploy::plan::RoutingTable& wanted) override;
   Status reserve(const std::set<deploy::plan::PortKey>& ports) override;
   void watch(std::function<void()>) override {}
   Result<std::map<deploy::plan::Address, std::uint32_t>> connections(

@@ -44,7 +44,7 @@ bool Actions::start(const plan::Action& action) {
           },
           [&](const plan::Route& a) {
             owners_.drains.spare(a.table);
-            return now("route", owners_.drift.apply_routes(a.table));
+            return owners_.drift.apply_routes(a.table);
           },
       },
       action);
@@ -126,10 +126,21 @@ void Actions::probe_thawed(const plan::Thaw& thaw, const plan::Progress& next) {
 
 void Actions::publish_hosts() {
   auto table = hosts();
-  if (table == published_hosts_) return;
-  if (auto written = parts_.ports.control.set_hosts(table); !written)
-    log::warn("event=hosts_failed error={}", log::field(written.error().to_string()));
-  published_hosts_ = std::move(table);
+  if (publishing_hosts_ || table == published_hosts_) return;
+  publishing_hosts_ = true;
+  published_hosts_ = table;
+  parts_.jobs.run(Jobs::Pool::brief,
+                  [this, &control = parts_.ports.control,
+                   table = std::move(table)](const std::stop_token&) -> std::function<void()> {
+                    auto written = control.set_hosts(table);
+                    return [this, written] {
+                      publishing_hosts_ = false;
+                      if (!written)
+                        log::warn("event=hosts_failed error={}",
+                                  log::field(written.error().to_string()));
+                      publish_hosts();  // others may have come meanwhile
+                    };
+                  });
 }
 
 runtime::HostsTable Actions::hosts() const {

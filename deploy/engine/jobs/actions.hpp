@@ -28,7 +28,7 @@ class Actions {
   [[nodiscard]] bool start(const plan::Action& action);
   /// What a rollout thaws is asked at once: the next look at the host would ask it too, but later.
   void probe_thawed(const plan::Thaw& thaw, const plan::Progress& next);
-  /// Tells the containers each other's addresses, where those have changed.
+  /// Tells the containers each other's addresses, where those have changed: a job writes them.
   void publish_hosts();
 
  private:
@@ -47,6 +47,7 @@ class Actions {
   Parts& parts_;
   Owners owners_;
   runtime::HostsTable published_hosts_;
+  bool publishing_hosts_ = false;
 };
 
 }  // namespace holdfast::deploy::engine

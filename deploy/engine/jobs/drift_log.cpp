@@ -1,5 +1,7 @@
 #include "deploy/engine/jobs/drift_log.hpp"
 
+#include "common/log/log.hpp"
+
 namespace holdfast::deploy::engine {
 
 using proto::DriftAction;
@@ -77,13 +79,43 @@ void DriftLog::watch_routes() {
   (void)parts_.journal.commit({.entries = {std::move(note)}});
 }
 
-Status DriftLog::apply_routes(const plan::RoutingTable& table) {
-  HF_TRY(parts_.ports.publisher.apply(table));
+bool DriftLog::apply_routes(const plan::RoutingTable& table) {
+  if (restoring_) return false;
+  const auto applied = parts_.ports.publisher.apply(table);
+  if (!applied) {
+    if (parts_.ports.clock.boot() < restore_again_) return false;
+    log::warn("event=network_rules_reloaded reason={}", log::field(applied.error().to_string()));
+    restore(table);
+    return false;
+  }
   applied_routes_ = table;
-  if (!routes_altered_) return ok();
+  if (!routes_altered_) return true;
   parts_.observed.routing = table;
   watch_routes();
-  return ok();
+  return true;
+}
+
+void DriftLog::restore(const plan::RoutingTable& table) {
+  restoring_ = true;
+  parts_.jobs.run(Jobs::Pool::brief,
+                  [this, &publisher = parts_.ports.publisher,
+                   table](const std::stop_token&) -> std::function<void()> {
+                    auto done = publisher.restore(table);
+                    return [this, table, done] { restored(table, done); };
+                  });
+}
+
+/// The next observation tells whether it is whole: others may have been at it meanwhile.
+void DriftLog::restored(const plan::RoutingTable& table, const Status& done) {
+  constexpr std::chrono::seconds kPause{1};
+  restoring_ = false;
+  if (done) {
+    applied_routes_ = table;
+    return parts_.attention.mark_changed();
+  }
+  restore_again_ = parts_.ports.clock.boot() + kPause;
+  parts_.counters.count(done.error());
+  log::warn("event=route_failed error={}", log::field(done.error().to_string()));
 }
 
 }  // namespace holdfast::deploy::engine

@@ -30,17 +30,22 @@ class DriftLog {
   /// The table of routes is put right in the pass that finds it altered, before any picture of it
   /// is made: so it is counted and recorded here.
   void watch_routes();
-  /// Errors: those of the publisher.
-  [[nodiscard]] Status apply_routes(const plan::RoutingTable& table);
+  /// True when traffic goes so now. Else, where the table is missing or altered, a job makes it
+  /// whole by programs, and the pass after that finds it so.
+  [[nodiscard]] bool apply_routes(const plan::RoutingTable& table);
 
  private:
   void tell(proto::EntryKind kind, const plan::Drift& drift, std::string reason,
             std::vector<proto::Entry>& entries);
+  void restore(const plan::RoutingTable& table);
+  void restored(const plan::RoutingTable& table, const Status& done);
 
   Parts& parts_;
   std::map<std::string, Item> items_;
   std::optional<plan::RoutingTable> applied_routes_;  ///< as we left it; none: not applied yet
   bool routes_altered_ = false;                       ///< since then, by others
+  bool restoring_ = false;
+  BootTime restore_again_{};  ///< not before: the last one failed
 };
 
 }  // namespace holdfast::deploy::engine

@@ -26,6 +26,10 @@ class Forwarding {
 
   /// Makes it so. Repeat safe. Runs `nft` when the table is not there (10 ms). Errors: cni, perm.
   [[nodiscard]] Status ensure();
+  /// Digest of the rules of the table as loaded last; empty: there is to be none. What `check` and
+  /// `check_table` compare with.
+  [[nodiscard]] const std::string& digest() const { return digest_; }
+  void expect(std::string digest) { digest_ = std::move(digest); }
   /// Two small reads. Errors: not_found when somebody turned forwarding on or off since `ensure`.
   [[nodiscard]] Status check() const;
   /// Reads the table. Errors: not_found when it was altered since `ensure`.

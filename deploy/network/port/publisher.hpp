@@ -18,8 +18,9 @@ using plan::Endpoint;
 using plan::PortKey;
 using plan::RoutingTable;
 
-/// Owner of the table. `apply`, `observe` and `reserve` are for the engine thread (≤ 1 ms each);
-/// not thread safe.
+/// Owner of the table. `apply`, `observe` and `reserve` are for the engine thread (≤ 1 ms each) and
+/// not thread safe; `restore` is for a job, also while the engine thread observes, but not while it
+/// applies. Nothing of the first waits for the second.
 class Publisher {
  public:
   virtual ~Publisher() = default;
@@ -28,10 +29,16 @@ class Publisher {
   /// altered.
   virtual Result<RoutingTable> observe() = 0;
 
-  /// Makes the kernel hold exactly `wanted` in one transaction, creating the table first where it
-  /// is missing. Established connections stay where they are; UDP flows of changed entries are
-  /// forgotten, so that they move.
+  /// Makes the kernel hold exactly `wanted` in one transaction. Established connections stay where
+  /// they are; UDP flows of changed entries are forgotten, so that they move. Errors: when the
+  /// table or what the host needs beside it is missing or was altered, by others or just now:
+  /// `restore` makes it whole. Where only the host is at fault traffic goes as wanted already.
   virtual Status apply(const RoutingTable& wanted) = 0;
+
+  /// Makes the table, with `wanted` in it, and what the host needs, whatever is there. Runs
+  /// programs: 10 ms as a rule, a minute where they hang. One call at a time. Errors: cni, perm,
+  /// with the next step.
+  virtual Status restore(const RoutingTable& wanted) = 0;
 
   /// Holds exactly these ports by bound sockets, so that no other program takes them. All or
   /// nothing for new ones; ports no longer named are let go. Errors: port_in_use, naming port and,

@@ -100,14 +100,17 @@ TYPED_TEST(PublisherContract, WhatIsObservedIsWhatWasAppliedLast) {
   }
 }
 
-TYPED_TEST(PublisherContract, ATableThatIsGoneIsNotFoundAndTheNextApplyMakesItAgain) {
+TYPED_TEST(PublisherContract, ATableThatIsGoneIsNotFoundAndOnlyARestoreMakesItAgain) {
   ASSERT_TRUE(this->publisher().apply(this->both()));
   this->kind_.lose_the_table();
   const auto gone = this->publisher().observe();
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code(), Errc::not_found);
-  ASSERT_TRUE(this->publisher().apply(this->both()));
+  EXPECT_FALSE(this->publisher().apply(this->both()));
+  ASSERT_TRUE(this->publisher().restore(this->both()));
   EXPECT_EQ(*this->publisher().observe(), this->both());
+  ASSERT_TRUE(this->publisher().restore({})) << "one that is whole too";
+  EXPECT_EQ(*this->publisher().observe(), RoutingTable{});
 }
 
 TYPED_TEST(PublisherContract, HoldsExactlyThePortsNamedLast) {

@@ -98,7 +98,7 @@ TEST_F(NftAlterationsTest, WhatIsAlteredWhileItIsLoadedIsNoticedToo) {
     {
       const auto first = meddler(deed);
       const auto second = meddler(deed);
-      (void)publisher->apply(to(b));
+      (void)publisher->restore(to(b));
     }
     sh(deed);
     ASSERT_FALSE(publisher->observe()) << "round " << round;
