@@ -145,10 +145,13 @@ Status ContainerRuntime::remove(const InstanceId& id, const std::stop_token& sto
   return removed;
 }
 
-Status ContainerRuntime::freeze(const InstanceId& id) {
+Status ContainerRuntime::freeze(const InstanceId& id, const std::stop_token& spare) {
   HF_TRY(check_id(id));
   expect_freezer(id);
-  auto done = host_.cgroups.freeze(host_.group(id));
+  auto done = host_.cgroups.freeze(host_.group(id), spare);
+  // Whoever spares it thaws it too: one of the two comes last, whichever way they overtake each
+  // other.
+  if (done && spare.stop_requested()) done = Error{Errc::cancelled, "the instance is needed again"};
   if (done) return done;
   (void)host_.cgroups.thaw(host_.group(id));
   return std::move(done).error().in("freeze instance " + id.str());

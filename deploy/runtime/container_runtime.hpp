@@ -54,7 +54,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
                            const std::stop_token& stop) override;
   Status remove(const InstanceId& id, const std::stop_token& stop) override;
 
-  Status freeze(const InstanceId& id) override;
+  Status freeze(const InstanceId& id, const std::stop_token& spare) override;
   Status thaw(const InstanceId& id) override;
   Result<std::uint32_t> reset_connections(const InstanceId& id,
                                           const std::stop_token& spare) override;

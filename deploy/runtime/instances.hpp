@@ -91,8 +91,11 @@ struct ExecResult {
 class InstanceControl {
  public:
   virtual ~InstanceControl() = default;
-  /// cgroup freezer; ≤ 1 ms; also fit for the engine thread.
-  virtual Status freeze(const InstanceId& id) = 0;
+  /// By the freezer of its control group: waits until every process stands still, as a rule for
+  /// less than a millisecond, for 100 ms at most. Once `spare` is requested it runs again. Errors:
+  /// cancelled (spared), timed_out.
+  virtual Status freeze(const InstanceId& id, const std::stop_token& spare) = 0;
+  /// At once; also fit for the engine thread.
   virtual Status thaw(const InstanceId& id) = 0;
   /// Resets the connections that others opened to it; how many. None with the network of the host.
   /// Those that are opened after `spare` is requested are left alone. About 1 ms.

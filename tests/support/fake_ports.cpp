@@ -116,7 +116,9 @@ Status FakeRuntime::remove(const plan::InstanceId& id, const std::stop_token&) {
   return ok();
 }
 
-Status FakeRuntime::freeze(const plan::InstanceId& id) {
+Status FakeRuntime::freeze(const plan::InstanceId& id, const std::stop_token& spare) {
+  if (host_.during_freeze) host_.during_freeze();
+  if (spare.stop_requested()) return Error{Errc::cancelled, "spared"};
   host_.instances.at(id).state = InstanceState::frozen;
   return ok();
 }

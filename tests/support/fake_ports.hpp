@@ -59,9 +59,10 @@ struct FakeHost {
   std::set<deploy::plan::Address> cut;             ///< instances whose connections were ended
   /// What was asked to stop, with which rule, in order.
   std::vector<std::pair<deploy::plan::InstanceId, proto::StopRule>> stops;
-  std::set<std::string> stubborn;    ///< services that end only when they are killed
-  int spared = 0;                    ///< cuts that were called off
-  std::function<void()> on_route;    ///< called when new connections are sent elsewhere
+  std::set<std::string> stubborn;       ///< services that end only when they are killed
+  int spared = 0;                       ///< cuts that were called off
+  std::function<void()> on_route;       ///< called when new connections are sent elsewhere
+  std::function<void()> during_freeze;  ///< called before everything in it stands still
   std::function<void()> during_cut;  ///< called between the look at the connections and their end
 };
 
@@ -93,7 +94,7 @@ class FakeRuntime final : public deploy::runtime::Instances,
   Result<deploy::runtime::StopOutcome> stop(const deploy::plan::InstanceId&, const proto::StopRule&,
                                             const std::stop_token&) override;
   Status remove(const deploy::plan::InstanceId&, const std::stop_token&) override;
-  Status freeze(const deploy::plan::InstanceId&) override;
+  Status freeze(const deploy::plan::InstanceId&, const std::stop_token& spare) override;
   Status thaw(const deploy::plan::InstanceId&) override;
   Result<std::uint32_t> reset_connections(const deploy::plan::InstanceId&,
                                           const std::stop_token&) override {

@@ -20,6 +20,9 @@ bool mentions(const plan::RoutingTable& table, plan::Address address) {
 }  // namespace
 
 void Drains::observe() {
+  // A rollback took it up again: it is asked whether it is well before traffic goes there.
+  for (auto& [id, freezing] : freezing_)
+    if (!is_standby(id)) spare(id, freezing);
   const auto& retired = parts_.journal.progress().retired;
   std::erase_if(open_, [&](const auto& row) {
     const auto found = retired.find(row.first);
@@ -73,10 +76,7 @@ void Drains::start_freeze(const plan::Freeze& freeze) {
   parts_.jobs.run(Jobs::Pool::drain, [this, freeze, spare = running->second.spare.get_token()](
                                          const std::stop_token&) {
     auto done = cut(freeze, spare);
-    return [this, freeze, spare, done] {
-      freezing_.erase(freeze.id);
-      freeze_spared_or_cut(freeze, spare.stop_requested(), done);
-    };
+    return [this, freeze, spare, done] { freeze_cut(freeze, spare, done); };
   });
 }
 
@@ -89,24 +89,43 @@ Drains::Cut Drains::cut(const plan::Freeze& freeze, const std::stop_token& spare
 }
 
 /// A rollback to the instance meanwhile spares its connections, and it stays thawed.
-void Drains::freeze_spared_or_cut(const plan::Freeze& freeze, bool spared, const Cut& cut) {
+void Drains::freeze_cut(const plan::Freeze& freeze, const std::stop_token& spare, const Cut& cut) {
   if (!cut.reset) {
     parts_.counters.count(cut.reset.error());
     log::warn("event=reset_failed error={}", log::field(cut.reset.error().to_string()));
   }
   const auto ended = (cut.reset ? *cut.reset : 0U) + (cut.cut ? *cut.cut : 0U);
   if (ended > 0) record_reset(freeze.id, ended);
-  const auto& retired = parts_.journal.progress().retired;
-  const auto found = retired.find(freeze.id);
-  if (spared || found == retired.end() || !found->second.standby)
+  if (spare.stop_requested() || !is_standby(freeze.id)) {
+    freezing_.erase(freeze.id);
     return parts_.attention.mark_changed();
-  if (const auto frozen = parts_.ports.control.freeze(freeze.id); !frozen) {
-    // The next pass tries again; it is not hurried for this.
-    parts_.counters.count(frozen.error());
-    log::warn("event=freeze_failed error={}", log::field(frozen.error().to_string()));
-    return;
   }
-  parts_.attention.mark_changed();
+  parts_.jobs.run(Jobs::Pool::brief,
+                  [this, id = freeze.id, spare](const std::stop_token&) -> std::function<void()> {
+                    auto done = parts_.ports.control.freeze(id, spare);
+                    return [this, id, done] { frozen(id, done); };
+                  });
+}
+
+bool Drains::is_standby(const plan::InstanceId& id) const {
+  const auto& retired = parts_.journal.progress().retired;
+  const auto found = retired.find(id);
+  return found != retired.end() && found->second.standby;
+}
+
+/// A job may have frozen it just now, or does so meanwhile: then it thaws it itself.
+void Drains::spare(const plan::InstanceId& id, Freezing& freezing) {
+  if (!freezing.spare.request_stop()) return;
+  if (const auto thawed = parts_.ports.control.thaw(id); !thawed)
+    log::warn("event=thaw_failed error={}", log::field(thawed.error().to_string()));
+}
+
+void Drains::frozen(const plan::InstanceId& id, const Status& done) {
+  freezing_.erase(id);
+  if (done || done.error().code() == Errc::cancelled) return parts_.attention.mark_changed();
+  // The next pass tries again; it is not hurried for this.
+  parts_.counters.count(done.error());
+  log::warn("event=freeze_failed error={}", log::field(done.error().to_string()));
 }
 
 /// Connections that outlasted their drain are never cut in silence.
@@ -130,7 +149,7 @@ void Drains::record_reset(const plan::InstanceId& id, std::uint32_t connections)
 
 void Drains::spare(const plan::RoutingTable& table) {
   for (auto& [id, freezing] : freezing_) {
-    if (mentions(table, freezing.address)) freezing.spare.request_stop();
+    if (mentions(table, freezing.address)) spare(id, freezing);
   }
 }
 

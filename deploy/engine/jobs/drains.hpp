@@ -19,7 +19,8 @@ class Drains {
   void observe();
   /// Cuts what outlasted the drain, then freezes.
   void start_freeze(const plan::Freeze& freeze);
-  /// New connections go to the instances of `table` from now on: none of theirs may be cut.
+  /// New connections go to the instances of `table` from now on: none of theirs may be cut, and
+  /// none of them may stand still.
   void spare(const plan::RoutingTable& table);
 
  private:
@@ -38,7 +39,10 @@ class Drains {
   void counted(const std::map<plan::InstanceId, plan::Address>& draining,
                const Counted& connections);
   [[nodiscard]] Cut cut(const plan::Freeze& freeze, const std::stop_token& spare);
-  void freeze_spared_or_cut(const plan::Freeze& freeze, bool spared, const Cut& cut);
+  void freeze_cut(const plan::Freeze& freeze, const std::stop_token& spare, const Cut& cut);
+  void frozen(const plan::InstanceId& id, const Status& done);
+  [[nodiscard]] bool is_standby(const plan::InstanceId& id) const;
+  void spare(const plan::InstanceId& id, Freezing& freezing);
   void record_reset(const plan::InstanceId& id, std::uint32_t connections);
 
   Parts& parts_;

@@ -118,13 +118,14 @@ std::optional<Path> Cgroups::freezer_file(const std::string& group) const {
   return *directory / (unified() ? "cgroup.freeze" : "freezer.state");
 }
 
-Status Cgroups::freeze(const std::string& group) const {
+Status Cgroups::freeze(const std::string& group, const std::stop_token& spare) const {
   const auto file = freezer_file(group);
   if (!file) return Error{Errc::runtime, "the host has no freezer"};
   constexpr auto kStep = std::chrono::microseconds{100};
   constexpr int kTries = 1000;
   constexpr int kThawEvery = 50;
   for (int i = 0; i < kTries; ++i) {
+    if (spare.stop_requested()) return Error{Errc::cancelled, "the instance is needed again"};
     // v1 may stay in FREEZING while a task is between states; writing again pushes it on. Some
     // states it leaves only when it may run (freezer-subsystem.txt of the kernel: "retry or thaw").
     if (!unified() && i % kThawEvery == kThawEvery - 1) {

@@ -32,8 +32,8 @@ class Cgroups {
   [[nodiscard]] bool unified() const { return !unified_.empty() && v1_.empty(); }
 
   /// Safe to repeat; returns when every task stands still. Errors: not_found (no such group),
-  /// timed_out (100 ms).
-  [[nodiscard]] Status freeze(const std::string& group) const;
+  /// timed_out (100 ms), cancelled once `spare` is requested; then it may be half frozen.
+  [[nodiscard]] Status freeze(const std::string& group, const std::stop_token& spare) const;
   /// Safe to repeat. Errors: not_found.
   [[nodiscard]] Status thaw(const std::string& group) const;
   /// False also where the group does not exist.

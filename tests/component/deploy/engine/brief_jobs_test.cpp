@@ -115,7 +115,7 @@ TEST_F(BriefJobs, HostsAreWrittenByAJobAndTheLastTableIsTheOneThatStays) {
   ASSERT_TRUE(agent_->apply(with_cache("3")));
   agent_->run(5s);
   EXPECT_THAT(host_.hosts, UnorderedElementsAre(Key("web")));
-  EXPECT_EQ(agent_->jobs().release(), 1U);
+  EXPECT_GE(agent_->jobs().release(), 1U);
   agent_->run(20s);
   EXPECT_THAT(host_.hosts, UnorderedElementsAre(Key("web"), Key("cache")));
 }

@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 using deploy::plan::InstanceState;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 std::string document(const std::string& version, const std::string& extra = "") {
@@ -107,6 +108,31 @@ TEST_F(CoreTest, ConnectionsThatOutlastTheDrainAreCutAndCounted) {
   agent.run(20s);
   EXPECT_EQ(agent.snapshot()->counters.reset_connections, 3U);
   EXPECT_THAT(host_.frozen(), SizeIs(1));
+}
+
+TEST_F(CoreTest, ARollbackDuringTheFreezeFindsItsInstanceRunning) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0", "    health: {tcp: 80}\n")));
+  agent.run(10s);
+  host_.open_connections = 3;  // the drain outlasts the rollout
+  ASSERT_TRUE(agent.apply(document("2.0.0", "    health: {tcp: 80}\n")));
+  bool asked = false;
+  host_.during_freeze = [&] {
+    if (std::exchange(asked, true)) return;
+    agent.jobs().delayed = {deploy::engine::Jobs::Pool::probe};
+    ASSERT_TRUE(agent.rollback());
+    for (int i = 0; i < 3; ++i) (void)agent.core().reconcile(deploy::engine::Freshness::remembered);
+  };
+  for (int i = 0; i < 300 && !asked; ++i) agent.run(100ms);
+  ASSERT_TRUE(asked);
+  agent.run(500ms);
+  EXPECT_THAT(host_.frozen(), IsEmpty())
+      << "it is asked whether it is well, and would never answer";
+  agent.jobs().delayed.clear();
+  agent.jobs().release();
+  agent.run(5s);
+  EXPECT_EQ(agent.snapshot()->status.generation, 1U);
+  EXPECT_EQ(agent.snapshot()->status.state.text(), "converged");
 }
 
 TEST_F(CoreTest, ARollbackDuringTheCutSparesTheInstanceItGoesBackTo) {

@@ -272,7 +272,7 @@ TEST_F(Hardening, AChangeThatAWatcherReportedWhileItWasFrozenIsSeenOnceItRuns) {
   service.resources.pids = 30;
   create(spec("web-1", service));
   ASSERT_THAT(see("web-1").deviations, ::testing::IsEmpty());
-  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}));
+  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}, {}));
   ASSERT_TRUE(runtime_->enforce(InstanceId{"web-1"}));  // a closer look is due, as after an event
   for (const char* hierarchy : {"/sys/fs/cgroup/pids", "/sys/fs/cgroup"}) {
     const auto group = fs::path{hierarchy} / ("holdfast-" + name_) / "web-1";

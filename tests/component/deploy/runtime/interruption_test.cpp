@@ -103,7 +103,7 @@ TEST_F(Interruption, ManyInstancesAtOnceDoNotDisturbEachOther) {
         const auto created = runtime_->create(spec(id, a_service(idle())), {});
         EXPECT_TRUE(created) << (created ? "" : created.error().to_string());
         // A busy machine may need longer than one call waits; it is safe to repeat.
-        EXPECT_TRUE(eventually([&] { return runtime_->freeze(InstanceId{id}).has_value(); }));
+        EXPECT_TRUE(eventually([&] { return runtime_->freeze(InstanceId{id}, {}).has_value(); }));
         const auto removed = runtime_->remove(InstanceId{id}, {});
         EXPECT_TRUE(removed) << (removed ? "" : removed.error().to_string());
       }

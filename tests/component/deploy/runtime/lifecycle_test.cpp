@@ -165,14 +165,24 @@ TEST_F(Lifecycle, CreatingTwiceIsOneInstance) {
 TEST_F(Lifecycle, FreezingStopsItThawingGoesOnAndStoppingAFrozenOneWorks) {
   create(spec("web-1", a_service(idle())));
   ASSERT_TRUE(eventually([&] { return log_of("web-1") == "ready\n"; }));
-  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}));
-  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}));
+  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}, {}));
+  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}, {}));
   EXPECT_EQ(see("web-1").state, InstanceState::frozen);
   ASSERT_TRUE(runtime_->thaw(InstanceId{"web-1"}));
   EXPECT_EQ(see("web-1").state, InstanceState::running);
-  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}));
+  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}, {}));
   ASSERT_TRUE(runtime_->stop(InstanceId{"web-1"}, {{}, Milliseconds{5000}}, {}));
   EXPECT_EQ(see("web-1").exit.value_or(rt::ExitInfo{.code = -1}).code, 0);
+}
+
+TEST_F(Lifecycle, OneThatIsSparedIsNotFrozen) {
+  create(spec("web-1", a_service(idle())));
+  std::stop_source spare;
+  spare.request_stop();
+  const auto frozen = runtime_->freeze(InstanceId{"web-1"}, spare.get_token());
+  ASSERT_FALSE(frozen);
+  EXPECT_EQ(frozen.error().code(), Errc::cancelled);
+  EXPECT_EQ(see("web-1").state, InstanceState::running);
 }
 
 TEST_F(Lifecycle, RemovingLeavesNothingBehindExceptTheLog) {
@@ -216,7 +226,7 @@ TEST_F(Lifecycle, AFailedCreateLeavesNothingAndSaysWhatToDo) {
 TEST_F(Lifecycle, AnotherLifeOfTheAgentAdoptsTheSameProcesses) {
   create(spec("web-1", a_service(idle())));
   create(spec("web-2", a_service(idle())));
-  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-2"}));
+  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-2"}, {}));
   const auto one = see("web-1");
   const auto two = see("web-2");
   reopen();

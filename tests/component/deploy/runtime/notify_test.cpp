@@ -68,7 +68,7 @@ TEST_F(Notify, AWatchdogThatIsFedInTimeIsHealthyAlsoAfterTheFreezer) {
     return said && said->watchdog;  // who never sent one is not held to it
   }));
   EXPECT_TRUE(healthy());
-  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}));
+  ASSERT_TRUE(runtime_->freeze(InstanceId{"web-1"}, {}));
   os::sleep_until(clock_.boot() + 700ms, {});
   EXPECT_FALSE(healthy());
   ASSERT_TRUE(runtime_->thaw(InstanceId{"web-1"}));
