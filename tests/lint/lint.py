@@ -11,6 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+import engine_calls  # noqa: E402, beside this file
+
 CODE = {".cpp", ".hpp", ".h", ".cc"}
 TEXT = CODE | {".sh", ".py", ".sql", ".cmake", ".txt", ".md", ".yaml", ".yml", ".json", ".service", ".in", ""}
 SKIPPED = {".git", "__pycache__", ".cache", ".vscode", ".idea"}
@@ -257,6 +260,7 @@ def engine_thread(root, _):
                 found = re.search(pattern, line)
                 if found and not any(word in found.group() for word in allowed):
                     yield f"{relative}:{number}: {found.group().strip()} on the engine's thread: {instead}"
+    yield from engine_calls.check(root, code_lines, files)
 
 
 def headers(root, _):
