@@ -146,8 +146,8 @@ Result<UnfinishedPlan> Rollbacks::plan(const proto::api::RollbackRequest& reques
   HF_TRY(check_local(chosen));
   const auto known = parts_.generations.document(chosen);
   // What a rollback ends: a rollout under way, else what is in force.
-  const auto ended = choice.turns_back ? parts_.journal.progress().rollout->target
-                                       : parts_.journal.effective();
+  const auto ended =
+      choice.turns_back ? parts_.journal.progress().rollout->target : parts_.journal.effective();
   const auto current = parts_.generations.document(ended);
   proto::api::PlanReport report;
   report.from = ended.value();
