@@ -19,13 +19,14 @@ namespace holdfast::agent::daemon {
 using LogRead = std::function<Status(const deploy::runtime::LogQuery&,
                                      const deploy::runtime::LogSink&, const std::stop_token&)>;
 using PlanRecovery = std::function<Result<proto::api::LedgerRecovery>()>;
-using OpenReader = std::function<Result<std::unique_ptr<deploy::ledger::Reader>>()>;
+/// Calls what it is given with a reader of the ledger. Errors: there is none.
+using ReadLedger = std::function<Status(const std::function<void(deploy::ledger::Reader&)>&)>;
 
 /// What the routes work with. All outlive the Api.
 struct ApiParts {
   deploy::engine::Engine& engine;
   deploy::image::Upkeep& images;
-  OpenReader open_reader;  ///< a connection of its own for each ledger request
+  ReadLedger read_ledger;
   LogRead read_logs;
   std::function<std::string()> metrics;  ///< called on the io thread
   PlanRecovery plan_recovery;

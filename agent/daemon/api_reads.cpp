@@ -131,10 +131,9 @@ void answer_read(const Answer& answer, Result<T> found) {
 void Api::with_ledger(const ExchangePtr& exchange, LedgerRead read) {
   const auto started = ledger_jobs_.start(
       exchange->request(), role_of(exchange->request()),
-      [open = parts_.open_reader, exchange, read = std::move(read)](const std::stop_token&) {
-        auto reader = open();
-        if (!reader) return exchange->respond(std::move(reader).error().in("read the ledger"));
-        read(**reader);
+      [read_ledger = parts_.read_ledger, exchange, read = std::move(read)](const std::stop_token&) {
+        if (auto done = read_ledger(read); !done)
+          exchange->respond(std::move(done).error().in("read the ledger"));
       });
   if (!started) exchange->respond(started.error());
 }

@@ -12,6 +12,7 @@
 #include "deploy/image/image_store.hpp"
 #include "deploy/ledger/backup.hpp"
 #include "deploy/ledger/bounded_commit.hpp"
+#include "deploy/ledger/readers.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/network/cni_attachments.hpp"
 #include "deploy/network/host_facts.hpp"
@@ -72,8 +73,10 @@ class RealAgent final : public Agent {
       const proto::AgentConfig& config) override {
     return daemon::open_source(config, worker.string(), *clock);
   }
-  OpenReader ledger() override {
-    return [dir = state_dir] { return ledger::open_reader(dir); };
+  ReadLedger ledger() override {
+    return [readers = std::make_shared<ledger::Readers>(state_dir)](const auto& use) {
+      return readers->read(use);
+    };
   }
 };
 

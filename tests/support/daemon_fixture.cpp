@@ -17,6 +17,7 @@
 #include "common/base/text.hpp"
 #include "common/log/log.hpp"
 #include "common/os/environment.hpp"
+#include "deploy/ledger/readers.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/runtime/logs/log_reader.hpp"
 #include "proto/api/codec.hpp"
@@ -59,8 +60,10 @@ class FakeAgent final : public agent::daemon::Agent {
     return agent::daemon::open_source(
         wanted, os::environment("HOLDFAST_BIN").value_or("bin") + "/holdfast-worker", clock_);
   }
-  agent::daemon::OpenReader ledger() override {
-    return [dir = state_dir_] { return deploy::ledger::open_reader(dir); };
+  agent::daemon::ReadLedger ledger() override {
+    return [readers = std::make_shared<deploy::ledger::Readers>(state_dir_)](const auto& use) {
+      return readers->read(use);
+    };
   }
 
  private:

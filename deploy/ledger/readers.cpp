@@ -1,0 +1,38 @@
+#include "deploy/ledger/readers.hpp"
+
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace holdfast::deploy::ledger {
+namespace {
+
+/// Longer than a commit that comes when it can.
+constexpr std::chrono::milliseconds kGap{25};
+
+bool is_large(const std::filesystem::path& wal) {
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(wal, failed);
+  return !failed && size >= kLargeWal;
+}
+
+}  // namespace
+
+Status Readers::read(const std::function<void(Reader&)>& use) {
+  if (is_large(state_dir_ / "ledger.db-wal")) {
+    const std::unique_lock turn{reading_};
+    auto done = read_now(use);
+    std::this_thread::sleep_for(kGap);
+    return done;
+  }
+  const std::shared_lock shares{reading_};
+  return read_now(use);
+}
+
+Status Readers::read_now(const std::function<void(Reader&)>& use) const {
+  HF_ASSIGN(const auto reader, open_reader(state_dir_));
+  use(*reader);
+  return ok();
+}
+
+}  // namespace holdfast::deploy::ledger
