@@ -1,8 +1,9 @@
 #include "deploy/ledger/readers.hpp"
 
 #include <mutex>
-#include <thread>
-#include <utility>
+
+#include "common/base/clock.hpp"
+#include "common/os/process.hpp"
 
 namespace holdfast::deploy::ledger {
 namespace {
@@ -22,7 +23,7 @@ Status Readers::read(const std::function<void(Reader&)>& use) {
   if (is_large(state_dir_ / "ledger.db-wal")) {
     const std::unique_lock turn{reading_};
     auto done = read_now(use);
-    std::this_thread::sleep_for(kGap);
+    os::sleep_until(SystemClock{}.boot() + kGap, {});
     return done;
   }
   const std::shared_lock shares{reading_};

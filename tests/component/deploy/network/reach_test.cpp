@@ -5,6 +5,7 @@
 #include "deploy/network/kernel/sysctl.hpp"
 #include "deploy/network/nft/forwarding.hpp"
 #include "tests/component/deploy/network/publisher_host.hpp"
+#include "tests/support/told.hpp"
 
 namespace holdfast::deploy::network {
 namespace {
@@ -90,15 +91,15 @@ TEST_F(ReachTest, AHostThatWasNoRouterForwardsForItsInstancesOnly) {
 
 TEST_F(ReachTest, SomebodyElsesRouterStaysOneAndIsNoticed) {
   apply(to(a));
-  std::atomic<int> told = 0;
-  publisher->watch([&] { ++told; });
+  const test::Told told;
+  publisher->watch([told] { ++told; });
   forward_everywhere("1");
   EXPECT_TRUE(soon([&] { return told > 0; })) << "by an event, not at the next resync";
   ASSERT_FALSE(publisher->observe());
   apply(to(a));
   EXPECT_EQ(ask_once(outside.netns, kFar, 7000), "distant 10.191.0.2");
   EXPECT_EQ(ask_once(outside.netns, a.address, kPort), "") << "instances are no part of that";
-  told = 0;
+  told.forget();
   forward_everywhere("0");
   EXPECT_TRUE(soon([&] { return told > 0; }));
   ASSERT_FALSE(publisher->observe());
@@ -107,7 +108,7 @@ TEST_F(ReachTest, SomebodyElsesRouterStaysOneAndIsNoticed) {
   EXPECT_EQ(ask_once(outside.netns, kFar, 7000), "");
   // A switch of our own is no change by somebody else.
   os::sleep_until(SystemClock{}.boot() + 50ms, {});
-  told = 0;
+  told.forget();
   for (int i = 0; i < 20; ++i) apply(i % 2 == 0 ? to(b) : to(a));
   os::sleep_until(SystemClock{}.boot() + 50ms, {});
   EXPECT_EQ(told, 0);

@@ -31,6 +31,7 @@
 #include "deploy/network/port/attachments.hpp"
 #include "deploy/runtime/container_runtime.hpp"
 #include "deploy/runtime/lifecycle.hpp"
+#include "tests/support/told.hpp"
 
 namespace holdfast::test {
 

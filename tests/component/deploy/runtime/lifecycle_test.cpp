@@ -87,8 +87,8 @@ TEST_F(Lifecycle, ARestartKeepsNamespaceAndAddressAndCountsStarts) {
 
 TEST_F(Lifecycle, AnEndIsSeenOnceItsCodeIsWrittenHoweverLateThatIs) {
   create(spec("web-1", a_service(idle())));
-  std::atomic<int> told{0};
-  runtime_->watch([&](const InstanceId&, rt::Change change) {
+  const Told told;
+  runtime_->watch([told](const InstanceId&, rt::Change change) {
     if (change == rt::Change::exit) ++told;
   });
   const auto run = rt::parse_run_state(slurp(paths().run_state(InstanceId{"web-1"})));
@@ -271,25 +271,28 @@ TEST_F(Lifecycle, AHalfMadeInstanceIsBrokenAndRemovable) {
 }
 
 TEST_F(Lifecycle, AnExitIsReportedWithinTwentyMillisecondsAlsoAfterRestartAndAdoption) {
-  std::mutex mutex;
-  std::vector<std::pair<std::string, BootTime>> reports;
+  struct Reports {
+    std::mutex mutex;
+    std::vector<std::pair<std::string, BootTime>> rows;
+  };
+  const auto reports = std::make_shared<Reports>();
   const auto watch = [&] {
-    runtime_->watch([&](const InstanceId& id, rt::Change change) {
+    runtime_->watch([reports](const InstanceId& id, rt::Change change) {
       if (change != rt::Change::exit) return;
-      const std::lock_guard lock{mutex};
-      reports.emplace_back(id.str(), clock_.boot());
+      const std::lock_guard lock{reports->mutex};
+      reports->rows.emplace_back(id.str(), SystemClock{}.boot());
     });
   };
   const auto count = [&] {
-    const std::lock_guard lock{mutex};
-    return reports.size();
+    const std::lock_guard lock{reports->mutex};
+    return reports->rows.size();
   };
   const auto die_and_be_reported = [&](std::size_t nth) {
     const auto at = clock_.boot();
     kill(see("web-1").pid, SIGKILL);
     ASSERT_TRUE(eventually([&] { return count() == nth; }));
-    EXPECT_LT(reports.back().second - at, Milliseconds{60});  // 20 on a quiet machine
-    EXPECT_EQ(reports.back().first, "web-1");
+    EXPECT_LT(reports->rows.back().second - at, Milliseconds{60});  // 20 on a quiet machine
+    EXPECT_EQ(reports->rows.back().first, "web-1");
     EXPECT_EQ(see("web-1").exit.value_or(rt::ExitInfo{}).code, 137);
   };
   watch();

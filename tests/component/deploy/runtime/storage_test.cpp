@@ -330,8 +330,8 @@ TEST_F(Storage, ASecretThatIsGoneIsTheSameDifferenceHoweverItWent) {
   auto service = a_service(idle());
   service.secrets = {{.name = "db", .file = file.string()}};
   create(spec("web-1", service));
-  std::atomic<int> told{0};
-  runtime_->watch([&](const InstanceId&, rt::Change) { ++told; });
+  const Told told;
+  runtime_->watch([told](const InstanceId&, rt::Change) { ++told; });
   const auto seen = [&] {
     const auto deviations = see_closely("web-1").deviations;
     return deviations.empty() ? std::string{} : deviations.front().evidence;

@@ -45,8 +45,8 @@ class Writes : public RuntimeTest {
 
 TEST_F(Writes, BelowAWritableRootAreNamedAndTold) {
   create_writable();
-  std::atomic<int> told{0};
-  runtime_->watch([&](const InstanceId&, rt::Change) { ++told; });
+  const Told told;
+  runtime_->watch([told](const InstanceId&, rt::Change) { ++told; });
   EXPECT_EQ(found(), "");
   write(upper() / "etc/passwd", "x");
   EXPECT_TRUE(eventually([&] { return found() == "/etc/passwd"; })) << found();
