@@ -105,8 +105,8 @@ struct FixedSettings {
   std::string instance = "main";  ///< [a-z0-9]([a-z0-9-]{0,14})
   Subnet subnet{0x0A590000, 16};
   Subnet service_subnet{0x0A5A0000, 16};
-  /// Containers may reach 169.254.0.0/16 (but for its port 53, which they always may): clouds hand
-  /// out the host's credentials there.
+  /// Containers may reach 169.254.0.0/16, 100.100.100.200 and 168.63.129.16 (but for their port 53,
+  /// which they always may): clouds hand out the host's credentials there.
   bool allow_link_local = false;
   std::map<std::string, RegistryConfig> registries;
   ProxyConfig proxy;  ///< for all registries that do not say otherwise

@@ -53,7 +53,7 @@ constexpr std::string_view kRules = R"(
   }}
   chain forward {{
     type filter hook forward priority 0; policy accept;
-    ip saddr {subnet} ip daddr 169.254.0.0/16 jump link_local
+    ip saddr {subnet} ip daddr {metadata} jump link_local
     ip saddr {subnet} accept
     ip daddr {subnet} ct state established,related accept
     ip daddr {subnet} ct status dnat accept
@@ -61,12 +61,16 @@ constexpr std::string_view kRules = R"(
   }}
   chain input {{
     type filter hook input priority 0; policy accept;
-    ip saddr {subnet} ip daddr 169.254.0.0/16 jump link_local
+    ip saddr {subnet} ip daddr {metadata} jump link_local
     ip daddr {services} meta l4proto tcp reject with tcp reset
     ip daddr {services} reject
   }}
 }}
 )";
+
+/// Where clouds tell of the host and hand out its credentials: link-local, and the addresses of
+/// Alibaba Cloud and of Azure's wire server, which are not.
+constexpr std::string_view kMetadata = "{ 169.254.0.0/16, 100.100.100.200, 168.63.129.16 }";
 
 // Name servers of some clouds have such an address.
 constexpr std::string_view kLinkLocal = R"(
@@ -122,7 +126,7 @@ std::string render(const RulesetOptions& options, std::string_view prepare,
       fmt::format("  comment \"holdfast agent {}: changed by the agent only\"\n", options.instance);
   append_maps(text, routing);
   text += fmt::format(fmt::runtime(kRules), fmt::arg("services", options.service_subnet.str()),
-                      fmt::arg("subnet", options.subnet.str()),
+                      fmt::arg("subnet", options.subnet.str()), fmt::arg("metadata", kMetadata),
                       fmt::arg("link_local", options.allow_link_local ? "" : kLinkLocal));
   return text;
 }

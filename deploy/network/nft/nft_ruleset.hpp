@@ -11,7 +11,8 @@ struct RulesetOptions {
   std::string instance;          ///< [a-z0-9]([a-z0-9-]{0,14})
   proto::Subnet subnet;          ///< of the instances
   proto::Subnet service_subnet;  ///< of the virtual addresses
-  /// Instances may reach 169.254.0.0/16, where clouds answer with the host's credentials.
+  /// Instances may reach 169.254.0.0/16, 100.100.100.200 and 168.63.129.16, where clouds answer
+  /// with the host's credentials.
   bool allow_link_local = false;
 };
 

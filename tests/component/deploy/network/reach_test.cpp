@@ -192,6 +192,17 @@ TEST_F(ReachTest, TheMetadataOfACloudIsNotForContainers) {
   EXPECT_EQ(ask_once({}, kFarMetadata, 7000), "distant 10.192.0.1") << "the host may";
   EXPECT_EQ(ask_once(b.netns, kFarMetadata, 53, SOCK_DGRAM), "names 10.192.0.1") << "name servers";
   EXPECT_EQ(ask_once(b.netns, kFarMetadata, 53), "names 10.192.0.1");
+  for (const auto& [address, text] : {std::pair{Address{0x646464C8}, "100.100.100.200"},
+                                      std::pair{Address{0xA83F8110}, "168.63.129.16"}}) {
+    sh({"ip", "route", "add", text, "via", "10.192.0.2"});
+    inside(far.netns, [&text = text] {
+      sh({"ip", "addr", "add", std::string{text} + "/32", "dev", "hf-far-in"});
+      return true;
+    });
+    EXPECT_EQ(ask_once({}, address, 7000), "distant 10.192.0.1") << text;
+    EXPECT_EQ(ask_once(b.netns, address, 7000), "") << text;
+    EXPECT_EQ(ask_once(b.netns, address, 53), "names 10.192.0.1") << text;
+  }
   sh({"ip", "addr", "add", "169.254.170.2/32", "dev", "lo"});
   const TinyServer own{{}, "own", 8100};
   EXPECT_EQ(ask_once({}, 0xA9FEAA02, 8100), "own 169.254.170.2");
