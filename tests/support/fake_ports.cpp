@@ -218,24 +218,24 @@ void Agent::begin(std::uint32_t retain, Milliseconds resync, const std::filesyst
   config.resync = resync;
   config.standby = host_.standby;
   config.rehearse_every = host_.rehearse_every;
-  engine::Engine::Options options{.config = config,
-                                  .boot_id = host_.boot_id,
-                                  .host_started = host_.started,
-                                  .housekeeping = {},
-                                  .last_words = host_.last_words,
-                                  .memory_signs = [this] { return host_.memory; },
-                                  .back_up = {},
-                                  .has_name_server = [this] { return host_.has_name_server; },
-                                  .host_gives = [this](const proto::Service& wanted) -> Status {
-                                    const auto found = host_.cannot_give.find(wanted.image.tag);
-                                    if (found == host_.cannot_give.end()) return ok();
-                                    return found->second;
-                                  },
-                                  .host_addresses = {},
-                                  .disk_space = [this]() -> Result<os::DiskSpace> {
-                                    if (host_.disk) return *host_.disk;
-                                    return Error{Errc::io, "not simulated"};
-                                  }};
+  engine::Options options{.config = config,
+                          .boot_id = host_.boot_id,
+                          .host_started = host_.started,
+                          .housekeeping = {},
+                          .last_words = host_.last_words,
+                          .memory_signs = [this] { return host_.memory; },
+                          .back_up = {},
+                          .has_name_server = [this] { return host_.has_name_server; },
+                          .host_gives = [this](const proto::Service& wanted) -> Status {
+                            const auto found = host_.cannot_give.find(wanted.image.tag);
+                            if (found == host_.cannot_give.end()) return ok();
+                            return found->second;
+                          },
+                          .host_addresses = {},
+                          .disk_space = [this]() -> Result<os::DiskSpace> {
+                            if (host_.disk) return *host_.disk;
+                            return Error{Errc::io, "not simulated"};
+                          }};
   reader_.emplace(images_, options);
   core_ = std::make_unique<engine::Core>(
       engine::Ports{host_.clock, images_, runtime_, runtime_, publisher_, *in_use_},
