@@ -115,6 +115,24 @@ class SignedSource(fixture.AgentCase):
         self.assertEqual(self.source()["refusal"]["code"], "E_SPEC_ROLLBACK")
         self.assertEqual(fixture.get(self.port), "v2")
 
+    def test_an_older_document_stays_refused_although_the_state_of_trust_is_lost(self):
+        self.publish({"web": self.web("WEB_V1")})
+        self.runs("v1", 1)
+        old = self.server.answers[PATH]
+        self.publish({"web": self.web("WEB_V2")})
+        self.agent.cli("sync")
+        self.runs("v2", 2)
+        self.agent.stop()
+        (self.agent.state / "state/trust.json").unlink()
+        self.server.answers[PATH] = old
+        self.agent.start()
+        fixture.wait_until("it is refused", lambda: "serial 1 of" in self.agent.log.read_text(), 10)
+        self.assertEqual((fixture.get(self.port), self.agent.status()["generation"]), ("v2", 2))
+        self.publisher.serial = 2
+        self.publish({"web": self.web("WEB_V1")})
+        self.agent.cli("sync")
+        self.runs("v1", 3)
+
     def test_expiry_blocks_the_new_and_ages_into_a_fault(self):
         self.publish({"web": self.web("WEB_V1")}, "--expires", "4s")
         self.runs("v1", 1)

@@ -283,9 +283,13 @@ void Applies::remember_offer(const proto::Digest& digest, const std::string& sou
 void Applies::source_changed(Candidate candidate, const std::string& source) {
   parts_.milestones.source_last_success = epoch_seconds(parts_.ports.clock.wall());
   const Actor actor = "source " + source;
-  const auto serial = serial_of(candidate);
   const bool is_known = candidate.document.has_value();
-  const bool news = serial == 0 || is_news(serial, source);
+  const plan::HeardSerial word{source, serial_of(candidate)};
+  if (auto in_order = check_not_older(word); !in_order) {
+    parts_.counters.count(in_order.error());
+    return source_refused(in_order.error(), source);
+  }
+  const bool news = word.serial == 0 || is_news(word);
   bool heard = is_known;
   if (is_known) {
     const auto digest = candidate.document->spec_digest;
@@ -295,30 +299,44 @@ void Applies::source_changed(Candidate candidate, const std::string& source) {
     const auto* last = parts_.generations.newest_of(actor);
     remember_offer(digest, source);
     const bool again = last != nullptr && last->spec_digest == digest;
-    const bool refreshed = again && serial != 0 && news;
+    const bool refreshed = again && word.serial != 0 && news;
     if (refreshed && !was_displaced_by_hand(actor)) note_refresh(candidate, *last, actor);
     if (again && !(refreshed && was_displaced_by_hand(actor))) {
-      if (heard) remember_serial(serial, source);
+      if (heard) remember_serial(word);
       return;
     }
   }
   auto accepted = apply(std::move(candidate), actor, plan::Trigger::source);
   if (!accepted) source_refused(accepted.error(), source);
-  if (heard) remember_serial(serial, source);
+  if (heard) remember_serial(word);
 }
 
-bool Applies::is_news(std::uint64_t serial, const std::string& source) const {
+/// The source holds documents to its own state on the disk; that can be put back to an older one,
+/// what the chain covers cannot.
+Status Applies::check_not_older(const plan::HeardSerial& word) const {
   const auto& heard = parts_.journal.progress().heard;
-  return !heard || heard->source != source || serial > heard->serial;
+  const bool older = heard && heard->source == word.source && word.serial < heard->serial;
+  if (!older || word.serial == 0) return ok();
+  return Error{Errc::spec_rollback,
+               fmt::format("serial {} of {} is below {}, which this host has heard before",
+                           word.serial, word.source, heard->serial)}
+      .hint(
+          "publish it under a higher serial; trust.json of the state directory was lost or put "
+          "back, and is right again with the next document");
+}
+
+bool Applies::is_news(const plan::HeardSerial& word) const {
+  const auto& heard = parts_.journal.progress().heard;
+  return !heard || heard->source != word.source || word.serial > heard->serial;
 }
 
 /// Last: who is killed before takes it for news again, and each of its effects stands repetition.
-void Applies::remember_serial(std::uint64_t serial, const std::string& source) {
-  if (serial == 0 || !is_news(serial, source)) return;
+void Applies::remember_serial(const plan::HeardSerial& word) {
+  if (word.serial == 0 || !is_news(word)) return;
   auto next = parts_.journal.progress();
-  next.heard = plan::HeardSerial{source, serial};
+  next.heard = word;
   if (auto kept = parts_.journal.advance(std::move(next), {}); !kept)
-    log::warn("event=serial_not_recorded source={} error={}", log::field(source),
+    log::warn("event=serial_not_recorded source={} error={}", log::field(word.source),
               log::field(kept.error().to_string()));
 }
 

@@ -48,8 +48,10 @@ class Applies {
   /// False when the ledger did not take it.
   bool quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor);
   [[nodiscard]] static std::uint64_t serial_of(const Candidate& candidate);
-  [[nodiscard]] bool is_news(std::uint64_t serial, const std::string& source) const;
-  void remember_serial(std::uint64_t serial, const std::string& source);
+  /// Errors: spec_rollback.
+  [[nodiscard]] Status check_not_older(const plan::HeardSerial& word) const;
+  [[nodiscard]] bool is_news(const plan::HeardSerial& word) const;
+  void remember_serial(const plan::HeardSerial& word);
   [[nodiscard]] bool was_displaced_by_hand(const Actor& actor) const;
   void note_refresh(const Candidate& candidate, const ledger::Generation& last, const Actor& actor);
   void remember_offer(const proto::Digest& digest, const std::string& source);

@@ -120,7 +120,8 @@ struct OfferedDocument {
   bool operator==(const OfferedDocument&) const = default;
 };
 
-/// The highest serial of a signed source that took its effect: what is said again is no news.
+/// The highest serial of a signed source that took its effect: what is said again is no news, and
+/// what was said before it is an old document, whatever became of the source's own state.
 struct HeardSerial {
   std::string source;
   std::uint64_t serial = 0;

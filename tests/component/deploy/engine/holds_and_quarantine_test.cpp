@@ -151,21 +151,40 @@ TEST_F(RestraintsTest, WhatRunsCannotBeQuarantined) {
 
 TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
   good("1.0.0");
-  EXPECT_EQ(core().commands().holds.quarantine({"7", "x", ""}, kRoot.name).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"7", "x", ""}, kRoot).error().code(),
             Errc::not_found);
-  EXPECT_EQ(core().commands().holds.quarantine({"zzzzzzzz", "x", ""}, kRoot.name).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"zzzzzzzz", "x", ""}, kRoot).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().commands().holds.quarantine({"abc", "x", ""}, kRoot.name).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"abc", "x", ""}, kRoot).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().commands().holds.quarantine({"deadbeef", "x", ""}, kRoot.name).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"deadbeef", "x", ""}, kRoot).error().code(),
             Errc::not_found);
-  EXPECT_EQ(core().commands().holds.quarantine({"1", "", ""}, kRoot.name).error().code(), Errc::usage);
-  EXPECT_EQ(core().commands().holds.quarantine({"1", "x", "soon"}, kRoot.name).error().code(),
+  EXPECT_EQ(core().commands().holds.quarantine({"1", "", ""}, kRoot).error().code(),
+            Errc::usage);
+  EXPECT_EQ(core().commands().holds.quarantine({"1", "x", "soon"}, kRoot).error().code(),
             Errc::usage);
   EXPECT_EQ(
       core().commands().holds.quarantine({"1", "x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
       Errc::usage);
-  EXPECT_EQ(core().commands().holds.release({"1", ""}, kRoot.name).error().code(), Errc::not_found);
+  EXPECT_EQ(core().commands().holds.release({"1", ""}, kRoot).error().code(), Errc::not_found);
+}
+
+/// Whatever became of the state that the source itself keeps.
+TEST_F(RestraintsTest, AnOlderDocumentOfASignedSourceIsRefusedByWhatWasHeard) {
+  const auto says = [&](const std::string& document, const char* serial) {
+    auto read = candidate(document, kFile);
+    read.evidence = {{"serial", serial}};
+    core().commands().applies.source_changed(std::move(read), kFile);
+    agent_->run(20s);
+    return status().generation;
+  };
+  EXPECT_EQ(says(shop("1.0.0"), "6"), 1U);
+  EXPECT_EQ(says(shop("2.0.0"), "7"), 2U);
+  begin();
+  agent_->run(5s);
+  EXPECT_EQ(says(shop("1.0.0"), "6"), 2U);
+  EXPECT_EQ(says(shop("3.0.0"), "1"), 2U);
+  EXPECT_EQ(says(shop("3.0.0"), "8"), 3U);
 }
 
 TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
@@ -262,10 +281,11 @@ TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
 }
 
 TEST_F(RestraintsTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
-  EXPECT_EQ(core().commands().holds.hold({" ", ""}, kRoot.name).error().code(), Errc::usage);
-  EXPECT_EQ(core().commands().holds.hold({"x", "2020-01-01T00:00:00Z"}, kRoot.name).error().code(),
+  EXPECT_EQ(core().commands().holds.hold({" ", ""}, kRoot).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({"x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().commands().holds.hold({"x", "tomorrow"}, kRoot.name).error().code(), Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({"x", "tomorrow"}, kRoot).error().code(),
+            Errc::usage);
   agent_->run(1s);
   EXPECT_FALSE(status().hold);
 }
