@@ -61,7 +61,7 @@ void add_generations(MetricsPage& page, const Snapshot& snapshot) {
              "Since when an operator's hold is active; 0 without one.")
       .sample(status.hold ? seconds_of(status.hold->since) : 0);
   page.gauge("holdfast_hold_until_timestamp_seconds",
-             "When an operator's stop ends by itself; 0: it does not, or there is none.")
+             "When the hold ends by itself; 0: it does not, or there is none.")
       .sample(status.hold ? seconds_of(status.hold->until) : 0);
   page.gauge("holdfast_source_quarantined",
              "Whether what the source declares is quarantined and so does not run.")
@@ -254,7 +254,7 @@ constexpr std::array kRefusals{Errc::sig_invalid,    Errc::sig_missing,       Er
 
 void add_source(MetricsPage& page, const DaemonStats& daemon) {
   const auto source = daemon.source.value_or(api::SourceStatus{});
-  page.gauge("holdfast_source_state", "How the last word of the source stands.")
+  page.gauge("holdfast_source_state", "Whether the source's last answer counts.")
       .one_of("state", source.state);
   page.gauge("holdfast_source_age_seconds",
              "Since the source last had a good answer, or since the start; 0 without a source.")
@@ -284,9 +284,9 @@ void add_source(MetricsPage& page, const DaemonStats& daemon) {
 void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonStats& daemon) {
   const auto& counters = snapshot.counters;
   const auto& gauges = snapshot.gauges;
-  page.counter("holdfast_reconcile_total", "Turns of the engine.")
+  page.counter("holdfast_reconcile_total", "Reconcile passes.")
       .sample(number(counters.reconciles));
-  page.histogram("holdfast_reconcile_duration_seconds", "Time of one turn of the engine.")
+  page.histogram("holdfast_reconcile_duration_seconds", "Duration of one reconcile pass.")
       .sample(counters.reconcile_seconds);
   page.gauge("holdfast_engine_alive", "Whether the engine moves; the watchdog is fed only then.")
       .sample(daemon.engine_alive);

@@ -53,7 +53,7 @@ Result<TrustState> TrustFile::read() const {
       .error()
       .in("read " + file_.string())
       .hint(fmt::format("put it back from a backup; without it an old document could be taken "
-                        "again. To begin anew "
+                        "again. To start over "
                         "nevertheless: rm {}",
                         file_.string()));
 }

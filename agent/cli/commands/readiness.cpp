@@ -76,7 +76,7 @@ ExitCode tell(const Context& context, const api::RehearsalStatus& verdict) {
            api::ErrorBody{
                passed ? "" : "E_UNHEALTHY",
                fmt::format("the rehearsal of generation {} {}: {}", verdict.generation,
-                           verdict.verdict == "failed" ? "failed" : "was cut off", verdict.reason),
+                           verdict.verdict == "failed" ? "failed" : "was interrupted", verdict.reason),
                fmt::format("holdfast show {}", verdict.generation)});
   }
   for (const auto& remark : verdict.remarks)

@@ -128,7 +128,7 @@ Error Journal::refuse(const Error& error) {
           ? "see what the disk of the state directory is busy with; the agent goes on by itself"
       : error.code() == Errc::nospace
           ? "free space on the file system of the state directory; the agent goes on by itself"
-          : "mend the storage, then restart holdfastd; what runs keeps running";
+          : "repair the storage, then restart holdfastd; what runs keeps running";
   log::error("event=ledger_failed error={} next={}", log::field(error.to_string()),
              log::field(refusal.next));
   refusal_ = std::move(refusal);
