@@ -21,12 +21,15 @@ bool is_large(const std::filesystem::path& wal) {
 
 Status Readers::read(const std::function<void(Reader&)>& use) {
   if (is_large(state_dir_ / "ledger.db-wal")) {
-    const std::unique_lock turn{reading_};
+    const std::lock_guard first{entrance_};  // who comes later waits behind it
+    const std::lock_guard turn{reading_};
     auto done = read_now(use);
     os::sleep_until(SystemClock{}.boot() + kGap, {});
     return done;
   }
+  std::unique_lock first{entrance_};
   const std::shared_lock shares{reading_};
+  first.unlock();
   return read_now(use);
 }
 

@@ -5,6 +5,7 @@
 #include <shared_mutex>
 #include <utility>
 
+#include "common/os/fair_mutex.hpp"
 #include "deploy/ledger/ledger.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -27,6 +28,7 @@ class Readers {
   [[nodiscard]] Status read_now(const std::function<void(Reader&)>& use) const;
 
   std::filesystem::path state_dir_;
+  os::FairMutex entrance_;  ///< a shared_mutex alone would let who shares pass for ever
   std::shared_mutex reading_;
 };
 
