@@ -178,6 +178,9 @@ class Recovering {
       report_.lost_first = head.number + 1;
       report_.lost_last = report_.old_head.number;
     }
+    // What a damaged file says is no number to count to.
+    constexpr std::uint64_t kMostNamed = 1'000;
+    last = std::min(last, known + kMostNamed);
     for (auto id = known + 1; id <= last; ++id) report_.lost_generations.push_back(id);
   }
 
@@ -295,7 +298,7 @@ Status request_recovery(const fs::path& state_dir, const RecoveryRequest& reques
 }
 
 std::optional<RecoveryRequest> requested_recovery(const fs::path& state_dir) {
-  const auto text = os::read_file(request_file(state_dir), 64U << 10);
+  const auto text = os::read_regular_file(request_file(state_dir), 64U << 10);
   if (!text) return std::nullopt;
   auto fields = decode_evidence(*text);
   if (!fields) return RecoveryRequest{"agent", {}};

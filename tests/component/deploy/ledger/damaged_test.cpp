@@ -49,6 +49,19 @@ TEST_F(Damaged, WhatRunsDecidesWhereTheStateWasForged) {
   }
 }
 
+TEST_F(Damaged, WhatRunsDecidesWhereTheStateIsGone) {
+  edit("DELETE FROM state");
+  const auto why = open_ledger(dir());
+  ASSERT_FALSE(why);
+  auto damaged = open_damaged_ledger(dir(), why.error(), {running(3)});
+  ASSERT_TRUE(damaged);
+  const auto text = *(*damaged)->progress();
+  ASSERT_TRUE(text);
+  const auto begins = plan::decode_progress(*text, BootTime{});
+  EXPECT_EQ(begins->current, GenerationId{3});
+  EXPECT_EQ(begins->serving.at(proto::ServiceName{"web"}), instance_of(3));
+}
+
 TEST_F(Damaged, AForgedCopyIsNotBelieved) {
   plan::Progress forged;
   forged.addresses[proto::ServiceName{"web"}] = 7;

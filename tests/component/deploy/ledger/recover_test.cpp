@@ -44,6 +44,16 @@ TEST_F(Recover, WhatIsTakenOverHasTheResultsThatItsEntriesTell) {
   EXPECT_EQ(*ledger->document(document(3).spec_digest), document_text(3));
 }
 
+TEST_F(Recover, AForgedNumberIsNotCountedTo) {
+  edit(
+      "INSERT INTO generations SELECT 9000000000000000000, spec_digest, 'good', 1, 0, 'a', 'b' "
+      "FROM generations WHERE id = 1");
+  const auto report = recovered({running(3)});
+  EXPECT_LE(report.lost_generations.size(), 1'000U);
+  EXPECT_EQ(report.generation, 3U);
+  EXPECT_EQ(open()->generations()->size(), 3U);
+}
+
 TEST_F(Recover, AChangedByteAfterTheBackupLosesWhatFollowsAndSaysWhat) {
   edit("UPDATE entries SET body = x'7b7d' WHERE number = 8");
   const auto report = recovered({running(3)});
