@@ -127,8 +127,10 @@ Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, mode_t 
   return fd;
 }
 
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
-  HF_ASSIGN(const auto fd, open_file(path, O_RDONLY));
+namespace {
+
+Result<std::string> read_whole(const UniqueFd& fd, const std::filesystem::path& path,
+                               std::size_t limit) {
   std::string data;
   // Most files are small; those of /proc and /sys do not say their size.
   struct stat info {};
@@ -156,6 +158,21 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
       return data;
     }
   }
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
+  HF_ASSIGN(const auto fd, open_file(path, O_RDONLY));
+  return read_whole(fd, path, limit);
+}
+
+Result<std::string> read_regular_file(const std::filesystem::path& path, std::size_t limit) {
+  HF_ASSIGN(const auto fd, open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return errno_error(errno, "stat " + path.string());
+  if (!S_ISREG(info.st_mode)) return Error{Errc::io, path.string() + " is no regular file"};
+  return read_whole(fd, path, limit);
 }
 
 Status write_all(int fd, std::string_view data) {

@@ -22,6 +22,10 @@ namespace holdfast::os {
 /// The whole file, refused beyond `limit` bytes (Errc::too_large). Symlinks are followed.
 [[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path,
                                             std::size_t limit = 16U << 20);
+/// The same, of regular files alone, those of /proc and /sys among them: opening waits for nobody,
+/// whatever lies there. Errors: those; io when it is something else.
+[[nodiscard]] Result<std::string> read_regular_file(const std::filesystem::path& path,
+                                                    std::size_t limit = 16U << 20);
 
 /// Writes all of `data`, retrying short writes and EINTR.
 [[nodiscard]] Status write_all(int fd, std::string_view data);

@@ -51,7 +51,7 @@ IMPLEMENTED_BY = {
 }
 RUNS_ELSEWHERE = re.compile(r"\b(?:ask|jthread)\s*([({])")
 FORBIDDEN = [
-    (r"\b(?:open_file|read_file|read_small|write_atomic|rewrite_in_place|open_in_root|open_guarded|fopen|(?:basic_)?[io]fstream)\s*[({<]", "opens a file"),
+    (r"\b(?:open_file|read_file|read_regular_file|read_small|write_atomic|rewrite_in_place|open_in_root|open_guarded|fopen|(?:basic_)?[io]fstream)\s*[({<]", "opens a file"),
     (r"(?<![\w.>:])(?:::)?open(?:at2?)?\s*\(", "opens a file"),
     (r"\b(?:opendir|fdopendir|(?:recursive_)?directory_iterator|remove_tree|remove_all)\b", "walks a directory"),
     (r"\b(?:json::parse|oci::parse_\w+|load_deployment|parse_deployment|yaml::read)\b", "parses a document"),

@@ -79,7 +79,7 @@ FORBIDDEN = [
 # (packaging/doc/threat-model.md). File → what it may do nevertheless, and why.
 ENGINE_THREAD = ("deploy/engine", "deploy/plan")
 NOT_ON_THE_ENGINE_THREAD = [
-    (r"\b(open_file|read_file|write_atomic|open_in_root|open_guarded|(basic_)?[io]?fstream|filebuf|fopen|filesystem::(exists|status|canonical|is_\w+|file_size))\b|\bopen(at)?\s*\(\s*[\w\"]", "open files in a job"),
+    (r"\b(open_file|read_file|read_regular_file|write_atomic|open_in_root|open_guarded|(basic_)?[io]?fstream|filebuf|fopen|filesystem::(exists|status|canonical|is_\w+|file_size))\b|\bopen(at)?\s*\(\s*[\w\"]", "open files in a job"),
     (r"\b(recursive_)?directory_iterator\b|\bremove_tree\b|\bremove_all\b|\bopendir\b", "walk and remove trees in a job"),
     (r"\b(load_deployment|parse_deployment|parse_agent_config|yaml::read)\b", "parse documents in candidate.cpp"),
     (r"\bdiff_documents\b", "compare documents where plans are finished"),
@@ -89,7 +89,7 @@ NOT_ON_THE_ENGINE_THREAD = [
 ON_THE_ENGINE_THREAD = {
     "deploy/plan/compare.cpp": {"diff_documents"},  # called where plans are finished (engine.cpp, `finish`)
     "deploy/engine/state/candidate.cpp": {"load_deployment"},         # called by the reader threads of engine.cpp
-    "deploy/engine/state/rollback_intent.cpp": {"write_atomic", "read_file"},  # one file of our own on a tmpfs, at most 16 KiB
+    "deploy/engine/state/rollback_intent.cpp": {"write_atomic", "read_regular_file"},  # one file of our own on a tmpfs, at most 16 KiB
     "deploy/engine/state/events.cpp": {"lock_guard"},      # held for one event, or a copy of at most 64
     "deploy/engine/mailbox.hpp": {"lock_guard", "unique_lock", "scoped_lock"},     # held for one message
     "deploy/requests/request_quota.cpp": {"lock_guard"},          # held for two counters

@@ -59,6 +59,15 @@ TEST_F(FileTest, ReadFileStopsAtItsLimit) {
   EXPECT_EQ(read_file(path("absent")).error().code(), Errc::not_found);
 }
 
+TEST_F(FileTest, ReadRegularFileWaitsForNothingAndTakesNothingElse) {
+  ASSERT_TRUE(write_atomic(path("f"), "text"));
+  EXPECT_EQ(*read_regular_file(path("f")), "text");
+  EXPECT_FALSE(read_regular_file("/proc/self/status")->empty());
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  for (const auto& other : {path("fifo"), fs::path{"/dev/zero"}, dir_->path()})
+    EXPECT_EQ(read_regular_file(other).error().code(), Errc::io) << other;
+}
+
 TEST_F(FileTest, MakeDirectoriesGivesItsModeToWhatItCreates) {
   ASSERT_TRUE(make_directories(path("a/b/c"), 0700));
   EXPECT_EQ(mode(path("a")), 0700U);
