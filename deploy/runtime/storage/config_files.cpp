@@ -21,7 +21,7 @@ std::filesystem::path kept_path(const Paths& paths, const proto::Digest& digest)
 
 /// What was kept and is still what it was.
 Result<std::string> kept_config(const Paths& paths, const proto::Digest& digest) {
-  HF_ASSIGN(auto content, os::read_file(kept_path(paths, digest), kMaxHostFile));
+  HF_ASSIGN(auto content, os::read_regular_file(kept_path(paths, digest), kMaxHostFile));
   if (proto::Digest::of(content) == digest) return content;
   return Error{Errc::io, fmt::format("the kept config {} is damaged", digest.short_hex())};
 }
@@ -110,7 +110,7 @@ std::string configs_text(const Paths& paths, const plan::InstanceId& id,
   std::vector<std::string> changed;
   for (std::size_t i = 0; i < placed.size(); ++i) {
     const auto path = paths.placed_config(id, i);
-    const auto content = os::read_file(path, kMaxHostFile);
+    const auto content = os::read_regular_file(path, kMaxHostFile);
     struct stat info {};
     const bool there = content && ::lstat(path.c_str(), &info) == 0;
     if (!there || proto::Digest::of(*content) != placed[i].digest) {

@@ -124,7 +124,7 @@ Status check_host_file(const std::string& path, const HostFileRule& rule) {
 
 Result<std::string> read_host_file(const std::string& path, const HostFileRule& rule) {
   HF_ASSIGN(const auto file, walk_to({path, rule}));
-  auto content = os::read_file(fmt::format("/proc/self/fd/{}", file.get()), kMaxHostFile);
+  auto content = os::read_regular_file(fmt::format("/proc/self/fd/{}", file.get()), kMaxHostFile);
   if (content) return content;
   return Error{content.error().code(), "read " + printable(path)};
 }

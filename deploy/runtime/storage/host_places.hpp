@@ -6,11 +6,15 @@ namespace holdfast::deploy::runtime {
 
 /// What says who may be the host's root or its users, and what other engines keep of theirs: never
 /// a service's, as a volume, a secret or a config.
-inline constexpr std::array<std::string_view, 15> kPlacesOfTheHost{
-    "/etc/shadow",         "/etc/shadow-",    "/etc/gshadow",    "/etc/gshadow-",
-    "/etc/security",       "/etc/sudoers",    "/etc/sudoers.d",  "/etc/ssh",
-    "/etc/krb5.keytab",    "/root/.ssh",      "/var/lib/sss",    "/var/lib/containers",
-    "/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet"};
+inline constexpr std::array<std::string_view, 16> kPlacesOfTheHost{
+    "/etc/shadow",         "/etc/shadow-",    "/etc/gshadow",     "/etc/gshadow-",
+    "/etc/security",       "/etc/sudoers",    "/etc/sudoers.d",   "/etc/ssh",
+    "/etc/krb5.keytab",    "/root/.ssh",      "/var/lib/sss",     "/var/lib/containers",
+    "/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/backups"};
+
+/// What holds some of these, or all.
+inline constexpr std::array<std::string_view, 5> kAboveThem{"/", "/etc", "/root", "/var",
+                                                            "/var/lib"};
 
 /// The kernel's own files, and what programs and the credentials of other units leave for
 /// themselves.

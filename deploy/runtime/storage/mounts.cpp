@@ -37,7 +37,8 @@ bool has_option(std::string_view options, std::string_view wanted) {
 /// Module parameters decide what an option that is not shown means; a kernel without the file has
 /// no such feature.
 bool follows_redirects_by_default() {
-  const auto value = os::read_file("/sys/module/overlay/parameters/redirect_always_follow", 16);
+  const auto value =
+      os::read_regular_file("/sys/module/overlay/parameters/redirect_always_follow", 16);
   return value && trim(*value) == "Y";
 }
 
@@ -77,7 +78,7 @@ std::vector<MountInfo> parse_mountinfo(std::string_view text) {
 }
 
 Result<std::vector<MountInfo>> read_mounts() {
-  HF_ASSIGN(const auto text, os::read_file("/proc/self/mountinfo"));
+  HF_ASSIGN(const auto text, os::read_regular_file("/proc/self/mountinfo"));
   return parse_mountinfo(text);
 }
 

@@ -77,7 +77,7 @@ Result<std::map<std::string, std::string>> secret_variables(
                      [&secret = source](const auto& each) { return each.name == secret; });
     if (known == secrets.end())
       return Error{Errc::runtime, fmt::format("env {} names no secret of the service", name)};
-    HF_ASSIGN(auto value, os::read_file(paths.secret(id, *known), kMaxHostFile));
+    HF_ASSIGN(auto value, os::read_regular_file(paths.secret(id, *known), kMaxHostFile));
     HF_ASSIGN(out[name], variable_value(std::move(value), name));
   }
   return out;

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <set>
+#include <span>
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
@@ -70,6 +71,23 @@ Result<os::UniqueFd> open_without_links(const std::string& path) {
   return errno_error(errno, "open volume source " + printable(path));
 }
 
+/// A hard link or a bind mount gives a place of the host another name.
+Status check_not_the_hosts(const std::string& path, int fd) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return errno_error(errno, "stat volume source");
+  const auto same = [&](std::string_view place) {
+    struct stat known {};
+    return ::stat(std::string{place}.c_str(), &known) == 0 && known.st_dev == info.st_dev &&
+           known.st_ino == info.st_ino;
+  };
+  for (const auto& places : {std::span<const std::string_view>{kPlacesOfTheHost},
+                             std::span<const std::string_view>{kAboveThem},
+                             std::span<const std::string_view>{kPlacesOfTheKernel}})
+    for (const auto place : places)
+      if (same(place)) return refused(path, fmt::format("it is {}, the host's own", place));
+  return ok();
+}
+
 /// The directory or file behind `fd`, bound at `at`.
 Status bind_fd(int fd, const std::filesystem::path& at) {
   struct stat info {};
@@ -103,6 +121,7 @@ Result<std::string> host_path(const ServiceMountsInput& input, const proto::Volu
   const auto& path = volume.source;
   HF_TRY(check_host_path(path, input.rule));
   HF_ASSIGN(const auto fd, open_without_links(path));
+  HF_TRY(check_not_the_hosts(path, fd.get()));
   return bind_source(input, volume, number, fd.get());
 }
 
@@ -277,8 +296,8 @@ Status check_host_path(const std::string& path, const HostPathRule& rule) {
 
 Status check_volume_source(const std::string& path, const HostPathRule& rule) {
   HF_TRY(check_host_path(path, rule));
-  HF_TRY(open_without_links(path));
-  return ok();
+  HF_ASSIGN(const auto fd, open_without_links(path));
+  return check_not_the_hosts(path, fd.get());
 }
 
 Result<std::vector<BundleMount>> service_mounts(const ServiceMountsInput& input) {

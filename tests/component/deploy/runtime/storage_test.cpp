@@ -264,6 +264,26 @@ TEST_F(Storage, DangerousHostPathsAreRefused) {
   EXPECT_TRUE(fs::is_empty(paths().mounts()));
 }
 
+TEST_F(Storage, APlaceOfTheHostIsRefusedUnderAnotherNameToo) {
+  write(root() / "file", "");
+  fs::create_directory(root() / "tree");
+  struct Case {
+    const char* place;
+    fs::path at;
+  };
+  for (const auto& [place, at] : {Case{"/etc/shadow", root() / "file"}, Case{"/", root() / "tree"},
+                                  Case{"/etc", root() / "tree"}, Case{"/proc", root() / "tree"}}) {
+    ASSERT_EQ(::mount(place, at.c_str(), nullptr, MS_BIND, nullptr), 0) << place;
+    auto service = a_service(idle());
+    service.volumes = {{.source = at.string(), .target = "/data", .read_only = true}};
+    const auto created = runtime_->create(spec("web-1", service), {});
+    ASSERT_EQ(::umount2(at.c_str(), MNT_DETACH), 0);
+    ASSERT_FALSE(created) << place;
+    EXPECT_THAT(created.error().what(), HasSubstr(fmt::format("it is {}", place)));
+    (void)runtime_->remove(InstanceId{"web-1"}, {});
+  }
+}
+
 TEST_F(Storage, MountPointsThatTheImageLacksAppearWithoutTouchingIt) {
   chmod((image_dir() / "home").c_str(), 01771);
   auto service = a_service({"/bin/sh", "-c",
