@@ -31,7 +31,7 @@ Place place_of(const std::string& url) {
 
 Result<std::string> read_token(const std::string& file) {
   if (file.empty()) return std::string{};
-  HF_ASSIGN(const auto text, os::read_file(file, kMostTokenBytes));
+  HF_ASSIGN(const auto text, os::read_regular_file(file, kMostTokenBytes));
   std::string token{trim(text)};
   if (token.empty() || token.find_first_of(" \t\r\n") != std::string::npos)
     return Error{Errc::auth, fmt::format("{} holds no token", file)}.hint(

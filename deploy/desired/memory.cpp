@@ -16,7 +16,7 @@ std::string line_of(const Candidate& candidate) {
 }  // namespace
 
 bool FileMemory::is_last(const Candidate& candidate) const {
-  const auto text = os::read_file(file_, kMostBytes);
+  const auto text = os::read_regular_file(file_, kMostBytes);
   return text && *text == line_of(candidate);
 }
 

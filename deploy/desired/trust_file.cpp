@@ -44,7 +44,7 @@ Result<TrustState> state_of(const std::string& text) {
 }  // namespace
 
 Result<TrustState> TrustFile::read() const {
-  const auto text = os::read_file(file_, kMostBytes);
+  const auto text = os::read_regular_file(file_, kMostBytes);
   if (!text && text.error().code() == Errc::not_found) return TrustState{};
   if (!text) return text.error();
   auto state = state_of(*text);

@@ -35,7 +35,7 @@ Result<std::string> read_checked(const std::filesystem::path& file) {
         fmt::format("credentials file {} must be a regular file of root that nobody else can write",
                     file.string())}
         .hint(fmt::format("chown root {0} && chmod 600 {0}", file.string()));
-  return os::read_file(fmt::format("/proc/self/fd/{}", fd.get()), 1U << 20);
+  return os::read_regular_file(fmt::format("/proc/self/fd/{}", fd.get()), 1U << 20);
 }
 
 /// Legacy keys carry a scheme and a version: "https://index.docker.io/v1/".

@@ -98,7 +98,7 @@ class Impl final : public ImageStore {
            fs::exists(store_->paths.blob(manifest), ignored);
   }
   Result<ImageRecord> record(const std::string& file) const {
-    HF_ASSIGN(const auto text, os::read_file(store_->paths.images() / file, kMostRecord));
+    HF_ASSIGN(const auto text, os::read_regular_file(store_->paths.images() / file, kMostRecord));
     return decode_image_record(text);
   }
   /// Of an image whose layers are all there. Errors: as `find`.

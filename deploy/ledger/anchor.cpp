@@ -55,7 +55,7 @@ Result<std::optional<Anchor>> read_anchor(const std::filesystem::path& state_dir
   if (::lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
     return Error{Errc::ledger_corrupt, fmt::format("{} is not a regular file", path.string())}.hint(
         kRecoverHint);
-  auto text = os::read_file(path, 256);
+  auto text = os::read_regular_file(path, 256);
   if (!text && text.error().code() == Errc::not_found) return std::optional<Anchor>{};
   if (!text) return std::move(text).error();
   const auto fields = split(trim(*text), ' ');

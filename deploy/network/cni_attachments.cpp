@@ -143,7 +143,7 @@ std::string CniAttachments::version() {
 }
 
 Result<std::optional<AttachmentRecord>> CniAttachments::load(const std::string& id) {
-  auto text = os::read_file(record_path(id), kRecordLimit);
+  auto text = os::read_regular_file(record_path(id), kRecordLimit);
   if (!text && text.error().code() == Errc::not_found) return std::optional<AttachmentRecord>{};
   if (!text) return std::move(text).error();
   if (auto record = decode_record(*text)) return std::optional{std::move(*record)};
@@ -301,7 +301,7 @@ Status CniAttachments::free_stale_leases() const {
   const auto directory = leases_dir() / ("holdfast-" + options_.instance);
   for (const auto& name : entries_of(directory)) {
     if (!parse_address(name)) continue;  // `lock`, `last_reserved_ip.0`
-    const auto text = os::read_file(directory / name, 4096);
+    const auto text = os::read_regular_file(directory / name, 4096);
     if (!text) continue;
     const auto holder = std::string{trim(split(*text, '\n').front())};
     // A record is written before its lease and removed after it, so a lease without one has no

@@ -87,7 +87,7 @@ Result<NetworkFacts> inspect_host(const std::filesystem::path& cni_dir) {
   facts.tracked = number_of("net/netfilter/nf_conntrack_count");
   facts.tracked_limit = number_of("net/netfilter/nf_conntrack_max");
   look_at_forwarding(facts);
-  const auto legacy = os::read_file("/proc/thread-self/net/ip_tables_names", 4096);
+  const auto legacy = os::read_regular_file("/proc/thread-self/net/ip_tables_names", 4096);
   facts.legacy_iptables = legacy && !trim(*legacy).empty();
   for (const auto* type : {"ptp", "host-local", "firewall"}) {
     const auto program = cni_dir / type;

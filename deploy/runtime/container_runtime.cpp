@@ -185,7 +185,7 @@ Result<ExecResult> ContainerRuntime::exec(const InstanceId& id,
   if (run.phase != Phase::started || !alive(run.init))
     return Error{Errc::runtime, fmt::format("{} does not run", id.str())};
   const auto bundle = host_.paths.bundle(id);
-  HF_ASSIGN(const auto config, os::read_file(bundle / "config.json"));
+  HF_ASSIGN(const auto config, os::read_regular_file(bundle / "config.json"));
   HF_ASSIGN(const auto process, exec_process_json(config, command));
   const auto number = sequence.fetch_add(1);
   const auto process_file = bundle / fmt::format("exec-{}.json", number);
@@ -215,7 +215,7 @@ Status ContainerRuntime::set_hosts(const HostsTable& hosts) {
                                   .extra = record->names.hosts},
                                  hosts);
     const auto path = host_.paths.hosts(instance.id);
-    const auto now = os::read_file(path, 1U << 20);
+    const auto now = os::read_regular_file(path, 1U << 20);
     if (now && *now == text) continue;
     auto done = rewrite_in_place(path, text);
     if (!done && first) first = std::move(done).error().in("rewrite hosts of " + instance.id.str());
@@ -254,7 +254,7 @@ Status ContainerRuntime::follow_names() {
   for (const auto& instance : seen) {
     const auto record = read_record(host_, instance.id);
     const auto path = host_.paths.resolv(instance.id);
-    const auto now = os::read_file(path, 1U << 20);
+    const auto now = os::read_regular_file(path, 1U << 20);
     if (!record || !now || record->network == proto::NetworkMode::none) continue;
     const auto text = resolv_for(record->network, record->names);
     if (*now == text) continue;
@@ -411,7 +411,7 @@ Status ContainerRuntime::maintain_logs() {
 /// The last lines may still be on their way through the FIFO when the exit is already known.
 void ContainerRuntime::await_last_lines(const InstanceId& id) const {
   constexpr Milliseconds kStep{1};
-  constexpr int kMostSteps = 50;
+  constexpr int kMostSteps = 300;
   const auto run = read_run_state(host_, id);
   if (!run || alive(run->init)) return;
   for (int i = 0; i < kMostSteps && alive(run->log_writer); ++i)

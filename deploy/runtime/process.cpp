@@ -57,7 +57,7 @@ void remember(Status& first, Status step) {
 /// What the configuration asked for, read back from config.json by the runtime's own words in
 /// /proc.
 Result<Confinement> wanted_confinement(const Host& host, const plan::InstanceId& id) {
-  HF_ASSIGN(const auto config, os::read_file(host.paths.bundle(id) / "config.json"));
+  HF_ASSIGN(const auto config, os::read_regular_file(host.paths.bundle(id) / "config.json"));
   return confinement_of(config);
 }
 
@@ -174,13 +174,13 @@ Status renew_files(const Host& host, const InstanceRecord& record, const RunStat
   HF_ASSIGN(const auto variables,
             secret_variables(host.paths, record.id, record.secrets, record.secret_env));
   const auto path = host.paths.bundle(record.id) / "config.json";
-  HF_ASSIGN(const auto config, os::read_file(path));
+  HF_ASSIGN(const auto config, os::read_regular_file(path));
   HF_ASSIGN(const auto renewed, with_variables(config, variables));
   return os::write_atomic(path, renewed, 0600, os::Durability::lazy);
 }
 
 Status check_root(const Host& host, const plan::InstanceId& id) {
-  HF_ASSIGN(const auto config, os::read_file(host.paths.bundle(id) / "config.json"));
+  HF_ASSIGN(const auto config, os::read_regular_file(host.paths.bundle(id) / "config.json"));
   HF_ASSIGN(const auto mounts, service_mounts_of(config));
   return check_root_again(host.paths, id, mounts);
 }

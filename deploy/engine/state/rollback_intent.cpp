@@ -49,7 +49,7 @@ Status RollbackIntentFile::write(const RollbackIntent& intent) const {
 }
 
 std::optional<RollbackIntent> RollbackIntentFile::read() const {
-  const auto text = os::read_file(path_, kMostBytes);
+  const auto text = os::read_regular_file(path_, kMostBytes);
   if (!text) return std::nullopt;
   auto intent = decode(*text);
   if (intent) return intent;

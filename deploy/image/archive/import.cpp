@@ -48,7 +48,7 @@ std::string reference_of(const std::string& asked, const proto::oci::LayoutEntry
 
 /// What an image that is here already is called: an archive without names takes none away.
 std::string known_reference(const Store& store, const proto::Digest& digest) {
-  const auto text = os::read_file(store.paths.image(digest));
+  const auto text = os::read_regular_file(store.paths.image(digest));
   if (!text) return {};
   const auto record = decode_image_record(*text);
   return record ? record->reference : std::string{};

@@ -123,7 +123,7 @@ Status check_config(const proto::oci::Manifest& manifest, const proto::oci::Imag
 }  // namespace
 
 Result<std::string> read_blob(const Paths& paths, const proto::Digest& digest) {
-  auto bytes = os::read_file(paths.blob(digest), proto::oci::kMaxDocumentBytes);
+  auto bytes = os::read_regular_file(paths.blob(digest), proto::oci::kMaxDocumentBytes);
   if (!bytes) return std::move(bytes).error().in("stored document " + digest.str());
   if (proto::Digest::of(*bytes) == digest) return bytes;
   (void)os::remove_tree(paths.blob(digest));

@@ -77,7 +77,7 @@ Status Collector::look_at_images() {
   HF_ASSIGN(const auto names, names_in(store_.paths.images()));
   for (const auto& name : names) {
     const auto digest = proto::Digest::parse("sha256:" + name.substr(0, name.find('.')));
-    const auto text = os::read_file(store_.paths.images() / name, kMostRecord);
+    const auto text = os::read_regular_file(store_.paths.images() / name, kMostRecord);
     auto record = text ? decode_image_record(*text) : Result<ImageRecord>{text.error()};
     const bool ours = digest && name == digest->hex() + ".json";
     auto why = ours ? reasons(*digest) : std::vector<std::string>{};
@@ -160,7 +160,7 @@ Status Collector::drop_records(CollectionPlan& done) {
       done.remove.push_back(item);
       continue;
     }
-    const auto text = os::read_file(store_.paths.images() / file, kMostRecord);
+    const auto text = os::read_regular_file(store_.paths.images() / file, kMostRecord);
     const auto record = text ? decode_image_record(*text) : Result<ImageRecord>{text.error()};
     if (!record) continue;
     need(*record);

@@ -21,7 +21,7 @@ Status write_lease(const Paths& paths, const KeptLease& lease) {
 
 std::optional<KeptLease> read_lease(const Paths& paths, const proto::Digest& image) {
   constexpr std::size_t kMost = 4096;
-  const auto text = os::read_file(paths.lease(image), kMost);
+  const auto text = os::read_regular_file(paths.lease(image), kMost);
   if (!text) return std::nullopt;
   const auto fields = json_object(*text, Errc::io);
   if (!fields) return std::nullopt;

@@ -22,14 +22,14 @@ bool Store::has_layer(const std::string& key) const {
 
 std::string Store::damage_of(const std::string& key) const {
   constexpr std::size_t kMost = 4096;
-  auto text = os::read_file(paths.damaged(key), kMost);
+  auto text = os::read_regular_file(paths.damaged(key), kMost);
   if (text) return std::string{trim(*text)};
   return text.error().code() == Errc::not_found ? std::string{} : text.error().what();
 }
 
 Result<LayerMeta> Store::layer_meta(const std::string& key) const {
   constexpr std::size_t kMaxMetaBytes = 64U << 20;
-  HF_ASSIGN(const std::string text, os::read_file(paths.meta(key), kMaxMetaBytes));
+  HF_ASSIGN(const std::string text, os::read_regular_file(paths.meta(key), kMaxMetaBytes));
   return decode_layer_meta(text);
 }
 

@@ -68,7 +68,7 @@ std::optional<std::uint64_t> limit_number(const std::string& text) {
 }  // namespace
 
 Result<Cgroups> Cgroups::detect() {
-  HF_ASSIGN(const auto text, os::read_file("/proc/self/mountinfo"));
+  HF_ASSIGN(const auto text, os::read_regular_file("/proc/self/mountinfo"));
   return from_mountinfo(text);
 }
 
@@ -241,7 +241,7 @@ std::vector<pid_t> Cgroups::processes(const std::string& group) const {
   std::vector<pid_t> out;
   const auto directory = controller("freezer", group);
   if (!directory) return out;
-  const auto text = os::read_file(*directory / "cgroup.procs");
+  const auto text = os::read_regular_file(*directory / "cgroup.procs");
   if (!text) return out;
   for (const auto line : split(*text, '\n'))
     if (const auto pid = parse_number(line); pid && *pid > 0)

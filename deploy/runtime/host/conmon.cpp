@@ -99,7 +99,7 @@ Result<std::string> read_line(int fd, BootTime deadline, const std::stop_token& 
 
 std::vector<pid_t> children_of(pid_t pid) {
   std::vector<pid_t> out;
-  const auto text = os::read_file(fmt::format("/proc/{}/task/{}/children", pid, pid), 64U << 10);
+  const auto text = os::read_regular_file(fmt::format("/proc/{}/task/{}/children", pid, pid), 64U << 10);
   if (!text) return out;
   for (const auto word : split(*text, ' '))
     if (const auto child = parse_number(trim(word)); child && *child > 1)
@@ -109,14 +109,14 @@ std::vector<pid_t> children_of(pid_t pid) {
 
 Result<Supervised> finish(const ConmonRequest& request, const std::string& line) {
   if (line.empty()) {
-    const auto said = os::read_file(request.bundle / kComplaints, kMaxSync);
+    const auto said = os::read_regular_file(request.bundle / kComplaints, kMaxSync);
     return Error{Errc::conmon, fmt::format("conmon ended without an answer: {}",
                                            said ? printable(trim(*said)) : "")}
         .hint("conmon --version must say 2.0 or newer");
   }
   HF_ASSIGN(const auto message, parse_sync(line));
   if (message.pid <= 0) {
-    const auto log = os::read_file(request.bundle / "runtime.log", 1U << 20);
+    const auto log = os::read_regular_file(request.bundle / "runtime.log", 1U << 20);
     return runtime_error(runtime_reason(log ? *log : std::string{}, message.text))
         .in("create the container");
   }
@@ -144,7 +144,7 @@ Result<std::string> probe_conmon() {
 }
 
 Result<ProcessId> identify_file(const std::filesystem::path& pid_file) {
-  HF_ASSIGN(const auto text, os::read_file(pid_file, 64));
+  HF_ASSIGN(const auto text, os::read_regular_file(pid_file, 64));
   const auto pid = parse_number(trim(text));
   if (!pid || *pid < 2) return Error{Errc::not_found, pid_file.string() + " holds no pid"};
   return identify(static_cast<pid_t>(*pid));

@@ -33,12 +33,12 @@ Status check_id(const plan::InstanceId& id) {
 }
 
 Result<InstanceRecord> read_record(const Host& host, const plan::InstanceId& id) {
-  HF_ASSIGN(const auto text, os::read_file(host.paths.record(id), 1U << 20));
+  HF_ASSIGN(const auto text, os::read_regular_file(host.paths.record(id), 1U << 20));
   return parse_record(text);
 }
 
 Result<RunState> read_run_state(const Host& host, const plan::InstanceId& id) {
-  HF_ASSIGN(const auto text, os::read_file(host.paths.run_state(id), 64U << 10));
+  HF_ASSIGN(const auto text, os::read_regular_file(host.paths.run_state(id), 64U << 10));
   HF_ASSIGN(auto run, parse_run_state(text));
   if (run.boot_id != boot_id()) return Error{Errc::not_found, "the host was rebooted since"};
   return run;
@@ -52,7 +52,7 @@ std::optional<plan::ExitInfo> read_exit(const Host& host, const plan::InstanceId
   const auto path = host.paths.exit_file(id);
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return std::nullopt;
-  const auto text = os::read_file(path, 64);
+  const auto text = os::read_regular_file(path, 64);
   const auto code =
       text ? parse_number(trim(*text)) : Result<std::uint64_t>{Error{Errc::not_found, ""}};
   if (!code) return std::nullopt;

@@ -77,7 +77,7 @@ std::string last_log_error(const std::string& json_log) {
 
 /// The process that exec started runs on when only the runtime is killed: end its whole session.
 void kill_exec(const std::filesystem::path& pid_file) {
-  const auto text = os::read_file(pid_file, 64);
+  const auto text = os::read_regular_file(pid_file, 64);
   const auto pid =
       text ? parse_number(trim(*text)) : Result<std::uint64_t>{Error{Errc::not_found, ""}};
   if (!pid || *pid < 2) return;
@@ -218,7 +218,7 @@ Status OciRuntime::start(const plan::InstanceId& id, const std::filesystem::path
   argv.insert(argv.end(), {"start", id.str()});
   HF_ASSIGN(const auto answer, call(std::move(argv), kRuntimeTimeout, stop));
   if (os::succeeded(answer.status)) return ok();
-  const auto text = os::read_file(log, kMaxLog);
+  const auto text = os::read_regular_file(log, kMaxLog);
   return runtime_error(runtime_reason(text ? *text : std::string{}, answer.err))
       .in("start the program");
 }

@@ -48,8 +48,8 @@ std::string named(const std::vector<std::string>& all) {
 
 void inspect_mounts(const Host& host, const plan::InstanceId& id, const RunState& run,
                     std::vector<Deviation>& out) {
-  const auto before = os::read_file(mounts_file(host, id), kLargestTable);
-  const auto now = os::read_file(fmt::format("/proc/{}/mountinfo", run.init.pid), kLargestTable);
+  const auto before = os::read_regular_file(mounts_file(host, id), kLargestTable);
+  const auto now = os::read_regular_file(fmt::format("/proc/{}/mountinfo", run.init.pid), kLargestTable);
   if (!before || !now || now->empty()) return;  // one that an older agent started has no record
   if (auto changes = mount_changes(lines_of(*before), mount_lines(*now)); !changes.empty())
     out.push_back({DriftKind::mounts, std::move(changes)});
@@ -79,7 +79,7 @@ void inspect_namespace(const RunState& run, std::vector<Deviation>& out) {
 void inspect_address(const RunState& run, std::vector<Deviation>& out) {
   if (run.netns.empty() || run.address == 0) return;
   const auto table =
-      os::read_file(fmt::format("/proc/{}/net/fib_trie", run.init.pid), kLargestTable);
+      os::read_regular_file(fmt::format("/proc/{}/net/fib_trie", run.init.pid), kLargestTable);
   if (table && !has_local_address(*table, run.address))
     out.push_back({DriftKind::network,
                    fmt::format("its address {} is gone", plan::address_text(run.address))});
@@ -160,7 +160,7 @@ bool has_local_address(std::string_view fib_trie, plan::Address address) {
 
 Status record_baseline(const Host& host, const plan::InstanceId& id, pid_t init) {
   HF_ASSIGN(const auto table,
-            os::read_file(fmt::format("/proc/{}/mountinfo", init), kLargestTable));
+            os::read_regular_file(fmt::format("/proc/{}/mountinfo", init), kLargestTable));
   HF_TRY(os::write_atomic(mounts_file(host, id), joined(mount_lines(table)), 0600,
                           os::Durability::lazy));
   const auto upper = host.paths.kept(id) / "upper";
@@ -176,7 +176,7 @@ std::string secrets_text(const InstanceRecord& record, const Paths& paths,
                          const HostFileRule& rule) {
   std::vector<std::string> changed;
   for (const auto& secret : record.secrets) {
-    const auto before = os::read_file(paths.secret(record.id, secret), kMaxHostFile);
+    const auto before = os::read_regular_file(paths.secret(record.id, secret), kMaxHostFile);
     const auto now = read_host_file(secret.file, rule);
     if (!now) {
       const bool gone = now.error().code() == Errc::not_found;
@@ -195,7 +195,7 @@ std::optional<std::string> new_writes(const std::filesystem::path& upper,
                                       const std::filesystem::path& known,
                                       const std::stop_token& stop) {
   constexpr std::size_t kLargestList = 4U << 20;
-  const auto list = os::read_file(known, kLargestList);
+  const auto list = os::read_regular_file(known, kLargestList);
   auto walked = written_paths(upper, {}, stop);
   if (!list || !walked) return std::nullopt;
   auto before = lines_of(*list);

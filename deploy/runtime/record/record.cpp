@@ -282,7 +282,7 @@ Result<RunState> parse_run_state(const std::string& text_json) {
 
 const std::string& boot_id() {
   static const std::string id = [] {
-    auto read = os::read_file("/proc/sys/kernel/random/boot_id", 128);
+    auto read = os::read_regular_file("/proc/sys/kernel/random/boot_id", 128);
     return read ? std::string{trim(*read)} : std::string{"unknown"};
   }();
   return id;

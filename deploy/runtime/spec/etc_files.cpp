@@ -54,10 +54,10 @@ ResolvText resolv_text(std::string_view host_file) {
 }
 
 ResolvText host_resolv() {
-  const auto host = os::read_file("/etc/resolv.conf", kMaxResolv);
+  const auto host = os::read_regular_file("/etc/resolv.conf", kMaxResolv);
   auto filtered = resolv_text(host ? *host : std::string{});
   if (filtered.has_server) return filtered;
-  const auto upstream = os::read_file("/run/systemd/resolve/resolv.conf", kMaxResolv);
+  const auto upstream = os::read_regular_file("/run/systemd/resolve/resolv.conf", kMaxResolv);
   return upstream ? resolv_text(*upstream) : filtered;
 }
 
@@ -78,7 +78,7 @@ std::string resolv_for(proto::NetworkMode mode, const proto::NameRule& names) {
   if (mode == proto::NetworkMode::none) return {};
   auto text = host_resolv().text;
   if (mode == proto::NetworkMode::host)
-    if (const auto host = os::read_file("/etc/resolv.conf", kMaxResolv)) text = *host;
+    if (const auto host = os::read_regular_file("/etc/resolv.conf", kMaxResolv)) text = *host;
   return names.servers.empty() && names.search.empty() ? text : resolv_with(text, names);
 }
 

@@ -37,7 +37,7 @@ constexpr std::array<std::pair<std::string_view, __rlimit_resource_t>, 16> kRlim
      {"stack", RLIMIT_STACK}}};
 
 std::uint64_t effective_capabilities() {
-  const auto status = os::read_file("/proc/self/status", 64U << 10);
+  const auto status = os::read_regular_file("/proc/self/status", 64U << 10);
   const auto at = status ? status->find("CapEff:") : std::string::npos;
   return at == std::string::npos ? 0 : std::strtoull(status->c_str() + at + 7, nullptr, 16);
 }
@@ -92,12 +92,12 @@ HostFacts probe_host() {
         own.rlim_max == RLIM_INFINITY ? proto::kUnlimited : own.rlim_max;
   }
   facts.raises_limits = (effective_capabilities() & kSysResource) != 0;
-  if (const auto text = os::read_file("/proc/sys/fs/nr_open", 64))
+  if (const auto text = os::read_regular_file("/proc/sys/fs/nr_open", 64))
     if (const auto number = parse_number(trim(*text))) facts.nr_open = *number;
   const auto own = facts.own_limits.at("nofile");
   facts.nofile_hard =
       std::min(kWantedFiles, facts.raises_limits ? std::max(own, facts.nr_open) : own);
-  if (const auto score = os::read_file("/proc/self/oom_score_adj", 64))
+  if (const auto score = os::read_regular_file("/proc/self/oom_score_adj", 64))
     facts.oom_score_adj = std::max(0, std::atoi(score->c_str()));
   return facts;
 }
