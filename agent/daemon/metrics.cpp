@@ -284,8 +284,7 @@ void add_source(MetricsPage& page, const DaemonStats& daemon) {
 void add_agent(MetricsPage& page, const Snapshot& snapshot, const DaemonStats& daemon) {
   const auto& counters = snapshot.counters;
   const auto& gauges = snapshot.gauges;
-  page.counter("holdfast_reconcile_total", "Reconcile passes.")
-      .sample(number(counters.reconciles));
+  page.counter("holdfast_reconcile_total", "Reconcile passes.").sample(number(counters.reconciles));
   page.histogram("holdfast_reconcile_duration_seconds", "Duration of one reconcile pass.")
       .sample(counters.reconcile_seconds);
   page.gauge("holdfast_engine_alive", "Whether the engine moves; the watchdog is fed only then.")

@@ -73,11 +73,11 @@ ExitCode tell(const Context& context, const api::RehearsalStatus& verdict) {
                       seconds_text(verdict.seconds)));
   } else {
     report(context,
-           api::ErrorBody{
-               passed ? "" : "E_UNHEALTHY",
-               fmt::format("the rehearsal of generation {} {}: {}", verdict.generation,
-                           verdict.verdict == "failed" ? "failed" : "was interrupted", verdict.reason),
-               fmt::format("holdfast show {}", verdict.generation)});
+           api::ErrorBody{passed ? "" : "E_UNHEALTHY",
+                          fmt::format("the rehearsal of generation {} {}: {}", verdict.generation,
+                                      verdict.verdict == "failed" ? "failed" : "was interrupted",
+                                      verdict.reason),
+                          fmt::format("holdfast show {}", verdict.generation)});
   }
   for (const auto& remark : verdict.remarks)
     print(fmt::format("{} {}\n", mark(Mark::warn, context.out), printable(remark)));
