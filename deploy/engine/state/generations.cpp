@@ -24,8 +24,8 @@ const ledger::Generation* Generations::find(GenerationId id) const {
 }
 
 const ledger::Generation* Generations::newest_of(const Actor& actor) const {
-  const auto found =
-      std::find_if(rows_.begin(), rows_.end(), [&](const auto& row) { return row.actor == actor.name; });
+  const auto found = std::find_if(rows_.begin(), rows_.end(),
+                                  [&](const auto& row) { return row.actor == actor.name; });
   return found == rows_.end() ? nullptr : &*found;
 }
 

@@ -99,7 +99,8 @@ Result<std::string> read_line(int fd, BootTime deadline, const std::stop_token& 
 
 std::vector<pid_t> children_of(pid_t pid) {
   std::vector<pid_t> out;
-  const auto text = os::read_regular_file(fmt::format("/proc/{}/task/{}/children", pid, pid), 64U << 10);
+  const auto text =
+      os::read_regular_file(fmt::format("/proc/{}/task/{}/children", pid, pid), 64U << 10);
   if (!text) return out;
   for (const auto word : split(*text, ' '))
     if (const auto child = parse_number(trim(word)); child && *child > 1)

@@ -49,7 +49,8 @@ std::string named(const std::vector<std::string>& all) {
 void inspect_mounts(const Host& host, const plan::InstanceId& id, const RunState& run,
                     std::vector<Deviation>& out) {
   const auto before = os::read_regular_file(mounts_file(host, id), kLargestTable);
-  const auto now = os::read_regular_file(fmt::format("/proc/{}/mountinfo", run.init.pid), kLargestTable);
+  const auto now =
+      os::read_regular_file(fmt::format("/proc/{}/mountinfo", run.init.pid), kLargestTable);
   if (!before || !now || now->empty()) return;  // one that an older agent started has no record
   if (auto changes = mount_changes(lines_of(*before), mount_lines(*now)); !changes.empty())
     out.push_back({DriftKind::mounts, std::move(changes)});

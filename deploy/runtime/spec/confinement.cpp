@@ -46,7 +46,8 @@ Status check_confinement_text(std::string_view status, const Confinement& wanted
 }
 
 Status check_confinement(pid_t pid, const Confinement& wanted) {
-  HF_ASSIGN(const auto status, os::read_regular_file(fmt::format("/proc/{}/status", pid), 64U << 10));
+  HF_ASSIGN(const auto status,
+            os::read_regular_file(fmt::format("/proc/{}/status", pid), 64U << 10));
   return check_confinement_text(status, wanted);
 }
 

@@ -159,8 +159,7 @@ TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
             Errc::usage);
   EXPECT_EQ(core().commands().holds.quarantine({"deadbeef", "x", ""}, kRoot).error().code(),
             Errc::not_found);
-  EXPECT_EQ(core().commands().holds.quarantine({"1", "", ""}, kRoot).error().code(),
-            Errc::usage);
+  EXPECT_EQ(core().commands().holds.quarantine({"1", "", ""}, kRoot).error().code(), Errc::usage);
   EXPECT_EQ(core().commands().holds.quarantine({"1", "x", "soon"}, kRoot).error().code(),
             Errc::usage);
   EXPECT_EQ(
@@ -284,8 +283,7 @@ TEST_F(RestraintsTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
   EXPECT_EQ(core().commands().holds.hold({" ", ""}, kRoot).error().code(), Errc::usage);
   EXPECT_EQ(core().commands().holds.hold({"x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
             Errc::usage);
-  EXPECT_EQ(core().commands().holds.hold({"x", "tomorrow"}, kRoot).error().code(),
-            Errc::usage);
+  EXPECT_EQ(core().commands().holds.hold({"x", "tomorrow"}, kRoot).error().code(), Errc::usage);
   agent_->run(1s);
   EXPECT_FALSE(status().hold);
 }
