@@ -13,7 +13,8 @@ Snapshots::Snapshots(Parts& parts, Sources sources)
     : parts_(parts),
       sources_(sources),
       since_(parts.ports.clock.wall()),
-      counted_from_(parts.ports.clock.boot()) {}
+      since_boot_(parts.ports.clock.boot()),
+      counted_from_(since_boot_) {}
 
 void Snapshots::count_from_boot() { counted_from_ = parts_.options.host_started; }
 
@@ -29,6 +30,7 @@ StatusInput Snapshots::input() {
           .boot = parts_.ports.clock.boot(),
           .wall = parts_.ports.clock.wall(),
           .since = since_,
+          .since_boot = since_boot_,
           .disk_low = disk_low()};
 }
 

@@ -41,6 +41,7 @@ class Snapshots {
   RecordsCache cache_;
   std::shared_ptr<const Records> records_;
   WallTime since_{};
+  BootTime since_boot_{};  ///< the same
   BootTime counted_from_{};
   double boot_to_healthy_seconds_ = 0;
   std::atomic<std::shared_ptr<const Snapshot>> latest_{std::make_shared<const Snapshot>()};

@@ -40,6 +40,21 @@ std::string crash_loop_text(const StatusInput& in, const plan::ServiceName& serv
       left > BootClock::duration::zero() ? ", next try in " + human_duration(left) : "");
 }
 
+/// It ran before the agent started, and nobody has had the time to ask it since: a healthy service
+/// is not unwell for some milliseconds because the agent was started again.
+bool is_yet_to_be_asked(const StatusInput& in, const plan::InstanceView& view) {
+  constexpr Milliseconds kFirstAnswers{2'000};
+  return view.seen.state == InstanceState::running && view.seen.started_boot < in.since_boot &&
+         view.health.judged == BootTime{} && in.boot - in.since_boot < kFirstAnswers;
+}
+
+bool is_yet_to_be_asked(const StatusInput& in, const std::string& service) {
+  const auto serving = in.progress.serving.find(plan::ServiceName{service});
+  if (serving == in.progress.serving.end()) return false;
+  const auto found = in.observed.instances.find(serving->second);
+  return found != in.observed.instances.end() && is_yet_to_be_asked(in, found->second);
+}
+
 std::string publish_text(const proto::PublishedPort& port) {
   return fmt::format("{}{}:{}/{}", port.host_ip.empty() ? "" : port.host_ip + ":", port.host_port,
                      port.container_port, port.transport == proto::Transport::tcp ? "tcp" : "udp");
@@ -103,6 +118,8 @@ void fill_present(const StatusInput& in, const plan::ServiceName& name,
     status.detail = crash_loop_text(in, name);
   if (status.detail.empty() && seen.exit && seen.state == InstanceState::exited)
     status.detail = end_text(*seen.exit, wanted);
+  if (status.detail.empty() && wanted.health && is_yet_to_be_asked(in, view))
+    status.detail = "the agent has just started, and has yet to ask it";
   if (status.detail.empty() && status.health == "starting" && seen.state == InstanceState::running)
     status.detail =
         fmt::format("{}{}{}", plan::start_grace_text(wanted, plan::last_start(in.progress, name)),
@@ -198,10 +215,10 @@ std::optional<proto::api::RolloutStatus> rollout_status(const StatusInput& in) {
 }
 
 /// One that starts, or has yet to answer its probe, gets no traffic so far.
-bool is_unwell(const proto::api::ServiceStatus& s) {
+bool is_unwell(const StatusInput& in, const proto::api::ServiceStatus& s) {
   return s.state == "backoff" || s.state == "exited" || s.state == "missing" ||
          s.state == "pulling" || s.state == "starting" || s.health == "unhealthy" ||
-         s.health == "starting";
+         (s.health == "starting" && !is_yet_to_be_asked(in, s.name));
 }
 
 /// The first drift that somebody or the agent should act on. A root that may be written to is
@@ -229,7 +246,7 @@ bool is_degraded(const StatusInput& in, const proto::api::Status& status) {
   const auto& services = status.services;
   return std::any_of(services.begin(), services.end(),
                      [&](const auto& s) {
-                       return is_unwell(s) || is_crash_looping(in, plan::ServiceName{s.name});
+                       return is_unwell(in, s) || is_crash_looping(in, plan::ServiceName{s.name});
                      }) ||
          first_unsettling(status) != nullptr || !in.observed.job_failures.empty();
 }

@@ -24,6 +24,7 @@ struct StatusInput {
   BootTime boot{};
   WallTime wall{};
   WallTime since{};        ///< start of the agent
+  BootTime since_boot{};   ///< the same
   std::string disk_low{};  ///< why its file system is too full; empty: it is not
 };
 

@@ -18,8 +18,36 @@ class StatusOf : public ::testing::Test {
     progress_.stopped[plan::ServiceName{"web"}] = {"root (uid 0)", "a disk", {}, {}};
   }
   proto::api::Status status() {
-    return make_status({progress_, observed_, counters_, drift_, records_, rollback_, refusal_});
+    return make_status({.progress = progress_,
+                        .observed = observed_,
+                        .counters = counters_,
+                        .drift = drift_,
+                        .records = records_,
+                        .rollback = rollback_,
+                        .refusal = refusal_,
+                        .boot = kAgentStart + running_,
+                        .since_boot = kAgentStart});
   }
+  /// One service with a probe, whose instance runs and serves since `started`.
+  plan::Health& serves_since(BootTime started) {
+    progress_.stopped.clear();
+    observed_.documents[plan::GenerationId{1}] = test::make_deployment({{"web", {}}});
+    const auto digest = proto::Digest::of("web");
+    const plan::InstanceId id{"web-1"};
+    progress_.serving.insert_or_assign(plan::ServiceName{"web"}, id);
+    plan::ObservedInstance seen{.id = id,
+                                .service = plan::ServiceName{"web"},
+                                .run_hash = digest,
+                                .image = digest,
+                                .manifest = digest,
+                                .state = plan::InstanceState::running,
+                                .pid = 7,
+                                .started_boot = started};
+    return observed_.instances.emplace(id, plan::InstanceView{std::move(seen), {}})
+        .first->second.health;
+  }
+  static constexpr BootTime kAgentStart{std::chrono::hours{1}};
+  Milliseconds running_{10};
   plan::Progress progress_;
   plan::Observed observed_;
   Counters counters_;
@@ -42,6 +70,28 @@ TEST_F(StatusOf, AStoppedServiceIsNamedWithWhatStartsIt) {
   EXPECT_EQ(shown.services[0].state.text(), "stopped");
   EXPECT_EQ(shown.state.text(), "converged");
   EXPECT_THAT(shown.message, HasSubstr("holdfast start web"));
+}
+
+TEST_F(StatusOf, WhatRanBeforeTheAgentStartedIsNotUnwellBeforeItCouldBeAsked) {
+  auto& health = serves_since(kAgentStart - std::chrono::minutes{1});
+  auto shown = status();
+  EXPECT_EQ(shown.state.text(), "converged") << shown.message;
+  ASSERT_EQ(shown.services.size(), 1U);
+  EXPECT_THAT(shown.services[0].detail, HasSubstr("has yet to ask it"));
+
+  running_ = Milliseconds{2'000};  // long enough for an answer
+  EXPECT_EQ(status().state.text(), "degraded");
+  running_ = Milliseconds{10};
+  health.judged = BootTime{std::chrono::seconds{5}};  // it was asked
+  health.state = plan::HealthState::starting;
+  EXPECT_EQ(status().state.text(), "degraded");
+  health.state = plan::HealthState::healthy;
+  EXPECT_EQ(status().state.text(), "converged");
+}
+
+TEST_F(StatusOf, WhatStartsBesideTheAgentIsUnwellUntilItAnswers) {
+  serves_since(kAgentStart);
+  EXPECT_EQ(status().state.text(), "degraded");
 }
 
 }  // namespace
