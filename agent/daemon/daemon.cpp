@@ -378,6 +378,7 @@ Result<proto::AgentConfig> load_config(const std::filesystem::path& file) {
   const auto text = std::move(read).value();
   auto parsed = proto::parse_agent_config(text, file.string());
   if (parsed.config) {
+    parsed.config->file = file;
     parsed.config->labels.emplace("host", os::host_name());
     return std::move(*parsed.config);
   }

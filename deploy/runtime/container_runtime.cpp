@@ -47,15 +47,15 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
   HF_ASSIGN(auto conmon, probe_conmon());
   auto facts = probe_host();
   facts.cgroup_namespace = cgroups.unified();
-  auto own_places = options.own_places;
-  for (const auto& directory : {paths.state_dir, paths.run_dir})
-    own_places.push_back(directory.string());
+  auto own = options.own_places;
+  for (const auto& directory : {paths.state_dir, paths.run_dir})  // as they are without links
+    own.push_back(directory.string());
   Host host{.paths = paths,
             .group_parent = "/holdfast-" + options.instance,
             .runtime = std::move(runtime),
             .cgroups = std::move(cgroups),
             .facts = facts,
-            .own_places = std::move(own_places),
+            .rules = HostRules{std::move(own)},
             .log_writer = options.log_writer,
             .gateway = options.gateway,
             .log_max_size = options.log_max_size,

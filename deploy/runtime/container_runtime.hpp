@@ -31,10 +31,11 @@ struct RuntimeOptions {
   std::filesystem::path run_dir;  ///< on a tmpfs, so that a reboot empties it
   std::string instance = "main";  ///< of the agent: names the parent of all control groups
   proto::RuntimeChoice runtime = proto::RuntimeChoice::automatic;
-  std::filesystem::path log_writer;       ///< holdfast-log
-  plan::Address gateway = 0;              ///< of the instances' network
-  Bytes log_max_size{10U << 20};          ///< of one file; two are kept
-  std::vector<std::string> own_places{};  ///< of the agent, besides these directories
+  std::filesystem::path log_writer;  ///< holdfast-log
+  plan::Address gateway = 0;         ///< of the instances' network
+  Bytes log_max_size{10U << 20};     ///< of one file; two are kept
+  std::vector<std::string>
+      own_places{};  ///< no service's, nor are these directories: proto::own_places
 };
 
 /// Adopts whatever an earlier life of the agent left in the same directories: nothing is restarted
@@ -87,7 +88,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   [[nodiscard]] std::map<std::string, std::uint64_t> dropped_log_bytes();
 
   /// The last lines an instance wrote, oldest first, printable; for the report of a failure. Reads
-  /// at most 64 KiB of them, and waits for at most 50 ms for what is still on its way. Blocks.
+  /// at most 64 KiB of them, and waits for at most 300 ms for what is still on its way. Blocks.
   /// Errors: not_found.
   Result<std::vector<std::string>> last_lines(const InstanceId& id, std::size_t count) const;
 

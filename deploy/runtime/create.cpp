@@ -116,7 +116,7 @@ Status prepare_secrets(const Host& host, const InstanceSpec& spec, int root, Run
   return write_secrets({.paths = host.paths,
                         .id = spec.id,
                         .secrets = spec.wanted.secrets,
-                        .rule = host.secret_rule(spec.allowed_secret_paths),
+                        .rule = host.rules.secret(spec.allowed_secret_paths),
                         .owner = usual,
                         .owners = run.secret_owners});
 }
@@ -127,7 +127,7 @@ Status prepare_configs(const Host& host, const InstanceSpec& spec, int root, Run
     auto owner = owner_of(root, config.owner, {});
     if (!owner) return std::move(owner).error().in("resolve the owner of " + config.target);
     HF_ASSIGN(auto placed,
-              place_config(host.paths, spec.id, number++, config, *owner, host.config_rule()));
+              place_config(host.paths, spec.id, number++, config, *owner, host.rules.config()));
     run.configs.push_back(std::move(placed));
   }
   return ok();
@@ -142,7 +142,7 @@ Result<std::map<std::string, std::string>> taken_variables(const Host& host,
     if (source.kind != proto::EnvSource::Kind::config) continue;
     for (const auto& config : spec.wanted.configs) {
       if (config.target != source.name) continue;
-      HF_ASSIGN(auto content, config_content(host.paths, config, host.config_rule()));
+      HF_ASSIGN(auto content, config_content(host.paths, config, host.rules.config()));
       HF_ASSIGN(variables[name], variable_value(std::move(content), name));
     }
   }
@@ -188,7 +188,7 @@ Status make_bundle(const Host& host, const InstanceSpec& spec, RunState& run,
                                          .id = spec.id,
                                          .service = spec.wanted,
                                          .user = user,
-                                         .rule = {spec.allowed_host_paths, host.refused_volumes()},
+                                         .rule = host.rules.volume(spec.allowed_host_paths),
                                          .root = root.get(),
                                          .init = std::move(init),
                                          .stop = stop}));

@@ -166,7 +166,7 @@ Status renew_files(const Host& host, const InstanceRecord& record, const RunStat
   HF_TRY(write_secrets({.paths = host.paths,
                         .id = record.id,
                         .secrets = record.secrets,
-                        .rule = host.secret_rule(record.allowed_secret_paths),
+                        .rule = host.rules.secret(record.allowed_secret_paths),
                         .owner = {.uid = run.uid, .gid = run.gid},
                         .owners = run.secret_owners}));
   HF_TRY(replace_configs(host.paths, record.id, run.configs));

@@ -306,7 +306,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
 
 std::vector<std::string> own_places(const AgentConfig& config) {
   std::vector<std::string> places{config.state_dir.string(), config.run_dir.string(),
-                                  "/etc/holdfast/agent.yaml"};
+                                  config.file.string()};
   for (const auto& [host, registry] : config.registries) places.push_back(registry.credentials);
   for (const auto& file : {config.source.client_key, config.source.token_file})
     places.push_back(file);

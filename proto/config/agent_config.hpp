@@ -96,6 +96,7 @@ enum class RuntimeChoice : std::uint8_t { automatic, runc, crun };
 
 /// What stands while the process lives: other values need a restart.
 struct FixedSettings {
+  std::filesystem::path file{};  ///< that it was read from; set by who read it
   std::filesystem::path state_dir = "/var/lib/holdfast";
   std::filesystem::path run_dir = "/run/holdfast";
   std::filesystem::path socket = "/run/holdfast/holdfast.sock";

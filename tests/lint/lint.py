@@ -116,7 +116,7 @@ MORE_ENGINE_INCLUDES = {
     "deploy/engine/state/ports.hpp": {"common/os/disk_space.hpp", "common/os/memory_signs.hpp"},  # the same; files of /proc below 4 KiB
     "deploy/engine/engine.cpp": {"<thread>", "common/os/job_pool.hpp", "common/os/process.hpp"},  # the thread itself, its jobs, its name
     # Checked in a job (`look_at_host`).
-    "deploy/engine/commands/rollbacks.cpp": {"deploy/runtime/storage/config_files.hpp", "deploy/runtime/storage/host_file.hpp",
+    "deploy/engine/commands/rollbacks.cpp": {"deploy/runtime/storage/config_files.hpp", "deploy/runtime/storage/host_rules.hpp",
                                              "deploy/runtime/storage/service_mounts.hpp"},
 }
 MAY_CALL = {"common/base": None, "common/os": None, "common/log": r"\bgetenv\b"}

@@ -8,7 +8,7 @@
 #include "common/log/log.hpp"
 #include "deploy/plan/recovery.hpp"
 #include "deploy/runtime/storage/config_files.hpp"
-#include "deploy/runtime/storage/host_file.hpp"
+#include "deploy/runtime/storage/host_rules.hpp"
 #include "deploy/runtime/storage/service_mounts.hpp"
 
 namespace holdfast::deploy::engine {
@@ -229,13 +229,12 @@ class Rollbacks::HostNeeds {
   HostNeeds(const proto::Deployment& document, const proto::AgentConfig& config,
             image::Images& images)
       : images_{images},
-        secret_rule_{runtime::HostFileUse::secret, config.allowed_secret_paths,
-                     proto::own_places(config)},
-        config_rule_{runtime::HostFileUse::config, {}, secret_rule_.refused},
-        volume_rule_{config.allowed_host_paths, secret_rule_.refused},
+        rules_{proto::own_places(config)},
+        secret_rule_{rules_.secret(config.allowed_secret_paths)},
+        volume_rule_{rules_.volume(config.allowed_host_paths)},
         paths_{config.state_dir, config.run_dir} {
     for (const auto& [name, service] : document.services) {
-      wanted_.emplace(service.image.digest, "image of " + name.str());
+      images_needed_.emplace(service.image.digest, "image of " + name.str());
       for (const auto& secret : service.secrets)
         secrets_.emplace(secret.file, fmt::format("secret {} of {}", secret.name, name.str()));
       for (const auto& file : service.configs)
@@ -249,7 +248,7 @@ class Rollbacks::HostNeeds {
   }
   /// The first that is not there or not as it must be. May wait for a file system.
   [[nodiscard]] Status check() const {
-    for (const auto& [digest, need] : wanted_)
+    for (const auto& [digest, need] : images_needed_)
       if (auto found = images_.find(digest); !found) return std::move(found).error().in(need);
     for (const auto& [file, need] : secrets_)
       if (auto seen = runtime::check_host_file(file, secret_rule_); !seen)
@@ -258,19 +257,19 @@ class Rollbacks::HostNeeds {
       if (auto seen = runtime::check_volume_source(path, volume_rule_); !seen)
         return std::move(seen).error().in(need);
     for (const auto& [need, config] : configs_)
-      if (auto seen = runtime::check_config(paths_, config, config_rule_); !seen)
+      if (auto seen = runtime::check_config(paths_, config, rules_.config()); !seen)
         return std::move(seen).error().in(need);
     return ok();
   }
 
  private:
   image::Images& images_;
+  runtime::HostRules rules_;
   runtime::HostFileRule secret_rule_;
-  runtime::HostFileRule config_rule_;
   runtime::HostPathRule volume_rule_;
   runtime::Paths paths_;
-  std::map<proto::Digest, std::string> wanted_;  // who needs it
-  std::map<std::string, std::string> secrets_;   // by path: who needs it
+  std::map<proto::Digest, std::string> images_needed_;  // who needs it
+  std::map<std::string, std::string> secrets_;          // by path: who needs it
   std::map<std::string, std::string> sources_;
   std::map<std::string, proto::ConfigFile> configs_;  // by who needs it
 };

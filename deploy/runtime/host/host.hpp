@@ -14,7 +14,7 @@
 #include "deploy/runtime/host/oci_runtime.hpp"
 #include "deploy/runtime/record/paths.hpp"
 #include "deploy/runtime/spec/bundle.hpp"
-#include "deploy/runtime/storage/host_file.hpp"
+#include "deploy/runtime/storage/host_rules.hpp"
 #include "deploy/runtime/storage/service_mounts.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -26,10 +26,10 @@ struct Host {
   OciRuntime runtime;
   Cgroups cgroups;
   HostFacts facts;
-  std::vector<std::string> own_places;  ///< the agent's; proto::own_places
-  std::filesystem::path log_writer;     ///< the program
-  plan::Address gateway = 0;            ///< of the network that isolated instances are in
-  Bytes log_max_size{};                 ///< of one of the two files of an instance
+  HostRules rules;
+  std::filesystem::path log_writer;  ///< the program
+  plan::Address gateway = 0;         ///< of the network that isolated instances are in
+  Bytes log_max_size{};              ///< of one of the two files of an instance
   const Clock& clock;
   network::Attachments& attachments;
   std::shared_ptr<NotifyListener> notify;
@@ -41,17 +41,6 @@ struct Host {
   [[nodiscard]] plan::Address gateway_of(proto::NetworkMode mode) const {
     constexpr plan::Address kLoopback = 0x7F000001;
     return mode == proto::NetworkMode::isolated ? gateway : kLoopback;
-  }
-  /// `allowed`: as agent.yaml had it when the instance was made.
-  [[nodiscard]] HostFileRule secret_rule(std::vector<std::string> allowed) const {
-    return {HostFileUse::secret, std::move(allowed), own_places};
-  }
-  [[nodiscard]] HostFileRule config_rule() const { return {HostFileUse::config, {}, own_places}; }
-  /// No volume may hold one of these, or lie in one.
-  [[nodiscard]] std::vector<std::string> refused_volumes() const {
-    auto refused = own_places;
-    refused.emplace_back("/etc/holdfast");
-    return refused;
   }
   /// One for all conmons, so that they are not accounted to the agent and do not end with it.
   [[nodiscard]] std::string supervisors() const { return group_parent + "/conmon"; }

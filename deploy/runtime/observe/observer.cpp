@@ -208,7 +208,7 @@ void Observer::inspect_closely(const ObservedInstance& seen) {
   if (!known->secrets.empty())
     secrets_.ask(seen.id, seen.starts,
                  [record = *known, paths = host_.paths,
-                  rule = host_.secret_rule(known->allowed_secret_paths)](const std::stop_token&)
+                  rule = host_.rules.secret(known->allowed_secret_paths)](const std::stop_token&)
                      -> std::optional<std::string> { return secrets_text(record, paths, rule); });
   if (!run->configs.empty())
     configs_.ask(seen.id, seen.starts,

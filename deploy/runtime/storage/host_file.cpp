@@ -79,17 +79,12 @@ Status check_owner(const Asked& asked, const std::string& part, const struct sta
             ", or list its place in policy.allowed_secret_paths of agent.yaml");
 }
 
-/// A hard link or a bind mount gives one of them another name. What lies in a directory of theirs
-/// has one name only: nobody links there but root.
+/// Neither it nor a directory on the way. Of a hard link to a file inside such a directory nothing
+/// tells: root made it.
 Status check_not_the_hosts(const Asked& asked, const struct stat& info) {
-  for (const auto place : kPlacesOfTheHost) {
-    struct stat known {};
-    if (::stat(std::string{place}.c_str(), &known) != 0 || S_ISDIR(known.st_mode)) continue;
-    if (known.st_dev == info.st_dev && known.st_ino == info.st_ino)
-      return asked.refused(fmt::format("it is {}, the host's own", place))
-          .hint(asked.made_for_it());
-  }
-  return ok();
+  const auto place = same_place(info, kPlacesOfTheHost);
+  if (place.empty()) return ok();
+  return asked.refused(fmt::format("it is {}, the host's own", place)).hint(asked.made_for_it());
 }
 
 Status check_part(const Asked& asked, const std::string& part, const struct stat& info) {
@@ -99,10 +94,11 @@ Status check_part(const Asked& asked, const std::string& part, const struct stat
     if (static_cast<std::uint64_t>(info.st_size) > kMaxHostFile)
       return Error{Errc::too_large,
                    fmt::format("{} is larger than {} bytes", asked.named(), kMaxHostFile)};
-    HF_TRY(check_not_the_hosts(asked, info));
   } else if (!S_ISDIR(info.st_mode)) {
     return Error{Errc::not_found, fmt::format("{} is not a directory", printable(part))};
   }
+  // A place that is listed may lie in one of them; what lies there may not be one of their files.
+  if (part == asked.path || !asked.listed()) HF_TRY(check_not_the_hosts(asked, info));
   return check_owner(asked, part, info);
 }
 

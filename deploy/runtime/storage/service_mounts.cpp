@@ -71,20 +71,15 @@ Result<os::UniqueFd> open_without_links(const std::string& path) {
   return errno_error(errno, "open volume source " + printable(path));
 }
 
-/// A hard link or a bind mount gives a place of the host another name.
+/// Under whatever name.
 Status check_not_the_hosts(const std::string& path, int fd) {
   struct stat info {};
   if (fstat(fd, &info) != 0) return errno_error(errno, "stat volume source");
-  const auto same = [&](std::string_view place) {
-    struct stat known {};
-    return ::stat(std::string{place}.c_str(), &known) == 0 && known.st_dev == info.st_dev &&
-           known.st_ino == info.st_ino;
-  };
-  for (const auto& places : {std::span<const std::string_view>{kPlacesOfTheHost},
-                             std::span<const std::string_view>{kAboveThem},
-                             std::span<const std::string_view>{kPlacesOfTheKernel}})
-    for (const auto place : places)
-      if (same(place)) return refused(path, fmt::format("it is {}, the host's own", place));
+  for (const auto places : {std::span<const std::string_view>{kPlacesOfTheHost},
+                            std::span<const std::string_view>{kPlacesAbove},
+                            std::span<const std::string_view>{kPlacesOfTheKernel}})
+    if (const auto place = same_place(info, places); !place.empty())
+      return refused(path, fmt::format("it is {}, the host's own", place));
   return ok();
 }
 

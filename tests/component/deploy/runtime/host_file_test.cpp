@@ -129,6 +129,11 @@ TEST_F(HostFile, OfAConfigMayBeWrittenByAnybodyButIsNoneOfTheHostOrTheAgentAndNo
         << path;
   fs::create_symlink("/etc/shadow", at_ / "last");
   EXPECT_THAT(said(at_ / "last", rule), HasSubstr("is a symlink"));
+  fs::create_directory(at_ / "under");
+  ASSERT_EQ(::mount("/etc/security", (at_ / "under").c_str(), nullptr, MS_BIND, nullptr), 0);
+  const auto under = said(at_ / "under/limits.conf", rule);
+  ASSERT_EQ(::umount2((at_ / "under").c_str(), 0), 0);
+  EXPECT_THAT(under, HasSubstr("it is /etc/security, the host's own"));
   rule.refused = {at_.string() + "/token"};
   EXPECT_THAT(said(at_ / "token", rule), HasSubstr("belongs to the agent"));
 }
