@@ -63,6 +63,7 @@ BootTime Core::reconcile(Freshness freshness) {
   const bool goes_down = parts_.observed.shutdown.has_value();
   if (ready_ && !goes_down) commands_.rehearsals.begin_due();
   if (parts_.evidence.expire()) parts_.attention.mark_changed();
+  if (drift_.expire()) parts_.attention.mark_changed();
   if (parts_.attention.take_changed()) freshness = Freshness::fresh;
   BootTime wake = next_resync_;
   bool acted = freshness == Freshness::fresh;
@@ -83,7 +84,7 @@ BootTime Core::reconcile(Freshness freshness) {
     commands_.rollbacks.refresh_if_changed();
     snapshots_.make(ready_);
   }
-  return std::min(parts_.journal.wake_at(wake), parts_.evidence.wake_at());
+  return std::min({parts_.journal.wake_at(wake), parts_.evidence.wake_at(), drift_.wake_at()});
 }
 
 /// Once around: true when something was done at once, so that another look is due. `wake`: when the

@@ -56,7 +56,9 @@ class ThreadedEngine final : public Engine, private Jobs {
                os::JobPool{"drain", threads(2)},
                os::JobPool{"document", threads(kLookups.all + 2)},
                os::JobPool{"shutdown", threads(kEndsAtATime)},
-               os::JobPool{"brief", threads(4)}},
+               os::JobPool{"brief", threads(4)},
+               os::JobPool{"network", threads(1)},
+               os::JobPool{"evidence", threads(4)}},
         on_arrival_(options.on_arrival),
         documents_(ports.images, options),
         core_(ports, std::move(options), *this) {}
@@ -336,7 +338,7 @@ class ThreadedEngine final : public Engine, private Jobs {
   network::Publisher& publisher_;
   /// Shared with the watchers, whose owners outlive the engine: what they report then is lost.
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
-  std::array<os::JobPool, 9> pools_;
+  std::array<os::JobPool, kPools> pools_;
   Readers applies_{requests::RequestQuota{"applies", kDocuments}, os::JobPool{"apply", threads(1)}};
   requests::RequestQuota changes_{"changes", kChanges};
   requests::ChangeRate rate_{{}, clock_};

@@ -76,13 +76,15 @@ void Observation::observe_instances() {
 }
 
 /// How it ended counts once what it wrote last has been read: nothing but what is decided about
-/// this one waits for that. Nobody asks how those end that are needed no more.
+/// this one waits for that. Nobody asks how those end that are needed no more, or were ended on
+/// purpose.
 void Observation::hold_back_end(plan::ObservedInstance& seen) {
   const auto& progress = parts_.journal.progress();
   const auto& observed = parts_.observed;
   if (seen.state != plan::InstanceState::exited || seen.code_pending || observed.shutdown ||
       observed.ending.contains(seen.id) || progress.retired.contains(seen.id) ||
-      progress.released.contains(seen.id) || parts_.evidence.is_in(seen))
+      progress.released.contains(seen.id) || progress.stopped.contains(seen.service) ||
+      plan::is_to_restart(progress, seen.service, seen.starts) || parts_.evidence.is_in(seen))
     return;
   seen.exit.reset();
   seen.code_pending = true;

@@ -22,10 +22,9 @@ std::optional<WallTime> completed_at(const Progress& progress, const ServiceName
 bool completes_now(const Progress& progress, const InstanceView& view, const ServiceName& name,
                    const proto::Service& wanted) {
   // Of the process that a restart was asked for, however soon it ended: not of the one before.
-  const auto asked = progress.restarting.find(name);
-  const bool awaited = asked != progress.restarting.end() && view.seen.starts <= asked->second;
-  return view.seen.run_hash == wanted.run_hash && has_completed(view, wanted) && !awaited &&
-         !progress.stopped.contains(name) && !completed_at(progress, name, wanted);
+  return view.seen.run_hash == wanted.run_hash && has_completed(view, wanted) &&
+         !is_to_restart(progress, name, view.seen.starts) && !progress.stopped.contains(name) &&
+         !completed_at(progress, name, wanted);
 }
 
 /// Written down at once, as a reboot takes the exit code away.

@@ -163,4 +163,9 @@ struct ProbeResult {
 void add_hooks(const proto::Deployment& document, proto::HookStage stage,
                std::vector<proto::api::PlanHook>& hooks);
 
+/// Whether the process of that number of starts has yet to end, or to be started again, because a
+/// restart was decided. Pure.
+[[nodiscard]] bool is_to_restart(const Progress& progress, const ServiceName& name,
+                                 std::uint32_t starts);
+
 }  // namespace holdfast::deploy::plan

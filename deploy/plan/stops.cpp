@@ -87,11 +87,14 @@ bool Planner::stays_stopped(const ServiceName& name, const InstanceView* view) {
 /// Whether the process of the time when a restart was decided has yet to end or to be started
 /// again. Only a later process ends the request, so that none is lost with the agent.
 bool Planner::awaits_restart(const ServiceName& name, const InstanceView& view) {
-  const auto asked = state().restarting.find(name);
-  if (asked == state().restarting.end()) return false;
-  if (view.seen.starts <= asked->second) return true;
-  state().restarting.erase(asked);
+  if (is_to_restart(state(), name, view.seen.starts)) return true;
+  state().restarting.erase(name);
   return false;
+}
+
+bool is_to_restart(const Progress& progress, const ServiceName& name, std::uint32_t starts) {
+  const auto asked = progress.restarting.find(name);
+  return asked != progress.restarting.end() && starts <= asked->second;
 }
 
 }  // namespace holdfast::deploy::plan

@@ -125,8 +125,9 @@ void Actions::probe_thawed(const plan::Thaw& thaw, const plan::Progress& next) {
 }
 
 void Actions::publish_hosts() {
+  if (publishing_hosts_) return;
   auto table = hosts();
-  if (publishing_hosts_ || table == published_hosts_) return;
+  if (table == published_hosts_) return;
   publishing_hosts_ = true;
   published_hosts_ = table;
   parts_.jobs.run(Jobs::Pool::brief,

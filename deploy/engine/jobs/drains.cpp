@@ -116,7 +116,8 @@ bool Drains::is_standby(const plan::InstanceId& id) const {
 /// A job may have frozen it just now, or does so meanwhile: then it thaws it itself.
 void Drains::spare(const plan::InstanceId& id, Freezing& freezing) {
   if (!freezing.spare.request_stop()) return;
-  if (const auto thawed = parts_.ports.control.thaw(id); !thawed)
+  const auto thawed = parts_.ports.control.thaw(id);
+  if (!thawed && thawed.error().code() != Errc::not_found)  // it may have ended meanwhile
     log::warn("event=thaw_failed error={}", log::field(thawed.error().to_string()));
 }
 

@@ -83,9 +83,7 @@ bool DriftLog::apply_routes(const plan::RoutingTable& table) {
   if (restoring_) return false;
   const auto applied = parts_.ports.publisher.apply(table);
   if (!applied) {
-    if (parts_.ports.clock.boot() < restore_again_) return false;
-    log::warn("event=network_rules_reloaded reason={}", log::field(applied.error().to_string()));
-    restore(table);
+    if (restore_again_ == BootTime::max()) restore(table, applied.error().to_string());
     return false;
   }
   applied_routes_ = table;
@@ -95,27 +93,35 @@ bool DriftLog::apply_routes(const plan::RoutingTable& table) {
   return true;
 }
 
-void DriftLog::restore(const plan::RoutingTable& table) {
+void DriftLog::restore(const plan::RoutingTable& table, std::string reason) {
   restoring_ = true;
-  parts_.jobs.run(Jobs::Pool::brief,
-                  [this, &publisher = parts_.ports.publisher,
-                   table](const std::stop_token&) -> std::function<void()> {
+  parts_.jobs.run(Jobs::Pool::network,
+                  [this, &publisher = parts_.ports.publisher, table,
+                   reason = std::move(reason)](const std::stop_token&) -> std::function<void()> {
                     auto done = publisher.restore(table);
-                    return [this, table, done] { restored(table, done); };
+                    return [this, table, reason, done] { restored(table, reason, done); };
                   });
 }
 
 /// The next observation tells whether it is whole: others may have been at it meanwhile.
-void DriftLog::restored(const plan::RoutingTable& table, const Status& done) {
+void DriftLog::restored(const plan::RoutingTable& table, const std::string& reason,
+                        const Status& done) {
   constexpr std::chrono::seconds kPause{1};
   restoring_ = false;
   if (done) {
+    log::warn("event=network_rules_reloaded reason={}", log::field(reason));
     applied_routes_ = table;
     return parts_.attention.mark_changed();
   }
   restore_again_ = parts_.ports.clock.boot() + kPause;
   parts_.counters.count(done.error());
   log::warn("event=route_failed error={}", log::field(done.error().to_string()));
+}
+
+bool DriftLog::expire() {
+  if (parts_.ports.clock.boot() < restore_again_) return false;
+  restore_again_ = BootTime::max();
+  return true;
 }
 
 }  // namespace holdfast::deploy::engine

@@ -33,19 +33,23 @@ class DriftLog {
   /// True when traffic goes so now. Else, where the table is missing or altered, a job makes it
   /// whole by programs, and the pass after that finds it so.
   [[nodiscard]] bool apply_routes(const plan::RoutingTable& table);
+  /// True when what could not be made whole is to be tried again now: by a pass that looks again.
+  [[nodiscard]] bool expire();
+  /// When that is next; `BootTime::max` for never.
+  [[nodiscard]] BootTime wake_at() const { return restore_again_; }
 
  private:
   void tell(proto::EntryKind kind, const plan::Drift& drift, std::string reason,
             std::vector<proto::Entry>& entries);
-  void restore(const plan::RoutingTable& table);
-  void restored(const plan::RoutingTable& table, const Status& done);
+  void restore(const plan::RoutingTable& table, std::string reason);
+  void restored(const plan::RoutingTable& table, const std::string& reason, const Status& done);
 
   Parts& parts_;
   std::map<std::string, Item> items_;
   std::optional<plan::RoutingTable> applied_routes_;  ///< as we left it; none: not applied yet
   bool routes_altered_ = false;                       ///< since then, by others
   bool restoring_ = false;
-  BootTime restore_again_{};  ///< not before: the last one failed
+  BootTime restore_again_ = BootTime::max();  ///< not before: the last one failed
 };
 
 }  // namespace holdfast::deploy::engine

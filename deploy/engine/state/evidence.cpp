@@ -54,13 +54,23 @@ void Evidence::ask(const plan::InstanceId& id, std::uint32_t starts, bool of_end
                                       .of_end = of_end,
                                       .waiting = true,
                                       .asked = clock_.boot()});
-  jobs_.run(Jobs::Pool::brief, [this, id, number](const std::stop_token&) -> std::function<void()> {
-    return [this, id, number, words = read_(id)] { take(id, number, words); };
-  });
+  if (reading_.insert(id).second) read(id, number);
+}
+
+/// One at a time of an instance: its disk may not answer, and each would take a thread.
+void Evidence::read(const plan::InstanceId& id, std::uint64_t number) {
+  jobs_.run(Jobs::Pool::evidence,
+            [this, id, number](const std::stop_token&) -> std::function<void()> {
+              return [this, id, number, words = read_(id)] { take(id, number, words); };
+            });
 }
 
 void Evidence::take(const plan::InstanceId& id, std::uint64_t number, runtime::LastWords words) {
   const auto known = entries_.find(id);
+  const bool asked_again =
+      known != entries_.end() && known->second.number != number && known->second.waiting;
+  if (asked_again) return read(id, known->second.number);
+  reading_.erase(id);
   if (known == entries_.end() || known->second.number != number) return;
   known->second.words = std::move(words);
   if (std::exchange(known->second.waiting, false)) attention_.mark_changed();
@@ -82,14 +92,18 @@ void Evidence::fit() {
 
 void Evidence::keep_only(const std::map<plan::InstanceId, plan::InstanceView>& instances,
                          bool under_way) {
+  // Of the process before the one that runs now.
+  std::erase_if(entries_, [&](const auto& row) {
+    const auto there = instances.find(row.first);
+    return row.second.of_end && there != instances.end() &&
+           there->second.seen.state != plan::InstanceState::exited;
+  });
   if (under_way) return;
   std::erase_if(entries_, [&](const auto& row) {
     const auto& [id, entry] = row;
     const auto there = instances.find(id);
     if (there == instances.end()) return true;
-    const auto& seen = there->second.seen;
-    if (entry.of_end) return seen.state != plan::InstanceState::exited;
-    return !entry.waiting && clock_.boot() - entry.asked >= kFresh;
+    return !entry.of_end && !entry.waiting && clock_.boot() - entry.asked >= kFresh;
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "deploy/engine/state/attention.hpp"
 #include "deploy/engine/state/ports.hpp"
@@ -13,9 +14,9 @@
 namespace holdfast::deploy::engine {
 
 /// What instances wrote last, read by jobs: their files are others', may be long, and may lie on a
-/// slow disk. A decision that needs one waits for it for half a second at most, and no longer;
-/// nothing else waits. Holds at most a MiB of text: beyond that the longest goes first. Not thread
-/// safe.
+/// slow disk. What is decided about how one ended waits for it for half a second at most; so does
+/// the whole decision that notes a failure of one that lives. Holds at most a MiB of text: beyond
+/// that the longest goes first. Not thread safe.
 class Evidence {
  public:
   using Read = std::function<runtime::LastWords(const plan::InstanceId&)>;
@@ -32,8 +33,9 @@ class Evidence {
   /// Empty where nothing is known.
   [[nodiscard]] const runtime::LastWords& of(const plan::InstanceId& id) const;
 
-  /// Drops what no decision will ask for any more. While something is under way nothing is dropped:
-  /// how it ends will name who failed.
+  /// Drops what no decision will ask for any more. While something is under way nothing else is
+  /// dropped than what a process that was started again has wiped out: how it ends will name who
+  /// failed.
   void keep_only(const std::map<plan::InstanceId, plan::InstanceView>& instances, bool under_way);
 
   /// True when somebody was waited for long enough: then a pass decides without.
@@ -51,6 +53,7 @@ class Evidence {
     runtime::LastWords words{};
   };
   void ask(const plan::InstanceId& id, std::uint32_t starts, bool of_end);
+  void read(const plan::InstanceId& id, std::uint64_t number);
   void take(const plan::InstanceId& id, std::uint64_t number, runtime::LastWords words);
   void fit();
 
@@ -59,6 +62,7 @@ class Evidence {
   Jobs& jobs_;
   Attention& attention_;
   std::map<plan::InstanceId, Entry> entries_;
+  std::set<plan::InstanceId> reading_;
   std::uint64_t last_number_ = 0;
 };
 

@@ -48,19 +48,19 @@ struct Options {
   /// Copies the ledger, on a job thread: after each rollout, and when an hour brought entries. May
   /// be empty.
   std::function<Result<ledger::Head>()> back_up;
-  /// Whether containers with a network of their own reach a name server, as seen last; must not
-  /// wait. Empty: they do.
+  /// Whether containers with a network of their own reach a name server, as seen last. Empty: they
+  /// do. This and the next two are asked where documents are read, on threads of their own.
   std::function<bool()> has_name_server;
-  /// Whether the host can give what a service asks of it beside its image, as seen last; must not
-  /// wait. Errors: host. Empty: it can.
+  /// Whether the host can give what a service asks of it beside its image, as seen last. Errors:
+  /// host. Empty: it can.
   std::function<Status(const proto::Service&)> host_gives{};
+  /// IPv4 addresses of the host. Empty: not known.
+  std::function<std::set<plan::Address>()> host_addresses;
   /// Deletes the content of configs that is not in use, on a job thread. May be empty.
   std::function<void(const std::set<proto::Digest>& in_use)> forget_configs{};
   /// Called when a deployment arrives, before it is read: images may soon be asked for. From any
   /// thread, must be quick. May be empty.
   std::function<void()> on_arrival;
-  /// IPv4 addresses of the host; within 1 ms. Empty: not known.
-  std::function<std::set<plan::Address>()> host_addresses;
   /// Room on the file system of state_dir; asked at each resync, on a job thread. May be empty.
   std::function<Result<os::DiskSpace>()> disk_space;
 };
@@ -72,8 +72,22 @@ class Jobs {
   /// what is needed no more; drain: counting and cutting connections; document: those of the
   /// ledger, which a rollback may wait for: what comes back is read before everything else.
   /// shutdown: the end of everything, at once as far as the order allows. brief: what takes
-  /// milliseconds, and must not wait behind a creation.
-  enum class Pool { change, pull, probe, stop, retire, drain, document, shutdown, brief };
+  /// milliseconds, and must not wait behind a creation. network: the table of routes, by programs
+  /// that others may keep waiting. evidence: logs, on disks that may not answer.
+  enum class Pool {
+    change,
+    pull,
+    probe,
+    stop,
+    retire,
+    drain,
+    document,
+    shutdown,
+    brief,
+    network,
+    evidence
+  };
+  static constexpr std::size_t kPools = 11;
   using Work = std::function<std::function<void()>(const std::stop_token&)>;
   virtual ~Jobs() = default;
   virtual void run(Pool pool, Work work) = 0;

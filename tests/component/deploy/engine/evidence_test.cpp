@@ -1,10 +1,10 @@
 // What an instance wrote last is read by jobs, before it is decided on how it ended.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -20,19 +20,9 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 std::string two_services(const std::string& version, const std::string& health = "") {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  other:
-    image: registry.example.com/shop/other:1@sha256:{2}
-    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 30s}}
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    publish: ["8080:80"]
-    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 30s}}
-{3})",
-                     version, proto::Digest::of(version).hex(), proto::Digest::of("other").hex(),
-                     health);
+  constexpr const char* kUpdate = "update: {soak: 1s, deadline: 5s, drain: 1s, standby: 30s}";
+  return shop_of(service("other", pinned("other", "1", "other"), {kUpdate}) +
+                 web(version, {kPublished, kUpdate}) + health);
 }
 
 class LastWords : public ::testing::Test {
@@ -81,7 +71,7 @@ class LastWords : public ::testing::Test {
 };
 
 TEST_F(LastWords, ACrashIsRestartedOnceTheyAreReadAndTheLedgerHasThem) {
-  agent_->jobs().delayed = {Jobs::Pool::brief};
+  agent_->jobs().delayed = {Jobs::Pool::evidence};
   crash("web");
   agent_->run(100ms);
   EXPECT_EQ(serving("web").state, InstanceState::exited);
@@ -97,7 +87,7 @@ TEST_F(LastWords, ACrashIsRestartedOnceTheyAreReadAndTheLedgerHasThem) {
 }
 
 TEST_F(LastWords, AreWaitedForHalfASecondAndNoLonger) {
-  agent_->jobs().delayed = {Jobs::Pool::brief};
+  agent_->jobs().delayed = {Jobs::Pool::evidence};
   crash("web");
   agent_->run(450ms);
   EXPECT_EQ(serving("web").state, InstanceState::exited);
@@ -112,7 +102,7 @@ TEST_F(LastWords, AreWaitedForHalfASecondAndNoLonger) {
 }
 
 TEST_F(LastWords, OfOneAreWaitedForByNoOther) {
-  agent_->jobs().delayed = {Jobs::Pool::brief};
+  agent_->jobs().delayed = {Jobs::Pool::evidence};
   crash("web");
   agent_->run(10ms);
   auto& other = serving("other");
@@ -127,7 +117,7 @@ TEST_F(LastWords, ARollbackOfAnOperatorWaitsForNone) {
   ASSERT_TRUE(agent_->apply(two_services("2")));
   agent_->run(10s);
   ASSERT_EQ(status().state.text(), "converged");
-  agent_->jobs().delayed = {Jobs::Pool::brief};
+  agent_->jobs().delayed = {Jobs::Pool::evidence};
   crash("other");
   agent_->run(10ms);
   ASSERT_TRUE(agent_->rollback());
