@@ -35,11 +35,13 @@ Result<proto::api::ShutdownProgress> Shutdown::ask(const proto::api::ShutdownReq
     return Error{Errc::usage, "within_seconds is more than a day"}.hint("86400 at most");
   const auto now = parts_.ports.clock.boot();
   asked_ = now;
+  refused_ = 0;
   const std::chrono::seconds within{request.within_seconds};
   if (auto& held = parts_.observed.shutdown) {
     const auto end = std::chrono::ceil<Milliseconds>(now - held->since) + within;
     if (within.count() != 0 && end < held->within) {  // the earlier end counts
       held->within = end;
+      record({});
       parts_.attention.mark_changed();
     }
     return progress();
@@ -53,13 +55,18 @@ Result<proto::api::ShutdownProgress> Shutdown::ask(const proto::api::ShutdownReq
   const auto first = progress();
   log::warn("event=shutdown_started reason=\"{}\" actor={} services={} standby={}", kGoesDown,
             log::field(actor.name), first.running.size(), first.standby);
-  auto next = journal.progress();
-  next.shutdown = parts_.observed.shutdown;
-  auto note = journal.entry(proto::EntryKind::stopped, actor, kGoesDown, journal.effective());
-  if (auto done = journal.advance(std::move(next), {.entries = {std::move(note)}}); !done)
-    log::warn("event=shutdown_not_recorded error={}", log::field(done.error().to_string()));
+  record({.entries = {
+              journal.entry(proto::EntryKind::stopped, actor, kGoesDown, journal.effective())}});
   parts_.attention.mark_changed();
   return first;
+}
+
+/// For an agent that is killed meanwhile. It happens all the same where the ledger takes nothing.
+void Shutdown::record(ledger::Batch batch) {
+  auto next = parts_.journal.progress();
+  next.shutdown = parts_.observed.shutdown;
+  if (auto done = parts_.journal.advance(std::move(next), std::move(batch)); !done)
+    log::warn("event=shutdown_not_recorded error={}", log::field(done.error().to_string()));
 }
 
 void Shutdown::expire() {
@@ -72,7 +79,7 @@ void Shutdown::expire() {
     log::warn("event=shutdown_not_recorded error={}", log::field(done.error().to_string()));
     // What is to be started again is in it, and of no use where it is forgotten.
     if (++refused_ <= kTries) {
-      asked_ += kBetweenTries;
+      asked_ = parts_.ports.clock.boot() - kForgotten + kBetweenTries;
       return;
     }
   }

@@ -19,6 +19,7 @@ class Shutdown {
   void expire();
 
  private:
+  void record(ledger::Batch batch);
   [[nodiscard]] proto::api::ShutdownProgress progress() const;
 
   Parts& parts_;
