@@ -109,16 +109,20 @@ std::optional<std::string> progress_instead(db::Db& db, const std::filesystem::p
   return matched ? plan::encode_progress(*matched) : former;
 }
 
-Belief belief_in(db::Db& db, const std::filesystem::path& state_dir,
+enum class Age : std::uint8_t { newest, copy };
+
+/// `directory` is where the file and its HEAD are.
+Belief belief_in(db::Db& db, const std::filesystem::path& directory, Age age,
                  const std::vector<plan::ObservedInstance>& running) {
-  const auto anchor = read_anchor(state_dir);
+  const auto anchor = read_anchor(directory);
   const auto known = anchor ? *anchor : std::nullopt;
   auto check = check_chain(db, known, Depth::opening);
   if (!check) return {};
   Belief belief;
   belief.stale = !known || check->fault == Errc::ledger_truncated || check->tables_differ;
-  if (check->told.covered() && !progress_is_named(db, known))
-    belief.progress = progress_instead(db, state_dir, check->told, running);
+  if (age == Age::copy) belief.stale = true;
+  if (check->told.covered() && (age == Age::copy || !progress_is_named(db, known)))
+    belief.progress = progress_instead(db, directory, check->told, running);
   if (check->chain_whole && check->told.covered()) belief.told = std::move(check->told);
   return belief;
 }
@@ -133,11 +137,16 @@ Result<std::unique_ptr<Ledger>> open_damaged_ledger(
         std::make_unique<DamagedLedger>(std::move(db), state_dir, why, std::move(belief))};
   };
   if (auto own = open_readable(state_dir / "ledger.db")) {
-    auto belief = belief_in(*own, state_dir, running);
+    auto belief = belief_in(*own, state_dir, Age::newest, running);
     return make(std::move(own).value(), std::move(belief));
   }
-  for (const auto& each : backups(state_dir)) {
-    if (auto copy = open_readable(each / "ledger.db")) return make(std::move(copy).value(), {});
+  auto copies = backups(state_dir);
+  std::stable_partition(copies.begin(), copies.end(), is_whole);
+  for (const auto& each : copies) {
+    auto copy = open_readable(each / "ledger.db");
+    if (!copy) continue;
+    auto belief = belief_in(*copy, each, Age::copy, running);
+    return make(std::move(copy).value(), std::move(belief));
   }
   HF_ASSIGN(auto empty, db::Db::open(":memory:", db::OpenMode::read_write));
   HF_TRY(migrate(empty, migrations(), ":memory:"));

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/base/text.hpp"
+#include "common/db/db.hpp"
 #include "common/os/file.hpp"
 #include "deploy/ledger/ledger.hpp"
 
@@ -63,6 +64,16 @@ class LedgerTest : public ::testing::Test {
     if (ledger) return std::move(ledger).value();
     ADD_FAILURE() << ledger.error().to_string();
     std::abort();
+  }
+  /// As somebody who knows SQL: without the triggers.
+  void edit(const std::string& sql) const {
+    auto db = db::Db::open(dir() / "ledger.db", db::OpenMode::read_write);
+    ASSERT_TRUE(db);
+    const auto done = db->exec(
+        "DROP TRIGGER IF EXISTS entries_refuse_update; DROP TRIGGER IF EXISTS "
+        "entries_refuse_delete; " +
+        sql);
+    ASSERT_TRUE(done) << done.error().to_string();
   }
   [[nodiscard]] std::string head_file() const {
     const auto text = os::read_file(dir() / "HEAD");

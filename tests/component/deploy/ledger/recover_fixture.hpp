@@ -110,16 +110,6 @@ class Recover : public test::LedgerTest {
     table_ = *ledger->generations();
   }
 
-  void edit(const std::string& sql) const {
-    auto db = db::Db::open(dir() / "ledger.db", db::OpenMode::read_write);
-    ASSERT_TRUE(db);
-    const auto done = db->exec(
-        "DROP TRIGGER IF EXISTS entries_refuse_update; DROP TRIGGER IF EXISTS "
-        "entries_refuse_delete; " +
-        sql);
-    ASSERT_TRUE(done) << done.error().to_string();
-  }
-
   [[nodiscard]] RecoverOptions options(std::vector<plan::ObservedInstance> seen) const {
     return {.dry_run = false,
             .actor = "root (uid 0)",

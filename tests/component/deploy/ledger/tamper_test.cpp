@@ -30,17 +30,6 @@ class Tamper : public test::LedgerTest {
       ASSERT_TRUE(ledger->commit(accept(i, static_cast<char>('a' + i))));
   }
 
-  /// As somebody who knows SQL: without the triggers.
-  void edit(const std::string& sql) const {
-    auto db = db::Db::open(dir() / "ledger.db", db::OpenMode::read_write);
-    ASSERT_TRUE(db);
-    const auto done = db->exec(
-        "DROP TRIGGER IF EXISTS entries_refuse_update; DROP TRIGGER IF EXISTS "
-        "entries_refuse_delete; " +
-        sql);
-    ASSERT_TRUE(done) << done.error().to_string();
-  }
-
   void expect_refused(Errc code, const std::string& words) const {
     const auto ledger = open_ledger(dir());
     ASSERT_FALSE(ledger);
