@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -61,16 +62,23 @@ class Owners {
 /// From whom processes descend. Each is read once, however long the chains that lead through it.
 class Descent {
  public:
-  Descent(const Inits& inits, std::size_t most) : most_(most) {
+  /// `most`: reads; `goes_on`: asked before each but the first, so that every look decides
+  /// something.
+  Descent(const Inits& inits, std::size_t most, std::function<bool()> goes_on)
+      : most_(most), goes_on_(std::move(goes_on)) {
     for (const auto& [id, init] : inits) ends_.emplace(init.pid, init.pid);
     ends_.insert_or_assign(getpid(), getpid());
   }
   /// The first process of an instance, or this agent, whichever comes first upwards; 0 for neither;
-  /// none after too many reads.
+  /// none when it took too long.
   [[nodiscard]] std::optional<pid_t> end_of(pid_t pid) {
     std::vector<pid_t> way;
     while (pid > 1 && !ends_.contains(pid)) {
-      if (reads_++ >= most_) return std::nullopt;
+      if (reads_ >= most_ || (reads_ > 0 && !goes_on_())) {
+        for (const auto passed : way) ends_.erase(passed);
+        return std::nullopt;
+      }
+      ++reads_;
       ends_.emplace(pid, 0);  // numbers are used again: a circle ends here
       way.push_back(pid);
       pid = parent_of(pid);
@@ -82,6 +90,7 @@ class Descent {
 
  private:
   const std::size_t most_;
+  const std::function<bool()> goes_on_;
   std::size_t reads_ = 0;
   std::unordered_map<pid_t, pid_t> ends_;
 };
@@ -126,15 +135,21 @@ ForeignWalk::Found ForeignWalk::look(const Inits& inits, const std::set<pid_t>& 
     break;
   }
   const pid_t high = at_ == 0 ? std::numeric_limits<pid_t>::max() : next_ - 1;
+  const auto former = known_;
   std::erase_if(known_, [&](const auto& row) {
     const auto& [pid, known] = row;
     return (pid >= low && pid <= high) || !inits.contains(known.instance) ||
            !alive(known.process.process);
   });
-  Descent descent{inits, bounds_.processes};
+  const auto end_by = clock_.boot() + bounds_.time;
+  Descent descent{inits, bounds_.processes,
+                  [&] { return clock_.boot() < end_by && !stop.stop_requested(); }};
   for (const auto& [pid, owner] : residents) {
     const auto init = inits.at(*owner).pid;
     const auto end = descent.end_of(pid);
+    const auto before = former.find(pid);
+    if (!end && before != former.end() && alive(before->second.process.process))
+      known_.insert(*before);  // until a look has the time to decide
     if (!end || *end == init || *end == getpid()) continue;
     if (auto foreign = describe(pid, init))
       known_.insert_or_assign(pid, Known{*owner, std::move(*foreign)});

@@ -26,8 +26,8 @@ struct ForeignProcess {
 
 /// Of one look at /proc, whatever runs there: containers may have as many processes as they want.
 struct ForeignBounds {
-  std::size_t processes = 20'000;  ///< looked at
-  Milliseconds time{250};
+  std::size_t processes = 20'000;  ///< looked at, and as many to find from whom they descend
+  Milliseconds time{250};          ///< for the one, and again for the other
 };
 
 /// Looks over the processes of the host, a part of them at a time where there are many: each look

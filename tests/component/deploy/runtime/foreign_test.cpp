@@ -38,10 +38,10 @@ class Foreign : public RuntimeTest {
 
 TEST_F(Foreign, OneIsFoundAndToldAndPutOut) {
   create(spec("web-1", a_service(idle())));
-  std::atomic<int> told{0};
-  runtime_->watch([&](const InstanceId&, rt::Change) { ++told; });
+  const Told told;
+  runtime_->watch([told](const InstanceId&, rt::Change) { ++told; });
   EXPECT_EQ(found(), "");
-  told = 0;
+  told.forget();
   intrude();
   EXPECT_TRUE(eventually([&] { return found().find("(sleep), uid 0") != std::string::npos; }));
   EXPECT_TRUE(eventually([&] { return told > 0; }));
