@@ -138,7 +138,9 @@ std::string CniAttachments::version() {
   }
   if (const auto found = asked.get()) return *found;
   const std::lock_guard lock{mutex_};
-  if (asked.get() == std::nullopt) begin_to_ask();
+  // Another caller may ask again already: that is not waited for here.
+  const bool answered = version_.wait_for(std::chrono::seconds{0}) == std::future_status::ready;
+  if (answered && !version_.get()) begin_to_ask();
   return std::string{kCniVersions.front()};
 }
 
