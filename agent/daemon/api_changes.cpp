@@ -94,7 +94,7 @@ void Api::handle(const CallOf<"ledger_recover">& call) {
     }
     answer(*report);
   };
-  if (auto started = ledger_jobs_.start(call.request(), role_of(call.request()), begin); !started)
+  if (auto started = ledger_jobs_.start(call.request(), call.role, begin); !started)
     call.answer(started.error());
 }
 

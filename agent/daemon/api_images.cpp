@@ -40,7 +40,7 @@ void Api::handle(const CallOf<"image_pull">& call) {
 }
 
 void Api::handle(const CallOf<"image_verify">& call) {
-  if (call.asked.repair && access_.role_of(*call.request().peer) < Role::deploy)
+  if (call.asked.repair && call.role < Role::deploy)
     return call.answer(
         Error{Errc::perm, fmt::format("{} may not repair images: that needs the role deploy",
                                       call.actor().name)}

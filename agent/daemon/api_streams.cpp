@@ -190,7 +190,7 @@ void Api::handle(const CallOf<"logs">& call) {
     gone.request_stop();
     pipe->close();
   });
-  auto started = log_jobs_.start(call.request(), role_of(call.request()),
+  auto started = log_jobs_.start(call.request(), call.role,
                                  [job](const std::stop_token& stop) { job->run(stop); });
   if (!started) call.answer(started.error());
 }

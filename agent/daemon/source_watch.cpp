@@ -39,7 +39,8 @@ class SourceWatchImpl final : public SourceWatch {
   ~SourceWatchImpl() override {
     here_.reset();
     for (const auto& done : synced_)
-      done(Error{Errc::cancelled, "the source changed meanwhile"}.hint("ask again"));
+      done(Error{Errc::cancelled, "the agent no longer watches this source"}.hint(
+          "holdfast status says what it watches now: ask again"));
   }
 
   void look() override {

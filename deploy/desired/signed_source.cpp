@@ -33,8 +33,11 @@ Result<Candidate> SignedSource::read(const std::stop_token& stop) {
   // The origin's last answer is another now: until that is judged nothing is "unchanged".
   if (!bytes.unchanged) given_.reset();
   if (given_ && !ask_for_roots_ && parts_.clock.boot() < roots_due_) return *given_;
-  HF_TRY(follow_roots(check, stop));
-  ask_for_roots_ = false;
+  ask_for_roots_ = false;  // before: who asks meanwhile is answered by the next read
+  if (auto done = follow_roots(check, stop); !done) {
+    ask_for_roots_ = true;
+    return std::move(done).error();
+  }
   roots_due_ = parts_.clock.boot() + kRootsAtLeastEvery;
   if (given_) return *given_;
   if (bytes.unchanged) {  // whose keys may not count any more

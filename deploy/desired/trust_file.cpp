@@ -52,9 +52,8 @@ Result<TrustState> TrustFile::read() const {
   return std::move(state)
       .error()
       .in("read " + file_.string())
-      .hint(fmt::format("put it back from a backup; without it an old document could be taken "
-                        "again. To start over "
-                        "nevertheless: rm {}",
+      .hint(fmt::format("put it back from a backup; without it only the ledger knows which "
+                        "documents are old. To start over nevertheless: rm {}",
                         file_.string()));
 }
 

@@ -38,7 +38,8 @@ Status change(proto::trust::RoleKeys& role, const std::vector<std::string>& file
   }
   if (threshold > proto::trust::kMostKeys)
     return Error{Errc::usage, fmt::format("a threshold of {} is more than the {} keys there may be",
-                                          threshold, proto::trust::kMostKeys)};
+                                          threshold, proto::trust::kMostKeys)}
+        .hint("a threshold is at most the number of keys of the role");
   if (threshold != 0) role.threshold = static_cast<std::uint32_t>(threshold);
   return ok();
 }

@@ -20,6 +20,7 @@
 namespace holdfast::agent::cli {
 namespace {
 
+using crypto::PrivateKey;
 using proto::trust::Envelope;
 using proto::trust::kDeploymentType;
 using proto::trust::kRootType;
@@ -31,12 +32,20 @@ Result<Envelope> read_signed(const std::string& file) {
   return envelope;
 }
 
-/// The public keys of those who sign now.
-Result<std::vector<proto::trust::PublicKey>> keys_of(const SignOptions& options,
-                                                     const std::string& passphrase) {
-  std::vector<proto::trust::PublicKey> keys;
+/// Those who sign now: each file is read once, as it may be a pipe.
+Result<std::vector<PrivateKey>> read_keys(const SignOptions& options) {
+  HF_ASSIGN(const auto passphrase, read_passphrase(options.passphrase_file));
+  std::vector<PrivateKey> keys;
   for (const auto& file : options.keys) {
-    HF_ASSIGN(const auto key, read_private_key(file, passphrase));
+    HF_ASSIGN(auto key, read_private_key(file, passphrase));
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+Result<std::vector<proto::trust::PublicKey>> public_keys(const std::vector<PrivateKey>& signers) {
+  std::vector<proto::trust::PublicKey> keys;
+  for (const auto& key : signers) {
     HF_ASSIGN(auto its, public_key_of(key));
     keys.push_back(std::move(its));
   }
@@ -56,16 +65,12 @@ Status signed_by_root(const SignOptions& options, const Envelope& envelope,
 
 /// What is taken over from a signed document gets our signature: we, or those whom the root names,
 /// must have signed it.
-Result<Envelope> read_believed(const SignOptions& options, const std::string& file) {
-  HF_ASSIGN(auto envelope, read_signed(file));
-  if (!options.root.empty()) {
-    HF_TRY(signed_by_root(options, envelope, file));
-    return envelope;
-  }
-  HF_ASSIGN(const auto passphrase, read_passphrase(options.passphrase_file));
-  HF_ASSIGN(const auto keys, keys_of(options, passphrase));
+Status check_believed(const SignOptions& options, const std::vector<PrivateKey>& signers,
+                      const Envelope& envelope, const std::string& file) {
+  if (!options.root.empty()) return signed_by_root(options, envelope, file);
+  HF_ASSIGN(const auto keys, public_keys(signers));
   HF_ASSIGN(const auto good, deploy::trust::good_keys(envelope, keys, check_here));
-  if (!good.empty()) return envelope;
+  if (!good.empty()) return ok();
   return Error{Errc::sig_invalid, fmt::format("{} has no good signature of a key given here", file)}
       .hint("if others signed it, name the root of trust in which they stand: --root 1.root.json");
 }
@@ -77,10 +82,12 @@ Result<proto::Deployment> deployment_in(const Envelope& envelope, const std::str
 }
 
 /// Given; or one after the document published before; or the document's own.
-Result<std::uint64_t> serial_of(const SignOptions& options, const proto::Deployment& document) {
+Result<std::uint64_t> serial_of(const SignOptions& options, const std::vector<PrivateKey>& signers,
+                                const proto::Deployment& document) {
   if (options.serial != 0) return options.serial;
   if (!options.previous.empty()) {
-    HF_ASSIGN(const auto envelope, read_believed(options, options.previous));
+    HF_ASSIGN(const auto envelope, read_signed(options.previous));
+    HF_TRY(check_believed(options, signers, envelope, options.previous));
     HF_ASSIGN(const auto before, deployment_in(envelope, options.previous));
     return before.serial.value_or(0) + 1;
   }
@@ -99,7 +106,8 @@ Result<Envelope> frame(const SignOptions& options, const std::string& yaml, std:
 
 /// A new document under a serial; the same content under the next one; or what is signed already,
 /// for one signature more.
-Result<Envelope> to_sign(const SignOptions& options, WallTime now) {
+Result<Envelope> to_sign(const SignOptions& options, const std::vector<PrivateKey>& signers,
+                         WallTime now) {
   HF_ASSIGN(const auto text, os::read_file(options.file, proto::trust::kMostEnvelopeBytes));
   const bool is_signed = trim(text).starts_with('{');
   if (!is_signed) {
@@ -107,29 +115,28 @@ Result<Envelope> to_sign(const SignOptions& options, WallTime now) {
       return Error{Errc::usage, "--refresh takes a signed document"}.hint(
           "leave --refresh out to sign this one");
     HF_ASSIGN(const auto document, proto::load_deployment(text, options.file));
-    HF_ASSIGN(const auto serial, serial_of(options, document));
+    HF_ASSIGN(const auto serial, serial_of(options, signers, document));
     return frame(options, text, serial, now);
   }
-  HF_ASSIGN(auto envelope, read_signed(options.file));
+  auto read = proto::trust::read_envelope(text);
+  if (!read) return std::move(read).error().in(options.file);
+  auto envelope = std::move(read).value();
   if (!options.refresh) {
     if (options.serial != 0 || !options.previous.empty())
       return Error{Errc::usage, fmt::format("{} is signed already: its serial stays", options.file)}
           .hint("--refresh for the same content under another serial");
     return envelope;
   }
-  HF_ASSIGN(envelope, read_believed(options, options.file));
+  HF_TRY(check_believed(options, signers, envelope, options.file));
   HF_ASSIGN(const auto document, deployment_in(envelope, options.file));
   const auto serial = options.serial != 0 ? options.serial : document.serial.value_or(0) + 1;
   return frame(options, envelope.payload, serial, now);
 }
 
 Result<Envelope> sign(const SignOptions& options, WallTime now) {
-  HF_ASSIGN(auto envelope, to_sign(options, now));
-  HF_ASSIGN(const auto passphrase, read_passphrase(options.passphrase_file));
-  for (const auto& file : options.keys) {
-    HF_ASSIGN(const auto key, read_private_key(file, passphrase));
-    HF_TRY(add_signature(envelope, key));
-  }
+  HF_ASSIGN(const auto signers, read_keys(options));
+  HF_ASSIGN(auto envelope, to_sign(options, signers, now));
+  for (const auto& key : signers) HF_TRY(add_signature(envelope, key));
   return envelope;
 }
 

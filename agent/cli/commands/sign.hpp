@@ -18,7 +18,7 @@ struct SignOptions {
   std::string passphrase_file;
   std::uint64_t serial = 0;  ///< 0: one after the previous, else the document's own
   std::string previous;      ///< the document published before
-  std::string root;          ///< whose signers are believed, besides `keys`
+  std::string root;          ///< whose signers are believed, in place of those of `keys`
   std::string expires = "30d";
   bool refresh = false;
   std::string out;

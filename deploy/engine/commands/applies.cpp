@@ -220,7 +220,7 @@ Result<UnfinishedPlan> Applies::plan(Candidate candidate) {
     if (!host.images.contains(service->image.digest)) absent.insert(service->image.str());
   report.images_to_pull.assign(absent.begin(), absent.end());
   add_warnings(candidate.request, wanted, report);
-  if (!parts_.options.config.source.trust.empty())
+  if (!parts_.options.config.source.trust.empty() && !candidate.request.break_glass)
     report.warnings.push_back(
         "this host runs signed documents only: publish it, or apply it with --break-glass");
   auto of_host = plan::host_warnings(wanted, host);
@@ -307,7 +307,7 @@ void Applies::source_changed(Candidate candidate, const std::string& source) {
     }
   }
   auto accepted = apply(std::move(candidate), actor, plan::Trigger::source);
-  if (!accepted) source_refused(accepted.error(), source);
+  if (!accepted) return source_refused(accepted.error(), source);  // it is still news
   if (heard) remember_serial(word);
 }
 
