@@ -217,6 +217,7 @@ Status Client::try_endpoint(const Endpoint& endpoint, Object& object, const Rece
   for (int attempt = 1;; ++attempt) {
     const std::uint64_t before = object.delivered;
     object.retry_after.reset();
+    object.is_final = false;  // what another endpoint answered says nothing of this one
     object.error_body.clear();
     auto answer = once(endpoint, object, receive);
     Status outcome = answer ? judge(*answer, object, endpoint) : Status{std::move(answer).error()};
