@@ -26,9 +26,7 @@ OPTIONS = {
     "housekeeping": JOB, "last_words": JOB, "back_up": JOB, "forget_configs": JOB, "disk_space": JOB,
     "memory_signs": None,   # common/os/memory_signs.cpp: files of /proc below 4 KiB
     "on_arrival": None,     # called by the thread that took the request
-    "has_name_server": "ContainerRuntime::has_name_server",
-    "host_gives": "ContainerRuntime::host_gives",
-    "host_addresses": "host_addresses",
+    "has_name_server": JOB, "host_gives": JOB, "host_addresses": JOB,  # where documents are read
 }
 # Where the engine hands work to a job, and its functions that only jobs call (deploy/engine).
 HANDED_TO_JOBS = re.compile(r"\b(?:jobs_?\.run|run_change)\s*(\()")

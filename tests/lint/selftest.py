@@ -70,7 +70,7 @@ MUTANTS = [
      "bad.cpp:2: deeper is called on the engine's thread and walks a directory"),
     ("engine_thread", "deploy/network/bad.cpp", "Result<T> NftPublisher::observe() {\n  const std::lock_guard lock{mutex_};\n  return t_;\n}\n", "takes a lock"),
     ("engine_thread", "deploy/network/bad.cpp", "Result<T> NftPublisher::observe() {\n  os::sleep_until(soon, {});\n  return t_;\n}\n", "and sleeps"),
-    ("engine_thread", "deploy/runtime/bad.cpp", "Status ContainerRuntime::host_gives(const T& t) const {\n  return os::read_file(t.path);\n}\n", "opens a file"),
+    ("engine_thread", "deploy/runtime/bad.cpp", "Status ContainerRuntime::enforce(const T& t) {\n  return os::read_file(t.path);\n}\n", "opens a file"),
     ("engine_thread", "deploy/network/port/publisher.hpp", "#pragma once\nclass Publisher {\n  virtual Status reload(int x) = 0;\n};\n", "may the engine's thread call reload?"),
     ("engine_thread", "deploy/engine/state/ports.hpp", "#pragma once\nstruct Options {\n  std::function<void()> surprise;\n};\n", "surprise: say in tests/lint/engine_calls.py"),
     ("engine_thread", "deploy/runtime/container_runtime.cpp", "Status ContainerRuntime::thaw() {\n  return ok();\n}\n", "in_progress no longer takes a lock"),

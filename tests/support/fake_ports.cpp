@@ -261,7 +261,7 @@ deploy::engine::Candidate candidate(const std::string& document, const std::stri
 
 Result<proto::api::Accepted> Agent::apply(const std::string& document, bool now) {
   return core_->commands().applies.apply(
-      reader_->read({document, "deployment.yaml", "test", false, now}), "root (uid 0)",
+      reader_->read({document, "deployment.yaml", "test", false, now}), kRoot,
       plan::Trigger::apply);
 }
 
@@ -281,7 +281,7 @@ Result<proto::api::Accepted> Agent::rollback(std::uint64_t to) {
   // It may still be waiting when this returns.
   auto answer = std::make_shared<std::optional<Result<proto::api::Accepted>>>();
   rollbacks.prepare(to, [&rollbacks, to, answer] {
-    *answer = rollbacks.rollback({to, "test", false}, "root (uid 0)");
+    *answer = rollbacks.rollback({to, "test", false}, kRoot);
   });
   while (!*answer && jobs_.deliver()) continue;
   return *answer ? **answer : Error{Errc::busy, "its document is being read"};

@@ -1,9 +1,9 @@
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -16,15 +16,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 std::string document(const std::string& version, const std::string& extra = "") {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    publish: ["8080:80"]
-    update: {{soak: 2s, deadline: 10s}}
-{2})",
-                     version, proto::Digest::of(version).hex(), extra);
+  return shop_of(web(version, {kPublished, "update: {soak: 2s, deadline: 10s}"}) + extra);
 }
 
 class CoreTest : public ::testing::Test {

@@ -1,10 +1,10 @@
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "agent/daemon/metrics.hpp"
 #include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -17,16 +17,9 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 std::string stoppable(const std::string& version, const std::string& stop = "{}") {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    publish: ["8080:80"]
-    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 1s}}
-    stop: {2}
-)",
-                     version, proto::Digest::of(version).hex(), stop);
+  return shop_of(web(
+      version,
+      {kPublished, "update: {soak: 1s, deadline: 5s, drain: 1s, standby: 1s}", "stop: " + stop}));
 }
 
 class Endings : public ::testing::Test {

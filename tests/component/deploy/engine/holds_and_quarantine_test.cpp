@@ -1,5 +1,4 @@
 // Holds, the quarantine, windows, and applies that meet each other: the engine over a real ledger.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +7,7 @@
 #include "common/os/file.hpp"
 #include "proto/api/codec.hpp"
 #include "tests/support/fake_ports.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -21,19 +21,11 @@ using ::testing::SizeIs;
 constexpr const char* kFile = "/etc/holdfast/deployment.yaml";
 
 std::string shop(const std::string& version, const std::string& window = "") {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    publish: ["8080:80"]
-    update: {{soak: 2s, deadline: 10s{2}}}
-)",
-                     version, proto::Digest::of(version).hex(),
-                     window.empty() ? "" : ", window: " + window);
+  const auto rest = window.empty() ? "}" : ", window: " + window + "}";
+  return shop_of(web(version, {kPublished, "update: {soak: 2s, deadline: 10s" + rest}));
 }
 
-class RestraintsTest : public ::testing::Test {
+class HoldsAndQuarantineTest : public ::testing::Test {
  protected:
   void SetUp() override {
     host_.clock.set_wall(parse_rfc3339("2026-11-23T12:00:00Z").value());  // a Monday
@@ -69,12 +61,12 @@ class RestraintsTest : public ::testing::Test {
   }
   deploy::engine::Core& core() { return agent_->core(); }
 
-  os::TempDir dir_ = os::TempDir::create("/tmp", "holdfast-restraints").value();
+  os::TempDir dir_ = os::TempDir::create("/tmp", "holdfast-holds").value();
   FakeHost host_;
   std::unique_ptr<Agent> agent_;
 };
 
-TEST_F(RestraintsTest, AFailedUpdateIsListedWithItsEvidenceAfterARestartToo) {
+TEST_F(HoldsAndQuarantineTest, AFailedUpdateIsListedWithItsEvidenceAfterARestartToo) {
   good("1.0.0");
   host_.failing_creates.insert("web");
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
@@ -89,7 +81,7 @@ TEST_F(RestraintsTest, AFailedUpdateIsListedWithItsEvidenceAfterARestartToo) {
   EXPECT_EQ(list[0].evidence.at("error"), "E_RUNTIME");
 }
 
-TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
+TEST_F(HoldsAndQuarantineTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   good("1.0.0");
   good("2.0.0");
   const auto added = core().commands().holds.quarantine({"1", "loses orders", ""}, kRoot);
@@ -107,7 +99,7 @@ TEST_F(RestraintsTest, AQuarantinedDocumentIsRefusedWithTheWayOut) {
   EXPECT_TRUE(agent_->apply(shop("1.0.0")));
 }
 
-TEST_F(RestraintsTest, RolesAddNoneBeyond500DocumentsAndRootNoneBeyond1000) {
+TEST_F(HoldsAndQuarantineTest, RolesAddNoneBeyond500DocumentsAndRootNoneBeyond1000) {
   const deploy::requests::Actor kAnn{"ann (uid 1000)", proto::api::Role::rollback};
   int number = 0;
   const auto add = [&](const deploy::requests::Actor& actor) {
@@ -127,7 +119,7 @@ TEST_F(RestraintsTest, RolesAddNoneBeyond500DocumentsAndRootNoneBeyond1000) {
   EXPECT_THAT(agent_->snapshot()->records->quarantine, SizeIs(1001)) << "a failure is always added";
 }
 
-TEST_F(RestraintsTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
+TEST_F(HoldsAndQuarantineTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
   good("1.0.0");
   const auto digest = std::string(64, 'a');
   ASSERT_TRUE(
@@ -142,14 +134,14 @@ TEST_F(RestraintsTest, AQuarantineEndsAtItsTimeEvenIfTheAgentWasDown) {
   EXPECT_EQ(entries(proto::EntryKind::released), 1U);
 }
 
-TEST_F(RestraintsTest, WhatRunsCannotBeQuarantined) {
+TEST_F(HoldsAndQuarantineTest, WhatRunsCannotBeQuarantined) {
   good("1.0.0");
   const auto refused = core().commands().holds.quarantine({"1", "no", ""}, kRoot);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().next_step(), HasSubstr("holdfast rollback"));
 }
 
-TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
+TEST_F(HoldsAndQuarantineTest, BadWordsForAQuarantineAreNamed) {
   good("1.0.0");
   EXPECT_EQ(core().commands().holds.quarantine({"7", "x", ""}, kRoot).error().code(),
             Errc::not_found);
@@ -169,7 +161,7 @@ TEST_F(RestraintsTest, BadWordsForAQuarantineAreNamed) {
 }
 
 /// Whatever became of the state that the source itself keeps.
-TEST_F(RestraintsTest, AnOlderDocumentOfASignedSourceIsRefusedByWhatWasHeard) {
+TEST_F(HoldsAndQuarantineTest, AnOlderDocumentOfASignedSourceIsRefusedByWhatWasHeard) {
   const auto says = [&](const std::string& document, const char* serial) {
     auto read = candidate(document, kFile);
     read.evidence = {{"serial", serial}};
@@ -186,7 +178,7 @@ TEST_F(RestraintsTest, AnOlderDocumentOfASignedSourceIsRefusedByWhatWasHeard) {
   EXPECT_EQ(says(shop("3.0.0"), "8"), 3U);
 }
 
-TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
+TEST_F(HoldsAndQuarantineTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
   core().commands().applies.source_changed(candidate(shop("1.0.0"), kFile), kFile);
   agent_->run(15s);
   host_.failing_creates.insert("web");
@@ -212,7 +204,7 @@ TEST_F(RestraintsTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld
   EXPECT_FALSE(status().quarantined);
 }
 
-TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
+TEST_F(HoldsAndQuarantineTest, UnderAHoldAChangeIsPulledAndWaits) {
   good("1.0.0");
   ASSERT_TRUE(core().commands().holds.hold({"the shop is busy", ""}, kRoot));
   const auto accepted = agent_->apply(shop("2.0.0"));
@@ -243,7 +235,7 @@ TEST_F(RestraintsTest, UnderAHoldAChangeIsPulledAndWaits) {
   EXPECT_FALSE(core().commands().holds.resume({""}, kRoot)->hold) << "a second resume is nothing";
 }
 
-TEST_F(RestraintsTest, AHoldEndsByItself) {
+TEST_F(HoldsAndQuarantineTest, AHoldEndsByItself) {
   good("1.0.0");
   ASSERT_TRUE(core().commands().holds.hold({"lunch", "2026-11-23T13:00:00Z"}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
@@ -255,7 +247,7 @@ TEST_F(RestraintsTest, AHoldEndsByItself) {
   EXPECT_EQ(entries(proto::EntryKind::resumed), 1U);
 }
 
-TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
+TEST_F(HoldsAndQuarantineTest, RollbackAndRestartsGoOnUnderAHold) {
   good("1.0.0");
   good("2.0.0");
   ASSERT_TRUE(core().commands().holds.hold({"incident", ""}, kRoot));
@@ -279,7 +271,7 @@ TEST_F(RestraintsTest, RollbackAndRestartsGoOnUnderAHold) {
   EXPECT_EQ(result_of(2), "rolled_back");
 }
 
-TEST_F(RestraintsTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
+TEST_F(HoldsAndQuarantineTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
   EXPECT_EQ(core().commands().holds.hold({" ", ""}, kRoot).error().code(), Errc::usage);
   EXPECT_EQ(core().commands().holds.hold({"x", "2020-01-01T00:00:00Z"}, kRoot).error().code(),
             Errc::usage);
@@ -288,7 +280,7 @@ TEST_F(RestraintsTest, AHoldNeedsAReasonAndAnEndThatLiesAhead) {
   EXPECT_FALSE(status().hold);
 }
 
-TEST_F(RestraintsTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
+TEST_F(HoldsAndQuarantineTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
   good("1.0.0");
   ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
@@ -304,7 +296,7 @@ TEST_F(RestraintsTest, ANewerDocumentTakesThePlaceOfOneThatWaits) {
   EXPECT_EQ(host_.creates, 2) << "the second was never started";
 }
 
-TEST_F(RestraintsTest, ApplyingWhatRunsTakesBackWhatWaits) {
+TEST_F(HoldsAndQuarantineTest, ApplyingWhatRunsTakesBackWhatWaits) {
   good("1.0.0");
   ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
@@ -320,7 +312,7 @@ TEST_F(RestraintsTest, ApplyingWhatRunsTakesBackWhatWaits) {
   EXPECT_EQ(result_of(2), "superseded");
 }
 
-TEST_F(RestraintsTest, QuarantiningWhatWaitsTakesItBack) {
+TEST_F(HoldsAndQuarantineTest, QuarantiningWhatWaitsTakesItBack) {
   good("1.0.0");
   ASSERT_TRUE(core().commands().holds.hold({"busy", ""}, kRoot));
   ASSERT_TRUE(agent_->apply(shop("2.0.0")));
@@ -331,7 +323,7 @@ TEST_F(RestraintsTest, QuarantiningWhatWaitsTakesItBack) {
   EXPECT_EQ(result_of(2), "superseded");
 }
 
-TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
+TEST_F(HoldsAndQuarantineTest, AWindowDelaysTheRollOutButNotThePull) {
   good("1.0.0");
   const auto windowed =
       shop("2.0.0", R"({days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})");
@@ -355,7 +347,7 @@ TEST_F(RestraintsTest, AWindowDelaysTheRollOutButNotThePull) {
   EXPECT_EQ(status().state.text(), "converged");
 }
 
-TEST_F(RestraintsTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
+TEST_F(HoldsAndQuarantineTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
   good("1.0.0");
   const auto windowed = shop("2.0.0", R"({hours: "22:00-04:00"})");
   ASSERT_TRUE(agent_->apply(windowed));
@@ -370,14 +362,14 @@ TEST_F(RestraintsTest, NowOverridesAWindowAlsoForOneThatWaitsButNotAHold) {
   EXPECT_EQ(status().generation, 2U);
 }
 
-TEST_F(RestraintsTest, AnUnknownZoneIsRefusedWithItsPlace) {
+TEST_F(HoldsAndQuarantineTest, AnUnknownZoneIsRefusedWithItsPlace) {
   const auto refused = agent_->apply(shop("1.0.0", R"({hours: "22:00-04:00", zone: Atlantis})"));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().to_string(), HasSubstr("services.web.update.window"));
   EXPECT_THAT(refused.error().next_step(), HasSubstr("tzdata"));
 }
 
-TEST_F(RestraintsTest, OfTwoAppliesAtOnceTheSecondIsToldToWait) {
+TEST_F(HoldsAndQuarantineTest, OfTwoAppliesAtOnceTheSecondIsToldToWait) {
   good("1.0.0");
   const auto first = agent_->apply(shop("2.0.0"));
   agent_->run(1ms);  // it has begun: half a rollout is the worst place to stop in
@@ -393,7 +385,7 @@ TEST_F(RestraintsTest, OfTwoAppliesAtOnceTheSecondIsToldToWait) {
   EXPECT_THAT(agent_->snapshot()->records->history, SizeIs(2));
 }
 
-TEST_F(RestraintsTest, ARollbackDuringARollOutWinsInEveryPhase) {
+TEST_F(HoldsAndQuarantineTest, ARollbackDuringARollOutWinsInEveryPhase) {
   for (int cut_ms = 0; cut_ms < 4'000; cut_ms += 200) {
     FakeHost host;
     const auto dir = os::TempDir::create("/tmp", "holdfast-roll").value();
@@ -414,7 +406,7 @@ TEST_F(RestraintsTest, ARollbackDuringARollOutWinsInEveryPhase) {
   }
 }
 
-TEST_F(RestraintsTest, AnApplyOfWhatRunsIsRecordedAndChangesNothing) {
+TEST_F(HoldsAndQuarantineTest, AnApplyOfWhatRunsIsRecordedAndChangesNothing) {
   good("1.0.0");
   const auto creates = host_.creates;
   const auto again = agent_->apply(shop("1.0.0"));

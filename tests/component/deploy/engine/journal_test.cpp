@@ -7,6 +7,7 @@
 #include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
 #include "tests/support/memory_ledger.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -18,15 +19,7 @@ using ::testing::HasSubstr;
 constexpr Milliseconds kResync{30'000};
 
 std::string storable(const std::string& version) {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    publish: ["8080:80"]
-    update: {{soak: 2s, deadline: 10s}}
-)",
-                     version, proto::Digest::of(version).hex());
+  return shop_of(web(version, {kPublished, "update: {soak: 2s, deadline: 10s}"}));
 }
 
 class UnrecordedTest : public ::testing::Test {

@@ -11,6 +11,7 @@
 #include "common/log/log.hpp"
 #include "tests/support/fake_ports.hpp"
 #include "tests/support/memory_ledger.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -34,18 +35,14 @@ std::string hooks(int version) {
 }
 
 std::string document(int version) {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    publish: ["8080:80"]
-    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 5s{3}}}
-{2})",
-                     version, proto::Digest::of(std::to_string(version)).hex(), hooks(version),
-                     version == kWindowed
-                         ? R"(, window: {days: [mon], hours: "22:00-04:00", zone: Europe/Berlin})"
-                         : "");
+  const auto window = version == kWindowed
+                          ? R"(, window: {days: [mon], hours: "22:00-04:00", zone: Europe/Berlin}})"
+                          : "}";
+  return shop_of(
+      web(std::to_string(version),
+          {kPublished,
+           std::string{"update: {soak: 1s, deadline: 5s, drain: 1s, standby: 5s"} + window}) +
+      hooks(version));
 }
 
 const std::string& digest_of(int version) {

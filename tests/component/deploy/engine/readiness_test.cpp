@@ -8,6 +8,7 @@
 #include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
 #include "tests/support/memory_ledger.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test::readiness {
 namespace {
@@ -21,21 +22,13 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-std::string image(const std::string& name) {
-  return fmt::format("registry.example.com/shop/{}:1.0.0@sha256:{}", name,
-                     proto::Digest::of(name).hex());
-}
+std::string image(const std::string& name) { return pinned(name, "1.0.0", name); }
 
 std::string document(const std::string& version, const std::string& hooks = "") {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: {}
-    publish: ["8080:80"]
-    update: {{soak: 1s, deadline: 5s, drain: 1s, standby: 10m}}
-{})",
-                     image(version), hooks);
+  return shop_of(
+      service("web", image(version),
+              {kPublished, "update: {soak: 1s, deadline: 5s, drain: 1s, standby: 10m}"}) +
+      hooks);
 }
 
 std::string hook(const std::string& stage, const std::string& name) {

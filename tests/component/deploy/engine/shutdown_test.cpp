@@ -1,10 +1,10 @@
 // The host goes down: what the engine does from the first call to the next life of the host.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -17,19 +17,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::string two(const std::string& version) {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    depends_on: [db]
-    update: {{soak: 1s, deadline: 5s, drain: 1s}}
-  db:
-    image: registry.example.com/shop/db:1@sha256:{2}
-    restart: on-failure
-    update: {{soak: 1s, deadline: 5s, drain: 1s}}
-)",
-                     version, proto::Digest::of(version).hex(), proto::Digest::of("db").hex());
+  constexpr const char* kUpdate = "update: {soak: 1s, deadline: 5s, drain: 1s}";
+  return shop_of(web(version, {"depends_on: [db]", kUpdate}) +
+                 service("db", pinned("db", "1", "db"), {"restart: on-failure", kUpdate}));
 }
 
 class Shutdowns : public ::testing::Test {

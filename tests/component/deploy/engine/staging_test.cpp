@@ -1,9 +1,9 @@
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/os/file.hpp"
 #include "tests/support/fake_ports.hpp"
+#include "tests/support/shop.hpp"
 
 namespace holdfast::test {
 namespace {
@@ -12,14 +12,7 @@ using namespace std::chrono_literals;
 using deploy::engine::Jobs;
 
 std::string stageable(const std::string& version) {
-  return fmt::format(R"(apiVersion: holdfast/v1
-name: shop
-services:
-  web:
-    image: registry.example.com/shop/web:{0}@sha256:{1}
-    update: {{soak: 1s, deadline: 5s}}
-)",
-                     version, proto::Digest::of(version).hex());
+  return shop_of(web(version, {"update: {soak: 1s, deadline: 5s}"}));
 }
 
 class StagingTest : public ::testing::Test {
