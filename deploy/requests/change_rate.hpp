@@ -20,7 +20,7 @@ class ChangeRate {
   };
   ChangeRate(Limits limits, const Clock& clock) : limits_(limits), clock_(clock) {}
 
-  /// Counts one. Errors: rate_limited, with when the next one may be.
+  /// Counts one. Errors: rate_limited.
   [[nodiscard]] Status take(const Actor& actor);
 
  private:

@@ -71,7 +71,7 @@ class Images {
   virtual Result<StoredImage> find(const proto::Digest& pinned) = 0;
 
   /// Whether it is there: a record of the store's own, of at most 1 MiB, and one look at each layer
-  /// and document. Nothing that an image says is read. Errors: as `find`.
+  /// and at its configuration. Nothing that an image says is read. Errors: as `find`.
   virtual Result<HeldImage> look(const proto::Digest& pinned) = 0;
 
   /// Pinned digests of all whole images.

@@ -53,7 +53,7 @@ class Upkeep {
   Upkeep(Parts parts, proto::ScrubConfig scrub);
 
   /// Begins a job; its end is told to the listener. `since_event` of the answer is the caller's to
-  /// set. Errors: busy (eight wait already), and what can be said at once: ref_invalid, usage.
+  /// set. Errors: busy (job_queue.hpp), and what can be said at once: ref_invalid, usage.
   [[nodiscard]] Result<proto::api::ImageJob> pull(const proto::api::ImagePullRequest& request,
                                                   const Actor& actor);
   [[nodiscard]] Result<proto::api::ImageJob> verify(const proto::api::ImageVerifyRequest& request,
