@@ -132,6 +132,8 @@ Result<std::filesystem::path> worker_path() {
 void keep_house(runtime::ContainerRuntime& containers) {
   if (auto done = containers.maintain_logs(); !done)
     log::warn("event=logs_not_maintained error={}", log::field(done.error().to_string()));
+  if (auto done = containers.mend_records(); !done)
+    log::warn("event=records_not_restored error={}", log::field(done.error().to_string()));
   containers.follow_host();
   if (auto done = containers.follow_names(); !done)
     log::warn("event=names_not_followed error={}", log::field(done.error().to_string()));

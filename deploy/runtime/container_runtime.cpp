@@ -243,6 +243,20 @@ void ContainerRuntime::forget_configs(const std::set<proto::Digest>& in_use) {
     log::warn("event=configs_not_forgotten error={}", log::field(done.error().to_string()));
 }
 
+Status ContainerRuntime::mend_records() {
+  HF_ASSIGN(const auto seen, observe(InspectionDepth::liveness));
+  Status first = ok();
+  for (const auto& instance : seen) {
+    if (instance.pid == 0) continue;
+    const auto mended = mend_record(host_, instance.id);
+    if (mended && *mended)
+      log::warn("event=record_restored instance={} file={}", instance.id.str(),
+                log::field(host_.paths.record(instance.id).string()));
+    if (!mended && first) first = Error{mended.error()}.in("the record of " + instance.id.str());
+  }
+  return first;
+}
+
 void ContainerRuntime::follow_host() { has_init_ = find_init().has_value(); }
 
 Status ContainerRuntime::follow_names() {

@@ -81,6 +81,9 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   [[nodiscard]] Status host_gives(const proto::Service& wanted) const;
   /// Deletes kept content of configs that `in_use` does not name; what is young stays. Blocks.
   void forget_configs(const std::set<proto::Digest>& in_use);
+  /// Writes records of running instances again that were damaged or lost on the disk, and says so.
+  /// For every resync. Blocks for a flush for each of them.
+  Status mend_records();
   /// Looks for what may have been installed since. For every resync; < 1 ms.
   void follow_host();
   /// Bytes of a service's output that its bound has taken away since this agent began, by service.

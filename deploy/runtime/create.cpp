@@ -233,6 +233,7 @@ Status create_instance(const Host& host, const InstanceSpec& spec, const std::st
   // removed.
   HF_TRY(os::write_atomic(host.paths.record(spec.id), to_json(record)));
   HF_TRY(make_places(host, spec));
+  HF_TRY(copy_record(host, record));
   RunState run;
   run.boot_id = boot_id();
   if (stop.stop_requested()) return Error{Errc::cancelled, "create instance"};

@@ -32,9 +32,41 @@ Status check_id(const plan::InstanceId& id) {
   return Error{Errc::usage, fmt::format("{} is not an instance id", printable(text))};
 }
 
+namespace {
+
+Result<InstanceRecord> read_copy(const std::filesystem::path& path, const plan::InstanceId& id) {
+  HF_ASSIGN(const auto text, os::read_regular_file(path, 1U << 20));
+  HF_ASSIGN(auto record, parse_record(text));
+  if (record.id == id) return record;
+  return Error{Errc::io, fmt::format("{} is the record of {}", path.string(), record.id.str())};
+}
+
+}  // namespace
+
 Result<InstanceRecord> read_record(const Host& host, const plan::InstanceId& id) {
-  HF_ASSIGN(const auto text, os::read_regular_file(host.paths.record(id), 1U << 20));
-  return parse_record(text);
+  auto copy = read_copy(host.paths.run_record(id), id);
+  if (copy && copy->boot_id == boot_id()) return copy;
+  return read_copy(host.paths.record(id), id);
+}
+
+Status copy_record(const Host& host, const InstanceRecord& record) {
+  return os::write_atomic(host.paths.run_record(record.id), to_json(record), 0600,
+                          os::Durability::lazy);
+}
+
+Result<bool> mend_record(const Host& host, const plan::InstanceId& id) {
+  HF_ASSIGN(const auto record, read_record(host, id));
+  if (record.boot_id != boot_id()) return false;
+  const auto wanted = to_json(record);
+  const auto is_so = [&](const std::filesystem::path& path) {
+    const auto text = os::read_regular_file(path, 1U << 20);
+    return text && *text == wanted;
+  };
+  if (!is_so(host.paths.run_record(id))) HF_TRY(copy_record(host, record));
+  if (is_so(host.paths.record(id))) return false;
+  HF_TRY(os::make_directories(host.paths.kept(id)));
+  HF_TRY(os::write_atomic(host.paths.record(id), wanted));
+  return true;
 }
 
 Result<RunState> read_run_state(const Host& host, const plan::InstanceId& id) {

@@ -10,7 +10,14 @@
 
 namespace holdfast::deploy::runtime {
 
+/// What the instance was made from. Of this boot the copy in the run directory counts: what became
+/// of the file on the disk ends nothing that runs. Errors: io, when neither is a record of `id`.
 [[nodiscard]] Result<InstanceRecord> read_record(const Host& host, const plan::InstanceId& id);
+/// Into the run directory, beside the one on the disk. The bundle must exist.
+[[nodiscard]] Status copy_record(const Host& host, const InstanceRecord& record);
+/// Makes the two copies of the record of `id` alike again. True when that on the disk was not what
+/// it had been. Nothing where none of this boot is left.
+[[nodiscard]] Result<bool> mend_record(const Host& host, const plan::InstanceId& id);
 [[nodiscard]] Result<RunState> read_run_state(const Host& host, const plan::InstanceId& id);
 [[nodiscard]] Status write_run_state(const Host& host, const plan::InstanceId& id,
                                      const RunState& run);

@@ -62,8 +62,8 @@ class Owners {
 /// From whom processes descend. Each is read once, however long the chains that lead through it.
 class Descent {
  public:
-  /// `most`: reads; `goes_on`: asked before each but the first, so that every look decides
-  /// something.
+  /// `most`: reads; `goes_on`: asked before each of them, but not for the first process: every look
+  /// decides something.
   Descent(const Inits& inits, std::size_t most, std::function<bool()> goes_on)
       : most_(most), goes_on_(std::move(goes_on)) {
     for (const auto& [id, init] : inits) ends_.emplace(init.pid, init.pid);
@@ -74,7 +74,7 @@ class Descent {
   [[nodiscard]] std::optional<pid_t> end_of(pid_t pid) {
     std::vector<pid_t> way;
     while (pid > 1 && !ends_.contains(pid)) {
-      if (reads_ >= most_ || (reads_ > 0 && !goes_on_())) {
+      if (reads_ >= most_ || (decided_ > 0 && !goes_on_())) {
         for (const auto passed : way) ends_.erase(passed);
         return std::nullopt;
       }
@@ -85,6 +85,7 @@ class Descent {
     }
     const auto end = pid > 1 ? ends_.at(pid) : pid_t{0};
     for (const auto passed : way) ends_.insert_or_assign(passed, end);
+    ++decided_;
     return end;
   }
 
@@ -92,6 +93,7 @@ class Descent {
   const std::size_t most_;
   const std::function<bool()> goes_on_;
   std::size_t reads_ = 0;
+  std::size_t decided_ = 0;
   std::unordered_map<pid_t, pid_t> ends_;
 };
 

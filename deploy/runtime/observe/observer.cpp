@@ -19,22 +19,33 @@
 namespace holdfast::deploy::runtime {
 namespace {
 
-Result<std::vector<plan::InstanceId>> list_ids(const std::filesystem::path& directory) {
+/// Adds the names in a directory that can be ids, `most` new ones at most.
+Status add_ids(const std::filesystem::path& directory, std::size_t most,
+               std::set<plan::InstanceId>& ids) {
   struct Closer {
     void operator()(DIR* dir) const { closedir(dir); }
   };
-  std::vector<plan::InstanceId> ids;
   const std::unique_ptr<DIR, Closer> dir{opendir(directory.c_str())};
   if (!dir) {
-    if (errno == ENOENT) return ids;
+    if (errno == ENOENT) return ok();
     return errno_error(errno, "list " + directory.string());
   }
-  while (const dirent* entry = readdir(dir.get())) {
+  for (const dirent* entry = nullptr; most > 0 && (entry = readdir(dir.get())) != nullptr;) {
     plan::InstanceId id{entry->d_name};
-    if (check_id(id)) ids.push_back(std::move(id));
+    if (check_id(id) && ids.insert(std::move(id)).second) --most;
   }
-  std::sort(ids.begin(), ids.end());
-  return ids;
+  return ok();
+}
+
+/// What can run has a bundle. What has none was left over: of many some at a time, which is enough
+/// as those that belong to nothing are removed.
+Result<std::vector<plan::InstanceId>> list_ids(const Paths& paths) {
+  constexpr std::size_t kMostBundles = 4'096;
+  constexpr std::size_t kMostLeftOver = 256;
+  std::set<plan::InstanceId> ids;
+  HF_TRY(add_ids(paths.bundles(), kMostBundles, ids));
+  HF_TRY(add_ids(paths.instances(), kMostLeftOver, ids));
+  return std::vector<plan::InstanceId>{ids.begin(), ids.end()};
 }
 
 /// The part of an id before "-<hash>-<sequence>".
@@ -63,14 +74,21 @@ Result<Value> Observer::cached(Cache<Value>& cache, const plan::InstanceId& id,
     const auto found = cache.find(id);
     if (found != cache.end() && found->second.first == version) return found->second.second;
   }
-  HF_ASSIGN(Value fresh, read());
+  Result<Value> fresh = read();
   const std::lock_guard lock{mutex_};
-  cache.insert_or_assign(id, std::pair{version, fresh});
-  return fresh;
+  if (fresh) {
+    cache.insert_or_assign(id, std::pair{version, *fresh});
+    return fresh;
+  }
+  // They are replaced as a whole: one that cannot be read was damaged, which ends no instance.
+  const auto last = cache.find(id);
+  return last == cache.end() ? std::move(fresh) : last->second.second;
 }
 
 Result<InstanceRecord> Observer::record(const plan::InstanceId& id) {
-  return cached(records_, id, host_.paths.record(id), [&] { return read_record(host_, id); });
+  const auto read = [&] { return read_record(host_, id); };
+  auto copy = cached(records_, id, host_.paths.run_record(id), read);
+  return copy ? std::move(copy) : cached(records_, id, host_.paths.record(id), read);
 }
 
 Result<RunState> Observer::run_state(const plan::InstanceId& id) {
@@ -81,7 +99,7 @@ Result<RunState> Observer::run_state(const plan::InstanceId& id) {
 Result<std::vector<ObservedInstance>> Observer::observe(const std::set<plan::InstanceId>& busy,
                                                         InspectionDepth depth,
                                                         const KnownToRun& known_to_run) {
-  HF_ASSIGN(const auto ids, list_ids(host_.paths.instances()));
+  HF_ASSIGN(const auto ids, list_ids(host_.paths));
   std::vector<ObservedInstance> out;
   out.reserve(ids.size());
   for (const auto& id : ids) out.push_back(observe_one(id, busy.contains(id), known_to_run));

@@ -13,7 +13,8 @@
 /// run_dir/                           tmpfs
 ///   runtime/                         state of the OCI runtime (--root)
 ///   exits/<id>                       exit code, written by conmon
-///   instances/<id>/                  the bundle: config.json, run.json, pidfiles,
+///   instances/<id>/                  the bundle: config.json, run.json, instance.json (the same
+///   again), pidfiles,
 ///   etc/{hosts,hostname,resolv.conf}, configs/<n>, ctl, notify/notify.sock, ready mnt/ private
 ///   mount mnt/<id>/rootfs, mnt/<id>/secrets, mnt/<id>/placed (secrets with a target), mnt/<id>/vol
 /// ```
@@ -45,6 +46,10 @@ struct Paths {
   [[nodiscard]] Path bundles() const { return run_dir / "instances"; }
   [[nodiscard]] Path bundle(const plan::InstanceId& id) const { return bundles() / id.str(); }
   [[nodiscard]] Path run_state(const plan::InstanceId& id) const { return bundle(id) / "run.json"; }
+  /// What `record` holds, for as long as the host is up.
+  [[nodiscard]] Path run_record(const plan::InstanceId& id) const {
+    return bundle(id) / "instance.json";
+  }
   [[nodiscard]] Path hosts(const plan::InstanceId& id) const {
     return bundle(id) / "etc" / "hosts";
   }

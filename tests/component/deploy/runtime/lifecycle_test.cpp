@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <fmt/format.h>
 
 #include "tests/component/deploy/runtime/fixture.hpp"
 
@@ -255,6 +256,7 @@ TEST_F(Lifecycle, AfterARebootAnInstanceIsBrokenAndRemovable) {
   ASSERT_TRUE(run);
   run->boot_id = "an earlier boot";
   ASSERT_TRUE(os::write_atomic(paths().run_state(InstanceId{"web-1"}), rt::to_json(*run)));
+  reopen();
   EXPECT_EQ(see("web-1").state, InstanceState::broken);
   EXPECT_EQ(see("web-1").service.str(), "web");
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-1"}, {}));
@@ -268,6 +270,55 @@ TEST_F(Lifecycle, AHalfMadeInstanceIsBrokenAndRemovable) {
   EXPECT_EQ(seen.service.str(), "web");
   EXPECT_TRUE(runtime_->remove(InstanceId{"web-deadbeef-1"}, {}));
   EXPECT_TRUE(runtime_->observe(rt::InspectionDepth::due)->empty());
+}
+
+TEST_F(Lifecycle, WhatBecomesOfItsRecordOnTheDiskEndsNoInstance) {
+  const InstanceId web{"web-1"};
+  create(spec("web-1", a_service(idle())));
+  create(spec("api-1", a_service(idle())));
+  const auto before = see("web-1");
+  const auto record = paths().record(web);
+  const auto whole = slurp(record);
+  const std::vector<std::function<void()>> harms{
+      [&] { write(record, whole.substr(0, whole.size() / 2)); },
+      [&] { write(record, slurp(paths().record(InstanceId{"api-1"}))); },
+      [&] { fs::remove(record); },
+      [&] { fs::remove_all(paths().kept(web)); },
+  };
+  for (const auto& harm : harms) {
+    harm();
+    for (const bool new_life : {false, true}) {
+      if (new_life) reopen();
+      EXPECT_EQ(see("web-1").state, InstanceState::running);
+      EXPECT_EQ(see("web-1").pid, before.pid);
+      EXPECT_EQ(see("web-1").run_hash, before.run_hash);
+    }
+    ASSERT_TRUE(runtime_->mend_records());
+    EXPECT_EQ(slurp(record), whole);
+  }
+}
+
+TEST_F(Lifecycle, ADamagedCopyInTheRunDirectoryEndsNoInstanceEither) {
+  const InstanceId web{"web-1"};
+  create(spec("web-1", a_service(idle())));
+  const auto pid = see("web-1").pid;
+  const auto whole = slurp(paths().run_record(web));
+  write(paths().run_record(web), "{");
+  EXPECT_EQ(see("web-1").pid, pid);
+  reopen();
+  EXPECT_EQ(see("web-1").pid, pid);
+  ASSERT_TRUE(runtime_->mend_records());
+  EXPECT_EQ(slurp(paths().run_record(web)), whole);
+  write(paths().run_state(web), "{");  // known to this life
+  EXPECT_EQ(see("web-1").pid, pid);
+}
+
+TEST_F(Lifecycle, OfManyThatWereLeftOverSomeAreSeenAtATimeAndAllThatRun) {
+  create(spec("web-1", a_service(idle())));
+  for (int i = 0; i < 2'000; ++i)
+    fs::create_directories(paths().instances() / fmt::format("a-{}", i));
+  EXPECT_EQ(runtime_->observe(rt::InspectionDepth::due)->size(), 1U + 256U);
+  EXPECT_EQ(see("web-1").state, InstanceState::running);
 }
 
 TEST_F(Lifecycle, AnExitIsReportedWithinTwentyMillisecondsAlsoAfterRestartAndAdoption) {
