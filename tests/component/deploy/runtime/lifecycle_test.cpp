@@ -1,5 +1,5 @@
-#include <signal.h>
 #include <fmt/format.h>
+#include <signal.h>
 
 #include "tests/component/deploy/runtime/fixture.hpp"
 
