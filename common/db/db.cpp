@@ -17,6 +17,7 @@ Errc errc_of(int extended_code) {
       return Errc::busy;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_TOOBIG:  // nothing of ours is
       return Errc::ledger_corrupt;
     case SQLITE_PERM:
     case SQLITE_AUTH:
@@ -48,6 +49,8 @@ Error failure(sqlite3* handle, int code) {
 }
 
 constexpr int kBusyMilliseconds = 5'000;
+constexpr int kLongestValue = 16 << 20;     // of a row, too
+constexpr int kLongestStatement = 1 << 20;  // those that a file brings too
 
 }  // namespace
 
@@ -138,6 +141,8 @@ Result<Db> Db::open(const std::filesystem::path& path, OpenMode mode) {
 Status Db::configure(OpenMode mode) {
   sqlite3* handle = handle_.get();
   sqlite3_busy_timeout(handle, kBusyMilliseconds);
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kLongestValue);
+  sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, kLongestStatement);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_LOOKASIDE, nullptr, 0,
                     0);  // 48 KiB that an idle daemon need not hold
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);

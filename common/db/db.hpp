@@ -53,10 +53,10 @@ enum class OpenMode : std::uint8_t {
 };
 
 /// One connection, with extended result codes, foreign keys on, an untrusted schema, defensive
-/// mode, checked cells, no memory map, 256 KiB of cache and a busy timeout of 5 s
-/// (packaging/doc/security.md 5.3). Errors of every call: nospace (SQLITE_FULL), busy,
-/// ledger_corrupt (CORRUPT, NOTADB), perm, not_found, internal (our SQL), else io. Not thread safe;
-/// one connection a thread.
+/// mode, checked cells, no memory map, 256 KiB of cache, values and rows up to 16 MiB and a busy
+/// timeout of 5 s (packaging/doc/security.md 5.3). Errors of every call: nospace (SQLITE_FULL),
+/// busy, ledger_corrupt (CORRUPT, NOTADB, TOOBIG), perm, not_found, internal (our SQL), else io.
+/// Not thread safe; one connection a thread.
 class Db {
  public:
   [[nodiscard]] static Result<Db> open(const std::filesystem::path& path, OpenMode mode);

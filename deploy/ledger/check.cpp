@@ -4,6 +4,7 @@
 
 #include "common/crypto/sha256.hpp"
 #include "deploy/ledger/queries.hpp"
+#include "deploy/ledger/schema.hpp"
 #include "deploy/ledger/sql_text.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -29,6 +30,7 @@ class Walk {
     compare_with_anchor();
     if (!check_.fault) HF_TRY(compare_tables());
     if (!check_.fault) HF_TRY(compare_last_commit());
+    if (!check_.fault) HF_TRY(compare_schema());
     check_.report.intact = !check_.fault;
     return std::move(check_);
   }
@@ -74,9 +76,8 @@ class Walk {
       corrupt(fmt::format("entry {}: {}", number, applied.error().what()));
     const auto sum = entry->detail.find("document_sha256");
     if (sum == entry->detail.end() || !entry->spec_digest) return ok();
-    HF_ASSIGN(auto query, db_.prepare(sql::document));
-    HF_ASSIGN(const bool found, query.bind(1, entry->spec_digest->str()).step());
-    if (!found || crypto::sha256_hex(query.text(0)) != sum->second)
+    const auto document = read_document(db_, *entry->spec_digest);
+    if (!document || crypto::sha256_hex(*document) != sum->second)
       differs(fmt::format("entry {}: the document {} is not the one that was accepted", number,
                           entry->spec_digest->str()));
     return ok();
@@ -115,6 +116,12 @@ class Walk {
     } else {
       fault(Errc::ledger_truncated, found->text);
     }
+    return ok();
+  }
+
+  Status compare_schema() {
+    HF_ASSIGN(const auto found, schema_difference(db_));
+    if (found) differs(*found + ": ledger.db was changed by others");
     return ok();
   }
 
@@ -176,6 +183,7 @@ Result<LastCommit> read_last_commit(db::Db& db, const Anchor& anchor) {
 
 Result<Check> check_chain(db::Db& db, const std::optional<Anchor>& anchor, Depth depth) {
   HF_ASSIGN(auto transaction, db::Transaction::begin(db, db::Begin::deferred));
+  HF_TRY(check_readable(db));
   return Walk{db, anchor, depth}.run();
 }
 

@@ -7,6 +7,7 @@
 #include "deploy/ledger/match_chain.hpp"
 #include "deploy/ledger/migrate.hpp"
 #include "deploy/ledger/queries.hpp"
+#include "deploy/ledger/schema.hpp"
 #include "deploy/plan/model/state.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -60,15 +61,19 @@ class DamagedLedger final : public ReadSide<Ledger> {
   Belief belief_;
 };
 
-/// A connection through which the engine can read what it needs to begin.
+/// A connection through which nothing but rows can be read.
 Result<db::Db> open_readable(const std::filesystem::path& path) {
   HF_ASSIGN(auto db, db::Db::open(path, db::OpenMode::read_only));
-  HF_TRY(read_generations(db));
-  HF_TRY(read_quarantine(db));
-  HF_TRY(read_head(db));
-  HF_ASSIGN(const auto text, read_progress(db));
-  if (text) HF_TRY(plan::decode_progress(*text, BootTime{}));
+  HF_TRY(check_readable(db));
   return db;
+}
+
+/// Whether the rows of its tables are what an engine can begin with.
+bool has_readable_rows(db::Db& db) { return read_generations(db) && read_quarantine(db); }
+
+std::optional<plan::Progress> decoded(const std::optional<std::string>& text) {
+  auto read = plan::decode_progress(text.value_or("{}"), BootTime{});
+  return read ? std::optional{std::move(read).value()} : std::nullopt;
 }
 
 std::optional<std::string> progress_of_a_whole_copy(const std::filesystem::path& state_dir) {
@@ -76,14 +81,10 @@ std::optional<std::string> progress_of_a_whole_copy(const std::filesystem::path&
     if (!is_whole(each)) continue;
     auto copy = open_readable(each / "ledger.db");
     if (!copy) continue;
-    if (auto progress = read_progress(*copy)) return *std::move(progress);
+    auto progress = read_progress(*copy);
+    if (progress && decoded(*progress)) return *std::move(progress);
   }
   return std::nullopt;
-}
-
-std::optional<plan::Progress> decoded(const std::optional<std::string>& text) {
-  auto read = plan::decode_progress(text.value_or("{}"), BootTime{});
-  return read ? std::optional{std::move(read).value()} : std::nullopt;
 }
 
 /// Whether the state of the engine in the file is one that HEAD or the chain names.
@@ -106,25 +107,55 @@ std::optional<std::string> progress_instead(db::Db& db, const std::filesystem::p
   }
   auto matched = match_chain(db, told, told.effective_generation(),
                              recorded.value_or(plan::Progress{}), running);
-  return matched ? plan::encode_progress(*matched) : former;
+  if (matched) return plan::encode_progress(*matched);
+  return former || recorded ? former : plan::encode_progress(plan::Progress{});
 }
 
 enum class Age : std::uint8_t { newest, copy };
 
-/// `directory` is where the file and its HEAD are.
-Belief belief_in(db::Db& db, const std::filesystem::path& directory, Age age,
-                 const std::vector<plan::ObservedInstance>& running) {
+/// A file, and what is believed of it.
+struct Source {
+  db::Db db;
+  Belief belief{};
+  bool tells = false;  ///< its chain, or the beginning of it, tells of generations
+};
+
+/// `directory` is where the file and its HEAD are. Nothing: an engine cannot begin with it.
+std::optional<Source> open_source(const std::filesystem::path& directory, Age age,
+                                  const std::vector<plan::ObservedInstance>& running) {
+  auto db = open_readable(directory / "ledger.db");
+  if (!db) return std::nullopt;
+  Source source{std::move(db).value()};
+  auto& belief = source.belief;
   const auto anchor = read_anchor(directory);
   const auto known = anchor ? *anchor : std::nullopt;
-  auto check = check_chain(db, known, Depth::opening);
-  if (!check) return {};
-  Belief belief;
-  belief.stale = !known || check->fault == Errc::ledger_truncated || check->tables_differ;
-  if (age == Age::copy) belief.stale = true;
-  if (check->told.covered() && (age == Age::copy || !progress_is_named(db, known)))
-    belief.progress = progress_instead(db, directory, check->told, running);
-  if (check->chain_whole && check->told.covered()) belief.told = std::move(check->told);
-  return belief;
+  if (auto check = check_chain(source.db, known, Depth::opening)) {
+    source.tells = check->told.covered();
+    belief.stale = !known || check->fault == Errc::ledger_truncated || check->tables_differ ||
+                   age == Age::copy;
+    if (source.tells && (age == Age::copy || !progress_is_named(source.db, known)))
+      belief.progress = progress_instead(source.db, directory, check->told, running);
+    if (check->chain_whole && source.tells) belief.told = std::move(check->told);
+  }
+  if (!belief.told && !has_readable_rows(source.db)) return std::nullopt;
+  if (belief.progress) return source;
+  const auto progress = read_progress(source.db);
+  if (!progress || !decoded(*progress)) return std::nullopt;
+  return source;
+}
+
+/// The file itself where it tells anything, else the newest copy that does, whole ones first.
+std::optional<Source> best_source(const std::filesystem::path& state_dir,
+                                  const std::vector<plan::ObservedInstance>& running) {
+  auto best = open_source(state_dir, Age::newest, running);
+  auto copies = backups(state_dir);
+  std::stable_partition(copies.begin(), copies.end(), is_whole);
+  for (const auto& each : copies) {
+    if (best && best->tells) break;
+    auto copy = open_source(each, Age::copy, running);
+    if (copy && (!best || copy->tells)) best = std::move(copy);
+  }
+  return best;
 }
 
 }  // namespace
@@ -136,18 +167,8 @@ Result<std::unique_ptr<Ledger>> open_damaged_ledger(
     return std::unique_ptr<Ledger>{
         std::make_unique<DamagedLedger>(std::move(db), state_dir, why, std::move(belief))};
   };
-  if (auto own = open_readable(state_dir / "ledger.db")) {
-    auto belief = belief_in(*own, state_dir, Age::newest, running);
-    return make(std::move(own).value(), std::move(belief));
-  }
-  auto copies = backups(state_dir);
-  std::stable_partition(copies.begin(), copies.end(), is_whole);
-  for (const auto& each : copies) {
-    auto copy = open_readable(each / "ledger.db");
-    if (!copy) continue;
-    auto belief = belief_in(*copy, each, Age::copy, running);
-    return make(std::move(copy).value(), std::move(belief));
-  }
+  if (auto source = best_source(state_dir, running))
+    return make(std::move(source->db), std::move(source->belief));
   HF_ASSIGN(auto empty, db::Db::open(":memory:", db::OpenMode::read_write));
   HF_TRY(migrate(empty, migrations(), ":memory:"));
   return make(std::move(empty), {});

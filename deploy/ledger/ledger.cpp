@@ -13,6 +13,7 @@
 #include "deploy/ledger/migrate.hpp"
 #include "deploy/ledger/queries.hpp"
 #include "deploy/ledger/reserve.hpp"
+#include "deploy/ledger/schema.hpp"
 #include "deploy/ledger/sql_text.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -375,6 +376,7 @@ Result<std::unique_ptr<Ledger>> open_ledger(const std::filesystem::path& state_d
 
 Result<std::unique_ptr<Reader>> open_reader(const std::filesystem::path& state_dir) {
   HF_ASSIGN(auto db, db::Db::open(state_dir / "ledger.db", db::OpenMode::read_only));
+  HF_TRY(check_readable(db));
   return std::unique_ptr<Reader>{std::make_unique<BesideWriter>(std::move(db), state_dir)};
 }
 

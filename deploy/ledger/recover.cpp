@@ -14,6 +14,7 @@
 #include "deploy/ledger/migrate.hpp"
 #include "deploy/ledger/queries.hpp"
 #include "deploy/ledger/replay.hpp"
+#include "deploy/ledger/schema.hpp"
 #include "deploy/ledger/sql_text.hpp"
 #include "deploy/plan/plan.hpp"
 #include "deploy/plan/recovery.hpp"
@@ -59,7 +60,9 @@ std::vector<fs::path> damaged_before(const fs::path& state_dir) {
 
 /// A file whose WAL is beside it is read with it; its shared memory is recreated.
 Result<db::Db> open_old(const fs::path& directory) {
-  return db::Db::open(directory / "ledger.db", db::OpenMode::read_only);
+  HF_ASSIGN(auto db, db::Db::open(directory / "ledger.db", db::OpenMode::read_only));
+  HF_TRY(check_readable(db));
+  return db;
 }
 
 std::uint64_t highest(db::Db& db, std::string_view sql) {

@@ -65,15 +65,22 @@ class LedgerTest : public ::testing::Test {
     ADD_FAILURE() << ledger.error().to_string();
     std::abort();
   }
-  /// As somebody who knows SQL: without the triggers.
+  /// As somebody who knows SQL: without the triggers, which are there again afterwards.
   void edit(const std::string& sql) const {
     auto db = db::Db::open(dir() / "ledger.db", db::OpenMode::read_write);
     ASSERT_TRUE(db);
-    const auto done = db->exec(
-        "DROP TRIGGER IF EXISTS entries_refuse_update; DROP TRIGGER IF EXISTS "
-        "entries_refuse_delete; " +
-        sql);
-    ASSERT_TRUE(done) << done.error().to_string();
+    std::string drop;
+    std::string make;
+    auto rows = db->prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'");
+    ASSERT_TRUE(rows);
+    while (*rows->step()) {
+      drop += fmt("DROP TRIGGER \"{}\"; ", rows->text(0));
+      make += rows->text(1) + "; ";
+    }
+    for (const auto& part : {drop, sql, make}) {
+      const auto done = db->exec(part);
+      ASSERT_TRUE(done) << done.error().to_string();
+    }
   }
   [[nodiscard]] std::string head_file() const {
     const auto text = os::read_file(dir() / "HEAD");

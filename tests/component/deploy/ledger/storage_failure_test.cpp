@@ -12,6 +12,7 @@
 
 #include "common/os/process.hpp"
 #include "deploy/ledger/migrate.hpp"
+#include "deploy/ledger/schema.hpp"
 #include "tests/support/ledger_fixture.hpp"
 
 namespace holdfast::deploy::ledger {
@@ -207,6 +208,16 @@ TEST_F(Migrating, GoesForwardAndAnOlderProgramGoesBackWithWhatIsStored) {
 
   ASSERT_TRUE(migrate(db, std::array{kOne, kTwo}, path()));
   EXPECT_EQ(*db.integer("PRAGMA user_version"), 2);
+}
+
+TEST_F(Migrating, TheSchemaOfAVersionIsTheSameByEveryWayToIt) {
+  auto db = database();
+  for (const std::size_t version : {2, 1, 2}) {
+    ASSERT_TRUE(migrate(db, migrations().first(version), path()));
+    const auto difference = schema_difference(db);
+    ASSERT_TRUE(difference) << difference.error().to_string();
+    EXPECT_EQ(difference->value_or(""), "") << version;
+  }
 }
 
 TEST_F(Migrating, RefusesWithoutAWriteWhenThereIsNoWayBack) {

@@ -6,11 +6,10 @@
 #include <functional>
 #include <random>
 
-#include "common/db/db.hpp"
 #include "deploy/ledger/backup.hpp"
 #include "deploy/ledger/recover.hpp"
 #include "deploy/plan/model/state.hpp"
-#include "tests/support/ledger_fixture.hpp"
+#include "tests/component/deploy/ledger/tamper_fixture.hpp"
 
 namespace holdfast::deploy::ledger {
 namespace {
@@ -20,34 +19,6 @@ using test::accept;
 using test::fmt;
 using test::note;
 using ::testing::HasSubstr;
-
-class Tamper : public test::LedgerTest {
- protected:
-  void SetUp() override {
-    LedgerTest::SetUp();
-    auto ledger = open();
-    for (std::uint64_t i = 1; i <= 4; ++i)
-      ASSERT_TRUE(ledger->commit(accept(i, static_cast<char>('a' + i))));
-  }
-
-  void expect_refused(Errc code, const std::string& words) const {
-    const auto ledger = open_ledger(dir());
-    ASSERT_FALSE(ledger);
-    EXPECT_EQ(ledger.error().code(), code) << ledger.error().to_string();
-    EXPECT_THAT(ledger.error().what(), HasSubstr(words));
-    EXPECT_THAT(ledger.error().next_step(), HasSubstr("holdfast ledger recover"));
-    EXPECT_EQ(disposition(ledger.error().code()), Disposition::stop);
-  }
-
-  std::string verify_fault() const {
-    auto reader = open_reader(dir());
-    if (!reader) return reader.error().what();
-    const auto report = (*reader)->verify();
-    if (!report) return report.error().what();
-    EXPECT_EQ(report->intact, report->fault.empty());
-    return report->fault;
-  }
-};
 
 TEST_F(Tamper, AChangedByteInARowIsNoticed) {
   edit(
@@ -158,6 +129,18 @@ TEST_F(Tamper, WhateverBecameOfTheFilesTheAgentComesUpAndARecoveryPutsItRight) {
     fs::remove_all(dir());
     fs::copy(whole, dir(), fs::copy_options::recursive);
   }
+}
+
+TEST_F(Tamper, AWholeCopyIsBelievedWhereTheFileTellsNothingMore) {
+  ASSERT_TRUE(back_up(dir()));
+  edit("DELETE FROM entries");
+  const auto refused = open_ledger(dir());
+  ASSERT_FALSE(refused);
+  const auto damaged = open_damaged_ledger(dir(), refused.error(), {});
+  ASSERT_TRUE(damaged) << damaged.error().to_string();
+  EXPECT_TRUE((*damaged)->stale());
+  EXPECT_EQ((*damaged)->generations()->size(), 4U);
+  EXPECT_TRUE((*damaged)->document(test::digest('b')));
 }
 
 TEST_F(Tamper, AFileThatIsNoDatabaseIsNoticed) {
@@ -319,6 +302,9 @@ TEST_F(TamperedTables, AnOlderLedgerIsCoveredFromItsNextStartOn) {
   {
     auto db = db::Db::open(dir() / "ledger.db", db::OpenMode::read_write);
     ASSERT_TRUE(db);
+    const auto trigger =
+        db->text("SELECT sql FROM sqlite_master WHERE name = 'entries_refuse_update'");
+    ASSERT_TRUE(trigger);
     ASSERT_TRUE(db->exec("DROP TRIGGER entries_refuse_update"));
     std::string hash(64, '0');
     for (std::int64_t number = 1; number <= 10; ++number) {
@@ -332,6 +318,7 @@ TEST_F(TamperedTables, AnOlderLedgerIsCoveredFromItsNextStartOn) {
       auto write = db->prepare("UPDATE entries SET body = ?1, hash = ?2 WHERE number = ?3");
       ASSERT_TRUE(write->bind_blob(1, body).bind(2, hash).bind(3, number).run());
     }
+    ASSERT_TRUE(db->exec(*trigger));
     ASSERT_TRUE(os::write_atomic(dir() / "HEAD", fmt("{:<127}\n", fmt("10 {} 6", hash)), 0600));
   }
   EXPECT_EQ(open()->head()->number, 11U) << "one entry that says so";
