@@ -155,6 +155,19 @@ class Attacks(attack.AttackCase):
             verified = self.agent.cli("ledger", "verify")
             self.assertEqual(verified.code, 0, verified)
 
+    def test_what_was_released_and_applied_again_is_not_its_own_way_back(self):
+        """v1, v2, back, v2 again: the next rollback leads to v1, and announces nothing else."""
+        self.assert_rollback_is_quick()
+        (item,) = self.agent.cli("-o", "json", "quarantine", "list").json
+        self.assertEqual(self.agent.cli("quarantine", "release", item["spec_digest"][7:19], "-m", "once more").code, 0)
+        self.applied({"web": self.web("WEB_V2", update=attack.UPDATE)})
+        self.assertEqual(fixture.get(self.port), "v2")
+        self.assertIn("generation 3 → 1 ", self.agent.cli("rollback", "--dry-run").text)
+        self.assertEqual(self.agent.cli("-o", "json", "quarantine", "list").json, [])
+        self.assert_rollback_is_quick()
+        good = {row["generation"]: row["result"] for row in self.agent.history()}
+        self.assertEqual(good[1], "good", good)
+
     def test_metrics_clients_that_never_read(self):
         held = []
         for _ in range(64):

@@ -79,12 +79,18 @@ Status check_owner(const Asked& asked, const std::string& part, const struct sta
             ", or list its place in policy.allowed_secret_paths of agent.yaml");
 }
 
-/// Neither it nor a directory on the way. Of a hard link to a file inside such a directory nothing
-/// tells: root made it.
+/// Neither it nor a directory on the way.
 Status check_not_the_hosts(const Asked& asked, const struct stat& info) {
   const auto place = same_place(info, kPlacesOfTheHost);
   if (place.empty()) return ok();
   return asked.refused(fmt::format("it is {}, the host's own", place)).hint(asked.made_for_it());
+}
+
+/// Which other names it has nobody can tell: one may lie where it would be refused.
+Status check_one_name(const Asked& asked, const struct stat& info) {
+  if (info.st_nlink <= 1 || asked.listed()) return ok();
+  return asked.refused(fmt::format("it has {} names (hard links)", info.st_nlink))
+      .hint("copy it to a file of its own");
 }
 
 Status check_part(const Asked& asked, const std::string& part, const struct stat& info) {
@@ -99,6 +105,7 @@ Status check_part(const Asked& asked, const std::string& part, const struct stat
   }
   // A place that is listed may lie in one of them; what lies there may not be one of their files.
   if (part == asked.path || !asked.listed()) HF_TRY(check_not_the_hosts(asked, info));
+  if (part == asked.path) HF_TRY(check_one_name(asked, info));
   return check_owner(asked, part, info);
 }
 

@@ -63,6 +63,15 @@ TEST_F(HostFile, IsReachedThroughNoLinkWhereverOneLies) {
   EXPECT_THAT(said(at_ / "last", listed), HasSubstr("is a symlink"));
 }
 
+TEST_F(HostFile, HasNoOtherName) {
+  fs::create_hard_link(at_ / "token", at_ / "other");
+  EXPECT_THAT(said(at_ / "token"), HasSubstr("it has 2 names"));
+  const rt::HostFileRule listed{.allowed = {scratch_->path().string()}, .refused = {}};
+  EXPECT_EQ(said(at_ / "token", listed), "") << "the operator says so";
+  fs::remove(at_ / "other");
+  EXPECT_EQ(said(at_ / "token"), "");
+}
+
 TEST_F(HostFile, IsNeverWaitedFor) {
   ASSERT_EQ(::mkfifo((at_ / "fifo").c_str(), 0600), 0);
   ASSERT_EQ(::mknod((at_ / "device").c_str(), S_IFCHR | 0600, makedev(1, 5)), 0);  // /dev/zero
