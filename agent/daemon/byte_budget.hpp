@@ -22,7 +22,7 @@ struct ByteLimits {
   std::size_t uncounted = 0;  ///< so small a claim costs nothing: places.hpp bounds their number
 };
 /// A rollback and its answer are among the uncounted.
-inline constexpr ByteLimits kApiBytes{12U << 20, 4U << 20, 1U << 20, 16U << 10};
+inline constexpr ByteLimits kApiBytes{10U << 20, 4U << 20, 1U << 20, 16U << 10};
 
 /// Bytes of requests that have not arrived or are being worked on, and of answers that have not
 /// been taken, of all connections together. Root always finds room and takes none of the others',
