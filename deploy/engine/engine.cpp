@@ -192,13 +192,13 @@ class ThreadedEngine final : public Engine, private Jobs {
                                    .reason = "changed source"});
       read.evidence = std::move(offered.evidence);
       mailbox_->post([this, read = std::move(read), source = std::move(offered.source)]() mutable {
-        core_.commands().applies.source_changed(std::move(read), source);
+        core_.commands().sources.changed(std::move(read), source);
       });
     });
   }
   void source_refused(Error error, std::string source) override {
     mailbox_->post([this, error = std::move(error), source = std::move(source)] {
-      core_.commands().applies.source_refused(error, source);
+      core_.commands().sources.refused(error, source);
     });
   }
   void reconfigure(proto::LiveSettings settings) override {

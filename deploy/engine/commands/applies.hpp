@@ -26,11 +26,6 @@ class Applies {
                                      plan::Trigger trigger);
   /// What it would do. Touches nothing.
   Result<UnfinishedPlan> plan(Candidate candidate);
-  /// A watched source has this document; one that may not run is remembered and shown. What it
-  /// withdraws is quarantined, whatever becomes of the rest.
-  void source_changed(Candidate candidate, const std::string& source);
-  /// What it has was not even offered.
-  void source_refused(const Error& error, const std::string& source);
 
  private:
   [[nodiscard]] Result<proto::Deployment> admit(Candidate& candidate);
@@ -45,16 +40,6 @@ class Applies {
   [[nodiscard]] Result<proto::api::Accepted> unchanged(const Candidate& candidate,
                                                        const ledger::Generation& current,
                                                        const Actor& actor);
-  /// False when the ledger did not take it.
-  bool quarantine_withdrawn(const std::set<proto::Digest>& withdrawn, const Actor& actor);
-  [[nodiscard]] static std::uint64_t serial_of(const Candidate& candidate);
-  /// Errors: spec_rollback.
-  [[nodiscard]] Status check_not_older(const plan::HeardSerial& word) const;
-  [[nodiscard]] bool is_news(const plan::HeardSerial& word) const;
-  void remember_serial(const plan::HeardSerial& word);
-  [[nodiscard]] bool was_displaced_by_hand(const Actor& actor) const;
-  void note_refresh(const Candidate& candidate, const ledger::Generation& last, const Actor& actor);
-  void remember_offer(const proto::Digest& digest, const std::string& source);
   void add_warnings(const proto::api::ApplyRequest& request, const proto::Deployment& wanted,
                     proto::api::PlanReport& report);
 

@@ -9,6 +9,7 @@
 #include "deploy/engine/commands/rollbacks.hpp"
 #include "deploy/engine/commands/services.hpp"
 #include "deploy/engine/commands/shutdown.hpp"
+#include "deploy/engine/commands/sources.hpp"
 #include "deploy/engine/commands/standby.hpp"
 
 namespace holdfast::deploy::engine {
@@ -19,6 +20,7 @@ struct Commands {
       : rollbacks(parts),
         announcer(parts, std::move(statuses)),
         applies(parts, rollbacks, announcer),
+        sources(parts, applies),
         holds(parts),
         rehearsals(parts, rollbacks, announcer),
         standby(parts),
@@ -28,6 +30,7 @@ struct Commands {
   Rollbacks rollbacks;
   Announcer announcer;
   Applies applies;
+  Sources sources;
   HoldsAndQuarantine holds;
   Rehearsals rehearsals;
   Standby standby;

@@ -164,7 +164,7 @@ Result<proto::api::QuarantineItem> HoldsAndQuarantine::quarantine(
   auto& journal = parts_.journal;
   ledger::Quarantine row{digest, actor, request.reason, parts_.ports.clock.wall(), {}, until};
   // What an earlier failure proved stays known, and what its publisher withdrew, for ever.
-  if (const auto* known = parts_.quarantine.find(digest)) row.evidence = known->evidence;
+  row.evidence = parts_.quarantine.evidence_of(digest);
   if (row.evidence.contains(std::string{plan::kWithdrawn})) row.until.reset();
   auto note = journal.entry(proto::EntryKind::quarantined, actor, request.reason, {});
   note.spec_digest = digest;

@@ -36,7 +36,7 @@ void Rehearsals::begin_due() {
     return;
   const auto target = rollbacks_.target(0);
   if (!target || !rollbacks_.check_local(*target)) return;
-  if (auto begun = rehearse({0, "on schedule"}, "agent"); !begun)
+  if (auto begun = rehearse({0, "on schedule"}, Actor::agent()); !begun)
     log::warn("event=rehearsal_failed error={}", log::field(begun.error().to_string()));
 }
 

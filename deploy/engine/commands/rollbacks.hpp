@@ -46,7 +46,7 @@ class Rollbacks {
   [[nodiscard]] Result<proto::api::Accepted> turn_back(const proto::api::RollbackRequest& request,
                                                        const Actor& actor);
   void rollback_into(ledger::Batch& batch, GenerationId from, GenerationId target,
-                     const Actor& actor, const std::string& reason);
+                     const std::string& actor, const std::string& reason);
   [[nodiscard]] RollbackIntent intent(GenerationId target, const Actor& actor,
                                       const std::string& reason) const;
 

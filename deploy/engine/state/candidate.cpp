@@ -67,4 +67,11 @@ StoredDocument read_stored(std::string_view text, std::uint64_t generation) {
   return read;
 }
 
+std::map<std::string, std::string> detail_of(const Candidate& candidate) {
+  auto detail = candidate.evidence;
+  if (candidate.request.now) detail["now"] = "yes";
+  if (candidate.request.break_glass) detail["break_glass"] = "yes";
+  return detail;
+}
+
 }  // namespace holdfast::deploy::engine

@@ -60,4 +60,7 @@ struct StoredDocument {
 /// `os::load_time_zone`, naming the service.
 [[nodiscard]] Status add_zones(const proto::Deployment& document, plan::Zones& zones);
 
+/// What an entry says besides: how it was asked for, and who signed it.
+[[nodiscard]] std::map<std::string, std::string> detail_of(const Candidate& candidate);
+
 }  // namespace holdfast::deploy::engine

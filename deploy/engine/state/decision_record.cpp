@@ -64,7 +64,7 @@ ledger::GenerationResult result_of(plan::Verdict verdict) {
   return ledger::GenerationResult::superseded;
 }
 
-void add_quarantine(const Parts& parts, const plan::Decision& decision, const Actor& actor,
+void add_quarantine(const Parts& parts, const plan::Decision& decision, const std::string& actor,
                     ledger::Batch& batch) {
   const auto* row = decision.quarantine ? parts.generations.find(*decision.quarantine) : nullptr;
   if (row == nullptr) return;

@@ -23,9 +23,9 @@ const ledger::Generation* Generations::find(GenerationId id) const {
   return found == rows_.end() ? nullptr : &*found;
 }
 
-const ledger::Generation* Generations::newest_of(const Actor& actor) const {
-  const auto found = std::find_if(rows_.begin(), rows_.end(),
-                                  [&](const auto& row) { return row.actor == actor.name; });
+const ledger::Generation* Generations::newest_of(const std::string& actor) const {
+  const auto found =
+      std::find_if(rows_.begin(), rows_.end(), [&](const auto& row) { return row.actor == actor; });
   return found == rows_.end() ? nullptr : &*found;
 }
 

@@ -41,7 +41,7 @@ class Generations {
   /// Null when it is not held in memory.
   [[nodiscard]] const ledger::Generation* find(GenerationId id) const;
   /// The newest that `actor` asked for; null without one.
-  [[nodiscard]] const ledger::Generation* newest_of(const Actor& actor) const;
+  [[nodiscard]] const ledger::Generation* newest_of(const std::string& actor) const;
   [[nodiscard]] const ledger::Generation* newest_of(const proto::Digest& spec_digest) const;
   /// Grows whenever something listed changes.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }

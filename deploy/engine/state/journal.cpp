@@ -27,7 +27,7 @@ void Journal::tell_head() const {
   log::info("event=ledger_head number={} hash={}", head_.number, head_.hash);
 }
 
-proto::Entry Journal::entry(proto::EntryKind kind, const Actor& actor, std::string reason,
+proto::Entry Journal::entry(proto::EntryKind kind, const std::string& actor, std::string reason,
                             GenerationId id) const {
   proto::Entry made;
   made.kind = kind;
@@ -39,13 +39,13 @@ proto::Entry Journal::entry(proto::EntryKind kind, const Actor& actor, std::stri
   return made;
 }
 
-void Journal::supersede_into(ledger::Batch& batch, GenerationId id, const Actor& actor,
+void Journal::supersede_into(ledger::Batch& batch, GenerationId id, const std::string& actor,
                              const std::string& reason) const {
   batch.entries.push_back(entry(proto::EntryKind::superseded, actor, reason, id));
   batch.results.push_back({id, ledger::GenerationResult::superseded, reason});
 }
 
-void Journal::withdraw_into(ledger::Batch& batch, const Actor& actor,
+void Journal::withdraw_into(ledger::Batch& batch, const std::string& actor,
                             const std::string& reason) const {
   if (!plan::gives_way(progress_)) return;
   supersede_into(batch, progress_.rollout->target, actor, reason);

@@ -41,13 +41,14 @@ class Journal {
   [[nodiscard]] const plan::Progress& progress() const { return progress_; }
   [[nodiscard]] GenerationId effective() const { return plan::effective_generation(progress_); }
   /// An entry of now, with the spec digest of the generation (0: none).
-  [[nodiscard]] proto::Entry entry(proto::EntryKind kind, const Actor& actor, std::string reason,
-                                   GenerationId id) const;
+  [[nodiscard]] proto::Entry entry(proto::EntryKind kind, const std::string& actor,
+                                   std::string reason, GenerationId id) const;
   /// Adds to `batch` that a generation will not be rolled out.
-  void supersede_into(ledger::Batch& batch, GenerationId id, const Actor& actor,
+  void supersede_into(ledger::Batch& batch, GenerationId id, const std::string& actor,
                       const std::string& reason) const;
   /// The same of the rollout that waits, if one does, with the progress without it.
-  void withdraw_into(ledger::Batch& batch, const Actor& actor, const std::string& reason) const;
+  void withdraw_into(ledger::Batch& batch, const std::string& actor,
+                     const std::string& reason) const;
 
   /// Records what changes no progress. Errors: those of the ledger, with the next step as hint.
   [[nodiscard]] Status commit(ledger::Batch batch);

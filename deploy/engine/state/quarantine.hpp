@@ -17,6 +17,12 @@ class Quarantine {
   [[nodiscard]] bool contains(const proto::Digest& spec_digest) const {
     return rows_.contains(spec_digest);
   }
+  /// What is known of why; empty when it is not quarantined.
+  [[nodiscard]] std::map<std::string, std::string> evidence_of(
+      const proto::Digest& spec_digest) const {
+    const auto* row = find(spec_digest);
+    return row == nullptr ? std::map<std::string, std::string>{} : row->evidence;
+  }
   /// Grows whenever something changes.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
 

@@ -96,10 +96,10 @@ void Upkeep::scrub(const std::stop_token& stop) {
   }
   const std::stop_callback outer{stop, [&] { ours.request_stop(); }};
   const auto repaired = scrubber_.repair_known(parts_.listener.repairs(), ours.get_token());
-  if (!repaired.images.empty()) parts_.listener.images_changed("", "agent");
+  if (!repaired.images.empty()) parts_.listener.images_changed("", requests::Actor::agent());
   const auto hashed =
       scrubber_.hash_due_layers([this](const Verification& sum) { count(sum); }, ours.get_token());
-  if (hashed.damaged_images > 0) parts_.listener.images_changed("", "agent");
+  if (hashed.damaged_images > 0) parts_.listener.images_changed("", requests::Actor::agent());
   const std::lock_guard lock{mutex_};
   scrub_.reset();
   figures_.damaged_images += hashed.damaged_images;

@@ -334,7 +334,7 @@ TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
   }
   const Error damage{Errc::layer_corrupt, "layer abc of image 1.0.0 is damaged on disk"};
   host_.damaged_images.emplace(proto::Digest::of("1.0.0"), damage);
-  agent.core().images_changed("", "test");
+  agent.core().images_changed("", kRoot);
   agent.run(1s);
   EXPECT_TRUE(agent.snapshot()->status.drift.empty()) << "what runs is whole";
   EXPECT_FALSE(agent.snapshot()->status.rollback.ready);
@@ -345,7 +345,7 @@ TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
 
   host_.damaged_images.emplace(proto::Digest::of("2.0.0"), damage);
   const int creates = host_.creates;
-  agent.core().images_changed("", "test");
+  agent.core().images_changed("", kRoot);
   agent.run(10s);
   ASSERT_THAT(agent.snapshot()->status.drift, SizeIs(1));
   EXPECT_EQ(agent.snapshot()->status.drift.front().kind.text(), "layer_damaged");
@@ -353,7 +353,7 @@ TEST_F(CoreTest, ADamagedLayerIsDriftWhereItRunsAndStopsARollbackThatNeedsIt) {
   EXPECT_EQ(host_.creates, creates) << "what runs is left alone";
 
   host_.damaged_images.clear();
-  agent.core().images_changed("1 images, 2 layers", "root (uid 0)");
+  agent.core().images_changed("1 images, 2 layers", kRoot);
   agent.run(1s);
   EXPECT_TRUE(agent.snapshot()->status.drift.empty());
   EXPECT_EQ(agent.snapshot()->counters.drift_detected.at("layer_damaged"), 1U)
@@ -368,8 +368,7 @@ TEST_F(CoreTest, PullsThatASourceAsksForAreSpreadOverTheJitterAndThoseOfPeopleAr
   config.resync = 2s;
   config.pull_jitter = std::chrono::hours{1};
   agent.core().reconfigure(config.live());
-  agent.core().commands().applies.source_changed(candidate(document("1.0.0"), "shop.yaml"),
-                                                 "shop.yaml");
+  agent.core().commands().sources.changed(candidate(document("1.0.0"), "shop.yaml"), "shop.yaml");
   agent.run(30s);
   EXPECT_EQ(host_.pulls, 0) << "resyncs draw no new lot";
   EXPECT_EQ(agent.snapshot()->status.rollout->phase.text(), "staging");

@@ -165,7 +165,7 @@ TEST_F(HoldsAndQuarantineTest, AnOlderDocumentOfASignedSourceIsRefusedByWhatWasH
   const auto says = [&](const std::string& document, const char* serial) {
     auto read = candidate(document, kFile);
     read.evidence = {{"serial", serial}};
-    core().commands().applies.source_changed(std::move(read), kFile);
+    core().commands().sources.changed(std::move(read), kFile);
     agent_->run(20s);
     return status().generation;
   };
@@ -179,10 +179,10 @@ TEST_F(HoldsAndQuarantineTest, AnOlderDocumentOfASignedSourceIsRefusedByWhatWasH
 }
 
 TEST_F(HoldsAndQuarantineTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsShownAsHeld) {
-  core().commands().applies.source_changed(candidate(shop("1.0.0"), kFile), kFile);
+  core().commands().sources.changed(candidate(shop("1.0.0"), kFile), kFile);
   agent_->run(15s);
   host_.failing_creates.insert("web");
-  core().commands().applies.source_changed(candidate(shop("2.0.0"), kFile), kFile);
+  core().commands().sources.changed(candidate(shop("2.0.0"), kFile), kFile);
   agent_->run(20s);
   host_.failing_creates.clear();
   for (int life = 0; life < 2; ++life) {
@@ -195,10 +195,10 @@ TEST_F(HoldsAndQuarantineTest, AWatchedFileThatDeclaresAQuarantinedDocumentIsSho
     begin();
     agent_->run(5s);
   }
-  core().commands().applies.source_changed(candidate(shop("2.0.0"), kFile), kFile);
+  core().commands().sources.changed(candidate(shop("2.0.0"), kFile), kFile);
   agent_->run(10s);
   EXPECT_EQ(status().generation, 1U) << "the same file again is not applied again";
-  core().commands().applies.source_changed(candidate(shop("2.0.1"), kFile), kFile);
+  core().commands().sources.changed(candidate(shop("2.0.1"), kFile), kFile);
   agent_->run(15s);
   EXPECT_EQ(status().state.text(), "converged") << "a newer one is applied as usual";
   EXPECT_FALSE(status().quarantined);

@@ -45,7 +45,7 @@ TEST_F(ChangeRates, ManyActorsOfARoleHaveABoundTogetherAndTakeNothingFromOtherRo
 
 TEST_F(ChangeRates, RootTheAgentAndTheHostsSourceAreNotCounted) {
   EXPECT_EQ(taken({"root (uid 0)", Actor::Role::root}), 1000);
-  EXPECT_EQ(taken("source /etc/holdfast/deployment.yaml"), 1000);
+  EXPECT_EQ(taken(Actor::source("source /etc/holdfast/deployment.yaml")), 1000);
   EXPECT_EQ(taken(kDeployer), 60);
 }
 

@@ -109,6 +109,8 @@ class Results final : public Upkeep::Listener {
   std::vector<api::ImageResult> ended_;
 };
 
+const requests::Actor kRoot{"root (uid 0)", requests::Actor::Role::root};
+
 class Upkeeps : public ::testing::Test {
  protected:
   test::FakeClock clock_;
@@ -119,13 +121,13 @@ class Upkeeps : public ::testing::Test {
 };
 
 TEST_F(Upkeeps, NothingWaitsBehindAPullThatDoesNotEnd) {
-  const auto pull = upkeep_.pull({.image = kImage, .until = ""}, "root (uid 0)");
+  const auto pull = upkeep_.pull({.image = kImage, .until = ""}, kRoot);
   ASSERT_TRUE(pull) << pull.error().to_string();
-  const auto collection = upkeep_.gc("root (uid 0)");
+  const auto collection = upkeep_.gc(kRoot);
   ASSERT_TRUE(collection);
   EXPECT_EQ(collection->waits_for, "");
   EXPECT_TRUE(results_.wait_for(collection->job));
-  const auto verification = upkeep_.verify({}, "root (uid 0)");
+  const auto verification = upkeep_.verify({}, kRoot);
   ASSERT_TRUE(verification);
   EXPECT_TRUE(results_.wait_for(verification->job));
   EXPECT_FALSE(results_.has(pull->job));
@@ -133,8 +135,8 @@ TEST_F(Upkeeps, NothingWaitsBehindAPullThatDoesNotEnd) {
 }
 
 TEST_F(Upkeeps, APullEndsAtItsDeadlineAndTheNextBegins) {
-  const auto first = upkeep_.pull({.image = kImage, .until = ""}, "root (uid 0)");
-  const auto second = upkeep_.pull({.image = kImage, .until = ""}, "root (uid 0)");
+  const auto first = upkeep_.pull({.image = kImage, .until = ""}, kRoot);
+  const auto second = upkeep_.pull({.image = kImage, .until = ""}, kRoot);
   ASSERT_TRUE(first && second && images_.wait_for(1));
   clock_.advance(kFetchDeadline - std::chrono::seconds{1});
   upkeep_.tick();
