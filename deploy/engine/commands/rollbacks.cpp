@@ -119,14 +119,13 @@ proto::api::Accepted Rollbacks::accepted(GenerationId target, std::string digest
 
 /// What an operator's rollback records: the request, and that what runs until now is quarantined.
 void Rollbacks::rollback_into(ledger::Batch& batch, GenerationId from, GenerationId target,
-                              const Actor& actor, const std::string& reason) {
+                              const std::string& actor, const std::string& reason) {
   const auto& journal = parts_.journal;
   batch.entries.push_back(journal.entry(proto::EntryKind::rollback_started, actor, reason, target));
   const auto digest = parts_.generations.find(target)->spec_digest;
   if (const auto* row = parts_.generations.find(from);
       row != nullptr && row->spec_digest != digest) {
-    const auto* known = parts_.quarantine.find(row->spec_digest);
-    auto evidence = known != nullptr ? known->evidence : std::map<std::string, std::string>{};
+    auto evidence = parts_.quarantine.evidence_of(row->spec_digest);
     evidence["rolled_back_to"] = std::to_string(target.value());
     batch.quarantine.push_back(
         {row->spec_digest, actor, reason, parts_.ports.clock.wall(), std::move(evidence), {}});
@@ -212,6 +211,12 @@ void Rollbacks::refresh() {
   }
   readiness_.generation = chosen->value();
   if (before != chosen->value()) host_fault_.clear();
+  // One that has just become the way back, released from quarantine, say: the pass after has it.
+  parts_.generations.fetch_document(*chosen);
+  if (parts_.generations.reading() && !parts_.generations.document(*chosen)) {
+    readiness_.reason = fmt::format("the document of generation {} is being read", chosen->value());
+    return;
+  }
   const auto local = check_local(*chosen);
   readiness_.ready = local.has_value();
   if (!local) {
