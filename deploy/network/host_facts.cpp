@@ -44,8 +44,9 @@ std::uint64_t number_of(std::string_view sysctl) {
 std::string try_conntrack() {
   auto conntrack = Conntrack::open();
   if (!conntrack) return conntrack.error().what();
-  const auto flows = conntrack->flows({.protocol = IPPROTO_TCP, .reply_source = Address{0}});
-  return flows ? std::string{} : flows.error().what();
+  const auto seen =
+      conntrack->visit({.protocol = IPPROTO_TCP, .reply_source = Address{0}}, [](const Flow&) {});
+  return seen ? std::string{} : seen.error().what();
 }
 
 void look_at_forwarding(NetworkFacts& facts) {

@@ -131,27 +131,23 @@ Result<std::map<Address, std::uint32_t>> NftPublisher::connections(
   HF_ASSIGN(auto conntrack, Conntrack::open());
   FlowFilter filter{.protocol = IPPROTO_TCP, .reply_source = {}};
   if (instances.size() == 1) filter.reply_source = *instances.begin();
-  HF_ASSIGN(const auto flows, conntrack.flows(filter));
   std::map<Address, std::uint32_t> open;
   for (const auto address : instances) open[address] = 0;
-  for (const auto& flow : flows) {
+  HF_TRY(conntrack.visit(filter, [&](const Flow& flow) {
     const auto found = open.find(flow.reply.source);
     if (found != open.end() && flow.is_translated() && flow.is_live_tcp()) ++found->second;
-  }
+  }));
   return open;
 }
 
 Result<std::uint32_t> NftPublisher::cut(Address instance, const std::stop_token& stop) {
   HF_ASSIGN(auto conntrack, Conntrack::open());
-  HF_ASSIGN(const auto flows, conntrack.flows({.protocol = {}, .reply_source = instance}));
-  std::uint32_t count = 0;
-  for (const auto& flow : flows) {
-    if (!flow.is_translated()) continue;
-    if (stop.stop_requested()) return Error{Errc::cancelled, "the instance is needed again"};
-    HF_TRY(conntrack.forget(flow));
-    count += flow.is_live_tcp() ? 1 : 0;
-  }
-  return count;
+  HF_ASSIGN(const auto forgotten, conntrack.forget(
+                                      {.protocol = {}, .reply_source = instance},
+                                      [](const Flow& flow) { return flow.is_translated(); }, stop));
+  if (!forgotten.all)
+    log::warn("event=connections_left instance_address={}", plan::address_text(instance));
+  return forgotten.live_tcp;
 }
 
 Status NftPublisher::remove_all() {

@@ -34,13 +34,14 @@ bool was_led_by(const Flow& flow, const RoutingTable& before, const PortKey& any
 
 Status forget_moved(const std::vector<std::pair<RoutingTable, RoutingTable>>& changes) {
   HF_ASSIGN(auto conntrack, Conntrack::open());
-  HF_ASSIGN(const auto flows, conntrack.flows({.protocol = IPPROTO_UDP, .reply_source = {}}));
-  for (const auto& flow : flows) {
-    const bool moved = std::any_of(changes.begin(), changes.end(), [&](const auto& change) {
+  const auto moved = [&](const Flow& flow) {
+    return std::any_of(changes.begin(), changes.end(), [&](const auto& change) {
       return is_moved_udp(flow, change.first, change.second);
     });
-    if (moved) HF_TRY(conntrack.forget(flow));
-  }
+  };
+  HF_ASSIGN(const auto forgotten,
+            conntrack.forget({.protocol = IPPROTO_UDP, .reply_source = {}}, moved));
+  if (!forgotten.all) log::warn("event=udp_flows_left");
   return ok();
 }
 

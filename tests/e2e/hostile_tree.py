@@ -3,11 +3,14 @@
 usage: hostile_tree.py restless          a tree 15,000 deep and one 100,000 wide, whose directories are renamed for ever
        hostile_tree.py random SEED       creates, renames and removes at random, for ever; the seed decides all of it
 
+       hostile_tree.py sockets           connects to itself, tens of thousands of times, and waits
+
 `service` of a test gives a service the interpreter that runs it; it needs nothing of the image.
 """
 import contextlib
 import os
 import random
+import resource
 import socket
 import stat
 import sys
@@ -48,6 +51,22 @@ def restless():
             with contextlib.suppress(OSError):
                 os.rename(place, "/moved")
                 os.rename("/moved", place)
+
+
+def sockets():
+    """By four processes, each over a port of its own."""
+    for port in range(8081, 8085):
+        if os.fork() == 0:
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            with socket.create_server(("127.0.0.1", port), backlog=64) as listener:
+                held = []
+                while len(held) < most - 50:
+                    held.append(socket.create_connection(("127.0.0.1", port)))
+                    held.append(listener.accept()[0])
+                print("ready", flush=True)
+                time.sleep(3600)
+    while True:
+        os.wait()
 
 
 class Walk:
@@ -163,6 +182,8 @@ class Walk:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "random":
+    if sys.argv[1] == "sockets":
+        sockets()
+    elif sys.argv[1] == "random":
         Walk(int(sys.argv[2])).go()
     restless()

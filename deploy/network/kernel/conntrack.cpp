@@ -8,6 +8,9 @@
 #include <netinet/in.h>
 
 #include <array>
+#include <vector>
+
+#include "common/base/clock.hpp"
 
 namespace holdfast::deploy::network {
 namespace {
@@ -130,20 +133,40 @@ Result<Conntrack> Conntrack::open() {
   return Conntrack{std::move(*netlink)};
 }
 
-Result<std::vector<Flow>> Conntrack::flows(const FlowFilter& filter) {
+Status Conntrack::visit(const FlowFilter& filter, const std::function<void(const Flow&)>& look) {
   std::array<char, 1024> buffer{};
   const auto sequence = netlink_.next_sequence();
   auto* header = begin_message(buffer.data(), IPCTNL_MSG_CT_GET, NLM_F_DUMP, sequence);
   put_filter(header, filter);
-  std::vector<Flow> flows;
-  HF_TRY(netlink_.exchange({buffer.data(), header->nlmsg_len}, sequence, "list tracked connections",
+  return netlink_.exchange({buffer.data(), header->nlmsg_len}, sequence, "list tracked connections",
                            [&](const nlmsghdr& answer) -> Status {
                              // Checked again: a kernel before 5.8 ignores the filter.
                              if (const auto flow = flow_of(answer); matches(flow, filter))
-                               flows.push_back(flow);
+                               look(flow);
                              return ok();
-                           }));
-  return flows;
+                           });
+}
+
+Result<Conntrack::Forgotten> Conntrack::forget(const FlowFilter& filter,
+                                               const std::function<bool(const Flow&)>& is_one,
+                                               const std::stop_token& spare,
+                                               const PieceBounds& bounds) {
+  const auto deadline = SystemClock{}.boot() + bounds.time;
+  Forgotten forgotten;
+  for (;;) {
+    std::vector<Flow> piece;
+    HF_TRY(visit(filter, [&](const Flow& flow) {
+      if (piece.size() < bounds.at_once && is_one(flow)) piece.push_back(flow);
+    }));
+    for (const auto& flow : piece) {
+      if (spare.stop_requested()) return Error{Errc::cancelled, "the instance is needed again"};
+      HF_TRY(forget(flow));
+      forgotten.live_tcp += flow.is_live_tcp() ? 1 : 0;
+    }
+    if (piece.size() < bounds.at_once) return forgotten;
+    forgotten.all = SystemClock{}.boot() < deadline;
+    if (!forgotten.all) return forgotten;
+  }
 }
 
 Status Conntrack::forget(const Flow& flow) {

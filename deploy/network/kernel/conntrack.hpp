@@ -1,11 +1,13 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
-#include <vector>
 
 #include "common/base/result.hpp"
 #include "deploy/network/kernel/netlink.hpp"
+#include "deploy/network/kernel/piece_bounds.hpp"
 #include "deploy/network/port/publisher.hpp"
 
 namespace holdfast::deploy::network {
@@ -43,12 +45,26 @@ struct FlowFilter {
 class Conntrack {
  public:
   [[nodiscard]] static Result<Conntrack> open();
-  [[nodiscard]] Result<std::vector<Flow>> flows(const FlowFilter& filter);
-  /// A flow that has gone is success.
-  [[nodiscard]] Status forget(const Flow& flow);
+  /// Calls `look` for each that matches; it must not use this object.
+  [[nodiscard]] Status visit(const FlowFilter& filter,
+                             const std::function<void(const Flow&)>& look);
+
+  struct Forgotten {
+    std::uint32_t live_tcp = 0;
+    bool all = true;  ///< none is left that was there at the end of the time
+  };
+  /// Forgets those that match and that `is_one` picks, in pieces, until none is left or the time is
+  /// over. Errors: cancelled by `spare`; those of the kernel.
+  [[nodiscard]] Result<Forgotten> forget(const FlowFilter& filter,
+                                         const std::function<bool(const Flow&)>& is_one,
+                                         const std::stop_token& spare = {},
+                                         const PieceBounds& bounds = {});
 
  private:
   explicit Conntrack(Netlink netlink) : netlink_(std::move(netlink)) {}
+  /// One that has gone is success.
+  [[nodiscard]] Status forget(const Flow& flow);
+
   Netlink netlink_;
 };
 

@@ -1,5 +1,7 @@
 #include "deploy/network/kernel/tcp_sockets.hpp"
 
+#include <arpa/inet.h>
+#include <fmt/format.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -7,11 +9,13 @@
 #include <netinet/tcp.h>
 
 #include <array>
+#include <bitset>
 #include <cstring>
-#include <set>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "common/base/clock.hpp"
 #include "deploy/network/kernel/netlink.hpp"
 #include "deploy/network/kernel/netns.hpp"
 
@@ -43,21 +47,19 @@ Question question_about(std::uint8_t family, std::uint16_t type, int flags) {
   return made;
 }
 
-Result<std::vector<inet_diag_msg>> sockets(Netlink& netlink, std::uint8_t family,
-                                           std::uint32_t states) {
+Status visit(Netlink& netlink, std::uint8_t family, std::uint32_t states,
+             const std::function<void(const inet_diag_msg&)>& look) {
   auto question = question_about(family, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
   question.request.idiag_states = states;
   question.header.nlmsg_seq = netlink.next_sequence();
-  std::vector<inet_diag_msg> found;
-  HF_TRY(netlink.exchange(bytes_of(question), question.header.nlmsg_seq, "list sockets",
+  return netlink.exchange(bytes_of(question), question.header.nlmsg_seq, "list sockets",
                           [&](const nlmsghdr& answer) -> Status {
                             if (answer.nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return ok();
                             inet_diag_msg socket{};
                             std::memcpy(&socket, NLMSG_DATA(&answer), sizeof socket);
-                            found.push_back(socket);
+                            look(socket);
                             return ok();
-                          }));
-  return found;
+                          });
 }
 
 Status destroy(Netlink& netlink, const inet_diag_msg& socket) {
@@ -71,31 +73,63 @@ Status destroy(Netlink& netlink, const inet_diag_msg& socket) {
   return done;
 }
 
-Status reset_all(const std::stop_token& spare, std::uint32_t& count) {
-  HF_ASSIGN(auto netlink, Netlink::open(NETLINK_SOCK_DIAG));
-  std::set<std::uint16_t> listening;
-  for (const auto family : kFamilies) {
-    HF_ASSIGN(const auto found, sockets(netlink, family, 1U << TCP_LISTEN));
-    for (const auto& socket : found) listening.insert(socket.id.idiag_sport);
+/// Resets what others opened to the ports that something listens on, in pieces.
+class Resetting {
+ public:
+  Resetting(Netlink netlink, const std::stop_token& spare, const PieceBounds& bounds)
+      : netlink_(std::move(netlink)), spare_(spare), bounds_(bounds) {}
+
+  Status run() {
+    for (const auto family : kFamilies)
+      HF_TRY(visit(netlink_, family, 1U << TCP_LISTEN,
+                   [this](const auto& socket) { listening_.set(port_of(socket)); }));
+    for (const auto family : kFamilies) HF_TRY(reset(family));
+    return ok();
   }
-  for (const auto family : kFamilies) {
-    HF_ASSIGN(const auto found, sockets(netlink, family, kOpen));
-    if (spare.stop_requested()) return ok();
-    for (const auto& socket : found) {
-      if (!listening.contains(socket.id.idiag_sport)) continue;
-      HF_TRY(destroy(netlink, socket));
-      ++count;
+  [[nodiscard]] std::uint32_t count() const { return count_; }
+
+ private:
+  static std::size_t port_of(const inet_diag_msg& socket) { return ntohs(socket.id.idiag_sport); }
+
+  Status reset(std::uint8_t family) {
+    const auto deadline = SystemClock{}.boot() + bounds_.time;
+    for (;;) {
+      std::vector<inet_diag_msg> piece;
+      HF_TRY(visit(netlink_, family, kOpen, [&](const auto& socket) {
+        if (piece.size() < bounds_.at_once && listening_.test(port_of(socket)))
+          piece.push_back(socket);
+      }));
+      for (const auto& socket : piece) {
+        if (spare_.stop_requested()) return ok();
+        HF_TRY(destroy(netlink_, socket));
+        ++count_;
+      }
+      if (piece.size() < bounds_.at_once) return ok();
+      if (SystemClock{}.boot() >= deadline)
+        return Error{Errc::timed_out,
+                     fmt::format("more than {} connections were to be reset", count_)};
     }
   }
-  return ok();
-}
+
+  Netlink netlink_;
+  const std::stop_token& spare_;
+  const PieceBounds& bounds_;
+  std::bitset<1U << 16> listening_;
+  std::uint32_t count_ = 0;
+};
 
 }  // namespace
 
 Result<std::uint32_t> reset_accepted(const std::filesystem::path& netns,
-                                     const std::stop_token& spare) {
+                                     const std::stop_token& spare, const PieceBounds& bounds) {
   std::uint32_t count = 0;
-  HF_TRY(run_in_netns(netns, [&] { return reset_all(spare, count); }));
+  HF_TRY(run_in_netns(netns, [&]() -> Status {
+    HF_ASSIGN(auto netlink, Netlink::open(NETLINK_SOCK_DIAG));
+    Resetting resetting{std::move(netlink), spare, bounds};
+    auto done = resetting.run();
+    count = resetting.count();
+    return done;
+  }));
   return count;
 }
 

@@ -1,5 +1,10 @@
 #include "deploy/network/kernel/tcp_sockets.hpp"
 
+#include <poll.h>
+
+#include <algorithm>
+#include <thread>
+
 #include "common/os/unique_fd.hpp"
 #include "tests/component/deploy/network/private_host.hpp"
 
@@ -69,6 +74,73 @@ TEST(TcpSockets, AcceptedConnectionsAreResetAndListenersStay) {
     return ok();
   })) << "the listener still listens";
   EXPECT_TRUE(deploy::network::unpin_netns(netns));
+}
+
+/// Many connections to one listener in a namespace of its own.
+class ManySockets : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kMany = 900;
+  void SetUp() override {
+    ASSERT_TRUE(kEntered);
+    auto made = os::TempDir::create("/tmp", "hf-sockets");
+    ASSERT_TRUE(made) << made.error().to_string();
+    dir_.emplace(std::move(made).value());
+    ASSERT_TRUE(deploy::network::pin_new_netns(netns()));
+    ASSERT_TRUE(deploy::network::run_in_netns(netns(), [&]() -> Status {
+      pairs_.push_back(connected_pair());
+      sockaddr_in address{};
+      socklen_t size = sizeof address;
+      auto* any = reinterpret_cast<sockaddr*>(&address);
+      (void)getsockname(pairs_[0].listener.get(), any, &size);
+      while (pairs_.size() < kMany) {
+        Pair pair;
+        pair.client.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (connect(pair.client.get(), any, size) != 0) return errno_error(errno, "connect");
+        pair.accepted.reset(accept4(pairs_[0].listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        pairs_.push_back(std::move(pair));
+      }
+      return ok();
+    }));
+  }
+  void TearDown() override { EXPECT_TRUE(deploy::network::unpin_netns(netns())); }
+  [[nodiscard]] std::filesystem::path netns() const { return dir_->path() / "ns"; }
+  [[nodiscard]] std::size_t left() const {
+    char byte = 0;
+    return static_cast<std::size_t>(std::count_if(pairs_.begin(), pairs_.end(), [&](auto& pair) {
+      return recv(pair.client.get(), &byte, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN;
+    }));
+  }
+  std::optional<os::TempDir> dir_;
+  std::vector<Pair> pairs_;
+};
+
+TEST_F(ManySockets, AreResetInPieces) {
+  const auto count = deploy::network::reset_accepted(netns(), {}, {.at_once = 100});
+  ASSERT_TRUE(count) << count.error().to_string();
+  EXPECT_EQ(*count, kMany);
+  EXPECT_EQ(left(), 0U);
+}
+
+TEST_F(ManySockets, AreLeftWhenTheTimeIsOver) {
+  const auto count = deploy::network::reset_accepted(
+      netns(), {}, {.at_once = 100, .time = std::chrono::milliseconds{0}});
+  ASSERT_FALSE(count);
+  EXPECT_EQ(count.error().code(), Errc::timed_out);
+  EXPECT_EQ(left(), kMany - 100);
+}
+
+TEST_F(ManySockets, AreLeftFromTheMomentTheyAreNeededAgain) {
+  std::stop_source spare;
+  std::vector<pollfd> each;
+  for (const auto& pair : pairs_) each.push_back({pair.client.get(), POLLIN, 0});
+  std::jthread watcher{[&] {
+    if (poll(each.data(), each.size(), 10'000) > 0) spare.request_stop();
+  }};
+  const auto count = deploy::network::reset_accepted(netns(), spare.get_token(), {.at_once = 1});
+  ASSERT_TRUE(count) << count.error().to_string();
+  EXPECT_GT(*count, 0U);
+  EXPECT_GT(left(), 0U);
+  EXPECT_EQ(left(), kMany - *count);
 }
 
 TEST(TcpSockets, ANamespaceThatIsGoneIsNamed) {
