@@ -23,6 +23,8 @@ struct ByteLimits {
 };
 /// A rollback and its answer are among the uncounted.
 inline constexpr ByteLimits kApiBytes{10U << 20, 4U << 20, 1U << 20, 16U << 10};
+/// Of all who scrape together, as nothing is known of them: answers of some hundred services each.
+inline constexpr ByteLimits kMetricsBytes{6U << 20, 6U << 20, 0, 16U << 10};
 
 /// Bytes of requests that have not arrived or are being worked on, and of answers that have not
 /// been taken, of all connections together. Root always finds room and takes none of the others',

@@ -25,7 +25,7 @@ std::optional<std::size_t> who_goes(std::span<const Holder> holders, const Place
                                     F may) {
   std::optional<std::size_t> chosen;
   for (std::size_t i = 0; i < holders.size(); ++i) {
-    if (holders[i].occupation > limits.gives_way || !may(holders[i])) continue;
+    if (holders[i].is_new || holders[i].occupation > limits.gives_way || !may(holders[i])) continue;
     if (!chosen || holders[i].occupation < holders[*chosen].occupation) chosen = i;
   }
   return chosen;

@@ -24,6 +24,7 @@ struct Holder {
   uid_t uid = 0;
   Role role = Role::none;
   Occupation occupation = Occupation::reading;
+  bool is_new = false;  ///< it has yet to have the time to ask: it does not give way
 };
 
 struct PlaceLimits {
@@ -35,7 +36,7 @@ struct PlaceLimits {
 };
 inline constexpr PlaceLimits kApiPlaces{128, 32, 16, 8, Occupation::streaming};
 /// Its connections are short and all alike: who does not read his answer is the one to go.
-inline constexpr PlaceLimits kMetricsPlaces{16, 16, 0, 0, Occupation::writing};
+inline constexpr PlaceLimits kMetricsPlaces{48, 48, 0, 0, Occupation::writing};
 
 struct Placement {
   bool admitted = false;

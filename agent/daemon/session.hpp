@@ -20,8 +20,8 @@ namespace holdfast::agent::daemon {
 class Session : public Exchange {
  public:
   struct Options {
-    std::optional<Peer> peer;                  ///< none: TCP
-    std::unique_ptr<ByteBudget::Claim> claim;  ///< none: whoever connects is few and small
+    std::optional<Peer> peer;  ///< none: TCP
+    std::unique_ptr<ByteBudget::Claim> claim;
     Handler handler;
     BodyLimit body_limit;
     std::function<void(Session*)> closed;  ///< the server forgets the session

@@ -55,6 +55,16 @@ TEST_F(Places, TheOldestThatHasNotAskedYetGoesBeforeTheOldestListener) {
   EXPECT_THAT(place(holders_, kRoot, kApiPlaces).gives_way, Optional(1U));
 }
 
+TEST_F(Places, WhoHasYetToHaveTheTimeToAskDoesNotGiveWay) {
+  const Holder somebody{65534, Role::none, Occupation::reading};
+  auto fresh = somebody;
+  fresh.is_new = true;
+  fill(kMetricsPlaces.all - 1, fresh);
+  EXPECT_TRUE(admit(somebody, kMetricsPlaces));
+  EXPECT_TRUE(admit(fresh, kMetricsPlaces)) << "the one that had its time gives way";
+  EXPECT_FALSE(admit(fresh, kMetricsPlaces));
+}
+
 TEST_F(Places, OneUserGivesWayToHimself) {
   fill(32, {1000, Role::observe, Occupation::streaming});
   const auto placed = place(holders_, {1000, Role::observe, Occupation::reading}, kApiPlaces);
