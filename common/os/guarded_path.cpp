@@ -34,13 +34,29 @@ Status check_entries(const fs::path& path) {
   for (const auto& entry : fs::directory_iterator{path, failed}) {
     struct stat info {};
     if (::lstat(entry.path().c_str(), &info) != 0) continue;
-    if (is_ours(info) && !S_ISLNK(info.st_mode)) continue;
+    const bool holds_bytes = S_ISDIR(info.st_mode) || S_ISREG(info.st_mode);
+    const bool open_to_others = holds_bytes && (info.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+    if (is_ours(info) && !S_ISLNK(info.st_mode) && !open_to_others) continue;
     return Error{Errc::perm,
-                 fmt::format("others could write {}, and {} in it is not the agent's",
-                             printable(path.string()), printable(entry.path().filename().string()))}
+                 fmt::format("others could write {}, and {} in it {}", printable(path.string()),
+                             printable(entry.path().filename().string()),
+                             open_to_others ? "too" : "is not the agent's")}
         .hint(fmt::format("look at it, remove it, then chmod 700 {}", printable(path.string())));
   }
   if (failed) return errno_error(failed.value(), "list " + path.string());
+  return ok();
+}
+
+/// Before directories are made below it: nothing is made behind the link of another.
+Status check_what_is_there(const std::string& wanted) {
+  auto there = fs::path{wanted};
+  std::error_code ignored;
+  while (there.has_relative_path() && !fs::exists(fs::symlink_status(there, ignored)))
+    there = there.parent_path();
+  HF_TRY(open_guarded(there.string(), [&](const std::string& part, const struct stat& info) {
+    return S_ISLNK(info.st_mode) ? Status{link_on_the_way(wanted, part)}
+                                 : check_only_root_writes(part, info);
+  }));
   return ok();
 }
 
@@ -115,6 +131,7 @@ Result<Claimed> claim_directory(const fs::path& path, mode_t most) {
   const auto wanted = path.lexically_normal().string();
   std::error_code ignored;
   const bool made = !fs::exists(fs::symlink_status(wanted, ignored));
+  if (made) HF_TRY(check_what_is_there(wanted));
   HF_TRY(make_directories(wanted, most));
   Claimed claimed;
   const auto judge = [&](const std::string& part, const struct stat& info) -> Status {

@@ -67,6 +67,20 @@ TEST_F(GuardedPath, IsRefusedWhereWhatIsInItMayBeOfOthers) {
   EXPECT_THAT(said(at("state")), AllOf(HasSubstr("others could write"), HasSubstr("planted")));
 }
 
+TEST_F(GuardedPath, IsRefusedWhereWhatIsInItOthersMayStillWrite) {
+  ASSERT_TRUE(os::make_directories(at("state/instances")));
+  ASSERT_EQ(::chmod(at("state/instances").c_str(), 0777), 0);
+  ASSERT_EQ(::chmod(at("state").c_str(), 0777), 0);
+  EXPECT_THAT(said(at("state")), HasSubstr("and instances in it too"));
+}
+
+TEST_F(GuardedPath, NothingIsMadeBehindALink) {
+  ASSERT_TRUE(os::make_directories(at("elsewhere")));
+  fs::create_directory_symlink("elsewhere", at("link"));
+  EXPECT_THAT(said(at("link/a/state")), HasSubstr("link is a symlink"));
+  EXPECT_TRUE(fs::is_empty(at("elsewhere")));
+}
+
 TEST_F(GuardedPath, IsRefusedWhenAnotherOwnsIt) {
   ASSERT_TRUE(os::make_directories(at("state")));
   ASSERT_EQ(::chown(at("state").c_str(), 1000, 1000), 0);
