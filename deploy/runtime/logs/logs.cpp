@@ -76,20 +76,39 @@ LogsOfService logs_of(const Paths& paths, const std::filesystem::path& directory
   return out;
 }
 
+/// From the first whole line after `offset` on, a piece at a time.
+Status copy_last_lines(const std::filesystem::path& log, std::uint64_t offset,
+                       const std::filesystem::path& into) {
+  constexpr std::size_t kPiece = 64U << 10;
+  HF_ASSIGN(const auto from, os::open_file(log, O_RDONLY | O_NOFOLLOW));
+  HF_ASSIGN(const auto to, os::open_file(into, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  bool torn = true;
+  for (std::string piece(kPiece, '\0');;) {
+    const ssize_t got = ::pread(from.get(), piece.data(), piece.size(), static_cast<off_t>(offset));
+    if (got < 0) return errno_error(errno, "read " + log.string());
+    if (got == 0) return ok();
+    offset += static_cast<std::uint64_t>(got);
+    auto text = std::string_view{piece}.substr(0, static_cast<std::size_t>(got));
+    if (torn) {
+      const auto end = text.find('\n');
+      if (end == std::string_view::npos) continue;
+      text.remove_prefix(end + 1);
+      torn = false;
+    }
+    HF_TRY(os::write_all(to.get(), text));
+  }
+}
+
 /// Leaves the last whole lines of at most `most` bytes of the newer half. Both halves are those of
 /// an instance that is gone: nobody writes to them.
 Status shorten(const std::filesystem::path& log, std::uint64_t most) {
   ::unlink(older_half(log).c_str());
   const auto facts = facts_of(log);
   if (facts.bytes <= most) return ok();
-  HF_ASSIGN(const auto from, os::open_file(log, O_RDONLY | O_NOFOLLOW));
-  std::string tail(most, '\0');
-  const ssize_t got =
-      ::pread(from.get(), tail.data(), tail.size(), static_cast<off_t>(facts.bytes - most));
-  if (got < 0) return errno_error(errno, "read " + log.string());
-  tail.resize(static_cast<std::size_t>(got));
-  tail.erase(0, tail.find('\n') + 1);  // the first line is torn
-  HF_TRY(os::write_atomic(log, tail, 0600, os::Durability::lazy));
+  const auto shorter = older_half(log);  // goes with the log, should this be cut off
+  HF_TRY(copy_last_lines(log, facts.bytes - most, shorter));
+  if (::rename(shorter.c_str(), log.c_str()) != 0)
+    return errno_error(errno, "rename " + shorter.string());
   const auto age = facts.changed.time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(age);
   const timespec unchanged[2] = {
