@@ -26,6 +26,10 @@ class Trees(attack.AttackCase):
         fixture.wait_until("it was looked at", lambda: any(item["kind"] == "writes" for item in self.agent.status()["drift"]), 10)
         self.assertIn("more than", self.evidence())
         self.assert_rollback_is_quick()
+        back = self.way_back()
+        self.agent.stop(signal.SIGKILL)
+        self.agent.start()
+        self.assert_rollback_is_quick(*back)
         self.applied({"web": self.web("WEB_V1", update=attack.UPDATE)})
         fixture.wait_until("no trace is left", lambda: not self.roots(), 60)
         self.assertLess(attack.memory_of(self.agent.process.pid) - self.idle, attack.MOST)
@@ -68,6 +72,33 @@ class Flood(attack.AttackCase):
         self.assert_rollback_is_quick()
         logs = self.agent.cli("logs", "page", "--tail", "5")
         self.assertEqual(len(logs.out.splitlines()), 5, logs)
+
+
+class Storm(attack.AttackCase):
+    """Blocks of a volume are flushed without end, ahead of those of the ledger."""
+
+    def others(self):
+        said = "while :; do /bin/busybox dd if=/dev/zero of=/data/block bs=1M count=32 conv=fsync 2>/dev/null; done"
+        return {"storm": {"image": self.images["STATIC_V1"], "update": attack.UPDATE, "entrypoint": ["/bin/sh", "-c"], "command": [said],
+                          "volumes": [{"source": "data", "target": "/data", "owner": "10001"}]}}
+
+    def test_a_storm_of_flushes(self):
+        for _ in range(2):
+            self.assert_rollback_is_quick(*self.way_back())
+
+
+class Sockets(attack.AttackCase):
+    """A container that connects to itself as often as it may: what drains is listed and reset in pieces."""
+
+    def others(self, **changes):
+        return {"sockets": {"image": self.images["STATIC_V1"], "update": attack.UPDATE, "ulimits": {"nofile": 20_000},
+                            **hostile_tree.arguments("sockets"), **changes}}
+
+    def test_connections_of_a_container_to_itself(self):
+        fixture.wait_until("they are open", lambda: self.agent.cli("logs", "sockets").out.count("ready") == 4, 60)
+        self.applied({"web": self.web("WEB_V2", update=attack.UPDATE), **self.others(env={"AGAIN": "1"})})
+        self.assert_rollback_is_quick(*self.way_back())
+        fixture.wait_until("they were reset", lambda: "outlasted the drain" in self.agent.cli("ledger", "export").out, 30)
 
 
 class Talk(attack.AttackCase):

@@ -43,6 +43,7 @@ class Reaches(attack.AttackCase):
         link.unlink()
         whole.rename(link)
         self.applied({"web": self.web("WEB_V3", update=attack.UPDATE, secrets=[{"name": "token", "file": str(link)}])})
+        self.assert_rollback_is_quick("--to", "1")
 
     def test_a_config_tells_nothing_of_a_file_whose_content_is_not_known(self):
         secret = Path("/root") / f"pin-{self.agent.instance}"
@@ -55,6 +56,7 @@ class Reaches(attack.AttackCase):
             self.assertIn(why, done.text)
             self.assertNotIn(hidden, done.text)
         self.assertEqual(self.agent.cli("--output", "json", "quarantine", "list").json, [])
+        self.assert_rollback_is_quick()
 
     def test_an_address_that_is_not_the_hosts_is_said(self):
         """Where its traffic goes: component/deploy/network/reach."""

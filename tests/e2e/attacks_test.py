@@ -168,6 +168,13 @@ class Attacks(attack.AttackCase):
         good = {row["generation"]: row["result"] for row in self.agent.history()}
         self.assertEqual(good[1], "good", good)
 
+    def test_bursts_of_metrics_clients_that_say_nothing(self):
+        """Whoever asks has the time to do so before newcomers take the place; some wait in the queue."""
+        with self.meanwhile(attack.burst_for_ever, self.agent.metrics_port, 48, number=4):
+            for _ in range(60):
+                self.assertIsNotNone(fixture.get(self.agent.metrics_port, "/healthz"))
+            self.assert_rollback_is_quick()
+
     def test_metrics_clients_that_never_read(self):
         held = []
         for _ in range(64):

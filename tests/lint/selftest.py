@@ -70,6 +70,8 @@ MUTANTS = [
      "bad.cpp:2: deeper is called on the engine's thread and walks a directory"),
     ("engine_thread", "deploy/network/bad.cpp", "Result<T> NftPublisher::observe() {\n  const std::lock_guard lock{mutex_};\n  return t_;\n}\n", "takes a lock"),
     ("engine_thread", "deploy/network/bad.cpp", "Result<T> NftPublisher::observe() {\n  os::sleep_until(soon, {});\n  return t_;\n}\n", "and sleeps"),
+    ("engine_thread", "deploy/runtime/bad.cpp", "Status ContainerRuntime::thaw(const T& t) {\n  return ::poll(&t, 1, 10);\n}\n", "and waits"),
+    ("engine_thread", "deploy/runtime/bad.cpp", "Status ContainerRuntime::thaw(const T& t) {\n  return os::read_trusted(t.path, 10);\n}\n", "opens a file"),
     ("engine_thread", "deploy/runtime/bad.cpp", "Status ContainerRuntime::enforce(const T& t) {\n  return os::read_file(t.path);\n}\n", "opens a file"),
     ("engine_thread", "deploy/network/port/publisher.hpp", "#pragma once\nclass Publisher {\n  virtual Status reload(int x) = 0;\n};\n", "may the engine's thread call reload?"),
     ("engine_thread", "deploy/engine/state/ports.hpp", "#pragma once\nstruct Options {\n  std::function<void()> surprise;\n};\n", "surprise: say in tests/lint/engine_calls.py"),

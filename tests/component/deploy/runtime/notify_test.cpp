@@ -54,6 +54,34 @@ TEST_F(Notify, AServiceThatWasReadyStaysSoForANewAgentWhichHearsItAgain) {
   EXPECT_THAT(verdict().detail, HasSubstr("STOPPING=1"));
 }
 
+TEST_F(Notify, ALongOrAnEndlessTalkerHoldsUpNobody) {
+  auto talker = notifier({"+60000"});
+  create(talker);
+  auto other = notifier({"+500", "READY=1"});
+  other.id = InstanceId{"api-1"};
+  create(other);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto path = (paths().notify(InstanceId{"web-1"}) / "notify.sock").string();
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+  std::jthread talking{[&](const std::stop_token& stop) {
+    const os::UniqueFd from{socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    const std::string said = "READY=0\nSTATUS=" + std::string(20'000, 'x');
+    while (!stop.stop_requested())
+      (void)sendto(from.get(), said.data(), said.size(), 0,
+                   reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  }};
+  EXPECT_TRUE(eventually([&] {
+    const auto heard = runtime_->sd_notify_state(InstanceId{"api-1"});
+    return heard && heard->ready;
+  }));
+  EXPECT_FALSE(healthy());
+  const auto talked = runtime_->sd_notify_state(InstanceId{"web-1"});
+  ASSERT_TRUE(talked);
+  EXPECT_LE(talked->status.size(), 4096U);
+}
+
 TEST_F(Notify, ASilentWatchdogIsNoticedAndOneThatWasNeverUsedIsNot) {
   create(notifier({"READY=1", "WATCHDOG=1", "+150", "WATCHDOG=1"}));
   ASSERT_TRUE(eventually([&] { return healthy(); }));

@@ -27,6 +27,10 @@ TEST(Printable, EscapesWhatMovesATerminalOrReordersText) {
   EXPECT_EQ(printable("\xef\xbb\xbf"), "\\u{feff}");
   EXPECT_EQ(printable("\xf0\x9b\xb2\xa0"), "\\u{1bca0}");
   EXPECT_EQ(printable("\xf0\x9d\x85\xb3"), "\\u{1d173}");
+  EXPECT_EQ(printable("\xd8\x9c"), "\\u{61c}");
+  EXPECT_EQ(printable("\xf3\xa0\x81\x81"), "\\u{e0041}");
+  EXPECT_EQ(printable("\xe3\x85\xa4"), "\\u{3164}") << "looks like a space";
+  EXPECT_EQ(printable("\xe2\xa0\x80"), "\\u{2800}");
   EXPECT_EQ(printable("\xe2\x9c\x94\xef\xb8\x8f"), "\xe2\x9c\x94\xef\xb8\x8f") << "an emoji";
   EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a\\x00b");
 }
