@@ -69,7 +69,8 @@ TEST_F(Writes, ADeepTreeIsAnAnswerAndCanBeRemoved) {
 TEST_F(Writes, AWideTreeIsAnAnswerAndCanBeRemoved) {
   create_writable();
   spread(upper(), 25'000);
-  EXPECT_TRUE(eventually([&] { return found() == "more than 19999 entries"; })) << found();
+  // The bound of entries, or on a busy machine that of time; each of them: EndsAtEachBound.
+  EXPECT_TRUE(eventually([&] { return found().starts_with("more than "); })) << found();
   const auto look = clock_.boot();
   (void)see("web-1", rt::InspectionDepth::full);
   EXPECT_LT(clock_.boot() - look, Milliseconds{100}) << "the engine waits for it";
