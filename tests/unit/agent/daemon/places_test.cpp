@@ -78,7 +78,7 @@ TEST_F(Places, NobodyIsSentAwayForALesserRole) {
 }
 
 TEST_F(Places, OnTheMetricsPortWhoDoesNotReadHisAnswerGoes) {
-  fill(16, {65534, Role::none, Occupation::writing});
+  fill(kMetricsPlaces.all, {65534, Role::none, Occupation::writing});
   const auto placed = place(holders_, {65534, Role::none, Occupation::reading}, kMetricsPlaces);
   EXPECT_TRUE(placed.admitted);
   EXPECT_THAT(placed.gives_way, Optional(0U));

@@ -103,6 +103,7 @@ TEST(Window, ManyThatAreNeverOpenTogetherAreLookedAtABoundedNumberOfTimes) {
   std::vector<proto::UpdateWindow> windows;
   for (int i = 254; i-- > 0;) {  // each is shut for its own few minutes of the day
     auto almost = window(kEveryDay, 0, 24);
+    almost.zone = "Europe/Berlin";
     almost.begin = static_cast<std::uint16_t>((i * 1440 + 1439) / 254 % 1440);
     almost.end = static_cast<std::uint16_t>(i * 1440 / 254);
     windows.push_back(almost);
