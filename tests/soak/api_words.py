@@ -3,7 +3,7 @@ import json
 import re
 import string
 
-ROLES = ("none", "observe", "rollback", "deploy")
+ROLES = ("none", "observe", "rollback", "deploy", "root")
 NUMBERS = [-1, 0, 1, 2, 3, 1 << 31, (1 << 53) + 1, 1 << 63, 1 << 64, 1.5, 1e308]
 TEXTS = ["", " ", "\0", "\n", "\x1b]0;x\x07", "\u202e\u2066\U000e0041", "../../etc/shadow", "%s%n", "'; DROP TABLE entries;--", "x" * 70_000, "é" * 3000,
          "2026-11-30T00:00:00Z", "9999-12-31T23:59:59Z", "0000-00-00T00:00:00Z", "\udc80", "sha256:" + "0" * 64]
@@ -83,7 +83,7 @@ class Maker:
         return self.random.choice(["1", "2", "999", "0", "-1", "0" * 6, "f" * 64, "sha256:" + "1" * 64, self.reason()])
 
     def service(self):
-        return self.random.choice(["web", "web", "x", "WEB", "a" * 300, self.reason()])
+        return self.random.choice(["spare", "spare", "x", "WEB", "a" * 300, self.reason()])
 
     def archive(self):
         return self.random.choice([f"{self.exports}/{self.random.randrange(4)}.tar", "/etc/shadow", "/dev/zero", "/nowhere", "relative"])
@@ -106,6 +106,7 @@ class Maker:
             "ServiceStopRequest": lambda: {"service": self.service(), "reason": self.reason(), "until": self.until()},
             "ServiceStartRequest": lambda: {"service": self.service(), "reason": self.reason()},
             "ServiceRestartRequest": lambda: {"service": self.service(), "reason": self.reason()},
+            "ShutdownRequest": lambda: {"within_seconds": self.random.choice([0, 1, 1 << 40])},
             "LedgerRecoverRequest": lambda: {"dry_run": dry, "reason": self.reason()},
             "ImageVerifyRequest": lambda: {"images": [self.random.choice(self.images), self.what()][:self.random.randrange(3)], "repair": dry},
             "ImageGcRequest": lambda: {"dry_run": dry},
