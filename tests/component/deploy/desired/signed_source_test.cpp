@@ -199,6 +199,18 @@ TEST_F(SignedSourceTest, FollowsRootsOneByOneAndKeepsThemOverRestarts) {
   EXPECT_EQ(refusal(), Errc::spec_threshold) << "who signed before does not count any more";
 }
 
+TEST_F(SignedSourceTest, FollowsAThousandRootsAtOnceAndTheRestTheNextTime) {
+  begin();
+  constexpr std::uint64_t kLast = 1 + 1024 + 5;
+  for (std::uint64_t version = 2; version <= kLast; ++version)
+    shelf_.roots[version] = signed_by({&boss_}, kRootType, write_root(root(version)));
+  publish(5, ci_);
+  EXPECT_EQ(refusal(), Errc::too_large);
+  EXPECT_EQ(source_->trust()->root_version, 1025U);
+  ASSERT_TRUE(read());
+  EXPECT_EQ(source_->trust()->root_version, kLast);
+}
+
 TEST_F(SignedSourceTest, ARootByNobodyThatCountsIsNotFollowed) {
   begin();
   shelf_.roots[2] = signed_by({&heir_}, kRootType, write_root(root(2)));

@@ -49,6 +49,19 @@ TEST_F(Foreign, OneIsFoundAndToldAndPutOut) {
   EXPECT_TRUE(eventually([&] { return found().empty(); }));
 }
 
+TEST_F(Foreign, OfManyTwentyAreNamed) {
+  create(spec("web-1", a_service(idle())));
+  for (int i = 0; i < 25; ++i) intrude();
+  const auto named = [&] {
+    const auto all = found();
+    std::size_t count = 0;
+    for (auto at = all.find("(sleep)"); at != std::string::npos; at = all.find("(sleep)", at + 1))
+      ++count;
+    return count;
+  };
+  EXPECT_TRUE(eventually([&] { return named() == 20; })) << found();
+}
+
 TEST_F(Foreign, OfManyAPartIsLookedAtAtATimeAndWhatWasFoundIsRepeated) {
   create(spec("web-1", a_service(idle())));
   intrude();

@@ -318,6 +318,10 @@ TEST_F(Lifecycle, OfManyThatWereLeftOverSomeAreSeenAtATimeAndAllThatRun) {
   for (int i = 0; i < 2'000; ++i)
     fs::create_directories(paths().instances() / fmt::format("a-{}", i));
   EXPECT_EQ(runtime_->observe(rt::InspectionDepth::due)->size(), 1U + 256U);
+  for (int i = 0; i < 5'000; ++i)
+    fs::create_directories(paths().bundles() / fmt::format("b-{}", i));
+  EXPECT_EQ(runtime_->observe(rt::InspectionDepth::due)->size(), 4'096U + 256U);
+  for (int i = 0; i < 5'000; ++i) fs::remove(paths().bundles() / fmt::format("b-{}", i));
   EXPECT_EQ(see("web-1").state, InstanceState::running);
 }
 
