@@ -132,7 +132,7 @@ std::optional<Planner::HookEnd> Planner::create_hook(const proto::Hook& hook,
   const auto job = observed_.job_failures.find(hook.name);
   if (job != observed_.job_failures.end()) {
     const auto& error = job->second.error;
-    if (disposition(error.code()) == Disposition::reject || job->second.count >= kMostTries) {
+    if (is_final(job->second)) {
       auto failed = failure_of(
           hook, at, fmt::format("{} could not be started: {}", hook.name.str(), error.what()));
       auto why = start_failure(hook.name, error);

@@ -84,6 +84,9 @@ class Planner {
   [[nodiscard]] bool advance_cutover(const proto::Deployment& target);
   [[nodiscard]] bool advance_replace(const proto::Deployment& target);
   [[nodiscard]] bool gate(const ServiceName& service, const proto::Service& wanted);
+  void make_fresh(const ServiceName& service, const proto::Service& wanted, bool half);
+  void await_gate(const ServiceName& service, const proto::Service& wanted,
+                  const InstanceView* view);
   [[nodiscard]] bool passes(const ServiceName& service, const InstanceView& view,
                             const proto::Service& wanted) const;
   [[nodiscard]] bool is_awaited(const ServiceName& service, const proto::Service& wanted) const;
@@ -136,6 +139,10 @@ class Planner {
   void step_rehearsal();
   /// True when the instance is ready; ends the rehearsal when it cannot become so.
   [[nodiscard]] bool rehearse_service(const ServiceName& name, const proto::Service& wanted);
+  [[nodiscard]] bool needs_unrehearsed(const proto::Service& wanted) const;
+  void make_rehearsed(const ServiceName& name, const InstanceView* view);
+  void fail_rehearsal(const ServiceName& name, const std::string& what,
+                      std::map<std::string, std::string> detail = {});
   [[nodiscard]] bool rehearsal_ready(const ServiceName& name, const proto::Service& wanted) const;
   void end_rehearsal(RehearsalVerdict::Kind kind, std::string reason,
                      std::map<std::string, std::string> detail = {});

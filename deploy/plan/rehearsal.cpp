@@ -6,6 +6,7 @@
 
 #include "common/base/text.hpp"
 #include "deploy/plan/planner.hpp"
+#include "deploy/plan/staging.hpp"
 
 namespace holdfast::deploy::plan {
 namespace {
@@ -91,66 +92,74 @@ bool Planner::rehearsal_ready(const ServiceName& name, const proto::Service& wan
 
 bool Planner::rehearse_service(const ServiceName& name, const proto::Service& wanted) {
   auto& r = *state().rehearsal;
-  const auto* known = document(r.target);
-  const auto busy_name = rehearsal_name(name);
   if (!r.instances.contains(name)) {
-    const bool early = std::any_of(
-        wanted.depends_on.begin(), wanted.depends_on.end(), [&](const ServiceName& dependency) {
-          const auto found = known->services.find(dependency);
-          return found != known->services.end() && as_rehearsed(found->second) &&
-                 !completed_at(state(), dependency, found->second) &&
-                 !rehearsal_ready(dependency, found->second);
-        });
-    if (early || busy(busy_name)) return false;
-    r.instances[name] = allot(busy_name, wanted);
+    if (needs_unrehearsed(wanted) || busy(rehearsal_name(name))) return false;
+    r.instances[name] = allot(rehearsal_name(name), wanted);
     r.gate_since[name] = now_;
   }
-  const auto id = r.instances.at(name);
-  const auto* view = find(id);
-  const auto fail = [&](const std::string& what, std::map<std::string, std::string> detail = {}) {
-    detail.emplace("instance", id.str());
-    detail.emplace("service", name.str());
-    end_rehearsal(RehearsalVerdict::Kind::failed, fmt::format("{} {}", name.str(), what),
-                  std::move(detail));
-    return false;
-  };
+  const auto* view = find(r.instances.at(name));
   if (view != nullptr && view->seen.state == InstanceState::exited && !view->seen.code_pending &&
       !has_completed(*view, wanted)) {
     const int code = view->seen.exit ? view->seen.exit->code : -1;
     const bool oom = view->seen.exit && view->seen.exit->oom;
-    return fail(
+    fail_rehearsal(
+        name,
         oom ? "was killed for using too much memory" : fmt::format("exited with code {}", code),
         {{"exit_code", std::to_string(code)}});
+    return false;
   }
   if (rehearsal_ready(name, wanted)) return true;
   const BootTime deadline = r.gate_since[name] + wanted.update.deadline;
-  if (now_ >= deadline)
-    return fail(fmt::format("was not healthy within {}: {}", human_duration(wanted.update.deadline),
-                            view == nullptr ? "it was not created" : view->health.detail));
-  wake(deadline);
-  if (view != nullptr && view->seen.state == InstanceState::running) {
-    if (!wanted.health) wake(view->seen.started_boot + kSettle);
+  if (now_ >= deadline) {
+    fail_rehearsal(
+        name, fmt::format("was not healthy within {}: {}", human_duration(wanted.update.deadline),
+                          view == nullptr ? "it was not created" : view->health.detail));
     return false;
   }
-  if (busy(busy_name)) return false;
+  wake(deadline);
+  const bool runs = view != nullptr && view->seen.state == InstanceState::running;
+  if (runs && !wanted.health) wake(view->seen.started_boot + kSettle);
+  if (!runs && !busy(rehearsal_name(name))) make_rehearsed(name, view);
+  return false;
+}
+
+/// Something that it depends on, and that is rehearsed too, is not ready yet.
+bool Planner::needs_unrehearsed(const proto::Service& wanted) const {
+  const auto* known = document(out_.progress.rehearsal->target);
+  return std::any_of(wanted.depends_on.begin(), wanted.depends_on.end(),
+                     [&](const ServiceName& dependency) {
+                       const auto found = known->services.find(dependency);
+                       return found != known->services.end() && as_rehearsed(found->second) &&
+                              !completed_at(out_.progress, dependency, found->second) &&
+                              !rehearsal_ready(dependency, found->second);
+                     });
+}
+
+void Planner::make_rehearsed(const ServiceName& name, const InstanceView* view) {
+  auto& r = *state().rehearsal;
   if (view != nullptr) {
     // Half there, since an agent was killed: it goes, and its name is allotted again.
     r.instances.erase(name);
-    wake(now_ + Milliseconds{100});
-    return false;
+    return wake(now_ + Milliseconds{100});
   }
+  const auto busy_name = rehearsal_name(name);
   const auto job = observed_.job_failures.find(busy_name);
   if (job != observed_.job_failures.end()) {
     const auto& error = job->second.error;
-    if (disposition(error.code()) == Disposition::reject || job->second.count >= 3)
-      return fail("cannot be started: " + error.what(), {{"next", error.next_step()}});
-    if (job->second.retry_at > now_) {
-      wake(job->second.retry_at);
-      return false;
-    }
+    if (is_final(job->second))
+      return fail_rehearsal(name, "cannot be started: " + error.what(),
+                            {{"next", error.next_step()}});
+    if (job->second.retry_at > now_) return wake(job->second.retry_at);
   }
-  act(Create{id, busy_name, r.target});
-  return false;
+  act(Create{r.instances.at(name), busy_name, r.target});
+}
+
+void Planner::fail_rehearsal(const ServiceName& name, const std::string& what,
+                             std::map<std::string, std::string> detail) {
+  detail.emplace("instance", state().rehearsal->instances.at(name).str());
+  detail.emplace("service", name.str());
+  end_rehearsal(RehearsalVerdict::Kind::failed, fmt::format("{} {}", name.str(), what),
+                std::move(detail));
 }
 
 void Planner::end_rehearsal(RehearsalVerdict::Kind kind, std::string reason,

@@ -14,6 +14,19 @@ namespace {
 /// Evidence that nobody saw an instance fail: it is not there any more.
 constexpr const char* kGone = "gone";
 
+/// It ended before it was healthy.
+Failure early_end(const ServiceName& service, const InstanceView& view) {
+  const auto& exit = *view.seen.exit;
+  return {Errc::unhealthy,
+          service.str(),
+          fmt::format("{} {} before it was healthy", service.str(),
+                      exit.oom ? std::string{"was killed for using too much memory"}
+                               : fmt::format("exited with code {}", exit.code)),
+          {{"exit_code", std::to_string(exit.code)},
+           {"oom", exit.oom ? "yes" : "no"},
+           {"instance", view.seen.id.str()}}};
+}
+
 std::string seconds_text(BootClock::duration d) {
   return fmt::format("{:.3f}", std::chrono::duration<double>(d).count());
 }
@@ -217,58 +230,53 @@ bool Planner::passes(const ServiceName& service, const InstanceView& view,
 }
 
 bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
-  auto& id = rollout().fresh.at(service);
+  const auto& id = rollout().fresh.at(service);
   const auto* view = find(id);
   const bool half = view != nullptr && (view->seen.state == InstanceState::creating ||
                                         view->seen.state == InstanceState::broken);
   if (!busy(service) && (view == nullptr || half)) {
-    const auto failed = observed_.job_failures.find(service);
-    // What the instance before it could not do, a restart say, is no fault of this one.
-    if (failed != observed_.job_failures.end() && failed->second.generation == rollout().target) {
-      const auto& job = failed->second;
-      if (disposition(job.error.code()) == Disposition::reject || job.count >= 3) {
-        fail(start_failure(service, job.error));
-        return false;
-      }
-      if (job.retry_at > now_) {
-        wake(job.retry_at);
-        return false;
-      }
-    }
-    if (half) id = allot(service, wanted);
-    act(Create{id, service, rollout().target});
-    return false;
-  }
-  if (view != nullptr && view->seen.exit && view->seen.state == InstanceState::exited &&
-      !has_completed(*view, wanted)) {
-    if (revive_former(service, wanted, id)) return false;
-    const auto& exit = *view->seen.exit;
-    fail({Errc::unhealthy,
-          service.str(),
-          fmt::format("{} {} before it was healthy", service.str(),
-                      exit.oom ? std::string{"was killed for using too much memory"}
-                               : fmt::format("exited with code {}", exit.code)),
-          {{"exit_code", std::to_string(exit.code)},
-           {"oom", exit.oom ? "yes" : "no"},
-           {"instance", id.str()}}});
-    return false;
-  }
-  if (view != nullptr && passes(service, *view, wanted)) {
+    make_fresh(service, wanted, half);
+  } else if (view != nullptr && view->seen.exit && view->seen.state == InstanceState::exited &&
+             !has_completed(*view, wanted)) {
+    if (!revive_former(service, wanted, rollout().fresh.at(service)))
+      fail(early_end(service, *view));
+  } else if (view != nullptr && passes(service, *view, wanted)) {
     rollout().ready_in.try_emplace(
         service, std::chrono::duration_cast<Milliseconds>(now_ - rollout().gate_since[service]));
     return true;
+  } else {
+    await_gate(service, wanted, view);
   }
+  return false;
+}
+
+/// `half`: an agent was killed while it made it; it goes, and another one is made.
+void Planner::make_fresh(const ServiceName& service, const proto::Service& wanted, bool half) {
+  auto& id = rollout().fresh.at(service);
+  const auto failed = observed_.job_failures.find(service);
+  // What the instance before it could not do, a restart say, is no fault of this one.
+  if (failed != observed_.job_failures.end() && failed->second.generation == rollout().target) {
+    const auto& job = failed->second;
+    if (is_final(job)) return fail(start_failure(service, job.error));
+    if (job.retry_at > now_) return wake(job.retry_at);
+  }
+  if (half) id = allot(service, wanted);
+  act(Create{id, service, rollout().target});
+}
+
+void Planner::await_gate(const ServiceName& service, const proto::Service& wanted,
+                         const InstanceView* view) {
   const BootTime deadline = rollout().gate_since[service] + wanted.update.deadline;
   if (now_ >= deadline) {
     const std::string detail = view == nullptr ? "it was not created" : view->health.detail;
     const auto* missed =
         is_awaited(service, wanted) ? "had not ended, and others wait for it," : "was not healthy";
-    fail({Errc::unhealthy,
-          service.str(),
-          fmt::format("{} {} within {}{}{}", service.str(), missed,
-                      human_duration(wanted.update.deadline), detail.empty() ? "" : ": ", detail),
-          {{"probe", detail}, {"instance", id.str()}}});
-    return false;
+    return fail(
+        {Errc::unhealthy,
+         service.str(),
+         fmt::format("{} {} within {}{}{}", service.str(), missed,
+                     human_duration(wanted.update.deadline), detail.empty() ? "" : ": ", detail),
+         {{"probe", detail}, {"instance", rollout().fresh.at(service).str()}}});
   }
   wake(deadline);
   // Past that, what it is waited for is its end, which is an event.
@@ -276,7 +284,6 @@ bool Planner::gate(const ServiceName& service, const proto::Service& wanted) {
                        view->seen.state == InstanceState::running &&
                        view->seen.started_boot + kSettle > now_;
   if (settles) wake(view->seen.started_boot + kSettle);
-  return false;
 }
 
 void Planner::switch_over(const proto::Deployment& target) {

@@ -32,6 +32,11 @@ Failure document_fault(const ServiceName& name, const Error& error) {
 
 }  // namespace
 
+bool is_final(const JobFailure& job) {
+  constexpr std::uint32_t kTries = 3;
+  return disposition(job.error.code()) == Disposition::reject || job.count >= kTries;
+}
+
 Failure start_failure(const ServiceName& name, const Error& error) {
   auto next = error.next_step();
   const bool of_host = error.code() == Errc::host;

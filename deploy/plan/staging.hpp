@@ -25,6 +25,9 @@ enum class StagingFault : std::uint8_t {
 /// caused is not, however often it happens.
 [[nodiscard]] StagingFault staging_fault(Errc code);
 
+/// Whether making or starting a container is not tried again: three times, or by what it was.
+[[nodiscard]] bool is_final(const JobFailure& job);
+
 /// Why a container could not be made or started. What this host lacks (Errc::host) is not the
 /// document's fault: applied again, it may work.
 [[nodiscard]] Failure start_failure(const ServiceName& name, const Error& error);

@@ -467,7 +467,7 @@ TEST(Model, FiveThousandRandomLivesKeepThePromises) {
 // The same few documents again and again, and next to nothing of former ones is kept: A, B, A, B.
 TEST(Model, LongLivesOfFewVersionsThatAreHardlyRetainedKeepThemToo) {
   log::start(log::Level::error);
-  constexpr std::uint32_t kLives = 400;
+  constexpr std::uint32_t kLives = 150;
   for (std::uint32_t seed = 1; seed <= kLives; ++seed) {
     Life life{seed, {.versions = 2 + static_cast<int>(seed % 2), .retain = 1 + seed % 3}};
     life.live(20);
