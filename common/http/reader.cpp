@@ -11,6 +11,7 @@
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/http/status.hpp>
 #include <type_traits>
+#include <utility>
 
 #include "common/http/text.hpp"
 
@@ -24,9 +25,10 @@ using boost::system::error_code;
 std::string text_of(beast_text view) { return {view.data(), view.size()}; }
 
 void take(Request& request, beast::field field, beast_text name, beast_text value) {
-  (void)field;  // Beast knows no name for it
+  // Beast knows no name for the first.
   if (boost::beast::iequals(name, "Last-Event-ID") && !request.last_event_id)
     request.last_event_id = text_of(value);
+  if (field == beast::field::upgrade && request.upgrade.empty()) request.upgrade = text_of(value);
 }
 
 void take(Response& response, beast::field field, beast_text /*name*/, beast_text value) {
@@ -156,6 +158,11 @@ std::string Reader<Message>::fault_text() const {
 template <class Message>
 std::size_t Reader<Message>::left_over() const {
   return done() ? state_->pending.size() : 0;
+}
+
+template <class Message>
+std::string Reader<Message>::take_left_over() {
+  return done() ? std::exchange(state_->pending, {}) : std::string{};
 }
 
 template <class Message>

@@ -25,6 +25,7 @@ struct Request {
   std::string target;  ///< still encoded
   std::string body;
   std::optional<std::string> last_event_id;
+  std::string upgrade;       ///< the protocol that the connection is to go on with; empty: none
   bool takes_chunks = true;  ///< HTTP/1.1: an answer may come in chunks
 };
 
@@ -55,6 +56,8 @@ class Reader {
   [[nodiscard]] std::string fault_text() const;
   /// Bytes after the end of the message.
   [[nodiscard]] std::size_t left_over() const;
+  /// The same bytes, taken away: of what the connection goes on with after a 101.
+  [[nodiscard]] std::string take_left_over();
   /// Head once `head_done`, body as far as it has come.
   [[nodiscard]] Message& message();
   [[nodiscard]] const Message& message() const;

@@ -46,6 +46,24 @@ TEST(HttpMessages, AChunkedResponseIsReadHoweverItIsCut) {
   }
 }
 
+TEST(HttpMessages, AfterA101TheConnectionGoesOnWithWhatFollows) {
+  constexpr std::string_view kAsked =
+      "POST /v1/exec HTTP/1.1\r\nConnection: Upgrade\r\nupgrade: frames\r\nContent-Length: "
+      "2\r\n\r\n{}";
+  const auto request = read<RequestReader>(kAsked, 7);
+  ASSERT_TRUE(request.done());
+  EXPECT_EQ(request.message().upgrade, "frames");
+  EXPECT_EQ(request.message().body, "{}");
+  ResponseReader reader{{}};
+  reader.feed(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: frames\r\n\r\nab");
+  ASSERT_TRUE(reader.done());
+  reader.feed("c");
+  EXPECT_EQ(reader.message().body, "");
+  EXPECT_EQ(reader.take_left_over(), "abc");
+  EXPECT_EQ(reader.left_over(), 0U);
+}
+
 TEST(HttpMessages, ABodyIsTakenAwayAsItComes) {
   ResponseReader reader{{}};
   reader.feed("HTTP/1.1 200 OK\r\n\r\nfirst");
