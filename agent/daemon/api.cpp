@@ -137,6 +137,7 @@ void Api::handle(const ExchangePtr& exchange) {
 }
 
 void Api::stop() {
+  exec_jobs_.stop();
   log_jobs_.stop();
   ledger_jobs_.stop();
   image_looks_.stop();

@@ -22,12 +22,24 @@ using PlanRecovery = std::function<Result<proto::api::LedgerRecovery>()>;
 /// Calls what it is given with a reader of the ledger. Errors: there is none.
 using ReadLedger = std::function<Status(const std::function<void(deploy::ledger::Reader&)>&)>;
 
+/// A command that may begin in an instance; carries it until it ends.
+class ExecRun {
+ public:
+  virtual ~ExecRun() = default;
+  /// Blocks until its end, of which the client is told.
+  [[nodiscard]] virtual proto::api::ExecEnd run(os::UniqueFd client,
+                                                const std::stop_token& stop) = 0;
+};
+/// Of a request that is checked and names its instance. Errors: why it cannot begin.
+using PrepareExec = std::function<Result<std::unique_ptr<ExecRun>>(const proto::api::ExecRequest&)>;
+
 /// What the routes work with. All outlive the Api.
 struct ApiParts {
   deploy::engine::Engine& engine;
   deploy::image::Upkeep& images;
   ReadLedger read_ledger;
   LogRead read_logs;
+  PrepareExec prepare_exec;
   std::function<std::string()> metrics;  ///< called on the io thread
   PlanRecovery plan_recovery;
   /// Records the request and restarts the program, which carries it out. From any thread.
@@ -80,6 +92,7 @@ class Api {
   void handle(const CallOf<"service_stop">& call);
   void handle(const CallOf<"service_start">& call);
   void handle(const CallOf<"service_restart">& call);
+  void handle(const CallOf<"exec">& call);
   void handle(const CallOf<"shutdown">& call);
   void handle(const CallOf<"events">& call);
   void handle(const CallOf<"ledger_entries">& call);
@@ -124,6 +137,9 @@ class Api {
       "reads of the ledger",
       {{.threads = 2, .waiting = 48}, {.all = 32, .of_one_actor = 8, .kept_for_each_role = 4}}};
   os::FairMutex log_turn_;  ///< one reader works at a time, in pieces
+  SharedPool exec_jobs_{"exec",
+                        "commands in instances",
+                        {{.threads = 24}, {.all = 16, .of_one_actor = 6, .kept_for_each_role = 0}}};
   SharedPool log_jobs_{"log-read",
                        "log readers",
                        {{.threads = 16}, {.all = 8, .of_one_actor = 4, .kept_for_each_role = 1}}};

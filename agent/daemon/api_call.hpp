@@ -47,6 +47,11 @@ class Answerer {
     static_assert(std::tuple_size_v<typename Operation::Answer::Items> == 0);
     send(status, std::move(body));
   }
+  /// For the rows whose connection goes on with frames.
+  void upgrade(std::string_view protocol, OnUpgrade taken) const {
+    static_assert(Operation::Answer::kIsStream);
+    exchange_->upgrade(std::string{protocol}, std::move(taken));
+  }
   /// For the rows whose answer goes on.
   void stream(Producer next, std::string heartbeat) const {
     static_assert(Operation::Answer::kIsStream);

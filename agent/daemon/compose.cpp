@@ -30,6 +30,17 @@ namespace ledger = deploy::ledger;
 namespace network = deploy::network;
 namespace runtime = deploy::runtime;
 
+class RealExec final : public ExecRun {
+ public:
+  explicit RealExec(std::unique_ptr<runtime::ExecSession> session) : session_(std::move(session)) {}
+  proto::api::ExecEnd run(os::UniqueFd client, const std::stop_token& stop) override {
+    return session_->run(std::move(client), stop);
+  }
+
+ private:
+  std::unique_ptr<runtime::ExecSession> session_;
+};
+
 /// The parts in the order in which they need each other; destroyed the other way round.
 class RealAgent final : public Agent {
  public:
@@ -48,6 +59,12 @@ class RealAgent final : public Agent {
     return [reader = runtime::LogReader{state_dir / "logs"}](
                const runtime::LogQuery& query, const runtime::LogSink& sink,
                const std::stop_token& stop) { return reader.read(query, sink, stop); };
+  }
+  PrepareExec exec() override {
+    return [this](const proto::api::ExecRequest& asked) -> Result<std::unique_ptr<ExecRun>> {
+      HF_ASSIGN(auto session, containers->exec_sessions().prepare(asked));
+      return std::make_unique<RealExec>(std::move(session));
+    };
   }
   image::ImageStore& images() override { return *store; }
   PlanRecovery plan_recovery() override {
@@ -150,6 +167,15 @@ Status sweep_attachments(runtime::ContainerRuntime& containers,
   return ok();
 }
 
+/// Where agent and session were killed together, commands may run on.
+Status sweep_sessions(runtime::ContainerRuntime& containers) {
+  HF_ASSIGN(const auto seen, containers.observe(deploy::runtime::InspectionDepth::liveness));
+  std::set<runtime::InstanceId> known;
+  for (const auto& instance : seen) known.insert(instance.id);
+  containers.exec_sessions().sweep(known);
+  return ok();
+}
+
 /// When the first process was started: in a container that is more than the start of the kernel.
 BootTime host_started() {
   const auto ticks = os::process_start_ticks(1);
@@ -208,6 +234,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
                                              .instance = config.instance,
                                              .runtime = config.runtime,
                                              .log_writer = worker.parent_path() / "holdfast-log",
+                                             .exec_session = worker.parent_path() / "holdfast-exec",
                                              .gateway = config.subnet.address + 1,
                                              .log_max_size = config.log_max_size,
                                              .own_places = proto::own_places(config)},
@@ -217,6 +244,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
   agent->history = std::make_unique<ledger::BoundedCommitLedger>(std::move(history),
                                                                  config.state_dir, kLedgerPatience);
   HF_TRY(sweep_attachments(*agent->containers, *agent->attachments));
+  HF_TRY(sweep_sessions(*agent->containers));
   HF_ASSIGN(agent->publisher,
             network::NftPublisher::open({.instance = config.instance,
                                          .subnet = config.subnet,

@@ -23,6 +23,7 @@ class Agent {
   virtual ~Agent() = default;
   virtual deploy::engine::Engine& engine() = 0;
   virtual LogRead logs() = 0;
+  virtual PrepareExec exec() = 0;
   virtual ReadLedger ledger() = 0;
   virtual deploy::image::ImageStore& images() = 0;
   /// Asked at each scrape; quick.

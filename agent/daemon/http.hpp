@@ -15,6 +15,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/unique_fd.hpp"
 #include "proto/api/messages.hpp"
 
 namespace holdfast::agent::daemon {
@@ -32,6 +33,7 @@ struct Request {
   std::map<std::string, std::string> query;  ///< decoded
   std::string body;
   std::optional<std::string> last_event_id;
+  std::string upgrade;       ///< the protocol that it asks for; empty: none
   std::optional<Peer> peer;  ///< none: it came over TCP
 };
 
@@ -60,6 +62,13 @@ struct StreamOptions {
   std::string heartbeat;  ///< sent when nothing else was for 15 s; empty: none
 };
 
+/// A connection that goes on with another protocol, in other hands.
+struct Upgraded {
+  os::UniqueFd socket;          ///< non-blocking; none: the client went away
+  std::shared_ptr<void> place;  ///< among the connections, until the last copy is gone
+};
+using OnUpgrade = std::function<void(Upgraded)>;
+
 /// One request being answered, exactly once. Thread safe; the work happens on the io thread.
 class Exchange {
  public:
@@ -67,6 +76,8 @@ class Exchange {
   [[nodiscard]] virtual const Request& request() const = 0;
   virtual void respond(Response response) = 0;
   virtual void stream(StreamOptions options) = 0;
+  /// Answers 101 and gives the connection away: `taken` is called once, on the io thread.
+  virtual void upgrade(std::string protocol, OnUpgrade taken) = 0;
   /// There may be more for `next`.
   virtual void poke() = 0;
   /// Called once, on the io thread, when the exchange is over, for whatever reason. Set before

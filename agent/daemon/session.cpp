@@ -88,6 +88,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     error_code ignored;
     socket_.close(ignored);
     stream_ = {};
+    if (auto taken = std::exchange(on_upgrade_, {})) taken({});
     const auto self = shared_from_this();  // the server's may be the last one
     if (auto closed = std::exchange(closed_, {})) closed();
     if (options_.closed) options_.closed(this);
@@ -100,6 +101,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
       case Phase::streaming:
         return Occupation::streaming;
       case Phase::waiting:
+      case Phase::upgraded:
         return Occupation::working;
       case Phase::finishing:
       case Phase::closed:
@@ -122,6 +124,13 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
                [self = shared_from_this(), shared] { self->begin_stream(std::move(*shared)); });
   }
 
+  void upgrade(std::string protocol, OnUpgrade taken) override {
+    asio::post(socket_.get_executor(), [self = shared_from_this(), protocol = std::move(protocol),
+                                        taken = std::move(taken)]() mutable {
+      self->begin_upgrade(protocol, std::move(taken));
+    });
+  }
+
   void poke() override {
     if (poked_.exchange(true)) return;  // one is on its way
     asio::post(socket_.get_executor(), [self = shared_from_this()] {
@@ -131,7 +140,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   }
 
  private:
-  enum class Phase { reading, waiting, streaming, finishing, closed };
+  enum class Phase { reading, waiting, streaming, finishing, upgraded, closed };
 
   template <class F>
   void arm(std::chrono::seconds after, F on_expiry) {
@@ -149,7 +158,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   }
 
   void on_read(const error_code& failed, std::size_t got) {
-    if (phase_ == Phase::closed) return;
+    if (phase_ == Phase::closed || phase_ == Phase::upgraded) return;
     if (phase_ != Phase::reading) return on_late_read(failed, got);
     if (failed) return close();
     reader_.feed({buffer_.data(), got});
@@ -194,6 +203,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     request_.method = std::move(message.method);
     request_.body = std::move(message.body);
     request_.last_event_id = std::move(message.last_event_id);
+    request_.upgrade = std::move(message.upgrade);
     request_.peer = options_.peer;
     chunked_ = message.takes_chunks;
     if (reader_.left_over() > 0)
@@ -239,6 +249,31 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
                                      {"Connection", "close"},
                                      {"Transfer-Encoding", chunked_ ? "chunked" : ""}});
     write();
+  }
+
+  /// From here on this only holds the place; a client that sends before the 101 loses what it sent.
+  void begin_upgrade(const std::string& protocol, OnUpgrade taken) {
+    if (phase_ != Phase::waiting) return taken({});
+    phase_ = Phase::upgraded;
+    (void)claim(0);
+    on_upgrade_ = std::move(taken);
+    error_code ignored;
+    socket_.cancel(ignored);
+    out_ = http::response_head(101, {{"Connection", "Upgrade"}, {"Upgrade", protocol}});
+    write();
+  }
+
+  void give_away() {
+    timer_.cancel();
+    error_code failed;
+    os::UniqueFd fd{socket_.release(failed)};
+    if (failed) return close();
+    // Its last holder may be on any thread.
+    const std::shared_ptr<void> place{nullptr, [self = shared_from_this()](void*) {
+                                        asio::post(self->timer_.get_executor(),
+                                                   [self] { self->close(); });
+                                      }};
+    std::exchange(on_upgrade_, {})({std::move(fd), place});
   }
 
   void pump() {
@@ -294,6 +329,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     release(out_);
     release(body_);
     (void)claim(0);
+    if (phase_ == Phase::upgraded) return give_away();
     if (phase_ == Phase::streaming) return pump();
     // Let the peer read to the end before the connection goes; what it still sends is dropped.
     lingering_ = true;
@@ -317,6 +353,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
   std::size_t body_limit_ = 0;
   StreamOptions stream_;
   std::function<void()> closed_;
+  OnUpgrade on_upgrade_;
   std::atomic<bool> poked_{false};
 };
 

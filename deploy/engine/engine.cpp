@@ -158,6 +158,14 @@ class ThreadedEngine final : public Engine, private Jobs {
                                      });
         });
   }
+  void record_exec(ExecRecord record, Actor actor, Reply<std::monostate> reply) override {
+    // How many at once, their threads say; what ends was bounded when it began.
+    if (record.kind == proto::EntryKind::exec_started)
+      if (auto counted = rate_.take(actor); !counted) return reply(std::move(counted).error());
+    auto& services = core_.commands().services;
+    mailbox_->post([&services, record = std::move(record), actor = std::move(actor),
+                    reply = std::move(reply)] { reply(services.record_exec(record, actor)); });
+  }
   void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
                     Reply<proto::api::StandbyDropped> reply) override {
     ask(core_.commands().standby, &Standby::drop, std::move(request), std::move(actor),

@@ -8,11 +8,13 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <variant>
 
 #include "common/base/result.hpp"
 #include "deploy/engine/snapshot.hpp"
 #include "deploy/engine/state/events.hpp"
 #include "deploy/engine/state/ports.hpp"
+#include "deploy/requests/exec_request.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -26,6 +28,8 @@ struct OfferedText {
   /// Who signed it under which serial, for the ledger; empty: it needs no signature.
   std::map<std::string, std::string> evidence = {};
 };
+
+using requests::ExecRecord;
 
 /// Thread safe but for `start` and `stop`. A call for a rollback is heard before all others;
 /// documents are read on threads of their own, of one actor at most two at a time and eight in all.
@@ -82,6 +86,8 @@ class Engine {
                         Reply<proto::api::ShutdownProgress> reply) = 0;
   virtual void restart_service(proto::api::ServiceRestartRequest request, Actor actor,
                                Reply<proto::api::ServiceChange> reply) = 0;
+  /// The reply comes once it is durable. Who begins too many is refused; an end is always taken.
+  virtual void record_exec(ExecRecord record, Actor actor, Reply<std::monostate> reply) = 0;
   /// Gives up every frozen instance: rollback gets slower, memory gets free.
   virtual void drop_standby(proto::api::StandbyDropRequest request, Actor actor,
                             Reply<proto::api::StandbyDropped> reply) = 0;

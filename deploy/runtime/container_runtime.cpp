@@ -21,6 +21,7 @@
 #include "deploy/runtime/logs/log_stream.hpp"
 #include "deploy/runtime/observe/inspection.hpp"
 #include "deploy/runtime/spec/etc_files.hpp"
+#include "deploy/runtime/spec/exec_process.hpp"
 #include "deploy/runtime/storage/config_files.hpp"
 #include "deploy/runtime/storage/mounts.hpp"
 
@@ -57,6 +58,7 @@ Result<std::unique_ptr<ContainerRuntime>> ContainerRuntime::open(
             .facts = facts,
             .rules = HostRules{std::move(own)},
             .log_writer = options.log_writer,
+            .exec_session = options.exec_session,
             .gateway = options.gateway,
             .log_max_size = options.log_max_size,
             .clock = clock,
@@ -121,6 +123,7 @@ Status ContainerRuntime::create(const InstanceSpec& spec, const std::stop_token&
 Status ContainerRuntime::restart(const InstanceId& id, const std::stop_token& stop) {
   const Turn turn{*this, id};
   disarm(id);
+  const auto shut = sessions_.shut(id, "is restarted");
   auto restarted = restart_instance(host_, id, stop);
   if (!restarted) return std::move(restarted).error().in("restart instance " + printable(id.str()));
   arm(id);
@@ -130,6 +133,7 @@ Status ContainerRuntime::restart(const InstanceId& id, const std::stop_token& st
 Result<StopOutcome> ContainerRuntime::stop(const InstanceId& id, const proto::StopRule& rule,
                                            const std::stop_token& stop) {
   const Turn turn{*this, id};
+  const auto shut = sessions_.shut(id, "is stopped");
   auto stopped = stop_instance(host_, id, rule, stop);
   if (!stopped) return std::move(stopped).error().in("stop instance " + printable(id.str()));
   return stopped;
@@ -140,6 +144,7 @@ Status ContainerRuntime::remove(const InstanceId& id, const std::stop_token& sto
   if (stop.stop_requested())
     return Error{Errc::cancelled, "remove instance " + printable(id.str())};
   disarm(id);
+  const auto shut = sessions_.shut(id, "is removed");
   auto removed = remove_instance(host_, id);
   if (!removed) return std::move(removed).error().in("remove instance " + printable(id.str()));
   return removed;
@@ -148,6 +153,8 @@ Status ContainerRuntime::remove(const InstanceId& id, const std::stop_token& sto
 Status ContainerRuntime::freeze(const InstanceId& id, const std::stop_token& spare) {
   HF_TRY(check_id(id));
   expect_freezer(id);
+  // What stands still could not be ended.
+  const auto shut = sessions_.shut(id, "does not serve any more, and is frozen as standby");
   auto done = host_.cgroups.freeze(host_.group(id), spare);
   // Whoever spares it thaws it too: one of the two comes last, whichever way they overtake each
   // other.
@@ -186,7 +193,7 @@ Result<ExecResult> ContainerRuntime::exec(const InstanceId& id,
     return Error{Errc::runtime, fmt::format("{} does not run", id.str())};
   const auto bundle = host_.paths.bundle(id);
   HF_ASSIGN(const auto config, os::read_regular_file(bundle / "config.json"));
-  HF_ASSIGN(const auto process, exec_process_json(config, command));
+  HF_ASSIGN(const auto process, exec_process_json(config, {.args = command}));
   const auto number = sequence.fetch_add(1);
   const auto process_file = bundle / fmt::format("exec-{}.json", number);
   const auto pid_file = bundle / fmt::format("exec-{}.pid", number);

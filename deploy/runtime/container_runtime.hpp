@@ -17,6 +17,7 @@
 #include "common/base/result.hpp"
 #include "common/base/strong.hpp"
 #include "deploy/network/port/attachments.hpp"
+#include "deploy/runtime/exec_sessions.hpp"
 #include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/instances.hpp"
 #include "deploy/runtime/observe/change_watcher.hpp"
@@ -31,9 +32,10 @@ struct RuntimeOptions {
   std::filesystem::path run_dir;  ///< on a tmpfs, so that a reboot empties it
   std::string instance = "main";  ///< of the agent: names the parent of all control groups
   proto::RuntimeChoice runtime = proto::RuntimeChoice::automatic;
-  std::filesystem::path log_writer;  ///< holdfast-log
-  plan::Address gateway = 0;         ///< of the instances' network
-  Bytes log_max_size{10U << 20};     ///< of one file; two are kept
+  std::filesystem::path log_writer;      ///< holdfast-log
+  std::filesystem::path exec_session{};  ///< holdfast-exec
+  plan::Address gateway = 0;             ///< of the instances' network
+  Bytes log_max_size{10U << 20};         ///< of one file; two are kept
   std::vector<std::string>
       own_places{};  ///< no service's, nor are these directories: proto::own_places
 };
@@ -66,6 +68,9 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   Status enforce(const InstanceId& id) override;
   Status expel(const InstanceId& id) override;
   void watch(std::function<void(const InstanceId&, Change)> on_change) override;
+
+  /// Commands of operators; they end before their instance is stopped, frozen or removed.
+  [[nodiscard]] ExecSessions& exec_sessions() { return sessions_; }
 
   /// Starts writers of logs that were killed, counts what was dropped, deletes old logs. For every
   /// resync; ≤ 1 ms when there is nothing to do.
@@ -119,7 +124,10 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   };
 
   ContainerRuntime(Host host, std::string conmon_version)
-      : host_(std::move(host)), conmon_version_(std::move(conmon_version)), observer_(host_) {}
+      : host_(std::move(host)),
+        conmon_version_(std::move(conmon_version)),
+        sessions_(host_),
+        observer_(host_) {}
 
   [[nodiscard]] std::set<InstanceId> in_progress();
   void note_name_server(bool there);
@@ -132,6 +140,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
 
   const Host host_;
   const std::string conmon_version_;
+  ExecSessions sessions_;
   Observer observer_;
   std::mutex turns_mutex_;
   std::condition_variable turns_changed_;

@@ -10,7 +10,7 @@
 #define HOLDFAST_API_MESSAGES(X) \
   X(ErrorBody) X(DriftItem) X(ServiceStatus) X(RollbackReadiness) X(RolloutStatus) \
   X(StandbyStatus) X(RehearsalStatus) X(RehearseRequest) X(StandbyDropRequest) X(StandbyDropped) \
-  X(ServiceStopRequest) X(ServiceStartRequest) X(ServiceRestartRequest) X(ServiceChange) \
+  X(ServiceStopRequest) X(ServiceStartRequest) X(ServiceRestartRequest) X(ServiceChange) X(ExecRequest) X(ExecEnd) \
   X(ShutdownRequest) X(ShutdownProgress) \
   X(HoldStatus) X(QuarantineItem) X(HoldRequest) X(ResumeRequest) X(Resumed) \
   X(QuarantineRequest) X(ReleaseRequest) X(Status) X(HistoryItem) X(ApplyRequest) \
@@ -104,6 +104,18 @@ void members(V& v, M& m, ServiceChange*) {
   v("service", m.service), v("changed", m.changed), v("instance", m.instance);
   v("restarts", m.restarts), v("since_event", m.since_event), v("stopped", m.stopped);
   v("warnings", m.warnings);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ExecRequest*) {
+  v("service", m.service), v("instance", m.instance), v("command", m.command);
+  v("user", m.user), v("workdir", m.workdir), v("env", m.env), v("input", m.input);
+  v("terminal", m.terminal), v("rows", m.rows), v("columns", m.columns);
+}
+
+template <class V, class M>
+void members(V& v, M& m, ExecEnd*) {
+  v("exit_code", m.exit_code), v("error", m.error);
 }
 
 template <class V, class M>

@@ -217,6 +217,27 @@ struct ServiceChange {
   std::vector<std::string> warnings;
 };
 
+/// A command inside the instance of a service: same namespaces, limits and confinement.
+struct ExecRequest {
+  std::string service;
+  std::string instance;  ///< empty: the one that serves
+  std::vector<std::string> command;
+  std::string user;              ///< "user[:group]" of the image; empty: the service's
+  std::string workdir;           ///< absolute; empty: the service's
+  std::vector<std::string> env;  ///< "NAME=value", besides the service's or in their place
+  bool input = false;            ///< the client sends standard input; else there is none
+  bool terminal = false;         ///< one stream both ways, with signals and a size
+  std::uint64_t rows = 0;        ///< of the terminal; 0: not known
+  std::uint64_t columns = 0;
+};
+/// How it ended; the last thing that is said over the connection (exec_frames.hpp).
+struct ExecEnd {
+  /// Of the command: 128 + n after signal n, 126 where it cannot be run, 127 where there is none. 0
+  /// with an error: it says nothing, the session itself failed.
+  std::uint64_t exit_code = 0;
+  std::optional<ErrorBody> error;  ///< why it did not run, or not to its end
+};
+
 /// The host goes down: every service ends, each by its own stop rule and what others stand on last.
 struct ShutdownRequest {
   std::uint64_t within_seconds = 0;  ///< what still runs then is killed; 0: 600

@@ -72,6 +72,14 @@ struct ServerSentEvents {  ///< a stream; the data of each event is a message
   static constexpr std::string_view kContentType = "text/event-stream";
   static constexpr bool kIsStream = true;
 };
+/// The connection itself, both ways, once the agent has said 101 (exec_frames.hpp); the last frame
+/// holds a message.
+template <class T>
+struct Frames {
+  using Items = std::tuple<T>;
+  static constexpr std::string_view kContentType = "application/vnd.holdfast.exec";
+  static constexpr bool kIsStream = true;
+};
 struct PlainText {
   using Items = std::tuple<>;
   static constexpr std::string_view kContentType = "text/plain";
@@ -142,6 +150,7 @@ using Rows = std::tuple<
     Operation<"service_stop",       post, "/v1/services/stop",       deploy,   idempotent,   ServiceStopRequest,  Json<ServiceChange>>,
     Operation<"service_start",      post, "/v1/services/start",      deploy,   idempotent,   ServiceStartRequest, Json<ServiceChange>>,
     Operation<"service_restart",    post, "/v1/services/restart",    deploy,   repeats_the_effect, ServiceRestartRequest, Json<ServiceChange>>,
+    Operation<"exec",               post, "/v1/exec",                deploy,   repeats_the_effect, ExecRequest,         Frames<ExecEnd>>,
     Operation<"shutdown",           post, "/v1/shutdown",            root,     idempotent,   ShutdownRequest,     Json<ShutdownProgress>>,
     Operation<"events",             get,  "/v1/events",              observe,  idempotent,   EventsQuery,         ServerSentEvents<Event>>,
     Operation<"ledger_entries",     get,  "/v1/ledger/entries",      observe,  idempotent,   EntriesQuery,        Json<std::vector<LedgerEntry>>>,

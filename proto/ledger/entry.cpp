@@ -17,7 +17,7 @@ namespace {
 namespace bj = boost::json;
 
 constexpr auto& kKinds = Words<EntryKind>::kAll;
-static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::started) + 1);
+static_assert(kKinds.size() == static_cast<std::size_t>(EntryKind::exec_ended) + 1);
 
 void put(bj::object& to, std::string_view key, const std::string& value) {
   if (!value.empty()) to[key] = well_formed(value);

@@ -51,10 +51,12 @@ enum class EntryKind : std::uint8_t {
   completed,          ///< a one-shot ended with exit code 0; detail: instance
   stopped,            ///< a service, by an operator; detail: until
   started,            ///< a service again, by an operator or because its stop ended
+  exec_started,       ///< a command in an instance, by an operator; detail: instance, command
+  exec_ended,         ///< detail: instance, exit_code or outcome
 };
 template <>
 struct Words<EntryKind> {
-  static constexpr std::array<std::string_view, 33> kAll{"agent_started",
+  static constexpr std::array<std::string_view, 35> kAll{"agent_started",
                                                          "accepted",
                                                          "apply_unchanged",
                                                          "refused",
@@ -86,7 +88,9 @@ struct Words<EntryKind> {
                                                          "stop_killed",
                                                          "completed",
                                                          "stopped",
-                                                         "started"};
+                                                         "started",
+                                                         "exec_started",
+                                                         "exec_ended"};
 };
 [[nodiscard]] constexpr std::string_view to_string(EntryKind kind) { return word_of(kind); }
 [[nodiscard]] std::optional<EntryKind> entry_kind_from(std::string_view text);

@@ -299,7 +299,7 @@ class Agent:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
             program = command.split("\0")[0]
-            return ("conmon" in program or program.endswith("/holdfast-log")) and str(self.run) in command
+            return ("conmon" in program or program.endswith(("/holdfast-log", "/holdfast-exec"))) and str(self.run) in command
         except OSError:
             return False
 

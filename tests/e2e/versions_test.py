@@ -17,7 +17,7 @@ class Versions(fixture.AgentCase):
         self.programs = Path(tempfile.mkdtemp(prefix="holdfast-programs-"))
         self.addCleanup(shutil.rmtree, self.programs)
         self.here = fixture.BIN
-        for name in ("holdfastd", "holdfast-worker", "holdfast-fetch", "holdfast-log", "holdfast"):
+        for name in ("holdfastd", "holdfast-worker", "holdfast-fetch", "holdfast-log", "holdfast-exec", "holdfast"):
             shutil.copy(self.here / name, self.programs / name)
         fixture.BIN = self.programs
         self.addCleanup(setattr, fixture, "BIN", self.here)

@@ -21,11 +21,35 @@
 #include "deploy/ledger/recover.hpp"
 #include "deploy/runtime/logs/log_reader.hpp"
 #include "proto/api/codec.hpp"
+#include "proto/api/exec_frames.hpp"
 
 namespace holdfast::test {
 namespace {
 
 using namespace std::chrono_literals;
+
+class FakeExec final : public agent::daemon::ExecRun {
+ public:
+  explicit FakeExec(std::string command) : command_(std::move(command)) {}
+  proto::api::ExecEnd run(os::UniqueFd client, const std::stop_token& stop) override {
+    using proto::api::ExecFrame;
+    send(client, proto::api::exec_frame(ExecFrame::output, "hello " + command_));
+    if (command_ == "wait") {
+      const SystemClock clock;
+      pollfd gone{client.get(), POLLIN, 0};
+      while (!stop.stop_requested() && ::poll(&gone, 1, 20) == 0) continue;
+    }
+    const proto::api::ExecEnd end{stop.stop_requested() ? 137U : 7U, std::nullopt};
+    send(client, proto::api::exec_frame(ExecFrame::ended, proto::api::encode(end)));
+    return end;
+  }
+
+ private:
+  static void send(const os::UniqueFd& client, const std::string& bytes) {
+    (void)!::send(client.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  std::string command_;
+};
 
 class FakeAgent final : public agent::daemon::Agent {
  public:
@@ -45,6 +69,13 @@ class FakeAgent final : public agent::daemon::Agent {
     return [reader = deploy::runtime::LogReader{state_dir_ / "logs"}](
                const auto& query, const auto& sink, const auto& stop) {
       return reader.read(query, sink, stop);
+    };
+  }
+  /// Says "hello" and what was asked for, and waits for the client's end or the daemon's.
+  agent::daemon::PrepareExec exec() override {
+    return [](const proto::api::ExecRequest& asked)
+               -> Result<std::unique_ptr<agent::daemon::ExecRun>> {
+      return std::make_unique<FakeExec>(asked.command.front());
     };
   }
   agent::daemon::PlanRecovery plan_recovery() override {

@@ -295,6 +295,14 @@ void FakeEngine::restart_service(api::ServiceRestartRequest request, deploy::eng
   });
 }
 
+void FakeEngine::record_exec(deploy::engine::ExecRecord record, deploy::engine::Actor actor,
+                             Reply<std::monostate> reply) {
+  post([this, record = std::move(record), actor = std::move(actor), reply = std::move(reply)] {
+    publish(std::string{proto::to_string(record.kind)}, 0, actor);
+    reply(std::monostate{});
+  });
+}
+
 void FakeEngine::source_changed(deploy::engine::OfferedText offered) {
   post([this, offered = std::move(offered)] {
     const auto accepted =

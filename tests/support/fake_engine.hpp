@@ -61,6 +61,8 @@ class FakeEngine final : public deploy::engine::Engine {
                 deploy::engine::Reply<proto::api::ShutdownProgress> reply) override;
   void restart_service(proto::api::ServiceRestartRequest request, deploy::engine::Actor actor,
                        deploy::engine::Reply<proto::api::ServiceChange> reply) override;
+  void record_exec(deploy::engine::ExecRecord record, deploy::engine::Actor actor,
+                   deploy::engine::Reply<std::monostate> reply) override;
   void drop_standby(proto::api::StandbyDropRequest request, deploy::engine::Actor actor,
                     deploy::engine::Reply<proto::api::StandbyDropped> reply) override;
   void source_changed(deploy::engine::OfferedText offered) override;

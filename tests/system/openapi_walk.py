@@ -83,6 +83,25 @@ class Walk:
         answer = connection.getresponse()
         return answer.status, answer.getheader("Content-Type"), answer.read().decode()
 
+    def expect_frames(self, method, target, operation, body):
+        """The connection goes on with frames, of which the last one is described."""
+        connection = self.connect()
+        connection.request(method, target, body=body, headers={"Connection": "Upgrade", "Upgrade": "holdfast-exec"})
+        answer = connection.getresponse()
+        where = f"{method} {target} → {answer.status}"
+        print(where)
+        if answer.status != 101:
+            self.faults.append(f"{where}: {answer.read()}")
+            return
+        rest, frames = answer.fp.read(), []
+        while rest:
+            end = 5 + int.from_bytes(rest[1:5], "big")
+            frames.append((rest[0], rest[5:end]))
+            rest = rest[end:]
+        schema = next(iter(operation["responses"]["101"]["content"].values()))["x-items"]
+        self.faults += [] if frames[-1][0] == 19 else [f"{where}: the last frame is {frames[-1]}"]
+        self.faults += self.check(json.loads(frames[-1][1]), schema, where)
+
     def expect(self, method, target, operation, body=None, wanted=None):
         status, content_type, text = self.call(method, target, body)
         where = f"{method} {target} → {status}"
@@ -117,6 +136,9 @@ class Walk:
                 if "requestBody" in operation:
                     body = json.dumps(operation["requestBody"]["content"]["application/json"]["example"])
                 ok = [code for code in (200, 202, 422) if str(code) in operation["responses"]]
+                if "101" in operation["responses"]:
+                    self.expect_frames(method.upper(), target, operation, body)
+                    ok = [400]  # without an upgrade
                 self.expect(method.upper(), target, operation, body, wanted=ok)
                 if operation.get("x-idempotent", True):
                     self.repeat(method.upper(), target, body)

@@ -81,8 +81,8 @@ TEST_F(Program, NamesAConfigurationThatIsMissing) {
 // What is tested is what is installed: faults come from outside (tests/support/faults).
 TEST_F(Program, HoldsNothingOfTheFaultsOfItsTests) {
   const auto bin = os::environment("HOLDFAST_BIN").value_or("build/bin");
-  for (const char* name :
-       {"holdfastd", "holdfast", "holdfast-worker", "holdfast-fetch", "holdfast-log"}) {
+  for (const char* name : {"holdfastd", "holdfast", "holdfast-worker", "holdfast-fetch",
+                           "holdfast-log", "holdfast-exec"}) {
     constexpr std::size_t kMostBytes = 256U << 20;
     const auto bytes = os::read_file(bin + "/" + name, kMostBytes);
     ASSERT_TRUE(bytes) << bytes.error().to_string();

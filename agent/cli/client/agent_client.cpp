@@ -85,11 +85,11 @@ Result<std::string> AgentClient::send(const api::OperationRow& row, Asked asked,
   return refusal(response, request.target);
 }
 
-Result<HttpStream> AgentClient::open(const api::OperationRow& row, Asked asked,
-                                     Milliseconds timeout) const {
-  const auto request = request_of(row, std::move(asked));
+Result<HttpStream> AgentClient::open(const HttpRequest& request, Milliseconds timeout) const {
+  constexpr unsigned kSwitching = 101;
   HF_ASSIGN(auto stream, http_.open(request, timeout));
-  if (stream.status() >= 200 && stream.status() < 300) return stream;
+  if (stream.status() >= 200 && stream.status() < 300 && request.upgrade.empty()) return stream;
+  if (stream.status() == kSwitching && !request.upgrade.empty()) return stream;
   HttpResponse response{stream.status(), stream.content_type(), {}};
   for (;;) {
     HF_ASSIGN(auto piece, stream.next(std::nullopt));

@@ -82,7 +82,19 @@ class AgentClient {
                                           const CallOptions& options = {}) const {
     using Operation = proto::api::Op<kName>;
     static_assert(Operation::Answer::kIsStream, "its answer ends: use call");
-    return open(Operation::kRow, asked<Operation>(request, options), options.timeout);
+    return open(request_of(Operation::kRow, asked<Operation>(request, options)), options.timeout);
+  }
+  /// The same for one that goes on with frames of `protocol`.
+  template <proto::api::Literal kName>
+  [[nodiscard]] Result<Connection> upgrade(const RequestOf<kName>& request,
+                                           std::string_view protocol) const {
+    using Operation = proto::api::Op<kName>;
+    static_assert(Operation::Answer::kIsStream, "its answer ends: use call");
+    const CallOptions options;
+    auto wanted = request_of(Operation::kRow, asked<Operation>(request, options));
+    wanted.upgrade = protocol;
+    HF_ASSIGN(auto opened, open(wanted, options.timeout));
+    return std::move(opened).take_connection();
   }
   [[nodiscard]] Result<EventStream> events(const proto::api::EventsQuery& query) const {
     HF_ASSIGN(auto opened, stream<"events">(query));
@@ -112,8 +124,7 @@ class AgentClient {
 
   [[nodiscard]] Result<std::string> send(const proto::api::OperationRow& row, Asked asked,
                                          Milliseconds timeout) const;
-  [[nodiscard]] Result<HttpStream> open(const proto::api::OperationRow& row, Asked asked,
-                                        Milliseconds timeout) const;
+  [[nodiscard]] Result<HttpStream> open(const HttpRequest& request, Milliseconds timeout) const;
   friend class EventStream;
   static HttpRequest request_of(const proto::api::OperationRow& row, Asked asked);
   static Error not_understood(const Error& error);

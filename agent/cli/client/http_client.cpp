@@ -76,7 +76,8 @@ std::string encode(const HttpRequest& request) {
                             {{"Host", "holdfast"},
                              {"User-Agent", "holdfast/" HOLDFAST_VERSION},
                              {"Accept", "*/*"},
-                             {"Connection", "close"},
+                             {"Connection", request.upgrade.empty() ? "close" : "Upgrade"},
+                             {"Upgrade", request.upgrade},
                              {"Content-Type", has_body ? "application/json" : ""},
                              {"Content-Length", length}}) +
          request.body;
@@ -186,6 +187,11 @@ Result<std::optional<std::string>> HttpStream::next(std::optional<BootTime> dead
   while (body.empty() && !state_->reader.done()) HF_TRY(state_->read_some(deadline));
   if (body.empty()) return std::optional<std::string>{};
   return std::optional<std::string>{std::exchange(body, {})};
+}
+
+Connection HttpStream::take_connection() && {
+  auto first = state_->reader.take_left_over();
+  return {std::move(state_->fd), std::move(first)};
 }
 
 Result<HttpStream> HttpClient::open(const HttpRequest& request, Milliseconds timeout) const {

@@ -12,13 +12,15 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/result.hpp"
+#include "common/os/unique_fd.hpp"
 
 namespace holdfast::agent::cli {
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string target;  ///< path and query, already encoded
-  std::string body;    ///< JSON; empty: none
+  std::string target;          ///< path and query, already encoded
+  std::string body;            ///< JSON; empty: none
+  std::string_view upgrade{};  ///< the protocol that the connection is to go on with; empty: none
   /// The next step when the connection ends before the answer is complete.
   std::string_view if_cut_off =
       "it may have been restarted: try again, and look at \"journalctl -u holdfastd\"";
@@ -28,6 +30,12 @@ struct HttpResponse {
   unsigned status = 0;
   std::string content_type;
   std::string body;
+};
+
+/// A connection that goes on with another protocol.
+struct Connection {
+  os::UniqueFd socket;  ///< non-blocking
+  std::string first;    ///< what has come already
 };
 
 /// The body of one response as it arrives. Closing is destruction.
@@ -43,6 +51,8 @@ class HttpStream {
   /// the stream can be read on), cancelled (the interrupt fd became readable), unreachable (the
   /// connection broke off), internal (not HTTP).
   [[nodiscard]] Result<std::optional<std::string>> next(std::optional<BootTime> deadline);
+  /// After a 101; the stream is of no more use.
+  [[nodiscard]] Connection take_connection() &&;
 
  private:
   friend class HttpClient;

@@ -10,6 +10,7 @@
 #include "agent/cli/commands/completion.hpp"
 #include "agent/cli/commands/doctor.hpp"
 #include "agent/cli/commands/document.hpp"
+#include "agent/cli/commands/exec.hpp"
 #include "agent/cli/commands/history.hpp"
 #include "agent/cli/commands/image.hpp"
 #include "agent/cli/commands/keygen.hpp"
@@ -43,7 +44,7 @@ struct Slice {
 };
 /// Every command, in the order of the help.
 // clang-format off
-constexpr std::array<Slice, 33> kSlices{{
+constexpr std::array<Slice, 34> kSlices{{
     {"status", add_status},
     {"plan", add_plan},
     {"doctor", add_doctor},
@@ -58,6 +59,7 @@ constexpr std::array<Slice, 33> kSlices{{
     {"stop", add_stop},
     {"start", add_start},
     {"restart", add_restart},
+    {"exec", add_exec},
     {"shutdown", add_shutdown},
     {"history", add_history},
     {"show", add_show},

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "agent/cli/render/when.hpp"
 #include "common/base/text.hpp"
 
 namespace holdfast::agent::cli {

@@ -94,6 +94,16 @@ Result<proto::api::ServiceChange> ServiceCommands::restart(
   return begin(proto::EntryKind::restarted, request.service, request.reason, actor);
 }
 
+Result<std::monostate> ServiceCommands::record_exec(const requests::ExecRecord& record,
+                                                    const Actor& actor) {
+  auto& journal = parts_.journal;
+  auto note = journal.entry(record.kind, actor, {}, journal.effective());
+  note.service = record.service;
+  note.detail = record.detail;
+  HF_TRY(journal.commit({.entries = {std::move(note)}}));
+  return std::monostate{};
+}
+
 Result<proto::api::ServiceChange> ServiceCommands::begin(proto::EntryKind kind,
                                                          const std::string& service,
                                                          const std::string& reason,

@@ -1,7 +1,9 @@
 #pragma once
 #include <string>
+#include <variant>
 
 #include "deploy/engine/state/parts.hpp"
+#include "deploy/requests/exec_request.hpp"
 
 namespace holdfast::deploy::engine {
 
@@ -23,6 +25,9 @@ class ServiceCommands {
   /// stopped or has completed is started. Each call is another restart.
   Result<proto::api::ServiceChange> restart(const proto::api::ServiceRestartRequest& request,
                                             const Actor& actor);
+  /// An entry for a command of an operator in an instance; nothing else changes. Errors: those of
+  /// the ledger alone.
+  Result<std::monostate> record_exec(const requests::ExecRecord& record, const Actor& actor);
 
  private:
   /// The service may be changed now. Its instance as it is seen; null: there is none.

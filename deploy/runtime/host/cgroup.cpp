@@ -237,6 +237,11 @@ Status Cgroups::adopt(const std::string& group, pid_t pid) const {
   return ok();
 }
 
+Path Cgroups::list_of_processes(const std::string& group) const {
+  const auto directory = controller("freezer", group);
+  return directory ? *directory / "cgroup.procs" : Path{};
+}
+
 std::vector<pid_t> Cgroups::processes(const std::string& group) const {
   std::vector<pid_t> out;
   const auto directory = controller("freezer", group);

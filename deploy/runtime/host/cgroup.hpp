@@ -58,6 +58,8 @@ class Cgroups {
   /// SIGKILL to every process in it. A missing group is success.
   [[nodiscard]] Status kill_all(const std::string& group) const;
   [[nodiscard]] std::vector<pid_t> processes(const std::string& group) const;
+  /// The file that lists them; empty where there is no freezer.
+  [[nodiscard]] std::filesystem::path list_of_processes(const std::string& group) const;
   /// Removes the group and groups below it in every hierarchy. What is missing or still busy is
   /// passed over; returns whether all of it is gone.
   [[nodiscard]] bool remove(const std::string& group) const;

@@ -27,9 +27,10 @@ struct Host {
   Cgroups cgroups;
   HostFacts facts;
   HostRules rules;
-  std::filesystem::path log_writer;  ///< the program
-  plan::Address gateway = 0;         ///< of the network that isolated instances are in
-  Bytes log_max_size{};              ///< of one of the two files of an instance
+  std::filesystem::path log_writer;    ///< the program
+  std::filesystem::path exec_session;  ///< the program
+  plan::Address gateway = 0;           ///< of the network that isolated instances are in
+  Bytes log_max_size{};                ///< of one of the two files of an instance
   const Clock& clock;
   network::Attachments& attachments;
   std::shared_ptr<NotifyListener> notify;

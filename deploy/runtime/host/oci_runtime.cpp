@@ -234,6 +234,17 @@ Status OciRuntime::remove(const plan::InstanceId& id) const {
       .in(fmt::format("{} delete {}", program_, id.str()));
 }
 
+std::vector<std::string> OciRuntime::detached_exec(const plan::InstanceId& id,
+                                                   const ExecFiles& files) const {
+  std::vector<std::string> argv{program_};
+  for (auto& arg : global_args(files.log)) argv.push_back(std::move(arg));
+  argv.insert(argv.end(), {"exec", "--detach", "--process", files.process_json.string(),
+                           "--pid-file", files.pid_file.string()});
+  if (!files.console.empty()) argv.insert(argv.end(), {"--console-socket", files.console.string()});
+  argv.push_back(id.str());
+  return argv;
+}
+
 Result<OciRuntime::ExecOutcome> OciRuntime::exec(const ExecRequest& request,
                                                  const std::stop_token& stop) const {
   constexpr std::size_t kMaxOutput = 64U << 10;

@@ -46,6 +46,16 @@ class OciRuntime {
   /// `delete --force`; unknown is success.
   [[nodiscard]] Status remove(const plan::InstanceId& id) const;
 
+  struct ExecFiles {
+    std::filesystem::path process_json;
+    std::filesystem::path pid_file;
+    std::filesystem::path log;
+    std::filesystem::path console;  ///< socket that gets the terminal; empty: none
+  };
+  /// Starts a process in a container and ends; it stays as a child of the nearest subreaper.
+  [[nodiscard]] std::vector<std::string> detached_exec(const plan::InstanceId& id,
+                                                       const ExecFiles& files) const;
+
   struct ExecRequest {
     plan::InstanceId id;
     std::filesystem::path process_json;

@@ -218,17 +218,6 @@ std::string config_json(const BundleSpec& spec) {
       {"linux", linux_object(spec)}});
 }
 
-Result<std::string> exec_process_json(const std::string& config,
-                                      const std::vector<std::string>& args) {
-  try {
-    auto process = json::parse(config).as_object().at("process").as_object();
-    process["args"] = strings(args);
-    return json::serialize(process);
-  } catch (const std::exception& e) {
-    return Error{Errc::io, fmt::format("malformed config.json: {}", e.what())};
-  }
-}
-
 Result<std::string> with_variables(const std::string& config,
                                    const std::map<std::string, std::string>& variables) {
   try {

@@ -62,11 +62,6 @@ struct BundleSpec {
 /// Labels of the image never become annotations: runtimes act on some (R-3.1, T-12).
 [[nodiscard]] std::string config_json(const BundleSpec& spec);
 
-/// process.json for `exec`, from the config.json of the instance with other arguments: same numeric
-/// user, environment, capabilities (T-56). Errors: io.
-[[nodiscard]] Result<std::string> exec_process_json(const std::string& config,
-                                                    const std::vector<std::string>& args);
-
 /// The same config.json with these variables in place of those of the same name. Errors: io.
 [[nodiscard]] Result<std::string> with_variables(
     const std::string& config, const std::map<std::string, std::string>& variables);

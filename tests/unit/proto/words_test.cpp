@@ -50,7 +50,7 @@ TEST(Words, AreOneForEachEnumerator) {
   expect_whole(api::CollectedKind::replaced);
   expect_whole(DriftKind::orphan);
   expect_whole(DriftAction::hold);
-  expect_whole(EntryKind::started);
+  expect_whole(EntryKind::exec_ended);
 }
 
 }  // namespace

@@ -220,13 +220,15 @@ class RuntimeTest : public ::testing::Test {
   /// Another life of the agent over the same directories.
   void reopen() {
     runtime_.reset();
-    auto opened = rt::ContainerRuntime::open({.state_dir = paths().state_dir,
-                                              .run_dir = paths().run_dir,
-                                              .instance = name_,
-                                              .runtime = proto::RuntimeChoice::automatic,
-                                              .log_writer = log_writer(),
-                                              .log_max_size = log_max_size_},
-                                             clock_, *network_);
+    auto opened =
+        rt::ContainerRuntime::open({.state_dir = paths().state_dir,
+                                    .run_dir = paths().run_dir,
+                                    .instance = name_,
+                                    .runtime = proto::RuntimeChoice::automatic,
+                                    .log_writer = log_writer(),
+                                    .exec_session = log_writer().parent_path() / "holdfast-exec",
+                                    .log_max_size = log_max_size_},
+                                   clock_, *network_);
     if (!opened) FAIL() << opened.error().to_string();
     runtime_ = std::move(*opened);
   }

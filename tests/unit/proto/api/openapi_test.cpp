@@ -134,11 +134,12 @@ Texts shapes_of(std::tuple<Ts...>*) {
   return {shape(static_cast<Ts*>(nullptr))...};
 }
 
-/// What is said of the 2xx: "type of content: what is in it".
+/// What is said of the 2xx, and of a 101: "type of content: what is in it".
 Texts answers_described(const YAML::Node& operation, std::string_view content_type) {
   Texts found;
   for (const auto& response : operation["responses"]) {
-    if (!response.first.as<std::string>().starts_with("2")) continue;
+    const auto status = response.first.as<std::string>();
+    if (!status.starts_with("2") && status != "101") continue;
     auto answer = response.second;
     if (answer["$ref"]) answer.reset(openapi()["components"]["responses"][shape(answer)]);
     for (const auto& content : answer["content"]) {

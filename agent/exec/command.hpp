@@ -1,0 +1,39 @@
+#pragma once
+/// \file
+/// The command of a session: started by the OCI runtime, then a child of this process.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/exec/relay.hpp"
+#include "common/base/result.hpp"
+#include "common/os/process.hpp"
+
+namespace holdfast::agent::exec {
+
+struct CommandSpec {
+  std::vector<std::string> runtime;  ///< argv of the runtime's exec, detached
+  std::filesystem::path pid_file;    ///< written by the runtime once the command runs
+  std::filesystem::path console;     ///< socket for the terminal; empty: none
+  bool input = false;
+  proto::api::TerminalSize size{};
+};
+
+/// It began, or why not.
+struct Started {
+  os::UniqueFd pidfd;
+  pid_t pid = 0;
+  CommandEnds ends;
+};
+
+/// Runs the runtime and takes over what it started: this process has to be a subreaper. `control`
+/// readable, or at its end: cancelled. Errors: runtime (its exit code in the text), timed_out,
+/// cancelled, io.
+[[nodiscard]] Result<Started> start_command(const CommandSpec& spec, int control);
+
+/// How it ended; blocks. 128 + n after signal n.
+[[nodiscard]] int exit_code_of(pid_t pid);
+
+}  // namespace holdfast::agent::exec

@@ -1,0 +1,135 @@
+// holdfast-exec: one session of `holdfast exec`. It starts the command by the OCI runtime, carries
+// bytes between it and the client, and sees to it that nothing of the session outlives it
+// (README.md).
+//
+// usage: holdfast-exec MARK PROCS PID_FILE CONSOLE|- INPUT ROWS COLUMNS FAREWELL -- RUNTIME ARGS…
+// 0: one byte ends the session, its end too · 1: gets a line, how it ended · 3: the client
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/exec/command.hpp"
+#include "agent/exec/relay.hpp"
+#include "common/base/text.hpp"
+#include "common/os/marked_processes.hpp"
+#include "proto/api/exec_frames.hpp"
+
+namespace {
+
+using namespace holdfast;
+using agent::exec::Relay;
+using agent::exec::RelayEnd;
+
+constexpr int kControl = 0;
+constexpr int kClient = 3;
+constexpr int kFixedArguments = 9;
+constexpr Milliseconds kEndsWithin{5'000};
+constexpr int kMannersMs = 2'000;  ///< to end by itself when its client has gone
+
+struct Session {
+  std::string mark;
+  std::string procs;
+  std::string farewell;  ///< an ExecEnd, for a client whose agent has ended
+  agent::exec::CommandSpec command;
+};
+
+std::uint16_t number_of(const char* text) {
+  const auto number = parse_number(text);
+  return number ? static_cast<std::uint16_t>(*number) : std::uint16_t{0};
+}
+
+Session session_of(char** argv, int argc) {
+  Session session{.mark = argv[1], .procs = argv[2], .farewell = argv[8], .command = {}};
+  auto& command = session.command;
+  command.pid_file = argv[3];
+  if (std::string_view{argv[4]} != "-") command.console = argv[4];
+  command.input = std::string_view{argv[5]} == "1";
+  command.size = {number_of(argv[6]), number_of(argv[7])};
+  for (int i = kFixedArguments + 1; i < argc; ++i) command.runtime.emplace_back(argv[i]);
+  return session;
+}
+
+std::string_view word_of(RelayEnd end) {
+  switch (end) {
+    case RelayEnd::command_ended:
+      return "exited";
+    case RelayEnd::client_gone:
+      return "client_gone";
+    case RelayEnd::bad_frame:
+      return "bad_frame";
+    case RelayEnd::idle:
+      return "idle";
+    case RelayEnd::told:
+    case RelayEnd::agent_gone:
+      break;
+  }
+  return "told";
+}
+
+void tell(std::string_view word, int code) {
+  (void)::dprintf(STDOUT_FILENO, "%.*s %d\n", static_cast<int>(word.size()), word.data(), code);
+}
+
+/// As a terminal that is closed, or a supervisor: it may clean up behind itself.
+void ask_to_end(const Session& session, const agent::exec::Started& started, Relay& relay) {
+  relay.hang_up();
+  if (session.command.console.empty())
+    (void)::syscall(SYS_pidfd_send_signal, started.pidfd.get(), SIGTERM, nullptr, 0);
+  pollfd ended{started.pidfd.get(), POLLIN, 0};
+  (void)::poll(&ended, 1, kMannersMs);
+}
+
+int run(const Session& session) {
+  auto started = agent::exec::start_command(session.command, kControl);
+  if (!started) {
+    (void)os::end_marked(session.procs, session.mark, kEndsWithin);
+    if (started.error().code() == Errc::cancelled) {
+      tell("told", 0);
+    } else {
+      tell("not_started " + std::string{code(started.error().code())}, 0);
+    }
+    return EXIT_SUCCESS;
+  }
+  Relay relay{{.client = kClient,
+               .control = kControl,
+               .command = started->pidfd.get(),
+               .ends = std::move(started->ends),
+               .terminal = !session.command.console.empty()}};
+  const auto end = relay.run();
+  if (end != RelayEnd::command_ended && end != RelayEnd::told) ask_to_end(session, *started, relay);
+  (void)os::end_marked(session.procs, session.mark, kEndsWithin);
+  const int code = agent::exec::exit_code_of(started->pid);
+  if (end == RelayEnd::agent_gone) {
+    (void)relay.send(proto::api::exec_frame(proto::api::ExecFrame::ended, session.farewell));
+    return EXIT_SUCCESS;
+  }
+  const bool taken = end == RelayEnd::client_gone || relay.drain();
+  tell(taken ? word_of(end) : "slow_client", code);
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc <= kFixedArguments + 1 || std::string_view{argv[kFixedArguments]} != "--") {
+    std::fputs("usage: holdfast-exec … (started by holdfastd)\n", stderr);
+    return EXIT_FAILURE;
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGTERM, SIG_IGN);  // the end of the agent is seen by its pipe
+  ::fcntl(kClient, F_SETFD, FD_CLOEXEC);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  return run(session_of(argv, argc));
+}
