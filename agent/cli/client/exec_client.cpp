@@ -51,7 +51,7 @@ class ExecClient {
         signals_(std::move(signals)),
         has_terminal_(streams.terminal == ExecTerminal::standard),
         reads_input_(streams.input == ExecInput::standard) {
-    if (has_terminal_) raw_.emplace();
+    if (has_terminal_ && reads_input_) raw_.emplace();  // else Ctrl-C would reach nobody
     reader_.feed(connection.first);
   }
 
