@@ -1,70 +1,23 @@
 #pragma once
 /// \file
-/// Commands that operators run in an instance, each carried by a process of its own
-/// (agent/exec/README.md).
+/// The sessions of all instances: where one may begin, and what ends them.
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
-#include <stop_token>
 #include <string>
 
 #include "common/base/result.hpp"
-#include "common/os/unique_fd.hpp"
+#include "deploy/runtime/exec_session.hpp"
 #include "deploy/runtime/host/host.hpp"
 #include "deploy/runtime/record/record.hpp"
 #include "proto/api/messages.hpp"
 
 namespace holdfast::deploy::runtime {
-
-class ExecSessions;
-
-/// One that may begin: the instance is there and what was asked for can be had. Its files go with
-/// it.
-class ExecSession {
- public:
-  ~ExecSession();
-  ExecSession(const ExecSession&) = delete;
-  ExecSession& operator=(const ExecSession&) = delete;
-
-  /// Until the command, the client, the instance or `stop` ends it; the client is told how, and
-  /// nothing of it runs on. Blocks. The error of the answer says why it did not run to its end:
-  /// cancelled (the client went, or the agent stops), conflict (the instance ends or is frozen),
-  /// usage (not frames), timed_out (nothing moved, or nobody reads), runtime.
-  [[nodiscard]] proto::api::ExecEnd run(os::UniqueFd client, const std::stop_token& stop);
-  [[nodiscard]] const InstanceId& instance() const { return asked_.id; }
-
- private:
-  friend class ExecSessions;
-  struct Asked {
-    InstanceId id;
-    ProcessId init;
-    bool input = false;
-    bool terminal = false;
-    std::uint64_t rows = 0;
-    std::uint64_t columns = 0;
-  };
-  ExecSession(ExecSessions& sessions, Asked asked, std::string number);
-
-  [[nodiscard]] Result<std::string> supervise(int client, const std::stop_token& stop);
-  [[nodiscard]] proto::api::ExecEnd end_of(const Result<std::string>& outcome) const;
-  [[nodiscard]] proto::api::ExecEnd not_started() const;
-  [[nodiscard]] std::filesystem::path file(std::string_view what) const;
-  [[nodiscard]] std::string mark() const;
-  void tell(const std::string& reason);
-
-  ExecSessions& sessions_;
-  Asked asked_;
-  std::string number_;  ///< of the session: in names of files and in the mark
-  std::mutex mutex_;
-  os::UniqueFd control_;  ///< a byte into it ends the session
-  std::string reason_;    ///< why it was told to end; empty: it was not
-};
 
 /// Thread safe. `host` outlives it; it outlives its sessions.
 class ExecSessions {
