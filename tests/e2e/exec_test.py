@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """`holdfast exec`: a command in the running instance, as people know it from docker and kubectl, and nothing of it stays."""
 import fcntl
+import grp
 import hashlib
 import json
 import os
@@ -19,6 +20,8 @@ BUSYBOX = "/bin/busybox"
 
 
 class Exec(fixture.AgentCase):
+    settings = {"groups": {"observe": "games", "rollback": "users", "deploy": "audio"}}
+
     def setUp(self):
         super().setUp()
         self.applied({"web": self.service("1")})
@@ -116,6 +119,15 @@ class Exec(fixture.AgentCase):
         self.assertNotEqual(unknown.code, 0)
         self.assertIn("nobody-knows", unknown.err)
 
+    def test_short_commands_side_by_side_each_end_with_their_own_code(self):
+        for begin in range(0, 40, 8):
+            clients = [self.begin("web", "--", "/bin/sh", "-c", f"echo {code}; exit {code}") for code in range(begin, begin + 8)]
+            for code, client in zip(range(begin, begin + 8), clients):
+                out, err = client.communicate(timeout=30)
+                self.assertEqual((client.returncode, out, err), (code, f"{code}\n".encode(), b""))
+        fixture.wait_until("each is recorded", lambda: len(self.entries("exec_ended")) == 40, 5)
+        self.assertEqual(self.carriers(), [])
+
     def test_fifty_megabytes_go_both_ways_and_arrive_as_they_were(self):
         sent = os.urandom(1 << 20) * 50
         client = self.begin("-i", "web", "--", BUSYBOX, "cat", stdin=subprocess.PIPE)
@@ -196,6 +208,16 @@ class Exec(fixture.AgentCase):
             self.nothing_sleeps()
 
     # --- who may, and what is kept of it ---
+
+    def test_only_who_deploys_may(self):
+        for group, code in (("games", 8), ("users", 8), ("audio", 5)):
+            gid = grp.getgrnam(group).gr_gid
+            client = self.begin("web", "--", "/bin/sh", "-c", "exit 5", user=65533, group=gid, extra_groups=[])
+            _, err = client.communicate(timeout=10)
+            self.assertEqual(client.returncode, code, err)
+            self.assertEqual(b"needs the role deploy" in err, code == 8, err)
+        began = self.entries("exec_started")
+        self.assertEqual([entry["actor"] for entry in began], ["uid 65533"])
 
     def test_what_was_done_is_in_the_ledger_without_values(self):
         self.exec("--env", "TOKEN=hidden-value", "web", "--", "/bin/sh", "-c", "exit 9")
