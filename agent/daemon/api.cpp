@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/daemon/asked_host.hpp"
 #include "common/base/text.hpp"
 #include "proto/api/query.hpp"
 
@@ -23,12 +24,20 @@ bool fits(std::string_view pattern, std::string_view path, std::string& argument
   return true;
 }
 
+/// What anybody may read may also be asked for without its body: checks of load balancers do.
+bool takes_head(const api::OperationRow& row) {
+  return row.method == api::Method::get && row.reach == api::Reach::socket_and_tcp;
+}
+
+bool takes(const api::OperationRow& row, std::string_view method) {
+  return method == to_string(row.method) || (method == "HEAD" && takes_head(row));
+}
+
 Response not_allowed(std::string_view method, const api::OperationRow& row) {
-  const auto allowed = to_string(row.method);
   auto response = error_response(
       Error{Errc::usage, fmt::format("{} is not for {}", printable(method), row.path)});
   response.status = 405;
-  response.allow = std::string{allowed};
+  response.allow = takes_head(row) ? "GET, HEAD" : std::string{to_string(row.method)};
   return response;
 }
 
@@ -36,6 +45,16 @@ Error unknown_path(const std::string& path, std::span<const std::string_view> kn
   Error error{Errc::not_found, fmt::format("there is no {}", printable(path))};
   const auto near = nearest(path, known);
   return near.empty() ? error : std::move(error).hint(fmt::format("did you mean {}?", near));
+}
+
+/// A page in a browser whose own name leads here may ask, but not read the answer of another host.
+Response wrong_host(const std::string& host) {
+  auto response = error_response(
+      Error{Errc::usage, fmt::format("this host is not \"{}\"",
+                                     printable(std::string_view{host}.substr(0, 253)))}
+          .hint("ask it by its address, or list the name in agent.yaml: metrics_hosts"));
+  response.status = 421;
+  return response;
 }
 
 /// It is kept for ever, and shown in lists. A rollback is not refused for what is said of it.
@@ -115,6 +134,8 @@ std::size_t Api::body_limit(std::string_view method, std::string_view path) {
 void Api::handle(const ExchangePtr& exchange) {
   const auto& request = exchange->request();
   const bool over_tcp = !request.peer;
+  if (over_tcp && request.host && !is_asked_for(*request.host, parts_.tcp_names))
+    return exchange->respond(wrong_host(*request.host));
   std::string argument;
   const Route* found = nullptr;
   std::vector<std::string_view> known;
@@ -125,8 +146,7 @@ void Api::handle(const ExchangePtr& exchange) {
   }
   if (found == nullptr) return exchange->respond(unknown_path(request.path, known));
   const auto& row = found->row;
-  if (request.method != to_string(row.method))
-    return exchange->respond(not_allowed(request.method, row));
+  if (!takes(row, request.method)) return exchange->respond(not_allowed(request.method, row));
   if (role_of(request) < row.role) {
     return exchange->respond(
         Error{Errc::perm, fmt::format("{} may not {} {}: that needs the role {}", actor_of(request),

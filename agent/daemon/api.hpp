@@ -41,6 +41,8 @@ struct ApiParts {
   LogRead read_logs;
   PrepareExec prepare_exec;
   std::function<std::string()> metrics;  ///< called on the io thread
+  /// By which it may be asked over TCP, besides addresses.
+  std::vector<std::string> tcp_names;
   PlanRecovery plan_recovery;
   /// Records the request and restarts the program, which carries it out. From any thread.
   std::function<Status(const deploy::ledger::RecoveryRequest&)> recover;

@@ -52,6 +52,16 @@ std::string status_line(const proto::api::Status& status, const std::vector<std:
   return line;
 }
 
+/// The names by which this host may be asked for its metrics.
+std::vector<std::string> tcp_names(const proto::AgentConfig& config) {
+  auto names = config.metrics_hosts;
+  names.emplace_back("localhost");
+  const auto own = os::host_name();
+  names.push_back(own);
+  names.push_back(own.substr(0, own.find('.')));
+  return names;
+}
+
 class Daemon {
  public:
   Daemon(const DaemonOptions& options, const Clock& clock, Agent& agent, Access access,
@@ -65,7 +75,7 @@ class Daemon {
         upkeep_({agent.images(), agent.images(), agent.images(), clock, news_},
                 options.config.scrub),
         api_({engine_, upkeep_, agent.ledger(), agent.logs(), agent.exec(),
-              [this] { return metrics(); }, agent.plan_recovery(),
+              [this] { return metrics(); }, tcp_names(options.config), agent.plan_recovery(),
               [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); },
               [this] { return late_.texts(); },
               [this] { return source_ ? std::optional{source_->status()} : std::nullopt; },

@@ -33,8 +33,9 @@ struct Request {
   std::map<std::string, std::string> query;  ///< decoded
   std::string body;
   std::optional<std::string> last_event_id;
-  std::string upgrade;       ///< the protocol that it asks for; empty: none
-  std::optional<Peer> peer;  ///< none: it came over TCP
+  std::string upgrade;              ///< the protocol that it asks for; empty: none
+  std::optional<std::string> host;  ///< the field Host; empty when there were several
+  std::optional<Peer> peer;         ///< none: it came over TCP
 };
 
 struct Response {

@@ -204,6 +204,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     request_.body = std::move(message.body);
     request_.last_event_id = std::move(message.last_event_id);
     request_.upgrade = std::move(message.upgrade);
+    request_.host = std::move(message.host);
     request_.peer = options_.peer;
     chunked_ = message.takes_chunks;
     if (reader_.left_over() > 0)
@@ -235,7 +236,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
                                 {"Cache-Control", "no-store"},
                                 {"Connection", "close"},
                                 {"Allow", response.allow}});
-    body_ = std::move(response.body);
+    if (request_.method != "HEAD") body_ = std::move(response.body);
     write();
   }
 

@@ -25,7 +25,8 @@ using boost::system::error_code;
 std::string text_of(beast_text view) { return {view.data(), view.size()}; }
 
 void take(Request& request, beast::field field, beast_text name, beast_text value) {
-  // Beast knows no name for the first.
+  if (field == beast::field::host) request.host = request.host ? "" : text_of(value);
+  // Beast knows no name for this one.
   if (boost::beast::iequals(name, "Last-Event-ID") && !request.last_event_id)
     request.last_event_id = text_of(value);
   if (field == beast::field::upgrade && request.upgrade.empty()) request.upgrade = text_of(value);

@@ -25,8 +25,9 @@ struct Request {
   std::string target;  ///< still encoded
   std::string body;
   std::optional<std::string> last_event_id;
-  std::string upgrade;       ///< the protocol that the connection is to go on with; empty: none
-  bool takes_chunks = true;  ///< HTTP/1.1: an answer may come in chunks
+  std::string upgrade;  ///< the protocol that the connection is to go on with; empty: none
+  std::optional<std::string> host;  ///< as it was sent; empty when there were several
+  bool takes_chunks = true;         ///< HTTP/1.1: an answer may come in chunks
 };
 
 struct Response {

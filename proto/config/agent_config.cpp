@@ -13,18 +13,19 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 24> kTopKeys{"state_dir",  "run_dir",
-                                                    "socket",     "metrics_listen",
-                                                    "runtime",    "cni_dir",
-                                                    "instance",   "network",
-                                                    "registries", "source",
-                                                    "retain",     "resync",
-                                                    "labels",     "parallel_downloads",
-                                                    "log",        "groups",
-                                                    "policy",     "pull",
-                                                    "rehearse",   "standby",
-                                                    "scrub",      "proxy",
-                                                    "drift",      "disk"};
+constexpr std::array<std::string_view, 25> kTopKeys{"state_dir",    "run_dir",
+                                                    "socket",       "metrics_listen",
+                                                    "runtime",      "cni_dir",
+                                                    "instance",     "network",
+                                                    "registries",   "source",
+                                                    "retain",       "resync",
+                                                    "labels",       "parallel_downloads",
+                                                    "log",          "groups",
+                                                    "policy",       "pull",
+                                                    "rehearse",     "standby",
+                                                    "scrub",        "proxy",
+                                                    "drift",        "disk",
+                                                    "metrics_hosts"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
 constexpr std::array<std::string_view, 3> kPullKeys{"bandwidth", "jitter", "keep_blobs"};
@@ -86,6 +87,41 @@ void read_metrics(yaml::Fields& fields, AgentConfig& config) {
         node->mark,
         fmt::format("metrics_listen must be an address and a port, not {}", describe(*node)),
         "write 127.0.0.1:9472, or off");
+  }
+}
+
+/// A host name of RFC 1123, without a port.
+bool is_host_name(std::string_view text) {
+  constexpr std::size_t kLongest = 253;
+  constexpr std::size_t kLongestLabel = 63;
+  constexpr std::string_view kLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+  if (text.size() > kLongest) return false;
+  for (const auto label : split(text, '.')) {
+    if (label.empty() || label.size() > kLongestLabel || label.front() == '-' ||
+        label.back() == '-' || label.find_first_not_of(kLetters) != std::string_view::npos)
+      return false;
+  }
+  return true;
+}
+
+void read_metrics_hosts(yaml::Fields& fields, AgentConfig& config) {
+  const auto names = fields.texts("metrics_hosts");
+  if (!names) return;
+  constexpr std::size_t kMost = 32;
+  if (names->size() > kMost)
+    fields.findings().error(
+        fields.value_mark("metrics_hosts"),
+        fmt::format("metrics_hosts has {} names, {} are the most", names->size(), kMost));
+  for (const auto& name : *names) {
+    if (is_host_name(name.value)) {
+      config.metrics_hosts.push_back(name.value);
+    } else {
+      fields.findings().error(
+          name.mark,
+          fmt::format("metrics_hosts names \"{}\", which is no host name", yaml::shown(name.value)),
+          "write it without scheme and port: web1.example.com");
+    }
   }
 }
 
@@ -285,6 +321,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   if (root.kind != yaml::Kind::mapping) return config;
   read_directories(fields, config);
   read_metrics(fields, config);
+  read_metrics_hosts(fields, config);
   read_instance(fields, config);
   read_network(fields, config);
   read_registries(fields, config);

@@ -250,6 +250,7 @@ void DaemonTest::SetUp() {
   config_.run_dir = dir() / "run";
   config_.socket = dir() / "run" / "holdfast.sock";
   config_.metrics_listen = fmt::format("127.0.0.1:{}", metrics_port_);
+  config_.metrics_hosts = {"web1.example.com"};
 }
 
 void DaemonTest::TearDown() {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "common/base/text.hpp"
+#include "common/os/host_identity.hpp"
 #include "proto/api/states.hpp"
 #include "tests/support/daemon_fixture.hpp"
 
@@ -28,7 +29,7 @@ class Metrics : public test::DaemonTest {
   test::HttpReply scrape(std::string_view path = "/metrics",
                          std::string_view method = "GET") const {
     const auto client = RawClient::over_tcp(metrics_port_);
-    client.send(fmt::format("{} {} HTTP/1.1\r\nHost: x\r\n\r\n", method, path));
+    client.send(fmt::format("{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", method, path));
     return test::parse_reply(client.read_all());
   }
 };
@@ -115,6 +116,42 @@ TEST_F(Metrics, OverTcpNothingElseIsServed) {
     EXPECT_EQ(scrape(path).status, 404) << path;
   EXPECT_EQ(scrape("/v1/apply", "POST").status, 404);
   EXPECT_EQ(scrape("/metrics", "POST").status, 405);
+}
+
+TEST_F(Metrics, OverTcpOnlyGetAndHeadAreTaken) {
+  for (const auto* path : {"/metrics", "/healthz", "/readyz"}) {
+    const auto whole = scrape(path);
+    const auto head = scrape(path, "HEAD");
+    EXPECT_EQ(head.status, whole.status) << path;
+    EXPECT_EQ(head.body, "") << path;
+    EXPECT_THAT(head.head, Not(HasSubstr("Content-Length: 0\r\n"))) << path;
+    for (const auto* method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "head"}) {
+      const auto refused = scrape(path, method);
+      EXPECT_EQ(refused.status, 405) << method << " " << path;
+      EXPECT_THAT(refused.head, HasSubstr("Allow: GET, HEAD\r\n")) << method << " " << path;
+    }
+  }
+  EXPECT_EQ(scrape("/v1/status", "HEAD").status, 404);
+}
+
+TEST_F(Metrics, OverTcpOnlyWhoAsksThisHostIsAnswered) {
+  const auto ask = [this](std::string_view fields, std::string_view path = "/metrics") {
+    const auto client = RawClient::over_tcp(metrics_port_);
+    client.send(fmt::format("GET {} HTTP/1.1\r\n{}\r\n", path, fields));
+    return test::parse_reply(client.read_all());
+  };
+  const auto port = std::to_string(metrics_port_);
+  for (const auto& host : {"127.0.0.1:" + port, std::string{"localhost"}, "[::1]:" + port,
+                           std::string{"web1.example.com"}, os::host_name() + ":" + port})
+    EXPECT_EQ(ask("Host: " + host + "\r\n").status, 200) << host;
+  for (const auto* path : {"/metrics", "/healthz", "/readyz", "/nothing"}) {
+    const auto refused = ask("Host: rebound.example.net\r\n", path);
+    EXPECT_EQ(refused.status, 421) << path;
+    EXPECT_THAT(refused.body, HasSubstr("metrics_hosts")) << path;
+    EXPECT_THAT(refused.body, Not(HasSubstr("holdfast_"))) << path;
+  }
+  EXPECT_EQ(ask("Host: localhost\r\nHost: rebound.example.net\r\n").status, 421) << "two of them";
+  EXPECT_EQ(ask("").status, 200) << "no browser asks without";
 }
 
 TEST_F(Metrics, DoNotGrowWithWhatClientsSend) {

@@ -62,6 +62,7 @@ state_dir: /srv/a/state
 run_dir: /run/a
 socket: /run/a/x.sock
 metrics_listen: 127.0.0.1:0
+metrics_hosts: [web1.example.com, metrics]
 runtime: runc
 cni_dir: /opt/cni
 instance: a-1
@@ -88,6 +89,7 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], al
   EXPECT_EQ(config.run_dir, "/run/a");
   EXPECT_EQ(config.socket, "/run/a/x.sock");
   EXPECT_EQ(config.metrics_listen, "127.0.0.1:0");
+  EXPECT_THAT(config.metrics_hosts, ElementsAre("web1.example.com", "metrics"));
   EXPECT_EQ(config.runtime, RuntimeChoice::runc);
   EXPECT_EQ(config.cni_dir, "/opt/cni");
   EXPECT_EQ(config.instance, "a-1");
@@ -167,6 +169,10 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"state_dir: /run/holdfast/x", "must not be inside each other"},
       {"metrics_listen: 9472", "metrics_listen must be an address and a port"},
       {"metrics_listen: localhost:1", "metrics_listen must be an address and a port"},
+      {"metrics_hosts: [\"http://web1\"]", "a.yaml:1:17: metrics_hosts names \"http://web1\""},
+      {"metrics_hosts: [\"web1:9472\"]", "write it without scheme and port"},
+      {"metrics_hosts: [-a.example.com]", "which is no host name"},
+      {"metrics_hosts: web1", "metrics_hosts"},
       {"scrub: {every: 1s}", "scrub.every"},
       {"scrub: {evry: 1h}", "did you mean \"every\"?"},
       {"scrub: {bandwidth: 1Ki}", "scrub.bandwidth"},
