@@ -40,7 +40,8 @@ struct ApiParts {
   ReadLedger read_ledger;
   LogRead read_logs;
   PrepareExec prepare_exec;
-  std::function<std::string()> metrics;  ///< called on the io thread
+  /// Replies on the io thread, from where it is called.
+  std::function<void(const std::function<void(std::string)>&)> metrics;
   /// By which it may be asked over TCP, besides addresses.
   std::vector<std::string> tcp_names;
   PlanRecovery plan_recovery;

@@ -211,7 +211,9 @@ void Api::handle(const CallOf<"version">& call) {
   call.answer(api::VersionInfo{HOLDFAST_VERSION, "v1"});
 }
 
-void Api::handle(const CallOf<"metrics">& call) { call.answer.text(200, parts_.metrics()); }
+void Api::handle(const CallOf<"metrics">& call) {
+  parts_.metrics([answer = call.answer](std::string text) { answer.text(200, std::move(text)); });
+}
 
 void Api::handle(const CallOf<"healthz">& call) {
   const bool alive = parts_.engine.alive();

@@ -53,6 +53,7 @@ class RealAgent final : public Agent {
   std::unique_ptr<network::NftPublisher> publisher;
   std::unique_ptr<image::ImageStore> store;
   std::unique_ptr<engine::Engine> loop;
+  std::optional<StoreSizes> sizes;  ///< of the thread that asks for `host_stats`
 
   engine::Engine& engine() override { return *loop; }
   LogRead logs() override {
@@ -77,8 +78,10 @@ class RealAgent final : public Agent {
                                                 .running = std::move(seen)});
     };
   }
-  HostStats host_stats() override {
-    HostStats figures{.dropped_log_bytes = containers->dropped_log_bytes()};
+  HostStats host_stats(const std::set<std::string>& declared) override {
+    HostStats figures{.store = sizes->read(),
+                      .dropped_log_bytes = containers->dropped_log_bytes(),
+                      .workloads = containers->workload_usage(declared)};
     if (const auto disk = os::read_disk_space(state_dir)) {
       figures.state_free_bytes = disk->free_bytes;
       figures.state_size_bytes = disk->size_bytes;
@@ -220,6 +223,7 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
   auto agent = std::make_unique<RealAgent>();
   agent->state_dir = config.state_dir;
   agent->clock = &clock;
+  agent->sizes.emplace(config.state_dir, clock);
   confine_volumes(*agent);
   HF_ASSIGN(const auto worker, worker_path());
   agent->worker = worker;

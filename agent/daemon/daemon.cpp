@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <thread>
 
+#include "agent/daemon/host_figures.hpp"
 #include "agent/daemon/image_news.hpp"
 #include "agent/daemon/late_setup.hpp"
 #include "agent/daemon/memory.hpp"
@@ -72,10 +73,13 @@ class Daemon {
         agent_(agent),
         engine_(agent.engine()),
         news_(engine_, clock),
+        host_(HostFigures::create(
+            io_, clock, [&agent](const auto& declared) { return agent.host_stats(declared); })),
         upkeep_({agent.images(), agent.images(), agent.images(), clock, news_},
                 options.config.scrub),
         api_({engine_, upkeep_, agent.ledger(), agent.logs(), agent.exec(),
-              [this] { return metrics(); }, tcp_names(options.config), agent.plan_recovery(),
+              [this](const auto& reply) { metrics(reply); }, tcp_names(options.config),
+              agent.plan_recovery(),
               [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); },
               [this] { return late_.texts(); },
               [this] { return source_ ? std::optional{source_->status()} : std::nullopt; },
@@ -291,11 +295,18 @@ class Daemon {
     release_memory();
   }
 
-  std::string metrics() {
+  void metrics(const std::function<void(std::string)>& reply) {
+    std::set<std::string> declared;
+    for (const auto& service : engine_.snapshot()->status.services) declared.insert(service.name);
+    host_->ask(std::move(declared),
+               [this, reply](const HostStats& host) { reply(metrics_of(host)); });
+  }
+
+  std::string metrics_of(const HostStats& host) {
     figures_.api_connections = server_->connections();
     figures_.engine_alive = engine_.alive();
     figures_.images = upkeep_.figures();
-    figures_.host = agent_.host_stats();
+    figures_.host = host;
     figures_.setup_incomplete = late_.gauges();
     figures_.source.reset();
     figures_.source_refusals.clear();
@@ -324,6 +335,7 @@ class Daemon {
     api_.stop();
     upkeep_.stop();
     engine_.stop();
+    host_->stop();    // may hang with a disk
     lookups_.stop();  // may hang with a name service: what is on disk is closed by now
     server_->close_all();
     io_.stop();
@@ -339,6 +351,7 @@ class Daemon {
   DaemonStats figures_;
   Notifier notifier_ = Notifier::from_environment();
   ImageNews news_;
+  std::unique_ptr<HostFigures> host_;
   deploy::image::Upkeep upkeep_;
   Api api_;
   std::vector<gid_t> groups_;

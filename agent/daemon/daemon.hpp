@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "agent/daemon/api.hpp"
 #include "agent/daemon/metrics.hpp"
@@ -26,8 +28,8 @@ class Agent {
   virtual PrepareExec exec() = 0;
   virtual ReadLedger ledger() = 0;
   virtual deploy::image::ImageStore& images() = 0;
-  /// Asked at each scrape; quick.
-  virtual HostStats host_stats() { return {}; }
+  /// Asked for a scrape, with the names of the services that are declared, on a thread of its own.
+  virtual HostStats host_stats(const std::set<std::string>& /*declared*/) { return {}; }
   /// Where deployments come from now; null: nowhere. Errors: those of the kind of source.
   [[nodiscard]] virtual Result<std::unique_ptr<deploy::desired::Source>> open_source(
       const proto::AgentConfig& config) = 0;

@@ -4,19 +4,13 @@
 #include <optional>
 #include <string>
 
+#include "agent/daemon/host_stats.hpp"
 #include "common/base/clock.hpp"
 #include "deploy/desired/intake.hpp"
 #include "deploy/engine/snapshot.hpp"
 #include "deploy/image/upkeep/figures.hpp"
 
 namespace holdfast::agent::daemon {
-
-/// What the host and the containers have to report at this moment.
-struct HostStats {
-  std::uint64_t state_free_bytes = 0;  ///< on the file system of state_dir, for the agent
-  std::uint64_t state_size_bytes = 0;  ///< 0: it cannot be asked
-  std::map<std::string, std::uint64_t> dropped_log_bytes;  ///< by service
-};
 
 /// What the daemon itself has to report, besides the snapshot.
 struct DaemonStats {
@@ -33,7 +27,7 @@ struct DaemonStats {
 };
 
 /// Everything in the Prometheus text format, made from the snapshot when somebody asks: nothing is
-/// kept between scrapes, and series go with what they describe. Names: packaging/doc/design.md 9.
+/// kept between scrapes, and series go with what they describe. Names: metrics_table.hpp.
 /// Also reads /proc/self. Never a full digest, no label value from outside but
 /// names of services and of the deployment.
 [[nodiscard]] std::string metrics_text(const deploy::engine::Snapshot& snapshot,

@@ -12,23 +12,27 @@ namespace {
 
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
+
+prometheus::MetricType type_of(MetricType type) {
+  switch (type) {
+    case MetricType::gauge:
+      return prometheus::MetricType::Gauge;
+    case MetricType::counter:
+      return prometheus::MetricType::Counter;
+    case MetricType::histogram:
+      return prometheus::MetricType::Histogram;
+  }
+  return prometheus::MetricType::Untyped;
+}
 
 }  // namespace
 
 MetricsPage::MetricsPage() : families_(std::make_unique<std::vector<MetricFamily>>()) {}
 MetricsPage::~MetricsPage() = default;
 
-MetricsPage& MetricsPage::gauge(std::string name, std::string_view help) {
-  families_->push_back({std::move(name), std::string{help}, MetricType::Gauge, {}});
-  return *this;
-}
-MetricsPage& MetricsPage::counter(std::string name, std::string_view help) {
-  families_->push_back({std::move(name), std::string{help}, MetricType::Counter, {}});
-  return *this;
-}
-MetricsPage& MetricsPage::histogram(std::string name, std::string_view help) {
-  families_->push_back({std::move(name), std::string{help}, MetricType::Histogram, {}});
+MetricsPage& MetricsPage::of(MetricName name) {
+  const auto& row = name.row();
+  families_->push_back({std::string{row.name}, std::string{row.help}, type_of(row.type), {}});
   return *this;
 }
 
@@ -41,8 +45,8 @@ ClientMetric& MetricsPage::metric(MetricLabels labels) {
 }
 
 void MetricsPage::set(ClientMetric& metric, double value) const {
-  (families_->back().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) =
-      value;
+  (families_->back().type == prometheus::MetricType::Counter ? metric.counter.value
+                                                             : metric.gauge.value) = value;
 }
 
 MetricsPage& MetricsPage::sample(double value, MetricLabels labels) {

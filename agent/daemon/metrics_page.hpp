@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/daemon/metrics_table.hpp"
 #include "deploy/engine/snapshot.hpp"
 
 namespace prometheus {
@@ -27,10 +28,8 @@ class MetricsPage {
   MetricsPage();
   ~MetricsPage();
 
-  /// Begins a family; the samples that follow belong to it.
-  MetricsPage& gauge(std::string name, std::string_view help);
-  MetricsPage& counter(std::string name, std::string_view help);
-  MetricsPage& histogram(std::string name, std::string_view help);
+  /// Begins the family of a row; the samples that follow belong to it and have its labels.
+  MetricsPage& of(MetricName name);
 
   MetricsPage& sample(double value, MetricLabels labels = {});
   MetricsPage& sample(const deploy::engine::Histogram& value, MetricLabels labels = {});

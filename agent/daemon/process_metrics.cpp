@@ -53,18 +53,14 @@ void add_process_metrics(MetricsPage& page) {
   static const double started = boot_time() + field(fields, 22) / ticks;
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
-  page.counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.")
-      .sample((field(fields, 14) + field(fields, 15)) / ticks);
-  page.gauge("process_resident_memory_bytes", "Resident memory size in bytes.")
+  page.of("process_cpu_seconds_total").sample((field(fields, 14) + field(fields, 15)) / ticks);
+  page.of("process_resident_memory_bytes")
       .sample(field(fields, 24) * static_cast<double>(sysconf(_SC_PAGESIZE)));
-  page.gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.")
-      .sample(field(fields, 23));
-  page.gauge("process_open_fds", "Number of open file descriptors.").sample(open_files());
-  page.gauge("process_max_fds", "Maximum number of open file descriptors.")
-      .sample(static_cast<double>(files.rlim_cur));
-  page.gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.")
-      .sample(started);
-  page.gauge("process_threads", "Number of threads.").sample(field(fields, 20));
+  page.of("process_virtual_memory_bytes").sample(field(fields, 23));
+  page.of("process_open_fds").sample(open_files());
+  page.of("process_max_fds").sample(static_cast<double>(files.rlim_cur));
+  page.of("process_start_time_seconds").sample(started);
+  page.of("process_threads").sample(field(fields, 20));
 }
 
 }  // namespace holdfast::agent::daemon

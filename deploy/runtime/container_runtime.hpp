@@ -23,6 +23,7 @@
 #include "deploy/runtime/observe/change_watcher.hpp"
 #include "deploy/runtime/observe/exit_watcher.hpp"
 #include "deploy/runtime/observe/observer.hpp"
+#include "deploy/runtime/observe/workload_usage.hpp"
 #include "proto/config/agent_config.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -95,6 +96,12 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   /// As `maintain_logs` found last.
   [[nodiscard]] std::map<std::string, std::uint64_t> dropped_log_bytes();
 
+  /// What every service of `declared`, or with an instance, uses. Reads some ten files an instance
+  /// for 250 ms at most; of whom it does not get to, the last look stands, and the next look begins
+  /// with them. Blocks; not for the engine's thread.
+  [[nodiscard]] std::map<std::string, WorkloadUsage> workload_usage(
+      const std::set<std::string>& declared);
+
   /// The last lines an instance wrote, oldest first, printable; for the report of a failure. Reads
   /// at most 64 KiB of them, and waits for at most 300 ms for what is still on its way. Blocks.
   /// Errors: not_found.
@@ -127,6 +134,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
       : host_(std::move(host)),
         conmon_version_(std::move(conmon_version)),
         sessions_(host_),
+        opened_(host_.clock.boot()),
         observer_(host_) {}
 
   [[nodiscard]] std::set<InstanceId> in_progress();
@@ -141,6 +149,7 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   const Host host_;
   const std::string conmon_version_;
   ExecSessions sessions_;
+  const BootTime opened_;
   Observer observer_;
   std::mutex turns_mutex_;
   std::condition_variable turns_changed_;
@@ -148,6 +157,9 @@ class ContainerRuntime final : public Instances, public InstanceControl {
   std::mutex hosts_mutex_;
   std::atomic<bool> has_name_server_{true};
   std::atomic<bool> has_init_{true};
+  std::mutex usage_mutex_;
+  WorkloadUsages usages_;
+  InstanceId usage_read_;  ///< the last one that the look before got to
   std::mutex logs_mutex_;
   std::map<InstanceId, std::uint64_t> dropped_;  ///< as last read
   std::map<std::string, std::uint64_t> dropped_of_service_;

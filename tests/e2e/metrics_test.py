@@ -2,8 +2,12 @@
 """What Prometheus scrapes is well formed and says what happened."""
 import re
 import subprocess
+import sys
 
 import fixture
+
+sys.path.insert(0, str(fixture.SOURCE / "tests/support"))
+import metrics_table  # noqa: E402
 
 
 class Metrics(fixture.AgentCase):
@@ -33,6 +37,48 @@ class Metrics(fixture.AgentCase):
         for part in ("generation", "health", "drift", "rollout", "pull", "restart", "memory"):
             self.assertTrue([name for name in names if part in name], f"no metric about {part}: {sorted(names)}")
         self.assertNotRegex(text, "sha256:[0-9a-f]{64}", "no full digest in a label")
+
+    def test_the_page_is_what_the_document_of_metrics_says(self):
+        self.applied({"web": self.web("WEB_V1"), "cache": self.redis()})
+        table = metrics_table.read()
+        served = {}
+        for line in self.scrape().splitlines():
+            if line.startswith("# TYPE "):
+                name, kind = line.split()[2:]
+                served[name] = (kind, set())
+            elif not line.startswith("#"):
+                served[name][1].add(metrics_table.labels(line))
+        self.assertEqual(set(served), set(table.metrics))
+        for name, (kind, label_sets) in served.items():
+            row = table.metrics[name]
+            self.assertEqual(kind, row.kind, name)
+            for labels in label_sets:
+                self.assertEqual([key for key, _ in labels if key != "le"], row.labels, name)
+                for key, value in labels:
+                    known = table.values.get((name, key))
+                    self.assertTrue(known is None or value in known, f"{name}: {key}={value} is in no list")
+        for (name, key), values in table.values.items():
+            missing = set(values) - {dict(labels)[key] for labels in served[name][1]}
+            if served[name][1]:  # the kernel may keep no account of pressure
+                self.assertEqual(missing, set(), f"{name}: no series from the start for {key}")
+
+    def test_what_a_service_uses_follows_what_it_does(self):
+        service = self.web("WEB_V1", resources={"memory": "64Mi", "cpus": 0.5})
+        self.applied({"web": service})
+        used = self.value("holdfast_workload_cpu_usage_seconds_total", workload="web")
+        with fixture.Load(self.port):
+            fixture.wait_until("it uses the processor", lambda: self.value("holdfast_workload_cpu_usage_seconds_total", workload="web") > used, 10, 0.5)
+        self.assertEqual(self.value("holdfast_workload_memory_limit_bytes", workload="web"), 64 << 20)
+        self.assertEqual(self.value("holdfast_workload_cpu_limit", workload="web"), 0.5)
+        for name in ("memory_usage_bytes", "memory_working_set_bytes", "pids", "pids_limit"):
+            self.assertGreater(self.value(f"holdfast_workload_{name}", workload="web"), 0, name)
+        used = self.value("holdfast_workload_cpu_usage_seconds_total", workload="web")
+        self.applied({"web": {**service, "image": self.images["WEB_V2"]}})
+        self.assertGreaterEqual(self.value("holdfast_workload_cpu_usage_seconds_total", workload="web"), used, "a switch takes nothing back")
+        for kind in ("layers", "blobs", "ledger"):
+            self.assertGreater(self.value("holdfast_store_bytes", kind=kind), 0, kind)
+        self.assertEqual(self.value("holdfast_rollback_target_generation"), 1)
+        self.assertEqual(self.value("holdfast_rollback_target_ready"), 1)
 
     def test_health_and_readiness_answer(self):
         self.assertIsNotNone(fixture.get(self.agent.metrics_port, "/healthz"))

@@ -78,6 +78,14 @@ class FakeAgent final : public agent::daemon::Agent {
       return std::make_unique<FakeExec>(asked.command.front());
     };
   }
+  /// A process for each service; while the file host-hangs is there, none of it comes.
+  agent::daemon::HostStats host_stats(const std::set<std::string>& declared) override {
+    while (std::filesystem::exists(state_dir_ / "host-hangs"))
+      os::sleep_until(clock_.boot() + Milliseconds{10}, {});
+    agent::daemon::HostStats figures;
+    for (const auto& name : declared) figures.workloads[name].sum.pids = 1;
+    return figures;
+  }
   agent::daemon::PlanRecovery plan_recovery() override {
     return []() -> Result<proto::api::LedgerRecovery> {
       proto::api::LedgerRecovery report;

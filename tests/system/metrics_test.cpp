@@ -5,6 +5,7 @@
 #include "common/os/host_identity.hpp"
 #include "proto/api/states.hpp"
 #include "tests/support/daemon_fixture.hpp"
+#include "tests/support/metrics_text.hpp"
 
 namespace holdfast {
 namespace {
@@ -96,6 +97,12 @@ TEST_F(Metrics, HaveASeriesForEveryKnownStateFromTheStart) {
              one_for("none of them"));
 }
 
+TEST_F(Metrics, AreThoseOfTheTable) {
+  EXPECT_THAT(test::unlike_the_table(test::read_metrics(scrape().body)), ::testing::IsEmpty());
+  ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one")).status, 202);
+  EXPECT_THAT(test::unlike_the_table(test::read_metrics(scrape().body)), ::testing::IsEmpty());
+}
+
 TEST_F(Metrics, FollowWhatRunsAndNameItWorkload) {
   ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one")).status, 202);
   const auto page = scrape().body;
@@ -152,6 +159,33 @@ TEST_F(Metrics, OverTcpOnlyWhoAsksThisHostIsAnswered) {
   }
   EXPECT_EQ(ask("Host: localhost\r\nHost: rebound.example.net\r\n").status, 421) << "two of them";
   EXPECT_EQ(ask("").status, 200) << "no browser asks without";
+}
+
+TEST_F(Metrics, AreServedWithTheLastFiguresOfAHostThatHangs) {
+  ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one")).status, 202);
+  ASSERT_TRUE(eventually([this] {
+    return scrape().body.find("holdfast_workload_pids{workload=\"web\"} 1\n") != std::string::npos;
+  }));
+  const auto mark = config_.state_dir / "host-hangs";
+  ASSERT_TRUE(os::write_atomic(mark, ""));
+  os::sleep_until(SystemClock{}.boot() + std::chrono::milliseconds{1100},
+                  {});  // they are a second old
+  const auto timestamp = [](const std::string& page) {
+    const auto at = page.find("\nholdfast_host_read_timestamp_seconds ");
+    return page.substr(at, page.find('\n', at + 1) - at);
+  };
+  const auto begin = SystemClock{}.boot();
+  const auto first = scrape();
+  EXPECT_EQ(get("/v1/status").status, 200) << "others do not wait";
+  const auto second = scrape();
+  EXPECT_LT(SystemClock{}.boot() - begin, std::chrono::seconds{8});
+  for (const auto* page : {&first, &second}) {
+    EXPECT_EQ(page->status, 200);
+    EXPECT_THAT(page->body, HasSubstr("holdfast_workload_pids{workload=\"web\"} 1\n"));
+  }
+  EXPECT_EQ(timestamp(first.body), timestamp(second.body)) << "it can be seen that they are old";
+  std::filesystem::remove(mark);
+  EXPECT_TRUE(eventually([&] { return timestamp(scrape().body) != timestamp(second.body); }));
 }
 
 TEST_F(Metrics, DoNotGrowWithWhatClientsSend) {
