@@ -66,6 +66,7 @@ void add_rollouts(MetricsPage& page, const Snapshot& snapshot) {
   for (const auto& [phase, histogram] : counters.phase_seconds)
     page.sample(histogram, {{"phase", phase}});
   page.of("holdfast_rollbacks_total").samples("trigger", counters.rollbacks);
+  page.of("holdfast_last_rollback_timestamp_seconds").samples("trigger", counters.last_rollback);
   page.of("holdfast_connections_reset_total").sample(number(counters.reset_connections));
 }
 

@@ -232,7 +232,12 @@ void Core::finish(const plan::Rollout& rollout) {
   parts_.milestones.last_change = epoch_seconds(parts_.ports.clock.wall());
   const bool by_operator = rollout.trigger == plan::Trigger::rollback ||
                            (rollout.failure && rollout.failure->code == Errc::cancelled);
-  if (by_operator || rollout.failure) ++counters.rollbacks[by_operator ? "operator" : "automatic"];
+  // With `on_failure: hold` what failed after the switch stays, and nothing was taken back.
+  if (by_operator || (rollout.failure && rollout.phase == plan::Phase::reverting)) {
+    const auto* trigger = by_operator ? "operator" : "automatic";
+    ++counters.rollbacks[trigger];
+    counters.last_rollback[trigger] = parts_.milestones.last_change;
+  }
   if (rollout.failure) ++counters.errors[std::string{code(rollout.failure->code)}];
   for (const auto& [name, id] : rollout.fresh) parts_.observed.job_failures.erase(name);
   if (auto reserved = reserve_ports(parts_, nullptr); !reserved)

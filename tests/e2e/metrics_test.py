@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """What Prometheus scrapes is well formed and says what happened."""
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -79,6 +81,19 @@ class Metrics(fixture.AgentCase):
             self.assertGreater(self.value("holdfast_store_bytes", kind=kind), 0, kind)
         self.assertEqual(self.value("holdfast_rollback_target_generation"), 1)
         self.assertEqual(self.value("holdfast_rollback_target_ready"), 1)
+
+    def test_what_failed_and_stays_is_no_rollback(self):
+        """With `on_failure: hold`, a failure after the switch leaves the new version in place."""
+        service = self.web("WEB_V1", update={"soak": "20s", "drain": "500ms", "on_failure": "hold"})
+        self.agent.apply({"web": {**service, "update": {"soak": "500ms"}}})
+        done = self.agent.apply({"web": {**service, "image": self.images["WEB_V2"]}}, "--no-wait")
+        self.assertEqual(done.code, 0, done)
+        fixture.wait_until("it is soaked", lambda: (self.agent.status()["rollout"] or {}).get("phase") == "soaking", 20)
+        os.kill(self.agent.service("web")["pid"], signal.SIGKILL)
+        fixture.wait_until("the rollout has failed", lambda: self.value("holdfast_rollouts_total", result="failed") == 1, 20)
+        fixture.wait_until("the new version serves again", lambda: fixture.get(self.port) == "v2", 20)
+        self.assertEqual(self.value("holdfast_rollbacks_total"), 0)
+        self.assertEqual(self.value("holdfast_last_rollback_timestamp_seconds"), 0)
 
     def test_health_and_readiness_answer(self):
         self.assertIsNotNone(fixture.get(self.agent.metrics_port, "/healthz"))

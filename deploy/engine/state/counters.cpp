@@ -10,7 +10,8 @@ Counters::Counters() {
   for (const auto name : proto::Words<proto::DriftKind>::kAll)
     drift_detected[std::string{name}] = drift_repaired[std::string{name}] = 0;
   for (const auto* result : {"good", "failed", "rolled_back", "superseded"}) rollouts[result] = 0;
-  for (const auto* trigger : {"operator", "automatic"}) rollbacks[trigger] = 0;
+  for (const auto* trigger : {"operator", "automatic"})
+    rollbacks[trigger] = 0, last_rollback[trigger] = 0;
   for (const auto* cause : {"memory", "operator"}) standby_dropped[cause] = 0;
   for (const auto* stage : {"before", "after", "on_rollback"}) {
     for (const auto* result : {"success", "failure"}) hooks[{stage, result}] = 0;

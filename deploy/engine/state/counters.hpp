@@ -44,8 +44,9 @@ struct Counters {
   std::map<std::string, std::uint64_t> stop_kills;
   std::map<std::string, std::uint64_t>
       rollouts;  ///< by result: good, failed, rolled_back, superseded
-  std::map<std::string, std::uint64_t> rollbacks;       ///< by trigger: operator, automatic
-  std::map<std::string, Histogram> phase_seconds;       ///< by phase
+  std::map<std::string, std::uint64_t> rollbacks;  ///< by trigger: operator, automatic
+  std::map<std::string, double> last_rollback;     ///< by trigger, seconds since the epoch; 0: none
+  std::map<std::string, Histogram> phase_seconds;  ///< by phase
   std::map<std::string, std::uint64_t> drift_detected;  ///< by kind
   std::map<std::string, std::uint64_t> drift_repaired;  ///< by kind
   std::map<std::string, std::uint64_t> pulls;           ///< by result: success, error
