@@ -2,20 +2,16 @@
 """Every query of every dashboard, asked of a real Prometheus that scraped a real agent through an update, a rollback, drift, a crash and a hold:
 it must return the series that its legend names, and those that tell of what happened must have moved.
 """
-import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-import urllib.parse
-import urllib.request
-from pathlib import Path
 
 import fixture
 from fixture import wait_until
 from intruder import inside
+from prometheus import Prometheus
 
 sys.path[:0] = [str(fixture.SOURCE / "tests/support"), str(fixture.SOURCE / "packaging/grafana")]
 sys.dont_write_bytecode = True
@@ -23,39 +19,8 @@ import dashboards  # noqa: E402
 import metrics_table  # noqa: E402
 import promql  # noqa: E402
 
-RULES = fixture.SOURCE / "packaging/prometheus/holdfast.rules.yml"
 # No series where the kernel keeps no account of the pressure of a control group.
 MAY_BE_EMPTY = {"Waiting for a resource"}
-
-
-class Prometheus:
-    """Debian's, with the rules of the product, over one agent that it scrapes every second."""
-
-    def __init__(self, folder, target):
-        self.port, self.target = fixture.free_port(), target
-        config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(RULES)],
-                  "scrape_configs": [{"job_name": "holdfast", "static_configs": [{"targets": [target]}]}]}
-        path = Path(folder) / "prometheus.yml"
-        path.write_text(json.dumps(config))
-        self.log = open(Path(folder) / "prometheus.log", "w")
-        self.process = subprocess.Popen(["prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder}/tsdb", "--log.level=warn",
-                                         f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log, stderr=self.log)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
-        self.log.close()
-
-    def ask(self, path, **parameters):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}", timeout=20) as answer:
-            return json.load(answer)["data"]
-
-    def now(self, expression):
-        return self.ask("query", query=expression)["result"]
-
-    def story(self, expression, begin, end):
-        """The series over the whole story, a value each second."""
-        return self.ask("query_range", query=expression, start=begin, end=end, step=1)["result"]
 
 
 class Dashboards(fixture.AgentCase):
@@ -66,12 +31,7 @@ class Dashboards(fixture.AgentCase):
         self.prometheus = Prometheus(self.agent.state, f"127.0.0.1:{self.agent.metrics_port}")
         self.addCleanup(self.prometheus.stop)
         self.begin = time.time()
-
-        def scraped():
-            with contextlib.suppress(OSError):
-                return self.prometheus.now("holdfast_ready == 1")
-            return None
-        wait_until("Prometheus has scraped the agent", scraped, 30)
+        self.prometheus.await_first_scrape()
         time.sleep(2)  # what is counted from now on is an increase
 
     def happen(self):
