@@ -4,7 +4,7 @@ import fixture
 from fixture import wait_until
 from prometheus import Alertmanager, Prometheus
 
-PAGE = (fixture.SOURCE / "packaging/doc/alerts.md").read_text()
+PAGE = fixture.SOURCE / "packaging/doc/alerts.md"
 
 
 class Alerts(fixture.AgentCase):
@@ -30,8 +30,8 @@ class Alerts(fixture.AgentCase):
                          {"job": "holdfast", "instance": self.target, "severity": "warning"})
         self.assertIn(self.target, alert["annotations"]["description"])
         page, anchor = alert["annotations"]["runbook_url"].rsplit("/", 1)[1].split("#")
-        self.assertEqual(page, "alerts.md")
-        section = next(part for part in PAGE.split("\n### ")[1:] if part.split("\n")[0].lower() == anchor)
+        self.assertEqual(page, PAGE.name)
+        section = next(part for part in PAGE.read_text().split("\n### ")[1:] if part.split("\n")[0].lower() == anchor)
         self.assertIn("holdfast history -n 3", section)
         reason = self.agent.cli("history", "-n", "3")  # what the page says to run
         self.assertEqual(reason.code, 0, reason)

@@ -27,7 +27,7 @@ MUTANTS = [
     (rules.names, RULES, "instance_workload:holdfast_memory_used:ratio > 0.9", "instance_workload:holdfast_memory:ratio > 0.9", "is no metric"),
     (rules.names, RULES, "rate(holdfast_workload_cpu_periods_total[5m])", "rate(holdfast_rollout_phase_duration_seconds[5m])", "is no metric"),
     (rules.annotations, RULES, "severity: critical", "severity: urgent", "severity is none of"),
-    (rules.annotations, RULES, "alerts.md#holdfastdown", "alerts.md#down", "does not lead to its section"),
+    (rules.annotations, RULES, "#holdfastdown", "#down", "does not lead to its section"),
     (rules.annotations, RULES, "summary: The agent gives no metrics.", "title: x", "annotations are not"),
     (rules.annotations, RUNBOOK, "### HoldfastDrift\n", "### Drift\n", "HoldfastDrift has no section"),
     (rules.annotations, RUNBOOK, "### HoldfastDrift\n", "### HoldfastGone\n`x`\n### HoldfastDrift\n", "HoldfastGone is no alert"),

@@ -1,5 +1,7 @@
 #include "deploy/runtime/host/cgroup_usage.hpp"
 
+#include <algorithm>
+
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "deploy/runtime/host/cgroup.hpp"
