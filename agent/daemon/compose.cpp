@@ -253,7 +253,8 @@ Result<std::unique_ptr<Agent>> compose(const proto::AgentConfig& config, const C
             network::NftPublisher::open({.instance = config.instance,
                                          .subnet = config.subnet,
                                          .service_subnet = config.service_subnet,
-                                         .allow_link_local = config.allow_link_local}));
+                                         .allow_link_local = config.allow_link_local,
+                                         .run_dir = config.run_dir}));
   HF_ASSIGN(agent->store,
             image::ImageStore::open({.state_dir = config.state_dir,
                                      .worker_path = worker,

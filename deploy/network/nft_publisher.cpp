@@ -12,7 +12,7 @@ namespace holdfast::deploy::network {
 Result<std::unique_ptr<NftPublisher>> NftPublisher::open(RulesetOptions options) {
   const auto table = table_name(options);
   HF_ASSIGN(auto nft, NftTable::open(table));
-  HF_ASSIGN(auto forwarding, Forwarding::open(options.instance, options.subnet));
+  HF_ASSIGN(auto forwarding, Forwarding::open(options.instance, options.subnet, options.run_dir));
   std::unique_ptr<NftPublisher> self{
       new NftPublisher{std::move(options), std::move(nft), std::move(forwarding)}};
   auto opened = self->reload({});

@@ -4,9 +4,14 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <thread>
+#include <vector>
 
+#include "common/base/text.hpp"
+#include "common/os/file.hpp"
 #include "common/os/process.hpp"
 #include "deploy/network/kernel/sysctl.hpp"
 #include "deploy/network/nft/nft_program.hpp"
@@ -15,6 +20,7 @@ namespace holdfast::deploy::network {
 namespace {
 
 constexpr const char* kSubnets = "subnets";
+constexpr const char* kBefore = "links";  ///< the set of those that forwarded before
 constexpr std::string_view kEverywhere = "net/ipv4/ip_forward";
 constexpr std::string_view kNewLinks = "net/ipv4/conf/default/forwarding";
 constexpr const char* kLinks = "/proc/sys/net/ipv4/conf";
@@ -23,14 +29,35 @@ std::string of_link(const std::string& name) {
   return fmt::format("net/ipv4/conf/{}/forwarding", name);
 }
 
-/// A link that goes meanwhile is no fault. The kernel copies the value of "default" to links that
-/// come later.
-Status set_links(std::string_view value) {
-  HF_TRY(ensure_sysctl(kNewLinks, value));
+/// As names of links are written into rules without quotes.
+bool is_plain(std::string_view name) {
+  return !name.empty() && name.size() < 16 && std::all_of(name.begin(), name.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+  });
+}
+
+/// "default" among them, which the kernel copies to links that come later.
+std::vector<std::string> all_links() {
+  std::vector<std::string> names;
   std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator{kLinks, failed}) {
-    const auto name = entry.path().filename().string();
-    if (name == "all" || name == "default") continue;
+  for (const auto& entry : std::filesystem::directory_iterator{kLinks, failed})
+    if (entry.path().filename() != "all") names.push_back(entry.path().filename().string());
+  return names;
+}
+
+std::set<std::string> forwarding_links() {
+  std::set<std::string> found;
+  for (const auto& name : all_links()) {
+    const auto value = read_sysctl(of_link(name));
+    if (value && *value == "1" && name != "lo") found.insert(name);
+  }
+  return found;
+}
+
+/// A link that goes meanwhile is no fault.
+Status set_links(std::string_view value, const std::set<std::string>& but) {
+  for (const auto& name : all_links()) {
+    if (but.contains(name)) continue;
     const auto set = ensure_sysctl(of_link(name), value);
     if (!set && set.error().code() != Errc::not_found) return Error{set.error()};
   }
@@ -55,16 +82,47 @@ Status pretend_and_call(const std::function<Status()>& work) {
 
 }  // namespace
 
-Result<Forwarding> Forwarding::open(std::string owner, proto::Subnet ours) {
+Result<Forwarding> Forwarding::open(std::string owner, proto::Subnet ours,
+                                    const std::filesystem::path& run_dir) {
   HF_ASSIGN(auto nft, NftTable::open(kSharedTable));
-  return Forwarding{std::move(owner), ours, std::move(nft)};
+  auto file = run_dir.empty() ? run_dir : links_file(run_dir);
+  return Forwarding{std::move(owner), ours, std::move(file), std::move(nft)};
+}
+
+/// What this agent wrote down in an earlier life; else what the others' table says; else, where no
+/// agent has been, what is so now. Asked of the kernel later, all links forward: by us.
+Result<std::set<std::string>> Forwarding::links_before() {
+  if (file_.empty()) return std::set<std::string>{};
+  if (const auto text = os::read_regular_file(file_, 64U << 10)) {
+    std::set<std::string> links;
+    for (const auto line : split(*text, '\n'))
+      if (!line.empty()) links.emplace(line);
+    return links;
+  }
+  HF_ASSIGN(const auto chains, nft_.undisturbed([&] { return nft_.chains(); }));
+  if (chains.empty()) return forwarding_links();
+  std::set<std::string> links;
+  if (const auto known = nft_.undisturbed([&] { return nft_.elements_of(kBefore); }))
+    for (const auto& [name, nothing] : *known) links.emplace(name.c_str());  // up to its first NUL
+  return links;
+}
+
+Status Forwarding::learn_links() {
+  if (links_) return ok();
+  HF_ASSIGN(auto links, links_before());
+  std::string text;
+  for (const auto& name : links) text += name + "\n";
+  if (!file_.empty()) HF_TRY(os::write_atomic(file_, text, 0600, os::Durability::lazy));
+  links_ = std::move(links);
+  return ok();
 }
 
 Status Forwarding::ensure() {
   HF_ASSIGN(const bool everywhere, is_on_everywhere());
   if (everywhere) return drop_table();
+  HF_TRY(learn_links());
   HF_TRY(load_table());  // before the links, so that nothing of others passes in between
-  return set_links("1");
+  return set_links("1", {});
 }
 
 Status Forwarding::check() const {
@@ -101,19 +159,26 @@ Status Forwarding::load_table() {
 }
 
 Status Forwarding::load_once() {
+  std::string before;
+  for (const auto& name : *links_)
+    if (is_plain(name))
+      before += fmt::format("add element ip {} {} {{ \"{}\" }}\n", kSharedTable, kBefore, name);
   return run_nft(fmt::format(R"(add table ip {table}
 table ip {table} {{
   comment "forwards for the instances of all agents of this host, and nothing else"
   set {subnets} {{ type ipv4_addr; flags interval; }}
+  set {links} {{ type ifname; }}
   chain forward {{ type filter hook forward priority 0; policy accept; }}
 }}
 flush chain ip {table} forward
 add rule ip {table} forward ip saddr @{subnets} accept
 add rule ip {table} forward ip daddr @{subnets} accept
+add rule ip {table} forward iifname @{links} accept
 add rule ip {table} forward drop
 add element ip {table} {subnets} {{ {ours} comment "{owner}" }}
-)",
+{before})",
                              fmt::arg("table", kSharedTable), fmt::arg("subnets", kSubnets),
+                             fmt::arg("links", kBefore), fmt::arg("before", before),
                              fmt::arg("ours", ours_.str()), fmt::arg("owner", owner_)));
 }
 
@@ -127,6 +192,7 @@ Status Forwarding::drop_table() {
 Status Forwarding::remove() {
   HF_ASSIGN(const auto chains, nft_.undisturbed([&] { return nft_.chains(); }));
   if (chains.empty()) return ok();
+  HF_TRY(learn_links());
   // `add` first, so that an element that is not there is no fault.
   const auto element =
       fmt::format("element ip {} {} {{ {} }}", kSharedTable, kSubnets, ours_.str());
@@ -137,7 +203,7 @@ Status Forwarding::remove() {
   if (!removed || !others) return removed ? Status{others.error()} : std::move(removed);
   if (!others->empty()) return ok();
   HF_ASSIGN(const bool everywhere, is_on_everywhere());
-  if (!everywhere) HF_TRY(set_links("0"));
+  if (!everywhere) HF_TRY(set_links("0", *links_));
   return drop_table();
 }
 

@@ -2,7 +2,10 @@
 /// \file
 /// What this host forwards for others.
 
+#include <filesystem>
 #include <functional>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "common/base/result.hpp"
@@ -16,13 +19,20 @@ inline constexpr const char* kSharedTable = "holdfast";
 
 /// Lets the packets of instances be forwarded, and no others than before. Where
 /// net.ipv4.ip_forward is 0 it stays 0: forwarding is turned on for each link, and the table
-/// "holdfast", which all agents of a host share, drops what is neither from nor to an instance.
+/// "holdfast", which all agents of a host share, drops what is neither from nor to an instance, nor
+/// comes by a link that forwarded before.
 /// Where it is 1 somebody wants a router: then nothing of this is there. Belongs to the network
 /// namespace of the thread that opened it; not thread safe.
 class Forwarding {
  public:
-  /// `owner`: the agent's instance; `ours`: the network of its instances.
-  [[nodiscard]] static Result<Forwarding> open(std::string owner, proto::Subnet ours);
+  /// `owner`: the agent's instance; `ours`: the network of its instances; `run_dir`: of the agent,
+  /// where it keeps which links forwarded before (links_file); empty: none did.
+  [[nodiscard]] static Result<Forwarding> open(std::string owner, proto::Subnet ours,
+                                               const std::filesystem::path& run_dir);
+  /// One name a line; "default" stands for links that come later.
+  [[nodiscard]] static std::filesystem::path links_file(const std::filesystem::path& run_dir) {
+    return run_dir / "forwarding-links";
+  }
 
   /// Makes it so. Repeat safe. Runs `nft` when the table is not there (10 ms). Errors: cni, perm.
   [[nodiscard]] Status ensure();
@@ -35,19 +45,23 @@ class Forwarding {
   /// Reads the table. Errors: not_found when it was altered since `ensure`.
   [[nodiscard]] Status check_table();
   /// Takes this agent's part away; with the last agent's part the table goes, and the links forward
-  /// no longer. Repeat safe.
+  /// no longer but where they did before. Repeat safe.
   [[nodiscard]] Status remove();
 
  private:
-  Forwarding(std::string owner, proto::Subnet ours, NftTable nft)
-      : owner_(std::move(owner)), ours_(ours), nft_(std::move(nft)) {}
+  Forwarding(std::string owner, proto::Subnet ours, std::filesystem::path file, NftTable nft)
+      : owner_(std::move(owner)), ours_(ours), file_(std::move(file)), nft_(std::move(nft)) {}
+  [[nodiscard]] Status learn_links();
+  [[nodiscard]] Result<std::set<std::string>> links_before();
   [[nodiscard]] Status load_table();
   [[nodiscard]] Status load_once();
   [[nodiscard]] Status drop_table();
 
   std::string owner_;
   proto::Subnet ours_;
+  std::filesystem::path file_;
   NftTable nft_;
+  std::optional<std::set<std::string>> links_{};  ///< that forwarded before any agent did
   std::string digest_;  ///< of the rules of the table as loaded; empty: there is to be none
 };
 

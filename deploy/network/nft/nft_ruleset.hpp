@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -14,6 +15,7 @@ struct RulesetOptions {
   /// Instances may reach 169.254.0.0/16, 100.100.100.200 and 168.63.129.16, where clouds answer
   /// with the host's credentials.
   bool allow_link_local = false;
+  std::filesystem::path run_dir{};  ///< Forwarding::open
 };
 
 /// "holdfast_main"; '-' becomes '_'.

@@ -15,7 +15,7 @@ constexpr int kLoads = 6;  ///< until nobody changes the ruleset meanwhile
 
 Result<TableLoader> TableLoader::open(const RulesetOptions& options, LoadedRules last) {
   HF_ASSIGN(auto nft, NftTable::open(table_name(options)));
-  HF_ASSIGN(auto forwarding, Forwarding::open(options.instance, options.subnet));
+  HF_ASSIGN(auto forwarding, Forwarding::open(options.instance, options.subnet, options.run_dir));
   forwarding.expect(last.forwarding);
   return TableLoader{options, std::move(last), std::move(nft), std::move(forwarding)};
 }

@@ -115,7 +115,7 @@ TEST_F(ReachTest, SomebodyElsesRouterStaysOneAndIsNoticed) {
 }
 
 TEST_F(ReachTest, WhatForwardsIsPutBackWithTheLastAgent) {
-  auto other = *Forwarding::open("other", {0x0AC80000, 16});
+  auto other = *Forwarding::open("other", {0x0AC80000, 16}, {});
   ASSERT_TRUE(other.ensure());
   ASSERT_TRUE(publisher->remove_all());
   EXPECT_THAT(sh({"nft", "list", "table", "ip", "holdfast"}), HasSubstr("10.200.0.0/16"));
@@ -124,6 +124,35 @@ TEST_F(ReachTest, WhatForwardsIsPutBackWithTheLastAgent) {
   EXPECT_THAT(sh({"nft", "list", "tables"}), Not(HasSubstr("holdfast")));
   for (const auto* link : {"hf-far", "lo", "default", "all"})
     EXPECT_EQ(*read_sysctl(fmt::format("net/ipv4/conf/{}/forwarding", link)), "0") << link;
+}
+
+/// Its links forward one by one, and ip_forward is 0.
+TEST_F(ReachTest, ARouterByItsLinksStaysOneWithAgentsAndAfterThem) {
+  ASSERT_TRUE(publisher->remove_all());
+  publisher.reset();
+  for (const auto* link : {"hf-far", "hf-out"})
+    sh({"sysctl", "-qw", fmt::format("net.ipv4.conf.{}.forwarding=1", link)});
+  ASSERT_EQ(ask_once(outside.netns, kFar, 7000), "distant 10.191.0.2");
+  auto options = kOptions;
+  options.run_dir = network.dir.path();
+  const auto open = [&] { publisher = *NftPublisher::open(options); };
+  open();
+  apply(to(a));
+  EXPECT_EQ(ask_once(outside.netns, kFar, 7000), "distant 10.191.0.2");
+  EXPECT_EQ(ask_once(outside.netns, a.address, kPort), "") << "instances are no part of that";
+  auto other = *Forwarding::open("other", {0x0AC80000, 16}, {});
+  ASSERT_TRUE(other.ensure());
+  sh({"nft", "flush", "ruleset"});
+  EXPECT_FALSE(publisher->observe());
+  publisher.reset();
+  open();  // another life, which finds all links forwarding and no table
+  apply(to(a));
+  EXPECT_EQ(ask_once(outside.netns, kFar, 7000), "distant 10.191.0.2");
+  sh({"ip", "link", "add", "hf-later", "type", "veth", "peer", "name", "hf-later-in"});
+  ASSERT_TRUE(publisher->remove_all());
+  EXPECT_EQ(*read_sysctl("net/ipv4/conf/hf-later/forwarding"), "0") << "it came later";
+  EXPECT_EQ(*read_sysctl("net/ipv4/conf/hf-far/forwarding"), "1");
+  EXPECT_EQ(ask_once(outside.netns, kFar, 7000), "distant 10.191.0.2");
 }
 
 TEST_F(ReachTest, AnAlteredTableOfAllAgentsIsNoticed) {
