@@ -1,5 +1,7 @@
 #include "proto/api/exec_frames.hpp"
 
+#include <utility>
+
 namespace holdfast::proto::api {
 namespace {
 
@@ -55,16 +57,22 @@ bool ExecFrameReader::is_frame(std::uint8_t kind, std::size_t length) const {
   return false;
 }
 
+/// What was taken goes once for each piece: a piece may hold thousands of frames.
+void ExecFrameReader::feed(std::string_view piece) {
+  pending_.erase(0, std::exchange(taken_, 0));
+  pending_.append(piece);
+}
+
 std::optional<ExecFrameReader::Frame> ExecFrameReader::next() {
-  if (failed_ || pending_.size() < kHead) return std::nullopt;
+  const auto left = std::string_view{pending_}.substr(taken_);
+  if (failed_ || left.size() < kHead) return std::nullopt;
   std::size_t length = 0;
-  for (std::size_t at = 1; at < kHead; ++at) length = length << 8 | byte_at(pending_, at);
-  const auto kind = byte_at(pending_, 0);
+  for (std::size_t at = 1; at < kHead; ++at) length = length << 8 | byte_at(left, at);
+  const auto kind = byte_at(left, 0);
   failed_ = !is_frame(kind, length);
-  if (failed_ || pending_.size() < kHead + length) return std::nullopt;
-  Frame frame{static_cast<ExecFrame>(kind), pending_.substr(kHead, length)};
-  pending_.erase(0, kHead + length);
-  return frame;
+  if (failed_ || left.size() < kHead + length) return std::nullopt;
+  taken_ += kHead + length;
+  return Frame{static_cast<ExecFrame>(kind), std::string{left.substr(kHead, length)}};
 }
 
 }  // namespace holdfast::proto::api

@@ -52,7 +52,7 @@ class ExecFrameReader {
     std::string bytes;
     bool operator==(const Frame&) const = default;
   };
-  void feed(std::string_view piece) { pending_.append(piece); }
+  void feed(std::string_view piece);
   /// The next whole one; none: more has to come, or it is not a frame, which is so for ever.
   [[nodiscard]] std::optional<Frame> next();
   [[nodiscard]] bool failed() const { return failed_; }
@@ -62,6 +62,7 @@ class ExecFrameReader {
 
   ExecSender from_;
   std::string pending_;
+  std::size_t taken_ = 0;  ///< of `pending_`
   bool failed_ = false;
 };
 
