@@ -26,6 +26,8 @@ using ReadLedger = std::function<Status(const std::function<void(deploy::ledger:
 class ExecRun {
  public:
   virtual ~ExecRun() = default;
+  /// By which its entries of the ledger are told as one.
+  [[nodiscard]] virtual std::string number() const = 0;
   /// Blocks until its end, of which the client is told.
   [[nodiscard]] virtual proto::api::ExecEnd run(os::UniqueFd client,
                                                 const std::stop_token& stop) = 0;

@@ -45,7 +45,8 @@ struct ExecJob {
   PrepareExec prepare;
   deploy::requests::Actor actor;
   api::ExecRequest asked;
-  std::stop_source gone{};  ///< the client went before it began, or the daemon stops
+  std::stop_source gone{};       ///< the client went before it began, or the daemon stops
+  std::string session_number{};  ///< its number, by which beginning and end are told as one
 
   void run(const std::stop_token& stop) {
     const std::stop_callback on_stop{stop, [this] { gone.request_stop(); }};
@@ -58,6 +59,7 @@ struct ExecJob {
     HF_ASSIGN(const auto session, prepare(asked));
     auto detail = deploy::requests::exec_details(asked);
     detail["instance"] = asked.instance;
+    detail["session"] = session_number = session->number();
     HF_TRY(record(proto::EntryKind::exec_started, std::move(detail)));
     auto client = take_connection();
     if (!client.socket) {
@@ -110,7 +112,8 @@ struct ExecJob {
   }
 
   void note_end(const api::ExecEnd& end) {
-    std::map<std::string, std::string> detail{{"instance", asked.instance}};
+    std::map<std::string, std::string> detail{{"instance", asked.instance},
+                                              {"session", session_number}};
     if (!end.error || end.exit_code != 0) detail["exit_code"] = std::to_string(end.exit_code);
     if (end.error) detail["outcome"] = printable(end.error->message);
     if (const auto done = record(proto::EntryKind::exec_ended, std::move(detail)); !done)

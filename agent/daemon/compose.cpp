@@ -33,6 +33,7 @@ namespace runtime = deploy::runtime;
 class RealExec final : public ExecRun {
  public:
   explicit RealExec(std::unique_ptr<runtime::ExecSession> session) : session_(std::move(session)) {}
+  [[nodiscard]] std::string number() const override { return session_->number(); }
   proto::api::ExecEnd run(os::UniqueFd client, const std::stop_token& stop) override {
     return session_->run(std::move(client), stop);
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -145,13 +146,12 @@ Result<Started> start_command(const CommandSpec& spec, int control) {
   return started;
 }
 
-int exit_code_of(pid_t pid) {
+int exit_code_of(const Started& command, Milliseconds within) {
   constexpr int kSignalled = 128;
   int status = 0;
-  pid_t got = 0;
-  while ((got = ::waitpid(pid, &status, 0)) < 0 && errno == EINTR) {
-  }
-  if (got != pid) return kSignalled;
+  pollfd ended{command.pidfd.get(), POLLIN, 0};
+  (void)::poll(&ended, 1, static_cast<int>(within.count()));
+  if (::waitpid(command.pid, &status, WNOHANG) != command.pid) return kSignalled + SIGKILL;
   return WIFSIGNALED(status) ? kSignalled + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/exec/relay.hpp"
+#include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/os/process.hpp"
 
@@ -33,7 +34,8 @@ struct Started {
 /// cancelled, io.
 [[nodiscard]] Result<Started> start_command(const CommandSpec& spec, int control);
 
-/// How it ended; blocks. 128 + n after signal n.
-[[nodiscard]] int exit_code_of(pid_t pid);
+/// How it ended, 128 + n after signal n; 137 where it was killed and has not ended `within` that
+/// time. Its number may be given away afterwards.
+[[nodiscard]] int exit_code_of(const Started& command, Milliseconds within);
 
 }  // namespace holdfast::agent::exec

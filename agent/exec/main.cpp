@@ -6,10 +6,12 @@
 // 0: one byte ends the session, its end too · 1: gets a line, how it ended · 3: the client
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -23,7 +25,9 @@
 #include "agent/exec/command.hpp"
 #include "agent/exec/relay.hpp"
 #include "common/base/text.hpp"
+#include "common/os/file.hpp"
 #include "common/os/marked_processes.hpp"
+#include "common/os/process.hpp"
 #include "proto/api/exec_frames.hpp"
 
 namespace {
@@ -35,7 +39,9 @@ using agent::exec::RelayEnd;
 constexpr int kControl = 0;
 constexpr int kClient = 3;
 constexpr int kFixedArguments = 9;
-constexpr Milliseconds kEndsWithin{5'000};
+constexpr Milliseconds kEndsWithin{2'000};
+constexpr Milliseconds kFlushTold{500};
+constexpr std::size_t kMostChildren = 64U << 10;
 constexpr int kMannersMs = 2'000;  ///< to end by itself when its client has gone
 
 struct Session {
@@ -82,6 +88,33 @@ void tell(std::string_view word, int code) {
   (void)::dprintf(STDOUT_FILENO, "%.*s %d\n", static_cast<int>(word.size()), word.data(), code);
 }
 
+/// All that is known to be of the session: the command, whatever it made of its environment, its
+/// session of processes, and what is marked.
+void end_all(const Session& session, const agent::exec::Started* started) {
+  if (started != nullptr)
+    (void)::syscall(SYS_pidfd_send_signal, started->pidfd.get(), SIGKILL, nullptr, 0);
+  (void)os::end_marked(session.procs, {session.mark, started != nullptr ? started->pid : 0},
+                       kEndsWithin);
+}
+
+/// A runtime that was stopped half way leaves processes that are not marked yet; they are children
+/// here.
+void end_children() {
+  const SystemClock clock;
+  const auto until = clock.boot() + kEndsWithin;
+  const auto children = fmt::format("/proc/self/task/{}/children", ::getpid());
+  while (clock.boot() < until) {
+    pid_t ended = 0;
+    while ((ended = ::waitpid(-1, nullptr, WNOHANG)) > 0) {
+    }
+    if (ended < 0) return;  // there is none
+    if (const auto text = os::read_file(children, kMostChildren))
+      for (const auto word : split(trim(*text), ' '))
+        if (const auto pid = parse_number(word)) ::kill(static_cast<pid_t>(*pid), SIGKILL);
+    (void)os::sleep_until(clock.boot() + Milliseconds{2}, {});
+  }
+}
+
 /// As a terminal that is closed, or a supervisor: it may clean up behind itself.
 void ask_to_end(const Session& session, const agent::exec::Started& started, Relay& relay) {
   relay.hang_up();
@@ -94,7 +127,8 @@ void ask_to_end(const Session& session, const agent::exec::Started& started, Rel
 int run(const Session& session) {
   auto started = agent::exec::start_command(session.command, kControl);
   if (!started) {
-    (void)os::end_marked(session.procs, session.mark, kEndsWithin);
+    end_children();
+    end_all(session, nullptr);
     if (started.error().code() == Errc::cancelled) {
       tell("told", 0);
     } else {
@@ -109,13 +143,15 @@ int run(const Session& session) {
                .terminal = !session.command.console.empty()}};
   const auto end = relay.run();
   if (end != RelayEnd::command_ended && end != RelayEnd::told) ask_to_end(session, *started, relay);
-  (void)os::end_marked(session.procs, session.mark, kEndsWithin);
-  const int code = agent::exec::exit_code_of(started->pid);
+  end_all(session, &*started);
+  const int code = agent::exec::exit_code_of(*started, kEndsWithin);
   if (end == RelayEnd::agent_gone) {
     (void)relay.send(proto::api::exec_frame(proto::api::ExecFrame::ended, session.farewell));
     return EXIT_SUCCESS;
   }
-  const bool taken = end == RelayEnd::client_gone || relay.drain();
+  // Who is told to end does not wait for who reads slowly; else as long as while it ran.
+  const bool taken = end == RelayEnd::client_gone ||
+                     relay.drain(end == RelayEnd::told ? kFlushTold : relay.limits().idle);
   tell(taken ? word_of(end) : "slow_client", code);
   return EXIT_SUCCESS;
 }

@@ -17,6 +17,7 @@ namespace {
 using proto::api::ExecFrame;
 
 constexpr std::size_t kPiece = 32U << 10;
+constexpr int kLookMs = 500;
 
 void set_non_blocking(const os::UniqueFd& fd) {
   if (fd) ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
@@ -166,24 +167,25 @@ bool Relay::write_client() {
   return true;
 }
 
-bool Relay::flush() {
-  auto until = clock_.boot() + parts_.limits.flush;
-  while (!out_.empty()) {
+bool Relay::flush(Milliseconds patience) {
+  auto until = clock_.boot() + patience;
+  for (;;) {
     const auto before = out_.size();
-    pollfd client{parts_.client, POLLOUT, 0};
-    (void)::poll(&client, 1, wait_ms(until, clock_.boot()));
     if (!write_client()) return false;
-    if (out_.size() != before) until = clock_.boot() + parts_.limits.flush;
+    if (out_.empty()) return true;
+    if (out_.size() != before) until = clock_.boot() + patience;
     if (clock_.boot() >= until) return false;
+    // A socket is writable only once a quarter of its buffer is free, and takes bytes before.
+    pollfd client{parts_.client, POLLOUT, 0};
+    (void)::poll(&client, 1, std::min(wait_ms(until, clock_.boot()), kLookMs));
   }
-  return true;
 }
 
-bool Relay::drain() {
+bool Relay::drain(Milliseconds patience) {
   const auto until = clock_.boot() + parts_.limits.drain;
   auto& ends = parts_.ends;
   while (ends.output || ends.errors) {
-    if (!has_room() && !flush()) return false;
+    if (!has_room() && !flush(patience)) return false;
     const bool more = read_output(ends.output, ExecFrame::output);
     if (read_output(ends.errors, ExecFrame::error_output) || more) continue;
     // Whoever else has the pipes open was ended, or has left the session.
@@ -191,12 +193,12 @@ bool Relay::drain() {
     std::array<pollfd, 2> fds{{{ends.output.get(), POLLIN, 0}, {ends.errors.get(), POLLIN, 0}}};
     (void)::poll(fds.data(), fds.size(), wait_ms(until, clock_.boot()));
   }
-  return flush();
+  return flush(patience);
 }
 
 bool Relay::send(std::string_view frame) {
   out_ += frame;
-  return flush();
+  return flush(parts_.limits.flush);
 }
 
 }  // namespace holdfast::agent::exec

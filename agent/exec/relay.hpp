@@ -19,7 +19,7 @@ struct RelayLimits {
   std::size_t discarded = 1U << 20;   ///< of input after nobody reads it
   Milliseconds idle{4 * 3'600'000};   ///< nothing moved: as long as a kubelet's
   Milliseconds drain{200};            ///< for what is in the pipes when the command has ended
-  Milliseconds flush{30'000};         ///< a reader that takes nothing for so long is given up
+  Milliseconds flush{30'000};         ///< a reader that takes nothing of the last word for so long
 };
 
 /// The command's side. With a terminal `input` and `output` are the same end, duplicated.
@@ -54,16 +54,17 @@ class Relay {
 
   /// Blocks until either side ends.
   [[nodiscard]] RelayEnd run();
-  /// Once the command has ended: what it had written goes to the client. False: the client does not
-  /// take it.
-  [[nodiscard]] bool drain();
+  /// Once the command has ended: what it had written goes to the client. False: the client has
+  /// taken nothing for `patience`, and what it was sent ends within a frame.
+  [[nodiscard]] bool drain(Milliseconds patience);
+  [[nodiscard]] const RelayLimits& limits() const { return parts_.limits; }
   /// Closes the command's side.
   void hang_up() { parts_.ends = {}; }
   /// Sends these bytes after all others. As `drain`.
   [[nodiscard]] bool send(std::string_view frame);
 
  private:
-  [[nodiscard]] bool flush();
+  [[nodiscard]] bool flush(Milliseconds patience);
   [[nodiscard]] std::optional<RelayEnd> step();
   [[nodiscard]] std::optional<RelayEnd> read_client();
   [[nodiscard]] std::optional<RelayEnd> take(proto::api::ExecFrameReader::Frame frame);

@@ -37,9 +37,18 @@ bool is_marked(pid_t pid, std::string_view mark) {
   }
 }
 
+/// Zombies too: they are counted no more once their parent has waited for them.
+bool is_in_session(pid_t pid, pid_t session) { return session > 0 && ::getsid(pid) == session; }
+
+bool is_zombie(pid_t pid) {
+  const auto text = read_file(fmt::format("/proc/{}/stat", pid), kPiece);
+  const auto end = text ? text->rfind(") ") : std::string::npos;
+  return end != std::string::npos && text->compare(end + 2, 1, "Z") == 0;
+}
+
 }  // namespace
 
-std::size_t kill_marked(const std::filesystem::path& list, std::string_view mark) {
+std::size_t kill_marked(const std::filesystem::path& list, const ProcessMark& mark) {
   const auto pids = read_file(list, kMostList);
   if (!pids) return 0;  // no group, so no process
   std::size_t found = 0;
@@ -48,14 +57,15 @@ std::size_t kill_marked(const std::filesystem::path& list, std::string_view mark
     const auto pid = number ? static_cast<pid_t>(*number) : pid_t{0};
     if (pid < 2) continue;
     const auto process = open_pidfd(pid);  // before the look: what it names stays the same
-    if (!process || !is_marked(pid, mark)) continue;
+    if (!process || is_zombie(pid)) continue;
+    if (!is_in_session(pid, mark.session) && !is_marked(pid, mark.entry)) continue;
     ++found;
     (void)::syscall(SYS_pidfd_send_signal, process->get(), SIGKILL, nullptr, 0);
   }
   return found;
 }
 
-bool end_marked(const std::filesystem::path& list, std::string_view mark, Milliseconds within) {
+bool end_marked(const std::filesystem::path& list, const ProcessMark& mark, Milliseconds within) {
   const SystemClock clock;
   const auto deadline = clock.boot() + within;
   while (kill_marked(list, mark) > 0) {

@@ -58,7 +58,7 @@ api::ExecEnd not_started(const std::string& log) {
 std::string ended_because(std::string_view word) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kWhy{
       {{"client_gone", "the client went away"},
-       {"slow_client", "the client took no output for 30 s"},
+       {"slow_client", "the client did not take all of its output"},
        {"idle", "nothing came from either side for 4 h"}}};
   for (const auto& [known, why] : kWhy)
     if (known == word) return std::string{why};

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 
+#include "common/base/text.hpp"
 #include "common/os/file.hpp"
 #include "common/os/marked_processes.hpp"
 #include "deploy/runtime/exec_sessions.hpp"
@@ -22,8 +23,8 @@ namespace {
 
 namespace api = proto::api;
 
-constexpr Milliseconds kEndsWithin{15'000};  ///< once it was told to
-constexpr Milliseconds kFrameWithin{30'000};
+constexpr Milliseconds kEndsWithin{5'000};  ///< once it was told to
+constexpr Milliseconds kFrameWithin{1'000};
 constexpr Milliseconds kKillsWithin{2'000};
 constexpr int kLookMs = 1'000;
 constexpr std::size_t kMostLine = 256;
@@ -49,6 +50,12 @@ Result<std::pair<os::UniqueFd, os::UniqueFd>> make_pair() {
   return std::pair{os::UniqueFd{ends[0]}, os::UniqueFd{ends[1]}};
 }
 
+/// Whether the last frame that the client was sent is one: else an end would be taken for more of
+/// it, and the closed connection has to say it.
+bool is_whole(std::string_view line) {
+  return !line.empty() && !line.starts_with("slow_client") && !line.starts_with("client_gone");
+}
+
 void send_byte(const os::UniqueFd& control) {
   if (control) (void)!::send(control.get(), "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -70,7 +77,15 @@ std::filesystem::path ExecSession::processes() const {
   return host_.cgroups.list_of_processes(host_.group(asked_.id));
 }
 
-std::string ExecSession::mark() const { return fmt::format("{}{}", kExecMark, number_); }
+std::string ExecSession::mark() const { return fmt::format("{}{};", sessions_.marks(), number_); }
+
+/// As the runtime has written it down; 0 before that. Its carrier is not waited for yet, so nobody
+/// else has the number.
+pid_t ExecSession::command_pid() const {
+  const auto text = os::read_regular_file(file("pid"), 64);
+  const auto pid = text ? parse_number(trim(*text)) : Result<std::uint64_t>{std::uint64_t{0}};
+  return pid ? static_cast<pid_t>(*pid) : pid_t{0};
+}
 
 void ExecSession::tell(const std::string& reason) {
   const std::lock_guard lock{mutex_};
@@ -85,8 +100,10 @@ api::ExecEnd ExecSession::run(os::UniqueFd client, const std::stop_token& stop) 
     end = exec_end(entered.error());
   } else {
     auto line = supervise(client.get(), stop);
+    const bool whole = !line || is_whole(*line);
     end = line ? exec_end(outcome(std::move(*line))) : exec_end(line.error());
     sessions_.leave(*this);
+    if (!whole) return end;
   }
   send_all(client.get(), api::exec_frame(api::ExecFrame::ended, api::encode(end)));
   return end;
@@ -106,7 +123,7 @@ Result<std::string> ExecSession::supervise(int client, const std::stop_token& st
   }
   if (!line.empty()) return line;
   carrier.process.kill(SIGKILL);
-  (void)os::end_marked(processes(), mark(), kKillsWithin);
+  (void)os::end_marked(processes(), {mark(), command_pid()}, kKillsWithin);
   return line;
 }
 

@@ -24,9 +24,6 @@ namespace holdfast::deploy::runtime {
 
 class ExecSessions;
 
-/// The variable by which the processes of sessions are known; its value names one.
-inline constexpr std::string_view kExecMark = "HOLDFAST_EXEC=";
-
 /// One that may begin: the instance is there and what was asked for can be had. Its files go with
 /// it.
 class ExecSession {
@@ -41,6 +38,8 @@ class ExecSession {
   /// (not frames), timed_out (nothing moved, or nobody reads), not_found, runtime, internal.
   [[nodiscard]] proto::api::ExecEnd run(os::UniqueFd client, const std::stop_token& stop);
   [[nodiscard]] const InstanceId& instance() const { return asked_.id; }
+  /// No other of this agent has it, in any of its lives of this boot.
+  [[nodiscard]] const std::string& number() const { return number_; }
 
  private:
   friend class ExecSessions;
@@ -67,6 +66,7 @@ class ExecSession {
   [[nodiscard]] std::filesystem::path file(std::string_view what) const;
   [[nodiscard]] std::filesystem::path processes() const;
   [[nodiscard]] std::string mark() const;
+  [[nodiscard]] pid_t command_pid() const;
   /// From any thread; the first reason counts.
   void tell(const std::string& reason);
 

@@ -33,8 +33,12 @@ class ExecSessions {
   /// is gone. `reason` follows the instance's name.
   [[nodiscard]] std::shared_ptr<void> shut(const InstanceId& id, const std::string& reason);
 
-  /// Ends what sessions of an earlier life of the agent left in these instances.
+  /// Ends what sessions of an earlier life of the agent left in these instances, within two seconds
+  /// in all, and removes their files.
   void sweep(const std::set<InstanceId>& ids) const;
+  /// The beginning of the variable by which processes of sessions are known, with what only this
+  /// agent and they know: no document and no image can name it.
+  [[nodiscard]] const std::string& marks() const { return marks_; }
 
  private:
   friend class ExecSession;
@@ -42,6 +46,7 @@ class ExecSessions {
   void leave(ExecSession& session);
 
   const Host& host_;
+  const std::string marks_;
   const std::string life_;  ///< of the agent
   std::atomic<std::uint64_t> sequence_{0};
   std::mutex mutex_;

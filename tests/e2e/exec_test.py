@@ -84,6 +84,66 @@ class Exec(fixture.AgentCase):
 
     # --- what people expect ---
 
+    def test_words_of_the_command_stay_as_they_are(self):
+        words = ["[a,b]", "[1]", "[[x]]", "{}", "", "a b", "-t", "--", "\"q\"", "ü"]
+        done = self.exec("web", "--", "/bin/sh", "-c", 'printf "%s|" "$@"', "sh", *words)
+        self.assertEqual((done.code, done.out), (0, "".join(f"{word}|" for word in words)), done)
+        self.assertEqual(self.exec("web", "/bin/sh").code, 2, "what is not behind -- may be taken for something else")
+
+    def test_the_end_of_one_session_is_not_that_of_the_tenth(self):
+        first, _ = self.sleeper(seconds="1111")
+        for _ in range(9):
+            self.assertEqual(self.exec("web", "--", "/bin/sh", "-c", "true").code, 0)
+        tenth, inside = self.sleeper(seconds="2222")
+        first.kill()
+        self.nothing_sleeps("1111")
+        time.sleep(0.5)
+        self.assertEqual(sorted(self.sleeping("2222")), sorted(inside))
+        tenth.kill()
+        self.nothing_sleeps("2222")
+        sessions = [entry["detail"]["session"] for entry in self.entries("exec_started")]
+        self.assertEqual((len(set(sessions)), len(sessions)), (11, 11))
+        fixture.wait_until("each has an end", lambda: sorted(entry["detail"]["session"] for entry in self.entries("exec_ended")) == sorted(sessions), 10)
+
+    def test_what_takes_its_mark_off_ends_too(self):
+        script = f"trap '' TERM HUP; echo ready; {BUSYBOX} sleep 3333 & {BUSYBOX} sleep 3333; true"
+        client = self.begin("web", "--", BUSYBOX, "env", "-i", "/bin/sh", "-c", script)
+        self.assertEqual(client.stdout.readline().strip(), b"ready")
+        fixture.wait_until("both sleep", lambda: len(self.sleeping("3333")) == 2)
+        client.kill()
+        self.nothing_sleeps("3333")
+        fixture.wait_until("the carrier has ended", lambda: not self.carriers(), 5)
+
+    def test_a_service_whose_variable_has_that_name_is_left_alone(self):
+        self.applied({"web": self.small(env={"HOLDFAST_EXEC": "mine"})})
+        before = self.agent.pids()
+        self.agent.stop()
+        self.agent.start()
+        self.assertEqual(self.agent.pids(), before)
+        time.sleep(0.5)
+        self.assertEqual(self.agent.service("web")["restarts"], 0)
+
+    def test_a_stop_of_the_agent_waits_for_no_reader(self):
+        client = self.begin("web", "--", BUSYBOX, "yes")
+        time.sleep(1.5)
+        self.assertLess(self.agent.stop(), 5)
+        self.assertEqual(self.agent.process.returncode, 0)
+        client.stdout.close()
+
+    def test_a_slow_reader_costs_nothing_and_gets_it_all(self):
+        client = self.begin("web", "--", "/bin/sh", "-c", f"{BUSYBOX} head -c 400000 /dev/zero")
+        time.sleep(1)
+        before = self.ticks(client.pid)
+        time.sleep(2)
+        self.assertLess(self.ticks(client.pid) - before, 20, "it waits for its reader without turning")
+        self.assertEqual(len(client.stdout.read()), 400_000)
+        self.assertEqual(client.wait(10), 0)
+
+    @staticmethod
+    def ticks(pid):
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
     def test_codes_streams_and_surroundings_are_those_of_the_instance(self):
         done = self.exec("web", "--", "/bin/sh", "-c", "echo out; echo err >&2; exit 3")
         self.assertEqual((done.code, done.out, done.err), (3, "out\n", "err\n"), done)

@@ -31,6 +31,7 @@ using namespace std::chrono_literals;
 class FakeExec final : public agent::daemon::ExecRun {
  public:
   explicit FakeExec(std::string command) : command_(std::move(command)) {}
+  [[nodiscard]] std::string number() const override { return "1"; }
   proto::api::ExecEnd run(os::UniqueFd client, const std::stop_token& stop) override {
     using proto::api::ExecFrame;
     send(client, proto::api::exec_frame(ExecFrame::output, "hello " + command_));

@@ -71,7 +71,8 @@ class ExecClient {
     const bool reads_socket = !ended && !shows();
     const bool reads_input = !ended && reads_input_ && to_agent_.empty();
     std::array<pollfd, 5> fds{
-        {{ended ? -1 : socket_.get(),
+        // Without events it would say for ever that the agent has closed it.
+        {{ended || (!reads_socket && to_agent_.empty()) ? -1 : socket_.get(),
           static_cast<short>((reads_socket ? POLLIN : 0) | (to_agent_.empty() ? 0 : POLLOUT)), 0},
          {signals_.get(), POLLIN, 0},
          {reads_input ? STDIN_FILENO : -1, POLLIN, 0},

@@ -29,15 +29,27 @@ void name_terminal(api::ExecRequest& request) {
   request.columns = size.columns;
 }
 
+Result<std::vector<std::string>> own_words(std::vector<std::string> command) {
+  for (auto& word : command) {
+    if (!word.starts_with(kForeignWord))
+      return Error{Errc::usage, "the command has to stand after --"}.hint(
+          "holdfast exec SERVICE -- COMMAND");
+    word.erase(0, 1);
+  }
+  return command;
+}
+
 }  // namespace
 
 ExitCode run_command(const Context& context, const ExecOptions& options) {
   if (options.terminal && options.input && !input_is_terminal())
     return report(context, Error{Errc::usage, "standard input is no terminal"}.hint(
                                "leave out -t: exec -i carries pipes and files as they are"));
+  auto words = own_words(options.command);
+  if (!words) return report(context, words.error());
   api::ExecRequest request{.service = options.service,
                            .instance = options.instance,
-                           .command = options.command,
+                           .command = std::move(*words),
                            .user = options.user,
                            .workdir = options.workdir,
                            .env = options.env,
@@ -70,7 +82,8 @@ std::unique_ptr<Command> add_exec(CLI::App& app) {
                  "  holdfast exec db -- pg_dump app > app.sql\n\n"
                  "The exit code is that of the command: 128 + n after signal n, 126 where it\n"
                  "cannot be run, 127 where there is none. With the session ends all that it\n"
-                 "started.");
+                 "started. The ledger keeps the command, and of -e the names only: secrets go\n"
+                 "there or into standard input.");
   exec->add_option("service", options.service, "Name of the service")
       ->required()
       ->type_name("SERVICE");

@@ -10,6 +10,9 @@
 
 namespace holdfast::agent::cli {
 
+/// How words after "--" begin when they come from parse_arguments.
+inline constexpr char kForeignWord = '\x01';
+
 struct ExecOptions {
   std::string service;
   std::vector<std::string> command;

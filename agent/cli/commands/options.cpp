@@ -199,6 +199,20 @@ Leave usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return {ExitCode::usage, {}, usage_message(name, error.what(), flags)};
 }
 
+/// CLI11 takes "[a,b]" for a list of two. What stands behind "--" of `exec` is another program's,
+/// and is marked, so that it stays as it is.
+std::vector<std::string> with_foreign_words_marked(const CLI::App& app,
+                                                   std::vector<std::string> args) {
+  const auto commands = names_of_commands(app);
+  const auto command =
+      std::find_first_of(args.begin(), args.end(), commands.begin(), commands.end());
+  if (command == args.end() || *command != "exec") return args;
+  auto word = std::find(command, args.end(), "--");
+  if (word == args.end()) return args;
+  for (++word; word != args.end(); ++word) word->insert(0, 1, kForeignWord);
+  return args;
+}
+
 }  // namespace
 
 std::variant<Invocation, Leave> parse_arguments(const std::vector<std::string>& args) {
@@ -209,7 +223,8 @@ std::variant<Invocation, Leave> parse_arguments(const std::vector<std::string>& 
       !message.empty())
     return Leave{ExitCode::usage, {}, message};
   try {
-    app.parse(std::vector<std::string>{args.rbegin(), args.rend()});
+    const auto words = with_foreign_words_marked(app, args);
+    app.parse(std::vector<std::string>{words.rbegin(), words.rend()});
   } catch (const CLI::CallForHelp&) {
     return Leave{ExitCode::done, app.help(), {}};
   } catch (const CLI::ParseError& error) {

@@ -49,6 +49,14 @@ Result<std::string> exec_process_json(const std::string& config, const ExecProce
     auto process = json::parse(config).as_object().at("process").as_object();
     process["args"] = json::array(wanted.args.begin(), wanted.args.end());
     if (wanted.user) set_user(process, *wanted.user);
+    auto& env = process.at("env").as_array();
+    // The service's word to its supervisor: another program does not speak for it.
+    for (const std::string_view name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) {
+      const auto theirs = std::find_if(env.begin(), env.end(), [&](const json::value& each) {
+        return name_of(text_of(each)) == name;
+      });
+      if (theirs != env.end()) env.erase(theirs);
+    }
     for (const auto& entry : wanted.env) set_variable(process.at("env").as_array(), entry);
     if (!wanted.cwd.empty()) process["cwd"] = wanted.cwd;
     if (wanted.console) {

@@ -57,7 +57,7 @@ TEST_F(Relays, GiveUpAReaderThatTakesNothingOnceTheCommandHasEnded) {
   output_.reset();
   const SystemClock clock;
   const auto began = clock.boot();
-  EXPECT_FALSE(full.drain());
+  EXPECT_FALSE(full.drain(full.limits().flush));
   EXPECT_LT(clock.boot() - began, Milliseconds{5'000});
 }
 
@@ -66,7 +66,7 @@ TEST_F(Relays, DoNotWaitForWhoeverKeepsThePipeOpen) {
   ASSERT_EQ(::write(output_.get(), "last", 4), 4);
   ASSERT_EQ(::eventfd_write(command_.get(), 1), 0);
   EXPECT_EQ(open.run(), RelayEnd::command_ended);
-  EXPECT_TRUE(open.drain());
+  EXPECT_TRUE(open.drain(open.limits().flush));
   std::array<char, 64> got{};
   EXPECT_EQ(::recv(client_.get(), got.data(), got.size(), 0), 9);
   EXPECT_STREQ(got.data() + 5, "last");
