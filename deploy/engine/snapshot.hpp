@@ -17,10 +17,10 @@ namespace holdfast::deploy::engine {
 /// What the metrics tell of the moment, beside what the status says. Instants are seconds since the
 /// epoch; 0: never.
 struct Gauges {
-  std::map<std::string, std::uint64_t> drift_now;    ///< by kind
-  std::map<std::string, std::uint64_t> waiting;      ///< a rollout waits, by cause: hold, window
-  std::map<std::string, bool> crash_looping;         ///< by workload
-  std::map<std::string, std::uint32_t> relaxations;  ///< by workload
+  std::map<std::string, std::uint64_t> drift_now;  ///< by kind
+  std::map<std::string, std::uint64_t> waiting;  ///< a rollout waits, by cause: hold, window, soak
+  std::map<std::string, bool> crash_looping;     ///< by workload
+  std::map<std::string, std::uint32_t> relaxations;                  ///< by workload
   std::map<std::string, std::map<std::string, std::string>> labels;  ///< by workload; few and short
   std::uint64_t good_generation = 0;
   std::uint64_t rollback_ready_generations = 0;

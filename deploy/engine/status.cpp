@@ -392,7 +392,8 @@ Gauges make_gauges(const StatusInput& in) {
     gauges.drift_now[std::string{name}] = 0;
   for (const auto& [key, item] : in.drift)
     ++gauges.drift_now[std::string{proto::to_string(item.drift.kind)}];
-  gauges.waiting = {{"hold", 0}, {"window", 0}};
+  const bool soaks = in.progress.rollout && in.progress.rollout->phase == plan::Phase::soaking;
+  gauges.waiting = {{"hold", 0}, {"window", 0}, {"soak", soaks ? 1U : 0U}};
   if (plan::is_waiting(in.progress)) {
     if (const auto wait = plan::waits_for(in.progress, in.observed))
       gauges.waiting[wait->cause == plan::Wait::Cause::hold ? "hold" : "window"] = 1;

@@ -78,6 +78,7 @@ TEST_F(CoreTest, ASuspendedAgentGivesNoVerdictForTheTimeItDidNotRun) {
   agent.run(1s);
   ASSERT_TRUE(agent.snapshot()->status.rollout);
   ASSERT_EQ(agent.snapshot()->status.rollout->phase.text(), "soaking");
+  EXPECT_EQ(agent.snapshot()->gauges.waiting.at("soak"), 1U);
   host_.clock.advance(60s);
   agent.core().suspended(60s);
   agent.run(1ms);

@@ -28,8 +28,10 @@ addresses, the host's own name and the names in `metrics_hosts` are answered, an
 library that writes the text, prometheus-cpp 1.0, has no serializer for it, and Prometheus asks for this format as well.
 
 Labels hold names of services, labels and images from the document, and words of closed lists; each known word has its series from the
-start, so that `increase()` sees the first event. Digests are shortened to 12 digits. Series of a service go with the service. Counters
-begin with the agent's process, but the figures of the last state (generations, quarantine, ledger) are of what is on the disk.
+start, so that `increase()` sees the first event. Digests are shortened to 12 digits. Series of a service go with the service; only that of
+`holdfast_workload_stop_kills_total` stays where it counted something, as long as there are at most 256. `holdfast_ledger_head_info` has one
+series at a time, and another with each entry of the ledger. Counters begin with the agent's process, but the figures of the last state
+(generations, quarantine, ledger) are of what is on the disk.
 )";
 
 constexpr std::array<std::string_view, 11> kTitles{
@@ -68,7 +70,7 @@ deploy::engine::Snapshot one_service() {
   one.counters.workloads["web"] = {};
   one.gauges.crash_looping["web"] = false;
   one.gauges.relaxations["web"] = 0;
-  for (const auto* cause : {"hold", "window"}) one.gauges.waiting[cause] = 0;
+  for (const auto* cause : {"hold", "window", "soak"}) one.gauges.waiting[cause] = 0;
   for (const auto kind : proto::Words<proto::DriftKind>::kAll)
     one.gauges.drift_now[std::string{kind}] = 0;
   return one;
