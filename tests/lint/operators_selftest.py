@@ -14,7 +14,7 @@ import dashboards  # noqa: E402
 import rules  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ["packaging/prometheus", "packaging/doc"]
+COPIED = ["packaging/prometheus", "packaging/doc", "packaging/deb"]
 RULES, CASES, RUNBOOK = rules.RULES, "packaging/prometheus/holdfast.tests.yml", rules.RUNBOOK
 
 # check, file, what is there, what is planted in its place, part of the expected complaint
@@ -31,6 +31,10 @@ MUTANTS = [
     (rules.annotations, RULES, "summary: The agent gives no metrics.", "title: x", "annotations are not"),
     (rules.annotations, RUNBOOK, "### HoldfastDrift\n", "### Drift\n", "HoldfastDrift has no section"),
     (rules.annotations, RUNBOOK, "### HoldfastDrift\n", "### HoldfastGone\n`x`\n### HoldfastDrift\n", "HoldfastGone is no alert"),
+    (rules.paths, RUNBOOK, "/usr/share/doc/holdfast-agent/signing.md", "/usr/share/doc/holdfast-agent/keys.md",
+     "does not install /usr/share/doc/holdfast-agent/keys.md"),
+    (rules.paths, RUNBOOK, "`/usr/share/doc/holdfast-agent/signing.md`", "packaging/doc/signing.md", "is not on a host"),
+    (rules.paths, rules.PACKAGE, "packaging/doc/alerts.md", "", "does not install /usr/share/doc/holdfast-agent/alerts.md"),
     (rules.cases, CASES, 'ALERTS{alertname="HoldfastDown",alertstate="firing"}', "vector(1)", "no case in which HoldfastDown"),
 ]
 

@@ -19,6 +19,7 @@ import metrics_table  # noqa: E402
 import promql  # noqa: E402
 
 FOLDER, RULES, RUNBOOK = "packaging/prometheus", "packaging/prometheus/holdfast.rules.yml", "packaging/doc/alerts.md"
+PACKAGE = "packaging/deb/rules"
 SEVERITIES = {"critical", "warning", "info"}
 ANNOTATIONS = {"summary", "description", "runbook_url"}
 
@@ -110,7 +111,26 @@ def commands(root, build):
                 yield f"{RUNBOOK}: {line}: there is no {option}"
 
 
-CHECKS = (names, annotations, cases, promtool)
+def installed(root):
+    """Paths below /usr/share that the package installs: each line of install(1) in packaging/deb/rules, joined and with its pattern met."""
+    text = (root / PACKAGE).read_text().replace("\\\n", " ")
+    for target, sources in re.findall(r"^\tinstall -D -m 0644 -t \$\(agent\)(/usr/share/\S+) (.+)$", text, re.M):
+        for source in sources.split():
+            yield from (f"{target}/{path.name}" for path in root.glob(source))
+
+
+def paths(root):
+    """Whoever reads the runbook on a host has the package, not the repository: what it names is installed there."""
+    text, there = (root / RUNBOOK).read_text(), set(installed(root))
+    for named in sorted(set(re.findall(r"/usr/share/[\w./-]+\w", text)) - there):
+        yield f"{RUNBOOK}: {PACKAGE} does not install {named}"
+    for named in sorted(set(re.findall(r"\bpackaging/[\w./-]+", text))):
+        yield f"{RUNBOOK}: {named} is not on a host: name where it is installed"
+    for page in {rule["annotations"]["runbook_url"].removeprefix("file://").split("#")[0] for rule in all_rules(root) if "alert" in rule} - there:
+        yield f"{RULES}: {PACKAGE} does not install {page}"
+
+
+CHECKS = (names, annotations, paths, cases, promtool)
 
 
 def main():
