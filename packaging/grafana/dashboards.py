@@ -12,10 +12,15 @@ def increase(metric, *matchers, span="[$__range]"):
     return f"increase({select(metric, *matchers)}{span})"
 
 
+def of_agents(expression):
+    """Of the process_* series, which every exporter has, those of agents alone."""
+    return f"{expression} and on (job, instance) {select('holdfast_build_info')}"
+
+
 def wrong():
     """What every dashboard begins with: eight numbers that are 0 while all is well."""
     return [
-        stat("Agents down", "Hosts whose agent gives no metrics. Services go on without it.", f"sum(1 - {select('up')})", False),
+        stat("Agents down", "Hosts whose agent gives no metrics. Services go on without it.", f"""sum(1 - {select('up', 'job=~"holdfast.*"')})""", False),
         stat("Not converged", "Hosts that do not run exactly what is declared: rolling, waiting, held, degraded.",
              f"""sum(1 - {select('holdfast_deployment_state', 'state="converged"')})""", None, thresholds=LOOK),
         stat("Unhealthy", "Services that run and fail their health check.",
@@ -25,8 +30,10 @@ def wrong():
         stat("Rolled back", "Updates that failed and were taken back, in the span that is shown.",
              f"""sum({increase('holdfast_rollbacks_total', 'trigger="automatic"')})""", True, thresholds=LOOK),
         stat("Held", "Hosts on which an operator has stopped changes.", f"sum({select('holdfast_held')})", True, thresholds=LOOK),
-        stat("No way back", "Hosts on which a rollback could not start at once.",
-             f"sum(1 - {select('holdfast_rollback_target_ready')})", None),
+        stat("No way back", "Hosts on which a rollback could not start at once, or that changed before and have no generation to go back to.",
+             f"sum(1 - {select('holdfast_rollback_target_ready')}) + "
+             f"(count({select('holdfast_rollback_target_generation')} == 0 and on (job, instance) {select('holdfast_generation_current')} > 1) or vector(0))",
+             None),
         stat("Source", "Hosts whose source of deployments is stale, unreachable or refused.",
              f"""sum({select('holdfast_source_state', 'state=~"stale|unreachable|refused"')})""", False, thresholds=LOOK),
     ]
@@ -62,8 +69,8 @@ FLEET = Dashboard("holdfast-fleet", "Holdfast / Fleet", "All hosts that run Hold
               [(f"sum by (instance) ({rate('holdfast_workload_cpu_usage_seconds_total')})", "{{instance}}")], True, min=0),
     ], closed=True),
     Row("Agents", [
-        graph("Processor time", "Processors that each agent uses.", "percentunit", [(rate("process_cpu_seconds_total"), "{{instance}}")], True, min=0),
-        graph("Memory", "Resident memory of each agent.", "bytes", [(select("process_resident_memory_bytes"), "{{instance}}")], True, min=0),
+        graph("Processor time", "Processors that each agent uses.", "percentunit", [(of_agents(rate("process_cpu_seconds_total")), "{{instance}}")], True, min=0),
+        graph("Memory", "Resident memory of each agent.", "bytes", [(of_agents(select("process_resident_memory_bytes")), "{{instance}}")], True, min=0),
         graph("Agents by version", "How many hosts run each version of the agent.", "none",
               [(f"count by (version) ({select('holdfast_build_info')})", "{{version}}")], True, stacked=True, min=0),
     ], closed=True),
@@ -98,8 +105,8 @@ HOST = Dashboard("holdfast-host", "Holdfast / Host", "One host or some: what run
               [(f"sum by (trigger) ({increase('holdfast_rollbacks_total', span=RATE)})", "{{trigger}}")], True, min=0),
         graph("Hooks", "Hooks of rollouts that ended.", "none",
               [(f"sum by (stage, result) ({increase('holdfast_hooks_total', span=RATE)})", "{{stage}} {{result}}")], False, min=0),
-        stat("Last rehearsal", "When a rollback was last rehearsed; long ago where never.",
-             f"max({select('holdfast_rollback_rehearsal_timestamp_seconds')} * 1000)", False, unit="dateTimeFromNow", thresholds=((None, BLUE),), width=8),
+        stat("Oldest rehearsal", "Of the hosts that have rehearsed a rollback, when the one did whose rehearsal is oldest; nothing where none has.",
+             f"min({select('holdfast_rollback_rehearsal_timestamp_seconds')} > 0) * 1000", None, unit="dateTimeFromNow", thresholds=((None, BLUE),), width=8),
     ], closed=True),
     Row("Source and trust", [
         graph("Age of the source's last good answer", "Since the source last had a good answer.", "s",
@@ -116,7 +123,7 @@ HOST = Dashboard("holdfast-host", "Holdfast / Host", "One host or some: what run
         graph("Pulls", "Image pulls by result.", "none", [(f"sum by (result) ({increase('holdfast_image_pulls_total', span=RATE)})", "{{result}}")], True, min=0),
         graph("Hashed again", "Bytes of images on disk that were hashed again.", "Bps",
               [(f"sum by (instance) ({rate('holdfast_image_verified_bytes_total')})", "{{instance}}")], None, min=0),
-        graph("Refused content", "Content that was not what its digest or signature says.", "none",
+        graph("Refused content", "Content of images that was not what its digest or size says.", "none",
               [(f"sum by (instance) ({increase('holdfast_verification_failures_total', span=RATE)})", "{{instance}}")], False, min=0),
     ], closed=True),
     Row("Ledger", [
@@ -126,8 +133,8 @@ HOST = Dashboard("holdfast-host", "Holdfast / Host", "One host or some: what run
         stat("Takes entries", "Hosts whose ledger takes no entries.", f"sum(1 - {select('holdfast_ledger_writable')})", False, width=8),
     ], closed=True),
     Row("The agent", [
-        graph("Processor time", "Share of a processor that the agent uses.", "percentunit", [(rate("process_cpu_seconds_total"), "{{instance}}")], True, min=0),
-        graph("Memory of the agent", "Resident memory.", "bytes", [(select("process_resident_memory_bytes"), "{{instance}}")], True, min=0),
+        graph("Processor time", "Share of a processor that the agent uses.", "percentunit", [(of_agents(rate("process_cpu_seconds_total")), "{{instance}}")], True, min=0),
+        graph("Memory of the agent", "Resident memory.", "bytes", [(of_agents(select("process_resident_memory_bytes")), "{{instance}}")], True, min=0),
         graph("A pass of the engine", "99 of 100 passes take at most so long.", "s",
               [(f"histogram_quantile(0.99, sum by (le) ({rate('holdfast_reconcile_duration_seconds_bucket')}))", "99 %")], True, min=0),
         graph("Errors", "Errors that were handled, by code.", "none",
@@ -152,7 +159,7 @@ NAMED = "{{instance}} {{workload}}"
 SERVICE = Dashboard("holdfast-service", "Holdfast / Service", "One service or some, over the hosts that run them.", [
     Row("Is anything wrong", [
         stat("Not running", "Instances of the service that are not running, completed or stopped.",
-             f"""sum(1 - {select('holdfast_workload_state', WORKLOAD, 'state="running"')})""", None, width=4),
+             f"""sum({select('holdfast_workload_state', WORKLOAD, 'state!~"running|completed|stopped"')})""", True, width=4),
         stat("Unhealthy", "Hosts on which the service fails its health check.",
              f"""sum({select('holdfast_workload_health', WORKLOAD, 'status="unhealthy"')})""", None, width=4),
         stat("Crash loops", "Hosts on which the service ends again and again.", f"sum({select('holdfast_workload_crash_looping', WORKLOAD)})", True, width=4),

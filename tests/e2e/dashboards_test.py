@@ -19,8 +19,8 @@ import dashboards  # noqa: E402
 import metrics_table  # noqa: E402
 import promql  # noqa: E402
 
-# No series where the kernel keeps no account of the pressure of a control group.
-MAY_BE_EMPTY = {"Waiting for a resource"}
+# No series where the kernel keeps no account of the pressure of a control group; nothing is rehearsed in the story (check_rehearsal).
+MAY_BE_EMPTY = {"Waiting for a resource", "Oldest rehearsal"}
 
 
 class Dashboards(fixture.AgentCase):
@@ -108,6 +108,8 @@ class Dashboards(fixture.AgentCase):
         self.check_marks()
         self.check_variables()
         self.check_rules()
+        self.check_not_running()
+        self.check_rehearsal()
 
     def check_marks(self):
         """A mark is at the time that its query gives as a value."""
@@ -134,7 +136,32 @@ class Dashboards(fixture.AgentCase):
             if rule["type"] == "recording":
                 self.assertTrue(self.prometheus.story(rule["name"], self.begin, self.end), rule["name"])
         fired = {each["metric"]["alertname"] for each in self.prometheus.story('ALERTS{alertstate="firing"}', self.begin, self.end)}
-        self.assertEqual(fired, {"HoldfastRolledBack", "HoldfastFleetRollingBack"})
+        self.assertEqual(fired, {"HoldfastRolledBack"}, "one host is no fleet")
+
+    def value_now(self, board, title):
+        """What a panel of one number shows at this moment; "" for nothing."""
+        panel = next(panel for panel in board.panels() if panel.title == title)
+        return "".join(each["value"][1] for each in self.prometheus.now(self.replaced(panel.queries[0][0])))
+
+    def check_rehearsal(self):
+        """Where none was there is no time, and not that of 1970."""
+        self.assertEqual(self.value_now(dashboards.HOST, "Oldest rehearsal"), "")
+        before = time.time()
+        done = self.agent.cli("rehearse")
+        self.assertEqual(done.code, 0, done)
+        wait_until("the rehearsal is seen", lambda: self.value_now(dashboards.HOST, "Oldest rehearsal"), 20)
+        self.assertGreater(float(self.value_now(dashboards.HOST, "Oldest rehearsal")) / 1000, before - 1)
+
+    def check_not_running(self):
+        """A service that an operator stopped, and a job that is done, are nothing that is wrong."""
+        once = {"image": self.images["STATIC_V1"], "restart": "no", "entrypoint": ["/bin/sh", "-c"], "command": ["exit 0"]}
+        done = self.agent.apply({"web": self.web("WEB_V1"), "small": self.small(), "once": once})
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(self.agent.cli("stop", "small", "--reason", "a look").code, 0)
+        for service, state in (("small", "stopped"), ("once", "completed")):
+            query = f'holdfast_workload_state{{workload="{service}",state="{state}"}} == 1'
+            wait_until(f"{service} is seen as {state}", lambda query=query: self.prometheus.now(query), 20)
+        self.assertEqual(self.value_now(dashboards.SERVICE, "Not running"), "0")
 
 
 if __name__ == "__main__":
