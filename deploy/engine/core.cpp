@@ -227,16 +227,31 @@ bool Core::keep_serving(const plan::Decision& decision) {
   return acted;
 }
 
+namespace {
+
+/// Whether the host went back to an earlier generation with a rollout that ended. One that failed
+/// did not where it touched nothing, where nothing ran before it, and where `on_failure: hold`
+/// leaves what failed after the switch.
+bool has_gone_back(const plan::Rollout& rollout) {
+  if (rollout.trigger == plan::Trigger::rollback) return !rollout.failure;
+  return rollout.failure && rollout.phase == plan::Phase::reverting && rollout.from.value() != 0 &&
+         plan::has_touched_host(rollout);
+}
+
+}  // namespace
+
 void Core::finish(const plan::Rollout& rollout) {
   auto& counters = parts_.counters;
   parts_.milestones.last_change = epoch_seconds(parts_.ports.clock.wall());
-  const bool by_operator = rollout.trigger == plan::Trigger::rollback ||
-                           (rollout.failure && rollout.failure->code == Errc::cancelled);
-  // With `on_failure: hold` what failed after the switch stays, and nothing was taken back.
-  if (by_operator || (rollout.failure && rollout.phase == plan::Phase::reverting)) {
+  const bool is_rollback = rollout.trigger == plan::Trigger::rollback;
+  if (has_gone_back(rollout)) {
+    const bool by_operator =
+        is_rollback || (rollout.failure && rollout.failure->code == Errc::cancelled);
     const auto* trigger = by_operator ? "operator" : "automatic";
     ++counters.rollbacks[trigger];
     counters.last_rollback[trigger] = parts_.milestones.last_change;
+  } else if (is_rollback && rollout.phase == plan::Phase::reverting) {
+    ++counters.rollouts["failed"];  // the result of no generation says so
   }
   if (rollout.failure) ++counters.errors[std::string{code(rollout.failure->code)}];
   for (const auto& [name, id] : rollout.fresh) parts_.observed.job_failures.erase(name);

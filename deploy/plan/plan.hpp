@@ -77,6 +77,9 @@ void mark_stopped(const Progress& progress, std::vector<proto::api::PlanStep>& s
 [[nodiscard]] GenerationId effective_generation(const Progress& progress);
 /// A rollout is under way and has gone beyond fetching and waiting.
 [[nodiscard]] bool has_begun(const Progress& progress);
+/// Something was started, stopped or run for a rollout, in whatever phase it is now: only then is
+/// there anything to take back.
+[[nodiscard]] bool has_touched_host(const Rollout& rollout);
 /// As if the rollout under way had not been asked for. Precondition: there is one.
 [[nodiscard]] Progress without_rollout(const Progress& progress);
 /// The same of one that gives way (staging.hpp); any other stays.

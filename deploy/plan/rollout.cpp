@@ -442,6 +442,11 @@ void Planner::drain_fresh() {
   }
 }
 
+bool has_touched_host(const Rollout& rollout) {
+  return !rollout.fresh.empty() || !rollout.replaced.empty() || !rollout.hooks_before.id.empty() ||
+         rollout.hooks_before.done > 0;
+}
+
 void Planner::finish_failed() {
   auto& r = rollout();
   const auto& failure = *r.failure;
@@ -458,10 +463,7 @@ void Planner::finish_failed() {
   if (r.trigger != Trigger::rollback && !failure.evidence.contains(kGone) && !failure.passing &&
       (by_operator || disposition(failure.code) == Disposition::reject))
     out_.quarantine = r.target;
-  // Of a rollout that started nothing there is nothing to undo.
-  const bool began = !r.fresh.empty() || !r.replaced.empty() || !r.hooks_before.id.empty() ||
-                     r.hooks_before.done > 0;
-  if (r.trigger != Trigger::rollback && began) add_post_rollback_hooks(r.target);
+  if (r.trigger != Trigger::rollback && has_touched_host(r)) add_post_rollback_hooks(r.target);
   drain_fresh();
   state().current = r.from;
   out_.finished = std::move(state().rollout);

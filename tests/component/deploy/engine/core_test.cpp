@@ -195,6 +195,33 @@ TEST_F(CoreTest, AVersionThatCannotStartIsRolledBackWithItsReason) {
   EXPECT_EQ(now->counters.rollbacks.at("automatic"), 1U);
 }
 
+TEST_F(CoreTest, AFirstVersionThatCannotStartHasNothingToGoBackTo) {
+  Agent agent{host_, dir_.path()};
+  host_.failing_creates.insert("web");
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(20s);
+  const auto now = agent.snapshot();
+  EXPECT_EQ(now->status.generation, 0U);
+  EXPECT_EQ(now->counters.rollouts.at("failed"), 1U);
+  EXPECT_EQ(now->counters.rollbacks.at("automatic"), 0U);
+}
+
+TEST_F(CoreTest, ARollbackThatFailsIsCountedAsFailedAndNotAsOneThatHappened) {
+  Agent agent{host_, dir_.path()};
+  ASSERT_TRUE(agent.apply(document("1.0.0")));
+  agent.run(10s);
+  ASSERT_TRUE(agent.apply(document("2.0.0")));
+  agent.run(1h);
+  host_.failing_creates.insert("web");
+  ASSERT_TRUE(agent.rollback());
+  agent.run(60s);
+  const auto now = agent.snapshot();
+  ASSERT_EQ(now->status.generation, 2U);
+  EXPECT_EQ(now->counters.rollbacks.at("operator"), 0U);
+  EXPECT_EQ(now->counters.rollbacks.at("automatic"), 0U);
+  EXPECT_EQ(now->counters.rollouts.at("failed"), 1U);
+}
+
 TEST_F(CoreTest, ARegistryThatIsAwayFailsTheApplyWithoutQuarantine) {
   Agent agent{host_, dir_.path()};
   ASSERT_TRUE(agent.apply(document("1.0.0")));
@@ -206,6 +233,8 @@ TEST_F(CoreTest, ARegistryThatIsAwayFailsTheApplyWithoutQuarantine) {
   EXPECT_EQ(agent.snapshot()->status.generation, 1U);
   EXPECT_EQ(agent.snapshot()->status.state.text(), "converged");
   EXPECT_FALSE(agent.snapshot()->records->history[0].quarantined);
+  EXPECT_EQ(agent.snapshot()->counters.rollouts.at("failed"), 1U);
+  EXPECT_EQ(agent.snapshot()->counters.rollbacks.at("automatic"), 0U) << "nothing had begun";
   host_.pull_errors.clear();
   EXPECT_TRUE(agent.apply(document("2.0.0")));
 }
