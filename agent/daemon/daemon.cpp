@@ -34,6 +34,8 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
+/// For children of an agent that was just killed.
+constexpr Milliseconds kLeftOverSocket{1'000};
 constexpr milliseconds kTick{5'000};
 constexpr milliseconds kAnswerFirst{100};
 constexpr milliseconds kTickBeforeReady{50};
@@ -424,7 +426,7 @@ Result<End> run_daemon(const DaemonOptions& options, const Clock& clock, const C
   LateSetup late;
   HF_ASSIGN(auto found, Access::resolve(config.groups));
   if (found.missing) late.lacks(LateSetup::kGroups, *found.missing);
-  HF_ASSIGN(auto socket, SocketFile::listen(config.socket, found.access.groups()));
+  HF_ASSIGN(auto socket, SocketFile::listen(config.socket, found.access.groups(), kLeftOverSocket));
   os::UniqueFd metrics_fd;
   if (!config.metrics_listen.empty()) {
     if (auto fd = listen_tcp(config.metrics_listen)) {

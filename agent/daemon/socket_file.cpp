@@ -17,11 +17,13 @@
 
 #include "common/base/text.hpp"
 #include "common/os/file.hpp"
+#include "common/os/process.hpp"
 
 namespace holdfast::agent::daemon {
 namespace {
 
 namespace fs = std::filesystem;
+constexpr Milliseconds kStep{20};
 constexpr int kBacklog = 1024;  // who floods it keeps nobody out: the others wait behind
 
 Result<sockaddr_un> address_of(const fs::path& path) {
@@ -54,7 +56,7 @@ bool somebody_answers(const sockaddr_un& address) {
   return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
-Status clear_the_way(const fs::path& path, const sockaddr_un& address) {
+Status clear_the_way(const fs::path& path, const sockaddr_un& address, Milliseconds patience) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0)
     return errno == ENOENT ? ok() : Status{errno_error(errno, "stat " + path.string())};
@@ -64,7 +66,15 @@ Status clear_the_way(const fs::path& path, const sockaddr_un& address) {
   if (info.st_uid != geteuid())
     return Error{Errc::conflict, fmt::format("{} belongs to uid {}", path.string(), info.st_uid)}
         .hint("find out who put it there and remove it");
-  if (somebody_answers(address))
+  // A child that a killed agent was just starting has its descriptors until it runs its program.
+  const SystemClock clock;
+  const auto until = clock.boot() + patience;
+  bool answered = somebody_answers(address);
+  while (answered && clock.boot() < until) {
+    (void)os::sleep_until(clock.boot() + kStep, {});
+    answered = somebody_answers(address);
+  }
+  if (answered)
     return Error{Errc::busy, fmt::format("another program answers on {}", path.string())}.hint(
         "stop the other agent, or set another \"socket\" in agent.yaml");
   if (::unlink(path.c_str()) != 0) return errno_error(errno, "remove " + path.string());
@@ -112,10 +122,11 @@ Status open_to_groups(const fs::path& path, const std::vector<gid_t>& groups) {
 
 }  // namespace
 
-Result<SocketFile> SocketFile::listen(const fs::path& path, const std::vector<gid_t>& groups) {
+Result<SocketFile> SocketFile::listen(const fs::path& path, const std::vector<gid_t>& groups,
+                                      Milliseconds patience) {
   HF_ASSIGN(const auto address, address_of(path));
   HF_TRY(check_directory(path.parent_path()));
-  HF_TRY(clear_the_way(path, address));
+  HF_TRY(clear_the_way(path, address, patience));
   os::UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!fd) return errno_error(errno, "make a socket");
   // On Linux the file gets the mode of the socket: closed from its first instant, whatever the

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.hpp"
 #include "common/base/result.hpp"
 #include "common/os/unique_fd.hpp"
 
@@ -16,10 +17,12 @@ namespace holdfast::agent::daemon {
 /// place is refused. Removed on destruction, if it is still this one.
 class SocketFile {
  public:
-  /// Errors: busy (another agent answers there), conflict (a symlink, a file, somebody else's
+  /// `patience`: for as long one that answers may end first; blocks. Errors: busy (another agent
+  /// answers there), conflict (a symlink, a file, somebody else's
   /// socket), perm, io.
   [[nodiscard]] static Result<SocketFile> listen(const std::filesystem::path& path,
-                                                 const std::vector<gid_t>& groups);
+                                                 const std::vector<gid_t>& groups,
+                                                 Milliseconds patience = Milliseconds{0});
   SocketFile(SocketFile&& other) noexcept;
   SocketFile& operator=(SocketFile&& other) noexcept;
   ~SocketFile();

@@ -4,7 +4,9 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -113,6 +115,17 @@ class AgentRestart(fixture.AgentCase):
         self.assertEqual((self.agent.status()["generation"], fixture.get(self.port)), (2, "v2"), self.agent.log_tail())
         self.assertIn("agent_was_suspended", self.agent.log.read_text())
         self.assert_no_request_failed(load)
+
+    def test_a_socket_that_a_child_of_the_killed_agent_has_for_a_moment_is_waited_for(self):
+        self.agent.stop(signal.SIGKILL)
+        self.agent.socket.unlink()
+        with socket.socket(socket.AF_UNIX) as held:
+            held.bind(str(self.agent.socket))
+            held.listen(8)
+            threading.Timer(0.3, held.shutdown, [socket.SHUT_RDWR]).start()
+            threading.Timer(0.3, held.close).start()
+            self.agent.start()
+        self.assertEqual(self.agent.cli("status").code, 0)
 
     def test_killed_in_the_middle_of_a_roll_out_it_ends_in_one_version_and_serves_throughout(self):
         self.applied({"web": self.web("WEB_V1")})

@@ -107,6 +107,8 @@ class Maker:
             "ServiceStartRequest": lambda: {"service": self.service(), "reason": self.reason()},
             "ServiceRestartRequest": lambda: {"service": self.service(), "reason": self.reason()},
             "ShutdownRequest": lambda: {"within_seconds": self.random.choice([0, 1, 1 << 40])},
+            # Without an upgrade of the connection: refused. Sessions: tests/e2e/exec_test.py.
+            "ExecRequest": lambda: {"service": self.service(), "command": ["true", self.reason()], "input": dry},
             "LedgerRecoverRequest": lambda: {"dry_run": dry, "reason": self.reason()},
             "ImageVerifyRequest": lambda: {"images": [self.random.choice(self.images), self.what()][:self.random.randrange(3)], "repair": dry},
             "ImageGcRequest": lambda: {"dry_run": dry},
