@@ -449,8 +449,23 @@ def shell(root, _):
     yield from filter(None, (run.stdout + run.stderr).split("\n"))
 
 
+def packages(root, _):
+    """packaging/dependencies installs each package that it names, also of a set with several lines."""
+    script = root / "packaging/dependencies"
+    if not script.exists():
+        return
+    cases = re.search(r"^packages_of\(\) \{(.*?)^\}", script.read_text(encoding="utf-8"), re.S | re.M).group(1)
+    for name, body in re.findall(r"^ +(\w+)\) (echo .*?);;", cases, re.S | re.M):
+        run = subprocess.run(["bash", script, "--list", name], capture_output=True, text=True, check=False)
+        listed = set(run.stdout.split("\n"))
+        for word in re.findall(r"(?<=\s)[\w\"$.+-]+", re.sub(r"\[.*?\]|\becho\b", " ", body)):
+            known = re.compile(word.replace('"', "").replace(".", r"\.").replace("+", r"\+").replace("$boost", r"[\d.]+"))
+            if not any(map(known.fullmatch, listed)):
+                yield f"packaging/dependencies: the set {name} does not list {word}: on a fresh machine it would be missing {run.stderr.strip()}"
+
+
 CHECKS = {check.__name__: check for check in
-          (layers, calls, engine_thread, headers, spaces, registered, readmes, house, skips, matrix, citations, shell)}
+          (layers, calls, engine_thread, headers, spaces, registered, readmes, house, skips, matrix, citations, shell, packages)}
 
 
 def main():

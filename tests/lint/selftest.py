@@ -9,6 +9,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 import lint  # noqa: E402
 
+DEPENDENCIES = """#!/bin/bash
+packages_of() {
+  case "$1" in
+    build) echo g++ cmake
+      [ -z "$1" ] || echo libisal-dev ;;
+  esac
+}
+listed=$(packages_of "$2")
+%s
+printf '%%s\\n' "${words[@]}"
+"""
 HEADER = "#pragma once\nnamespace %s {\n}\n"
 CLEAN = {
     "common/README.md": "x", "proto/README.md": "x", "deploy/README.md": "x", "agent/README.md": "x",
@@ -31,6 +42,7 @@ CLEAN = {
     "packaging/doc/README.md": "[rules](security.md)\n",
     "packaging/doc/security.md": "## 2. Images\n### 2.3 Layers\n**R-1.2** x\n" + "".join(f"| F-{row:02} | x |\n" for row in range(1, 83)),
     "proto/oci.hpp": HEADER % "holdfast::proto" + "/// R-1.2, F-07 (packaging/doc/security.md\n/// 2.3; image-spec layer.md).\n",
+    "packaging/dependencies": DEPENDENCIES % "mapfile -t words < <(tr ' ' '\\n' <<<\"$listed\")",
     "packaging/start": '#!/bin/bash\necho "$1"\n',
 }
 
@@ -103,6 +115,7 @@ MUTANTS = [
     ("citations", "packaging/doc/security.md", None, "does not define F-07"),
     ("citations", "packaging/README.md", "[x](doc/lost)", "a link to doc/lost"),
     ("shell", "packaging/start", "#!/bin/bash\necho $1\n", "SC2086"),
+    ("packages", "packaging/dependencies", DEPENDENCIES % "read -ra words <<<\"$listed\"", "the set build does not list libisal-dev"),
 ]
 
 
