@@ -225,8 +225,11 @@ Result<bool> TarReader::extended_header(char type, std::uint64_t size, Pending& 
   HF_ASSIGN(const std::string text, read_text(size));
   if (type == 'x' || type == 'X') HF_TRY(parse_pax(text, pending));
   if (type == 'g') HF_TRY(check_global(text));
-  if (type == 'L') pending.long_name = text.substr(0, text.find('\0'));
-  if (type == 'K') pending.long_link = text.substr(0, text.find('\0'));
+  if (type == 'L' || type == 'K') {
+    const auto name = text.substr(0, text.find('\0'));
+    if (name.empty()) return ambiguous("an extended header with an empty name");
+    (type == 'L' ? pending.long_name : pending.long_link) = name;
+  }
   return true;
 }
 
@@ -363,8 +366,8 @@ Status TarReader::apply_names(const Block& block, Entry& entry, Pending& pending
     if (*gnu && pax != records.end() && pax->second != **gnu)
       return ambiguous("two different long names of one entry");
   }
-  if (pending.long_name && !pending.long_name->empty()) entry.path = *pending.long_name;
-  if (pending.long_link && !pending.long_link->empty()) entry.link = *pending.long_link;
+  if (pending.long_name) entry.path = *pending.long_name;
+  if (pending.long_link) entry.link = *pending.long_link;
   if (const auto it = records.find("path"); it != records.end() && !it->second.empty())
     entry.path = it->second;
   if (const auto it = records.find("GNU.sparse.name"); it != records.end() && !it->second.empty())
