@@ -146,13 +146,16 @@ Result<Started> start_command(const CommandSpec& spec, int control) {
   return started;
 }
 
-int exit_code_of(const Started& command, Milliseconds within) {
+std::uint8_t exit_code_of(const Started& command, Milliseconds within) {
   constexpr int kSignalled = 128;
   int status = 0;
   pollfd ended{command.pidfd.get(), POLLIN, 0};
   (void)::poll(&ended, 1, static_cast<int>(within.count()));
-  if (::waitpid(command.pid, &status, WNOHANG) != command.pid) return kSignalled + SIGKILL;
-  return WIFSIGNALED(status) ? kSignalled + WTERMSIG(status) : WEXITSTATUS(status);
+  const bool known = ::waitpid(command.pid, &status, WNOHANG) == command.pid;
+  const int code = !known                ? kSignalled + SIGKILL
+                   : WIFSIGNALED(status) ? kSignalled + WTERMSIG(status)
+                                         : WEXITSTATUS(status);
+  return static_cast<std::uint8_t>(code);
 }
 
 }  // namespace holdfast::agent::exec

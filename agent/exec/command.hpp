@@ -36,6 +36,6 @@ struct Started {
 
 /// How it ended, 128 + n after signal n; 137 where it was killed and has not ended `within` that
 /// time. Its number may be given away afterwards.
-[[nodiscard]] int exit_code_of(const Started& command, Milliseconds within);
+[[nodiscard]] std::uint8_t exit_code_of(const Started& command, Milliseconds within);
 
 }  // namespace holdfast::agent::exec

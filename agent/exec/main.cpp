@@ -29,12 +29,14 @@
 #include "common/os/marked_processes.hpp"
 #include "common/os/process.hpp"
 #include "proto/api/exec_frames.hpp"
+#include "proto/api/exec_report.hpp"
 
 namespace {
 
 using namespace holdfast;
 using agent::exec::Relay;
 using agent::exec::RelayEnd;
+using proto::api::ExecStop;
 
 constexpr int kControl = 0;
 constexpr int kClient = 3;
@@ -67,25 +69,27 @@ Session session_of(char** argv, int argc) {
   return session;
 }
 
-std::string_view word_of(RelayEnd end) {
+ExecStop stop_of(RelayEnd end) {
   switch (end) {
     case RelayEnd::command_ended:
-      return "exited";
+      return ExecStop::exited;
     case RelayEnd::client_gone:
-      return "client_gone";
+      return ExecStop::client_gone;
     case RelayEnd::bad_frame:
-      return "bad_frame";
+      return ExecStop::bad_frame;
     case RelayEnd::idle:
-      return "idle";
+      return ExecStop::idle;
     case RelayEnd::told:
     case RelayEnd::agent_gone:
       break;
   }
-  return "told";
+  return ExecStop::told;
 }
 
-void tell(std::string_view word, int code) {
-  (void)::dprintf(STDOUT_FILENO, "%.*s %d\n", static_cast<int>(word.size()), word.data(), code);
+/// Short enough to go into a pipe as a whole.
+void tell(const proto::api::ExecReport& report) {
+  const auto line = proto::api::exec_report_line(report);
+  (void)!::write(STDOUT_FILENO, line.data(), line.size());
 }
 
 /// All that is known to be of the session: the command, whatever it made of its environment, its
@@ -129,11 +133,10 @@ int run(const Session& session) {
   if (!started) {
     end_children();
     end_all(session, nullptr);
-    if (started.error().code() == Errc::cancelled) {
-      tell("told", 0);
-    } else {
-      tell("not_started " + std::string{code(started.error().code())}, 0);
-    }
+    const auto why = started.error().code();
+    tell(why == Errc::cancelled ? proto::api::ExecReport{.stop = ExecStop::told}
+                                : proto::api::ExecReport{.stop = ExecStop::not_started,
+                                                         .error = std::string{code(why)}});
     return EXIT_SUCCESS;
   }
   Relay relay{{.client = kClient,
@@ -144,7 +147,7 @@ int run(const Session& session) {
   const auto end = relay.run();
   if (end != RelayEnd::command_ended && end != RelayEnd::told) ask_to_end(session, *started, relay);
   end_all(session, &*started);
-  const int code = agent::exec::exit_code_of(*started, kEndsWithin);
+  const auto code = agent::exec::exit_code_of(*started, kEndsWithin);
   if (end == RelayEnd::agent_gone) {
     (void)relay.send(proto::api::exec_frame(proto::api::ExecFrame::ended, session.farewell));
     return EXIT_SUCCESS;
@@ -152,7 +155,7 @@ int run(const Session& session) {
   // Who is told to end does not wait for who reads slowly; else as long as while it ran.
   const bool taken = end == RelayEnd::client_gone ||
                      relay.drain(end == RelayEnd::told ? kFlushTold : relay.limits().idle);
-  tell(taken ? word_of(end) : "slow_client", code);
+  tell({.stop = taken ? stop_of(end) : ExecStop::slow_client, .code = code});
   return EXIT_SUCCESS;
 }
 

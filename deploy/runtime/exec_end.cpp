@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 #include "common/base/text.hpp"
@@ -17,7 +16,7 @@ namespace api = proto::api;
 
 constexpr std::uint64_t kNotExecutable = 126;
 constexpr std::uint64_t kNotThere = 127;
-constexpr std::uint64_t kKilled = 128 + SIGKILL;
+constexpr std::uint8_t kKilled = 128 + SIGKILL;
 
 api::ErrorBody body_of(const Error& error) {
   return {std::string{code(error.code())}, error.what(), error.next_step()};
@@ -54,15 +53,31 @@ api::ExecEnd not_started(const std::string& log) {
   return {0, body_of(runtime_error(reason))};
 }
 
-/// Why a session was ended that did not end by itself; empty: it did.
-std::string ended_because(std::string_view word) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kWhy{
-      {{"client_gone", "the client went away"},
-       {"slow_client", "the client did not take all of its output"},
-       {"idle", "nothing came from either side for 4 h"}}};
-  for (const auto& [known, why] : kWhy)
-    if (known == word) return std::string{why};
-  return {};
+api::ExecEnd killed(const Error& why) { return {kKilled, body_of(why)}; }
+
+api::ExecEnd exited(const ExecOutcome& outcome, std::uint8_t code) {
+  if (code != kKilled || !outcome.instance_ended) return {code, std::nullopt};
+  return killed(session_ended(outcome.instance, "has ended"));
+}
+
+/// Whatever a shell says of itself after its children were killed.
+api::ExecEnd ended_by(api::ExecStop stop) {
+  switch (stop) {
+    case api::ExecStop::client_gone:
+      return killed(Error{Errc::cancelled, "the client went away"});
+    case api::ExecStop::slow_client:
+      return killed(Error{Errc::timed_out, "the client did not take all of its output"});
+    case api::ExecStop::idle:
+      return killed(Error{Errc::timed_out, "nothing came from either side for 4 h"});
+    case api::ExecStop::bad_frame:
+      return killed(Error{Errc::usage, "the client sent what is no frame of a session"}.hint(
+          "check that client and agent have the same version: holdfast version"));
+    case api::ExecStop::exited:
+    case api::ExecStop::told:
+    case api::ExecStop::not_started:
+      break;
+  }
+  return exec_end(Error{Errc::internal, "the process of the session ended without a word"});
 }
 
 }  // namespace
@@ -79,30 +94,19 @@ api::ExecEnd agent_ended() {
 
 api::ExecEnd exec_end(const Error& error) { return {0, body_of(error)}; }
 
+bool may_be_by_the_instance(const api::ExecReport& report) {
+  return report.stop == api::ExecStop::not_started ||
+         (report.stop == api::ExecStop::exited && report.code == kKilled);
+}
+
 api::ExecEnd exec_end(const ExecOutcome& outcome) {
-  const auto words = split(trim(outcome.line), ' ');
-  const auto word = words.front();
-  if (word == "not_started" && outcome.told.empty())
-    return outcome.instance_ended ? exec_end(session_ended(outcome.instance, "has ended"))
-                                  : not_started(outcome.runtime_log);
-  if (word == "exited") {
-    const auto number = parse_number(words.back());
-    api::ExecEnd end{number ? *number : kKilled, std::nullopt};
-    if (end.exit_code == kKilled && outcome.instance_ended)
-      end.error = body_of(session_ended(outcome.instance, "has ended"));
-    return end;
-  }
-  // Whatever a shell says of itself after its children were killed.
-  if (!outcome.told.empty())
-    return {kKilled, body_of(session_ended(outcome.instance, outcome.told))};
-  if (word == "bad_frame")
-    return {kKilled,
-            body_of(Error{Errc::usage, "the client sent what is no frame of a session"}.hint(
-                "check that client and agent have the same version: holdfast version"))};
-  if (const auto why = ended_because(word); !why.empty())
-    return {kKilled,
-            body_of(Error{word == "client_gone" ? Errc::cancelled : Errc::timed_out, why})};
-  return exec_end(Error{Errc::internal, "the process of the session ended without a word"});
+  if (outcome.report && outcome.report->stop == api::ExecStop::exited)
+    return exited(outcome, outcome.report->code);
+  if (!outcome.told.empty()) return killed(session_ended(outcome.instance, outcome.told));
+  if (!outcome.report) return ended_by(api::ExecStop::told);
+  if (outcome.report->stop != api::ExecStop::not_started) return ended_by(outcome.report->stop);
+  return outcome.instance_ended ? exec_end(session_ended(outcome.instance, "has ended"))
+                                : not_started(outcome.runtime_log);
 }
 
 }  // namespace holdfast::deploy::runtime

@@ -2,11 +2,13 @@
 /// \file
 /// How a session ended, as its client and the ledger are told. Pure.
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/base/error.hpp"
 #include "deploy/runtime/record/record.hpp"
+#include "proto/api/exec_report.hpp"
 #include "proto/api/messages.hpp"
 
 namespace holdfast::deploy::runtime {
@@ -14,11 +16,15 @@ namespace holdfast::deploy::runtime {
 /// What is known when the process of a session (agent/exec) has ended.
 struct ExecOutcome {
   InstanceId instance;
-  std::string line;  ///< what it said: "exited 3"
-  std::string told;  ///< why it was told to end; empty: it was not
+  std::optional<proto::api::ExecReport> report;  ///< none: it said nothing that is one
+  std::string told;                              ///< why it was told to end; empty: it was not
   bool instance_ended = false;
   std::string runtime_log;  ///< of the runtime, where the command did not begin
 };
+
+/// Whether the instance that ends is all there may be to it: the kernel kills what is in an
+/// instance before its first process is gone, and that one may be seen to run for a moment after.
+[[nodiscard]] bool may_be_by_the_instance(const proto::api::ExecReport& report);
 
 /// The code of the command, or 126 and 127 as a shell says them: a program that cannot be run, and
 /// one that is not there. 137 with the reason where the session was ended.

@@ -27,7 +27,8 @@ constexpr Milliseconds kEndsWithin{5'000};  ///< once it was told to
 constexpr Milliseconds kFrameWithin{1'000};
 constexpr Milliseconds kKillsWithin{2'000};
 constexpr int kLookMs = 1'000;
-constexpr std::size_t kMostLine = 256;
+/// Between the end of a command that the kernel kills with its instance and that of the instance.
+constexpr Milliseconds kInstanceEndsWithin{250};
 
 /// All of it, or until the peer does not take it.
 void send_all(int socket, std::string_view bytes) {
@@ -52,8 +53,18 @@ Result<std::pair<os::UniqueFd, os::UniqueFd>> make_pair() {
 
 /// Whether the last frame that the client was sent is one: else an end would be taken for more of
 /// it, and the closed connection has to say it.
-bool is_whole(std::string_view line) {
-  return !line.empty() && !line.starts_with("slow_client") && !line.starts_with("client_gone");
+bool is_whole(const std::optional<api::ExecReport>& report) {
+  return report && report->stop != api::ExecStop::slow_client &&
+         report->stop != api::ExecStop::client_gone;
+}
+
+/// Whether it ends within that time.
+bool ends(const ProcessId& process, Milliseconds within) {
+  const auto pidfd = os::open_pidfd(process.pid);
+  if (!alive(process)) return true;
+  if (!pidfd) return false;
+  pollfd ended{pidfd->get(), POLLIN, 0};
+  return ::poll(&ended, 1, static_cast<int>(within.count())) > 0;
 }
 
 void send_byte(const os::UniqueFd& control) {
@@ -99,9 +110,9 @@ api::ExecEnd ExecSession::run(os::UniqueFd client, const std::stop_token& stop) 
   if (auto entered = sessions_.enter(*this); !entered) {
     end = exec_end(entered.error());
   } else {
-    auto line = supervise(client.get(), stop);
-    const bool whole = !line || is_whole(*line);
-    end = line ? exec_end(outcome(std::move(*line))) : exec_end(line.error());
+    auto report = supervise(client.get(), stop);
+    const bool whole = !report || is_whole(*report);
+    end = report ? exec_end(outcome(std::move(*report))) : exec_end(report.error());
     sessions_.leave(*this);
     if (!whole) return end;
   }
@@ -109,22 +120,23 @@ api::ExecEnd ExecSession::run(os::UniqueFd client, const std::stop_token& stop) 
   return end;
 }
 
-/// The line in which its process says how it ended; empty: it said nothing.
-Result<std::string> ExecSession::supervise(int client, const std::stop_token& stop) {
+/// How it ended, as its process says; none: it said nothing.
+Result<std::optional<api::ExecReport>> ExecSession::supervise(int client,
+                                                              const std::stop_token& stop) {
   HF_ASSIGN(const auto bundle, os::open_file(host_.paths.bundle(asked_.id), O_PATH | O_DIRECTORY));
   // A path of any length fits into the address of a socket so.
   const auto console = fmt::format("/proc/{}/fd/{}/exec-{}.tty", ::getpid(), bundle.get(), number_);
   HF_ASSIGN(const auto carrier, start(client, console));
   const std::stop_callback on_stop{stop, [this] { tell("goes on, but the agent stops"); }};
-  auto line = await_line(carrier);
+  auto report = await_report(carrier);
   {
     const std::lock_guard lock{mutex_};
     control_.reset();
   }
-  if (!line.empty()) return line;
+  if (report) return report;
   carrier.process.kill(SIGKILL);
   (void)os::end_marked(processes(), {mark(), command_pid()}, kKillsWithin);
-  return line;
+  return report;
 }
 
 std::vector<std::string> ExecSession::arguments(const std::string& console) const {
@@ -169,10 +181,10 @@ Result<ExecSession::Carrier> ExecSession::start(int client, const std::string& c
 }
 
 /// Until it has said all, or does not end although it was told to.
-std::string ExecSession::await_line(const Carrier& carrier) {
+std::optional<api::ExecReport> ExecSession::await_report(const Carrier& carrier) {
   std::string line;
   std::optional<BootTime> deadline;
-  while (line.size() < kMostLine) {
+  while (line.size() < api::kMostOfExecReport) {
     pollfd waiting{carrier.result.get(), POLLIN, 0};
     std::array<char, 64> piece;
     if (::poll(&waiting, 1, kLookMs) > 0) {
@@ -184,16 +196,19 @@ std::string ExecSession::await_line(const Carrier& carrier) {
     if (!reason_.empty() && !deadline) deadline = host_.clock.boot() + kEndsWithin;
     if (deadline && host_.clock.boot() >= *deadline) break;
   }
-  return line;
+  return api::exec_report_of(line);
 }
 
-ExecOutcome ExecSession::outcome(std::string line) const {
+ExecOutcome ExecSession::outcome(std::optional<api::ExecReport> report) const {
+  const bool doubtful = report && may_be_by_the_instance(*report);
+  const bool instance_ended = ends(asked_.init, doubtful ? kInstanceEndsWithin : Milliseconds{0});
   const std::lock_guard lock{mutex_};
-  const bool told = line.starts_with("told") || line.starts_with("not_started");
+  const bool told =
+      !report || report->stop == api::ExecStop::told || report->stop == api::ExecStop::not_started;
   ExecOutcome known{.instance = asked_.id,
-                    .line = std::move(line),
+                    .report = std::move(report),
                     .told = told ? reason_ : std::string{},
-                    .instance_ended = !alive(asked_.init),
+                    .instance_ended = instance_ended,
                     .runtime_log = {}};
   constexpr std::size_t kMostLog = 1U << 20;
   if (auto log = os::read_regular_file(file("log"), kMostLog)) known.runtime_log = std::move(*log);

@@ -58,11 +58,12 @@ class ExecSession {
   };
   ExecSession(ExecSessions& sessions, const Host& host, Asked asked, std::string number);
 
-  [[nodiscard]] Result<std::string> supervise(int client, const std::stop_token& stop);
+  [[nodiscard]] Result<std::optional<proto::api::ExecReport>> supervise(
+      int client, const std::stop_token& stop);
   [[nodiscard]] std::vector<std::string> arguments(const std::string& console) const;
   [[nodiscard]] Result<Carrier> start(int client, const std::string& console);
-  [[nodiscard]] std::string await_line(const Carrier& carrier);
-  [[nodiscard]] ExecOutcome outcome(std::string line) const;
+  [[nodiscard]] std::optional<proto::api::ExecReport> await_report(const Carrier& carrier);
+  [[nodiscard]] ExecOutcome outcome(std::optional<proto::api::ExecReport> report) const;
   [[nodiscard]] std::filesystem::path file(std::string_view what) const;
   [[nodiscard]] std::filesystem::path processes() const;
   [[nodiscard]] std::string mark() const;

@@ -8,32 +8,38 @@ namespace {
 
 using ::testing::HasSubstr;
 
-ExecOutcome outcome(std::string line) {
-  return {.instance = InstanceId{"web-1"}, .line = std::move(line), .told = {}, .runtime_log = {}};
+using proto::api::ExecReport;
+using proto::api::ExecStop;
+
+ExecOutcome outcome(std::optional<ExecReport> report) {
+  return {
+      .instance = InstanceId{"web-1"}, .report = std::move(report), .told = {}, .runtime_log = {}};
 }
 
+ExecOutcome exited(std::uint8_t code) { return outcome(ExecReport{ExecStop::exited, code, {}}); }
+
 proto::api::ExecEnd not_started(const std::string& reason) {
-  auto known = outcome("not_started E_RUNTIME 0\n");
+  auto known = outcome(ExecReport{ExecStop::not_started, 0, "E_RUNTIME"});
   known.runtime_log = fmt::format(R"({{"level":"error","msg":"{}"}})", reason);
   return exec_end(known);
 }
 
 TEST(ExecEnds, TheCodeOfTheCommandIsAllThatIsSaidOfItsEnd) {
-  for (const auto code : {0U, 3U, 137U, 143U}) {
-    const auto end = exec_end(outcome(fmt::format("exited {}\n", code)));
+  for (const auto code : std::initializer_list<std::uint8_t>{0, 3, 137, 143}) {
+    const auto end = exec_end(exited(code));
     EXPECT_EQ(end.exit_code, code);
     EXPECT_FALSE(end.error);
   }
 }
 
 TEST(ExecEnds, AKillByTheEndOfTheInstanceSaysSo) {
-  auto known = outcome("exited 137\n");
+  auto known = exited(137);
   known.instance_ended = true;
   const auto end = exec_end(known);
   EXPECT_EQ(end.exit_code, 137U);
   ASSERT_TRUE(end.error);
   EXPECT_EQ(end.error->message, "web-1 has ended: the session has ended");
-  known.line = "exited 3\n";
+  known.report = ExecReport{ExecStop::exited, 3, {}};
   EXPECT_FALSE(exec_end(known).error) << "it had ended by itself";
 }
 
@@ -63,26 +69,35 @@ TEST(ExecEnds, AProgramThatIsNotThereIs127AndOneThatCannotBeRunIs126) {
 }
 
 TEST(ExecEnds, WhoEndedItIsSaidAndTheCodeIsThatOfAKill) {
-  auto told = outcome("told 0\n");
+  auto told = outcome(ExecReport{.stop = ExecStop::told});
   told.told = "is stopped";
   EXPECT_EQ(exec_end(told).exit_code, 137U);
   EXPECT_EQ(exec_end(told).error->message, "web-1 is stopped: the session has ended");
-  told.line = "not_started E_CANCELLED 0\n";
+  told.report = ExecReport{ExecStop::not_started, 0, "E_CANCELLED"};
   EXPECT_EQ(exec_end(told).error->message, "web-1 is stopped: the session has ended");
-  const std::pair<const char*, const char*> ends[] = {{"client_gone 1\n", "E_CANCELLED"},
-                                                      {"slow_client 0\n", "E_TIMED_OUT"},
-                                                      {"idle 0\n", "E_TIMED_OUT"},
-                                                      {"bad_frame 0\n", "E_USAGE"}};
-  for (const auto& [line, code] : ends) {
-    const auto end = exec_end(outcome(line));
-    EXPECT_EQ(end.exit_code, 137U) << line;
-    EXPECT_EQ(end.error->code, code) << line;
+  told.report.reset();
+  EXPECT_EQ(exec_end(told).error->message, "web-1 is stopped: the session has ended")
+      << "its process was killed before it had said a word";
+  const std::pair<ExecStop, const char*> ends[] = {{ExecStop::client_gone, "E_CANCELLED"},
+                                                   {ExecStop::slow_client, "E_TIMED_OUT"},
+                                                   {ExecStop::idle, "E_TIMED_OUT"},
+                                                   {ExecStop::bad_frame, "E_USAGE"}};
+  for (const auto& [stop, code] : ends) {
+    const auto end = exec_end(outcome(ExecReport{.stop = stop}));
+    EXPECT_EQ(end.exit_code, 137U) << code;
+    EXPECT_EQ(end.error->code, code);
   }
-  for (const auto* line : {"", "\n", "nonsense"}) {
-    const auto end = exec_end(outcome(line));
-    EXPECT_EQ(end.exit_code, 0U) << line;
-    EXPECT_EQ(end.error->code, "E_INTERNAL") << line;
-  }
+  const auto nothing = exec_end(outcome(std::nullopt));
+  EXPECT_EQ(nothing.exit_code, 0U);
+  EXPECT_EQ(nothing.error->code, "E_INTERNAL");
+}
+
+TEST(ExecEnds, OnlyAKillAndACommandThatDidNotBeginMayBeByTheInstance) {
+  EXPECT_TRUE(may_be_by_the_instance({ExecStop::exited, 137, {}}));
+  EXPECT_TRUE(may_be_by_the_instance({ExecStop::not_started, 0, "E_RUNTIME"}));
+  EXPECT_FALSE(may_be_by_the_instance({ExecStop::exited, 0, {}}));
+  EXPECT_FALSE(may_be_by_the_instance({ExecStop::exited, 143, {}}));
+  EXPECT_FALSE(may_be_by_the_instance({ExecStop::client_gone, 137, {}}));
 }
 
 }  // namespace
