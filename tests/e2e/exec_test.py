@@ -373,16 +373,23 @@ class Exec(fixture.AgentCase):
         self.applied({"web": self.web("WEB_V1")})
         self.applied({"web": self.web("WEB_V2")})
         calm = self.back_to_v1()
-        self.applied({"web": self.web("WEB_V3")})
+        for attempt in range(3):  # sessions and tests share the processors: a wait would be there each time
+            busy = self.beside_six_sessions(attempt)
+            print(f"first answer of v1 after {busy * 1000:.0f} ms beside six sessions, {calm * 1000:.0f} ms without", flush=True)
+            if busy < max(0.1, 3 * calm):
+                return
+        self.fail(f"a rollback took {busy:.3f} s beside sessions, three times in a row")
+
+    def beside_six_sessions(self, attempt):
+        self.applied({"web": self.web("WEB_V3", env={"ATTEMPT": str(attempt)})})
         clients = [self.begin("web", "--", BUSYBOX, "yes", stdout=subprocess.DEVNULL) for _ in range(3)]
         clients += [self.sleeper(seconds=f"123{number}")[0] for number in range(3)]
         busy = self.back_to_v1()
-        print(f"first answer of v1 after {busy * 1000:.0f} ms beside six sessions, {calm * 1000:.0f} ms without", flush=True)
-        self.assertLess(busy, max(0.1, 3 * calm))
         for client in clients:
             self.assertEqual(client.wait(20), 137)
         for number in range(3):
             self.nothing_sleeps(f"123{number}")
+        return busy
 
     def test_when_the_service_ends_or_is_stopped_the_session_says_so(self):
         client, _ = self.sleeper()
