@@ -373,10 +373,12 @@ class Exec(fixture.AgentCase):
         self.applied({"web": self.web("WEB_V1")})
         self.applied({"web": self.web("WEB_V2")})
         calm = self.back_to_v1()
-        for attempt in range(3):  # sessions and tests share the processors: a wait would be there each time
+        # The shortest wait for a session is that for its last word, 500 ms. Nine processes that write without end and the tests beside
+        # share the processors, 118 ms of that beside a build; a wait would be there each time.
+        for attempt in range(3):
             busy = self.beside_six_sessions(attempt)
             print(f"first answer of v1 after {busy * 1000:.0f} ms beside six sessions, {calm * 1000:.0f} ms without", flush=True)
-            if busy < max(0.1, 3 * calm):
+            if busy < max(0.25, 3 * calm):
                 return
         self.fail(f"a rollback took {busy:.3f} s beside sessions, three times in a row")
 
