@@ -26,7 +26,7 @@ bool fits(std::string_view pattern, std::string_view path, std::string& argument
 
 /// What anybody may read may also be asked for without its body: checks of load balancers do.
 bool takes_head(const api::OperationRow& row) {
-  return row.method == api::Method::get && row.reach == api::Reach::socket_and_tcp;
+  return row.method == api::Method::get && row.reach != api::Reach::socket;
 }
 
 bool takes(const api::OperationRow& row, std::string_view method) {
@@ -140,13 +140,16 @@ void Api::handle(const ExchangePtr& exchange) {
   const Route* found = nullptr;
   std::vector<std::string_view> known;
   for (const auto& route : routes()) {
-    if (over_tcp && route.row.reach != api::Reach::socket_and_tcp) continue;
+    if (over_tcp && route.row.reach == api::Reach::socket) continue;
     known.push_back(route.row.path);
     if (fits(route.row.path, request.path, argument)) found = &route;
   }
   if (found == nullptr) return exchange->respond(unknown_path(request.path, known));
   const auto& row = found->row;
   if (!takes(row, request.method)) return exchange->respond(not_allowed(request.method, row));
+  if (over_tcp && row.reach == api::Reach::socket_and_tcp_by_token)
+    if (auto refused = parts_.scrape_token.refusal(request.authorization))
+      return exchange->respond(std::move(*refused));
   if (role_of(request) < row.role) {
     return exchange->respond(
         Error{Errc::perm, fmt::format("{} may not {} {}: that needs the role {}", actor_of(request),

@@ -6,6 +6,7 @@
 #include "agent/daemon/access.hpp"
 #include "agent/daemon/api_call.hpp"
 #include "agent/daemon/http.hpp"
+#include "agent/daemon/scrape_token.hpp"
 #include "agent/daemon/shared_pool.hpp"
 #include "common/os/fair_mutex.hpp"
 #include "common/os/job_pool.hpp"
@@ -46,6 +47,7 @@ struct ApiParts {
   std::function<void(const std::function<void(std::string)>&)> metrics;
   /// By which it may be asked over TCP, besides addresses.
   std::vector<std::string> tcp_names;
+  ScrapeToken scrape_token;
   PlanRecovery plan_recovery;
   /// Records the request and restarts the program, which carries it out. From any thread.
   std::function<Status(const deploy::ledger::RecoveryRequest&)> recover;

@@ -81,13 +81,14 @@ class Daemon {
                 options.config.scrub),
         api_({engine_, upkeep_, agent.ledger(), agent.logs(), agent.exec(),
               [this](const auto& reply) { metrics(reply); }, tcp_names(options.config),
-              agent.plan_recovery(),
+              ScrapeToken{options.config.metrics_token_file}, agent.plan_recovery(),
               [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); },
               [this] { return late_.texts(); },
               [this] { return source_ ? std::optional{source_->status()} : std::nullopt; },
               [this](const auto& reply) { sync(reply); }},
              access),
         groups_(access.groups()),
+        scrape_token_(options.config.metrics_token_file),
         late_(std::move(late)),
         server_(
             Server::create(io_, {.handler = [this](ExchangePtr exchange) { api_.handle(exchange); },
@@ -220,6 +221,11 @@ class Daemon {
       } else {
         late_.lacks(LateSetup::kMetrics, fd.error());
       }
+    }
+    if (const auto usable = scrape_token_.check()) {
+      late_.has(LateSetup::kToken);
+    } else {
+      late_.lacks(LateSetup::kToken, usable.error());
     }
     if (late_.is_missing(LateSetup::kGroups))
       (void)lookups_.start([this, groups = config_.groups](const std::stop_token&) {
@@ -357,6 +363,7 @@ class Daemon {
   deploy::image::Upkeep upkeep_;
   Api api_;
   std::vector<gid_t> groups_;
+  ScrapeToken scrape_token_;
   LateSetup late_;
   os::JobPool lookups_{"groups", {.threads = 1, .waiting = 0}};
   std::unique_ptr<Server> server_;

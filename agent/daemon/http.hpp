@@ -33,16 +33,18 @@ struct Request {
   std::map<std::string, std::string> query;  ///< decoded
   std::string body;
   std::optional<std::string> last_event_id;
-  std::string upgrade;              ///< the protocol that it asks for; empty: none
-  std::optional<std::string> host;  ///< the field Host; empty when there were several
-  std::optional<Peer> peer;         ///< none: it came over TCP
+  std::string upgrade;                       ///< the protocol that it asks for; empty: none
+  std::optional<std::string> host;           ///< the field Host; empty when there were several
+  std::optional<std::string> authorization;  ///< the same
+  std::optional<Peer> peer;                  ///< none: it came over TCP
 };
 
 struct Response {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
-  std::string allow;  ///< of a 405
+  std::string allow;         ///< of a 405
+  std::string authenticate;  ///< of a 401
 };
 
 /// The status that fits an error.

@@ -2,19 +2,29 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "common/log/log.hpp"
 
 namespace holdfast::agent::daemon {
 namespace {
 
-constexpr std::array kAll{LateSetup::kMetrics, LateSetup::kGroups};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kAll{
+    {{LateSetup::kMetrics, "metrics are not served"},
+     {LateSetup::kGroups, "a role has no group yet"},
+     {LateSetup::kToken, "metrics are given to nobody over the network"}}};
+
+std::string_view words_for(std::string_view what) {
+  const auto* const row = std::find_if(kAll.begin(), kAll.end(),
+                                       [&](const auto& known) { return known.first == what; });
+  return row == kAll.end() ? what : row->second;
+}
 
 }  // namespace
 
 void LateSetup::lacks(std::string_view what, const Error& why) {
-  const auto text =
-      fmt::format("{}: {}", what == kMetrics ? "metrics are not served" : "a role has no group yet",
-                  why.to_string());
+  const auto text = fmt::format("{}: {}", words_for(what), why.to_string());
   auto& known = missing_[std::string{what}];
   if (known == text) return;
   known = text;
@@ -38,7 +48,7 @@ std::vector<std::string> LateSetup::texts() const {
 
 std::map<std::string, double> LateSetup::gauges() const {
   std::map<std::string, double> all;
-  for (const auto what : kAll) all[std::string{what}] = is_missing(what) ? 1 : 0;
+  for (const auto& [what, words] : kAll) all[std::string{what}] = is_missing(what) ? 1 : 0;
   return all;
 }
 

@@ -10,12 +10,13 @@
 namespace holdfast::agent::daemon {
 
 /// What of the configuration cannot be had at the moment: a port that another program has, a group
-/// that no name service knows yet. The agent runs without, says so, and tries again: what it keeps
-/// running is worth more. Not thread safe.
+/// that no name service knows yet, a token. The agent runs without, says so, and tries again: what
+/// it keeps running is worth more. Not thread safe.
 class LateSetup {
  public:
   static constexpr std::string_view kMetrics = "metrics_listen";
   static constexpr std::string_view kGroups = "groups";
+  static constexpr std::string_view kToken = "metrics_token_file";
 
   /// Is logged when it is news.
   void lacks(std::string_view what, const Error& why);

@@ -205,6 +205,7 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
     request_.last_event_id = std::move(message.last_event_id);
     request_.upgrade = std::move(message.upgrade);
     request_.host = std::move(message.host);
+    request_.authorization = std::move(message.authorization);
     request_.peer = options_.peer;
     chunked_ = message.takes_chunks;
     if (reader_.left_over() > 0)
@@ -235,7 +236,8 @@ class SessionImpl final : public Session, public std::enable_shared_from_this<Se
                                 {"Content-Length", fmt::format("{}", response.body.size())},
                                 {"Cache-Control", "no-store"},
                                 {"Connection", "close"},
-                                {"Allow", response.allow}});
+                                {"Allow", response.allow},
+                                {"WWW-Authenticate", response.authenticate}});
     if (request_.method != "HEAD") body_ = std::move(response.body);
     write();
   }

@@ -26,6 +26,8 @@ std::string text_of(beast_text view) { return {view.data(), view.size()}; }
 
 void take(Request& request, beast::field field, beast_text name, beast_text value) {
   if (field == beast::field::host) request.host = request.host ? "" : text_of(value);
+  if (field == beast::field::authorization)
+    request.authorization = request.authorization ? "" : text_of(value);
   // Beast knows no name for this one.
   if (boost::beast::iequals(name, "Last-Event-ID") && !request.last_event_id)
     request.last_event_id = text_of(value);

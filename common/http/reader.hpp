@@ -26,8 +26,9 @@ struct Request {
   std::string body;
   std::optional<std::string> last_event_id;
   std::string upgrade;  ///< the protocol that the connection is to go on with; empty: none
-  std::optional<std::string> host;  ///< as it was sent; empty when there were several
-  bool takes_chunks = true;         ///< HTTP/1.1: an answer may come in chunks
+  std::optional<std::string> host;           ///< as it was sent; empty when there were several
+  std::optional<std::string> authorization;  ///< the same
+  bool takes_chunks = true;                  ///< HTTP/1.1: an answer may come in chunks
 };
 
 struct Response {

@@ -47,7 +47,8 @@ enum class Repeat : std::uint8_t {
 /// Where it is served.
 enum class Reach : std::uint8_t {
   socket,
-  socket_and_tcp  ///< also without a peer that has a name: `metrics_listen`
+  socket_and_tcp,          ///< also without a peer that has a name: `metrics_listen`
+  socket_and_tcp_by_token  ///< the same; there it takes `metrics_token_file`'s token, if any
 };
 
 /// No body and no query.
@@ -129,6 +130,7 @@ using enum Method;
 using enum Role;
 using enum Repeat;
 inline constexpr auto tcp = Reach::socket_and_tcp;
+inline constexpr auto tcp_by_token = Reach::socket_and_tcp_by_token;
 
 // clang-format off
 using Rows = std::tuple<
@@ -166,7 +168,7 @@ using Rows = std::tuple<
     Operation<"image_import",       post, "/v1/images/import",       deploy,   idempotent,   ImageImportRequest,  Json<ImageJob>>,
     Operation<"image_pull",         post, "/v1/images/pull",         deploy,   idempotent,   ImagePullRequest,    Json<ImageJob>>,
     Operation<"version",            get,  "/v1/version",             observe,  idempotent,   Nothing,             Json<VersionInfo>>,
-    Operation<"metrics",            get,  "/metrics",                observe,  idempotent,   Nothing,             MetricsText, tcp>,
+    Operation<"metrics",            get,  "/metrics",                observe,  idempotent,   Nothing,             MetricsText, tcp_by_token>,
     Operation<"healthz",            get,  "/healthz",                observe,  idempotent,   Nothing,             PlainText, tcp>,
     Operation<"readyz",             get,  "/readyz",                 observe,  idempotent,   Nothing,             PlainText, tcp>>;
 // clang-format on

@@ -13,19 +13,19 @@
 namespace holdfast::proto {
 namespace {
 
-constexpr std::array<std::string_view, 25> kTopKeys{"state_dir",    "run_dir",
-                                                    "socket",       "metrics_listen",
-                                                    "runtime",      "cni_dir",
-                                                    "instance",     "network",
-                                                    "registries",   "source",
-                                                    "retain",       "resync",
-                                                    "labels",       "parallel_downloads",
-                                                    "log",          "groups",
-                                                    "policy",       "pull",
-                                                    "rehearse",     "standby",
-                                                    "scrub",        "proxy",
-                                                    "drift",        "disk",
-                                                    "metrics_hosts"};
+constexpr std::array<std::string_view, 26> kTopKeys{"state_dir",     "run_dir",
+                                                    "socket",        "metrics_listen",
+                                                    "runtime",       "cni_dir",
+                                                    "instance",      "network",
+                                                    "registries",    "source",
+                                                    "retain",        "resync",
+                                                    "labels",        "parallel_downloads",
+                                                    "log",           "groups",
+                                                    "policy",        "pull",
+                                                    "rehearse",      "standby",
+                                                    "scrub",         "proxy",
+                                                    "drift",         "disk",
+                                                    "metrics_hosts", "metrics_token_file"};
 constexpr std::array<std::string_view, 2> kNetworkKeys{"subnet", "service_subnet"};
 constexpr std::array<std::string_view, 1> kLogKeys{"max_size"};
 constexpr std::array<std::string_view, 3> kPullKeys{"bandwidth", "jitter", "keep_blobs"};
@@ -322,6 +322,7 @@ AgentConfig read_config(const yaml::Node& root, yaml::Findings& findings) {
   read_directories(fields, config);
   read_metrics(fields, config);
   read_metrics_hosts(fields, config);
+  (void)read_path(fields, "metrics_token_file", config.metrics_token_file);
   read_instance(fields, config);
   read_network(fields, config);
   read_registries(fields, config);
@@ -345,7 +346,8 @@ std::vector<std::string> own_places(const AgentConfig& config) {
   std::vector<std::string> places{config.state_dir.string(), config.run_dir.string(),
                                   config.file.string()};
   for (const auto& [host, registry] : config.registries) places.push_back(registry.credentials);
-  for (const auto& file : {config.source.client_key, config.source.token_file})
+  for (const auto& file :
+       {config.source.client_key, config.source.token_file, config.metrics_token_file.string()})
     places.push_back(file);
   std::erase(places, "");
   return places;

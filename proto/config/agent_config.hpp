@@ -103,6 +103,7 @@ struct FixedSettings {
   std::string metrics_listen = "127.0.0.1:9472";  ///< empty: off
   /// Other names by which this host is asked for its metrics; addresses and its own name need none.
   std::vector<std::string> metrics_hosts;
+  std::filesystem::path metrics_token_file;  ///< holds what a scrape has to bear; empty: nothing
   RuntimeChoice runtime = RuntimeChoice::automatic;
   std::filesystem::path cni_dir = "/usr/lib/cni";
   std::string instance = "main";  ///< [a-z0-9]([a-z0-9-]{0,14})

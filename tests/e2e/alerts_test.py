@@ -1,5 +1,11 @@
 #!/usr/bin/python3
 """From a fault to the message: a real agent, a real Prometheus with the rules of the product, a real Alertmanager, and who gets the alert."""
+import secrets
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
 import fixture
 from fixture import wait_until
 from prometheus import Alertmanager, Prometheus
@@ -8,14 +14,18 @@ PAGE = fixture.SOURCE / "packaging/doc/alerts.md"
 
 
 class Alerts(fixture.AgentCase):
-    settings = {"resync": "1s"}
-
     def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="holdfast-token-")
+        self.addCleanup(folder.cleanup)
+        token = Path(folder.name) / "token"
+        token.touch(0o600)
+        token.write_text(secrets.token_hex(32))
+        self.settings = {"resync": "1s", "metrics_token_file": str(token)}
         super().setUp()
         self.manager = Alertmanager(self.agent.state)
         self.addCleanup(self.manager.stop)
         self.target = f"127.0.0.1:{self.agent.metrics_port}"
-        self.prometheus = Prometheus(self.agent.state, self.target, f"127.0.0.1:{self.manager.port}")
+        self.prometheus = Prometheus(self.agent.state, self.target, f"127.0.0.1:{self.manager.port}", str(token))
         self.addCleanup(self.prometheus.stop)
         self.prometheus.await_first_scrape()
 
@@ -36,6 +46,9 @@ class Alerts(fixture.AgentCase):
         reason = self.agent.cli("history", "-n", "3")  # what the page says to run
         self.assertEqual(reason.code, 0, reason)
         self.assertIn("failed", reason.out)
+        with self.assertRaises(urllib.error.HTTPError) as refused:  # all of this was scraped with the token
+            urllib.request.urlopen(f"http://{self.target}/metrics", timeout=10)
+        self.assertEqual(refused.exception.code, 401)
 
 
 if __name__ == "__main__":

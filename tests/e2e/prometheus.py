@@ -17,12 +17,14 @@ class Prometheus:
     """Debian's, with the rules of the product, over one agent that it scrapes every second; and over what is no agent: itself, and
     an exporter that is down."""
 
-    def __init__(self, folder, target, alertmanager=None):
+    def __init__(self, folder, target, alertmanager=None, token_file=None):
         self.port, self.target = fixture.free_port(), target
         config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(RULES)],
                   "scrape_configs": [{"job_name": "holdfast", "static_configs": [{"targets": [target]}]},
                                      {"job_name": "prometheus", "static_configs": [{"targets": [f"127.0.0.1:{self.port}"]}]},
                                      {"job_name": "node", "static_configs": [{"targets": [f"127.0.0.1:{fixture.free_port()}"]}]}]}
+        if token_file:
+            config["scrape_configs"][0]["authorization"] = {"credentials_file": token_file}
         if alertmanager:
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         path = Path(folder) / "prometheus.yml"

@@ -161,6 +161,40 @@ TEST_F(Metrics, OverTcpOnlyWhoAsksThisHostIsAnswered) {
   EXPECT_EQ(ask("").status, 200) << "no browser asks without";
 }
 
+TEST_F(Metrics, GoToWhoBearsTheTokenAndToNobodyWhereThereIsNone) {
+  constexpr const char* kToken = "0123456789abcdef";
+  config_.metrics_token_file = dir() / "token";
+  signal(SIGTERM);
+  ASSERT_EQ(wait(), 0);
+  start();
+  const auto ask = [this](std::string_view path, const std::string& fields) {
+    const auto client = RawClient::over_tcp(metrics_port_);
+    client.send(fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", path, fields));
+    return test::parse_reply(client.read_all());
+  };
+  const auto bearing = fmt::format("Authorization: Bearer {}\r\n", kToken);
+  const auto said = [this](std::string_view text) {
+    return eventually([&] { return get("/v1/status").body.find(text) != std::string::npos; });
+  };
+  EXPECT_TRUE(said("metrics are given to nobody over the network"));
+  EXPECT_EQ(ask("/metrics", bearing).status, 503);
+  EXPECT_THAT(get("/metrics").body,
+              HasSubstr("holdfast_setup_incomplete{key=\"metrics_token_file\"} 1\n"))
+      << "the socket knows who asks";
+  ASSERT_TRUE(os::write_atomic(config_.metrics_token_file, kToken));
+  EXPECT_EQ(ask("/metrics", bearing).status, 200);
+  const auto refused = ask("/metrics", "");
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_THAT(refused.head, HasSubstr("WWW-Authenticate: Bearer realm=\"holdfast\"\r\n"));
+  EXPECT_THAT(refused.body, Not(HasSubstr("holdfast_")));
+  EXPECT_EQ(ask("/metrics", bearing + bearing).status, 401) << "two of them";
+  EXPECT_EQ(ask("/metrics", "Authorization: Bearer 0123456789abcdeg\r\n").status, 401);
+  EXPECT_EQ(ask("/healthz", "").status, 200) << "says nothing of the host";
+  EXPECT_EQ(ask("/readyz", "").status, 200);
+  EXPECT_TRUE(eventually(
+      [&] { return get("/v1/status").body.find("given to nobody") == std::string::npos; }));
+}
+
 TEST_F(Metrics, AreServedWithTheLastFiguresOfAHostThatHangs) {
   ASSERT_EQ(request("POST", "/v1/apply", test::apply_body("one")).status, 202);
   ASSERT_TRUE(eventually([this] {

@@ -46,6 +46,15 @@ TEST(HttpMessages, AChunkedResponseIsReadHoweverItIsCut) {
   }
 }
 
+TEST(HttpMessages, AnAuthorizationIsTakenAsItWasSentAndOfTwoNone) {
+  const auto of = [](const std::string& fields) {
+    return read<RequestReader>("GET / HTTP/1.1\r\n" + fields + "\r\n", 5).message().authorization;
+  };
+  EXPECT_EQ(of(""), std::nullopt);
+  EXPECT_EQ(of("authorization: Bearer a b\r\n"), "Bearer a b");
+  EXPECT_EQ(of("Authorization: Bearer a\r\nAuthorization: Bearer a\r\n"), "");
+}
+
 TEST(HttpMessages, AfterA101TheConnectionGoesOnWithWhatFollows) {
   constexpr std::string_view kAsked =
       "POST /v1/exec HTTP/1.1\r\nConnection: Upgrade\r\nupgrade: frames\r\nContent-Length: "

@@ -166,7 +166,8 @@ void expect_row(const YAML::Node& operation, const OperationRow& row) {
   EXPECT_EQ(operation["operationId"].as<std::string>(""), row.name);
   EXPECT_EQ(operation["x-role"].as<std::string>(""), to_string(row.role));
   EXPECT_EQ(operation["x-idempotent"].as<bool>(true), row.repeat == Repeat::idempotent);
-  EXPECT_EQ(operation["x-tcp"].as<bool>(false), row.reach == Reach::socket_and_tcp);
+  EXPECT_EQ(operation["x-tcp"].as<bool>(false), row.reach != Reach::socket);
+  EXPECT_EQ(operation["x-tcp-token"].as<bool>(false), row.reach == Reach::socket_and_tcp_by_token);
 }
 
 template <class Operation>

@@ -63,6 +63,7 @@ run_dir: /run/a
 socket: /run/a/x.sock
 metrics_listen: 127.0.0.1:0
 metrics_hosts: [web1.example.com, metrics]
+metrics_token_file: /etc/a/token
 runtime: runc
 cni_dir: /opt/cni
 instance: a-1
@@ -90,6 +91,8 @@ policy: {images: {require_semver_tag: true}, allowed_host_paths: [/srv/data], al
   EXPECT_EQ(config.socket, "/run/a/x.sock");
   EXPECT_EQ(config.metrics_listen, "127.0.0.1:0");
   EXPECT_THAT(config.metrics_hosts, ElementsAre("web1.example.com", "metrics"));
+  EXPECT_EQ(config.metrics_token_file, "/etc/a/token");
+  EXPECT_THAT(own_places(config), ::testing::Contains("/etc/a/token"));
   EXPECT_EQ(config.runtime, RuntimeChoice::runc);
   EXPECT_EQ(config.cni_dir, "/opt/cni");
   EXPECT_EQ(config.instance, "a-1");
@@ -173,6 +176,7 @@ TEST(AgentConfig, SaysWhatIsWrongAndWhere) {
       {"metrics_hosts: [\"web1:9472\"]", "write it without scheme and port"},
       {"metrics_hosts: [-a.example.com]", "which is no host name"},
       {"metrics_hosts: web1", "metrics_hosts"},
+      {"metrics_token_file: token", "metrics_token_file"},
       {"scrub: {every: 1s}", "scrub.every"},
       {"scrub: {evry: 1h}", "did you mean \"every\"?"},
       {"scrub: {bandwidth: 1Ki}", "scrub.bandwidth"},

@@ -1,0 +1,16 @@
+#pragma once
+/// \file
+/// A secret word in a file, as it goes into `Authorization: Bearer` (RFC 6750).
+
+#include <filesystem>
+#include <string>
+
+#include "common/base/result.hpp"
+
+namespace holdfast::os {
+
+/// The one word that the file holds; blanks and line ends around it do not count. At most 16 KiB.
+/// Errors: by errno, too_large, auth (no word, or more than one). Blocks; thread safe.
+[[nodiscard]] Result<std::string> read_token(const std::filesystem::path& file);
+
+}  // namespace holdfast::os
