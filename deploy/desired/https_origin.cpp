@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "common/base/text.hpp"
-#include "common/os/file.hpp"
+#include "common/os/token_file.hpp"
 #include "common/url/url.hpp"
 #include "deploy/fetch/fetcher.hpp"
 #include "proto/trust/envelope.hpp"
@@ -14,8 +13,7 @@ namespace {
 namespace wire = proto::worker;
 
 constexpr std::uint32_t kAnswerSeconds = 20;
-constexpr std::uint32_t kTotalSeconds = 30;
-constexpr std::size_t kMostTokenBytes = 16U << 10;
+constexpr std::uint32_t kTotalSeconds = 30;  ///< a second try has what is left of it
 
 struct Place {
   std::string base;  ///< "https://config.example.com:8443"
@@ -29,16 +27,6 @@ Place place_of(const std::string& url) {
   return {fmt::format("https://{}", parts->authority), parts->authority, parts->path};
 }
 
-Result<std::string> read_token(const std::string& file) {
-  if (file.empty()) return std::string{};
-  HF_ASSIGN(const auto text, os::read_regular_file(file, kMostTokenBytes));
-  std::string token{trim(text)};
-  if (token.empty() || token.find_first_of(" \t\r\n") != std::string::npos)
-    return Error{Errc::auth, fmt::format("{} holds no token", file)}.hint(
-        "write the token alone, on one line");
-  return token;
-}
-
 Result<wire::FetchSetup> fetch_setup(const HttpsOrigin::Setup& setup, const Place& place) {
   const auto& source = setup.source;
   wire::FetchEndpoint endpoint{.base = place.base,
@@ -47,7 +35,9 @@ Result<wire::FetchSetup> fetch_setup(const HttpsOrigin::Setup& setup, const Plac
                                .http_proxy = setup.proxy.http,
                                .https_proxy = setup.proxy.https,
                                .no_proxy = setup.proxy.no_proxy};
-  HF_ASSIGN(endpoint.bearer_token, read_token(source.token_file));
+  if (!source.token_file.empty()) {
+    HF_ASSIGN(endpoint.bearer_token, os::read_token(source.token_file));
+  }
   if (!source.ca.empty()) endpoint.ca_files.push_back(source.ca);
   return wire::FetchSetup{.endpoints = {std::move(endpoint)}};
 }

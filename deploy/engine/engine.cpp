@@ -277,29 +277,9 @@ class ThreadedEngine final : public Engine, private Jobs {
         if (const auto late = clock_.boot() - std::max(due, slept); late > kLate)
           core_.suspended(late);
       }
-      wake = deliver(messages, stop);
+      wake = mailbox_->read(messages, clock_, kSlice, stop);
       wake = core_.take_wake() || wake;
     }
-  }
-
-  /// Until all are read, or an urgent one was, or their time is over: what was asked for, and what
-  /// is under way, goes on before the others are heard. Whether one of them asks for a pass.
-  bool deliver(std::deque<Mailbox::Message>& messages, const std::stop_token& stop) {
-    bool wake = false;
-    bool urgent = false;
-    const auto began = clock_.boot();
-    while (!stop.stop_requested() && !urgent && clock_.boot() - began < kSlice) {
-      auto next = mailbox_->take_urgent();
-      if (!next && messages.empty()) break;
-      if (!next) {
-        next = std::move(messages.front());
-        messages.pop_front();
-      }
-      next->read();
-      wake = wake || next->wakes;
-      urgent = next->urgent;
-    }
-    return wake;
   }
 
   /// What ends a hold or a quarantine is bounded by what began it.

@@ -72,6 +72,29 @@ class Mailbox {
     return std::exchange(messages_, {});
   }
 
+  /// Reads what was taken, and before each of it what is urgent and came since: until all is read,
+  /// or an urgent one was, or `slice` is over: what was asked for, and what is under way, goes on
+  /// before the others are heard. What was not read stays in `taken`. Whether one of them asks for
+  /// a pass.
+  [[nodiscard]] bool read(std::deque<Message>& taken, const Clock& clock, Milliseconds slice,
+                          const std::stop_token& stop) {
+    bool wake = false;
+    bool urgent = false;
+    const auto began = clock.boot();
+    while (!stop.stop_requested() && !urgent && clock.boot() - began < slice) {
+      auto next = take_urgent();
+      if (!next && taken.empty()) break;
+      if (!next) {
+        next = std::move(taken.front());
+        taken.pop_front();
+      }
+      next->read();
+      wake = wake || next->wakes;
+      urgent = next->urgent;
+    }
+    return wake;
+  }
+
   /// Nobody reads it any more: what waits is thrown away, and what comes later.
   void close() {
     std::deque<Message> left;

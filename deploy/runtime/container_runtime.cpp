@@ -358,13 +358,9 @@ Status ContainerRuntime::enforce(const InstanceId& id) {
 Status ContainerRuntime::expel(const InstanceId& id) {
   HF_TRY(check_id(id));
   HF_ASSIGN(const auto run, read_run_state(host_, id));
-  // A part after the other, until all processes were looked at, or the time is over.
   constexpr std::chrono::seconds kLongest{10};
-  const auto deadline = host_.clock.boot() + kLongest;
-  ForeignWalk walk{host_.clock};
-  auto found = walk.look({{id, run.init}}, {}, {});
-  while (!walk.reached_end() && host_.clock.boot() < deadline)
-    found = walk.look({{id, run.init}}, {}, {});
+  auto found =
+      ForeignWalk{host_.clock}.look_at_all({{id, run.init}}, host_.clock.boot() + kLongest);
   for (const auto& foreign : found[id]) {
     log::warn("event=foreign_process_killed instance={} pid={} name={}", id.str(),
               foreign.process.pid, log::field(foreign.name));

@@ -1,4 +1,5 @@
 """Those who publish, and the server where they do: keys, roots and signed documents by the real command line, served over TLS on loopback."""
+import contextlib
 import http.server
 import json
 import ssl
@@ -79,7 +80,9 @@ class Server:
                 if "Content-Length" not in headers:
                     self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(OSError):  # who does not want to wait for a slow body
+                    for piece in (body,) if isinstance(body, bytes) else body:
+                        self.wfile.write(piece)
                 if "Content-Length" in headers:
                     self.close_connection = True
 

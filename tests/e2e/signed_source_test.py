@@ -5,6 +5,7 @@ import datetime
 import json
 import signal
 import socket
+import threading
 import time
 
 import fixture
@@ -114,6 +115,33 @@ class SignedSource(fixture.AgentCase):
         self.assertEqual(self.agent.cli("sync").code, 3)
         self.assertEqual(self.source()["refusal"]["code"], "E_SPEC_ROLLBACK")
         self.assertEqual(fixture.get(self.port), "v2")
+
+    def test_a_server_that_keeps_it_waiting_is_given_up(self):
+        """20 s for one answer, 30 s for all that is tried (deploy/README.md); the host's own work does not wait."""
+        self.publish({"web": self.web("WEB_V1")})
+        self.runs("v1", 1)
+        asked, over = [], threading.Event()
+        self.addCleanup(over.set)
+
+        def silent_then_slow():
+            asked.append(time.monotonic())
+            if len(asked) == 1:
+                over.wait(60)
+                return 404
+            return 200, (b" " * 2048 for _ in range(600) if not over.wait(0.1)), {"Content-Length": str(600 * 2048), "ETag": '"slow"'}
+
+        self.server.answers[PATH] = silent_then_slow
+        fixture.wait_until("it is asked", lambda: asked, 10)
+        self.assertLess(self.agent.cli("rollback", "--dry-run").seconds, 2)
+        fixture.wait_until("it is given up", lambda: self.source()["state"] == "unreachable", 40)
+        took = time.monotonic() - asked[0]
+        self.assertTrue(19 < asked[1] - asked[0] < 24, asked)
+        self.assertTrue(29 < took < 36, took)
+        self.assertIn("sends too slowly", self.source()["refusal"]["message"])
+        self.assertEqual(fixture.get(self.port), "v1")
+        over.set()
+        self.publish({"web": self.web("WEB_V1")})
+        fixture.wait_until("it is heard again", lambda: self.source()["state"] == "current", 30)
 
     def test_an_older_document_stays_refused_although_the_state_of_trust_is_lost(self):
         self.publish({"web": self.web("WEB_V1")})

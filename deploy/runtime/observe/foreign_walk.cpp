@@ -161,4 +161,10 @@ ForeignWalk::Found ForeignWalk::look(const Inits& inits, const std::set<pid_t>& 
   return found;
 }
 
+ForeignWalk::Found ForeignWalk::look_at_all(const Inits& inits, BootTime deadline) {
+  auto found = look(inits, {}, {});
+  while (!reached_end() && clock_.boot() < deadline) found = look(inits, {}, {});
+  return found;
+}
+
 }  // namespace holdfast::deploy::runtime

@@ -46,6 +46,9 @@ class ForeignWalk {
   /// as it lives.
   [[nodiscard]] Found look(const Inits& inits, const std::set<pid_t>& supervisors,
                            const std::stop_token& stop);
+  /// Looks at a part after the other, until all processes were looked at or `deadline` has come: at
+  /// one part at least, and it may be over by the time of one.
+  [[nodiscard]] Found look_at_all(const Inits& inits, BootTime deadline);
   /// The last look reached the end of the list.
   [[nodiscard]] bool reached_end() const { return at_ == 0; }
   /// The last look was of all processes.

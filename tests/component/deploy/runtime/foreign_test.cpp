@@ -92,6 +92,35 @@ TEST_F(Foreign, OfManyAPartIsLookedAtAtATimeAndWhatWasFoundIsRepeated) {
   }
 }
 
+/// Goes on by 100 ms whenever it is looked at.
+class SlowHost final : public Clock {
+ public:
+  [[nodiscard]] WallTime wall() const override { return {}; }
+  [[nodiscard]] BootTime boot() const override { return now_ += Milliseconds{100}; }
+  [[nodiscard]] BootTime now() const { return now_; }
+
+ private:
+  mutable BootTime now_{std::chrono::hours{1}};
+};
+
+TEST_F(Foreign, AllOfThemAreLookedAtUntilTheTimeIsOver) {
+  create(spec("web-1", a_service(idle())));
+  intrude();
+  constexpr rt::ForeignBounds kFewAtATime{.processes = 3, .time = Milliseconds{250}};
+  ASSERT_TRUE(eventually([&] {
+    rt::ForeignWalk whole{clock_, kFewAtATime};
+    const auto found = whole.look_at_all(inits(), clock_.boot() + std::chrono::seconds{10});
+    return whole.reached_end() && found.size() == 1;
+  }));
+  const SlowHost slow;
+  rt::ForeignWalk part{slow, kFewAtATime};
+  const auto deadline = slow.now() + std::chrono::seconds{1};
+  (void)part.look_at_all(inits(), deadline);
+  EXPECT_FALSE(part.reached_end());
+  EXPECT_GE(slow.now(), deadline);
+  EXPECT_LT(slow.now(), deadline + std::chrono::seconds{1});
+}
+
 TEST_F(Foreign, AChainOfDescendantsIsNot) {
   create(spec("web-1", a_service({"/bin/sh", "-c",
                                   "n=0; deeper() { n=$((n + 1)); if [ $n -lt 100 ]; then (deeper); "
