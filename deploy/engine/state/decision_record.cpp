@@ -37,6 +37,30 @@ void add_last_words(const Parts& parts, std::map<std::string, std::string>& deta
   detail["next"] = words.advice;
 }
 
+/// That goes on, or ended in this step.
+const plan::Rollout* rollout_of(const plan::Decision& decision) {
+  if (decision.progress.rollout) return &*decision.progress.rollout;
+  return decision.finished ? &*decision.finished : nullptr;
+}
+
+/// What else happens meanwhile, such as a restart after a crash, is the agent's own doing.
+bool belongs_to_rollout(EntryKind kind) {
+  switch (kind) {
+    case EntryKind::phase:
+    case EntryKind::switched:
+    case EntryKind::good:
+    case EntryKind::failed:
+    case EntryKind::rolled_back:
+    case EntryKind::quarantined:
+    case EntryKind::hook_started:
+    case EntryKind::hook_finished:
+    case EntryKind::hook_failed:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// By service, the digest of the platform's manifest where it is known.
 std::map<std::string, std::string> images_of(Parts& parts, GenerationId id) {
   std::map<std::string, std::string> images;
@@ -103,15 +127,17 @@ void add_release(const Parts& parts, const plan::Decision& decision, ledger::Bat
 
 }  // namespace
 
+std::string actor_of(const plan::Decision& decision, EntryKind kind) {
+  const auto* rollout = rollout_of(decision);
+  return rollout != nullptr && belongs_to_rollout(kind) ? rollout->actor : "agent";
+}
+
 ledger::Batch record_of(Parts& parts, const plan::Decision& decision) {
   ledger::Batch batch;
-  const auto* rollout = decision.progress.rollout ? &*decision.progress.rollout
-                        : decision.finished       ? &*decision.finished
-                                                  : nullptr;
-  const auto actor = rollout != nullptr ? rollout->actor : std::string{"agent"};
+  const auto* rollout = rollout_of(decision);
   for (const auto& note : decision.notes) {
-    auto made = parts.journal.entry(note.kind, note.kind == EntryKind::resumed ? "agent" : actor,
-                                    note.reason, note.generation);
+    auto made =
+        parts.journal.entry(note.kind, actor_of(decision, note.kind), note.reason, note.generation);
     made.service = note.service;
     made.detail = note.detail;
     if (proves_something(note)) add_last_words(parts, made.detail);
@@ -123,7 +149,7 @@ ledger::Batch record_of(Parts& parts, const plan::Decision& decision) {
   }
   for (const auto& ending : decision.endings)
     batch.results.push_back({ending.generation, result_of(ending.verdict), ending.reason});
-  add_quarantine(parts, decision, actor, batch);
+  add_quarantine(parts, decision, actor_of(decision, EntryKind::quarantined), batch);
   add_release(parts, decision, batch);
   return batch;
 }

@@ -5,6 +5,10 @@
 
 namespace holdfast::deploy::engine {
 
+/// In whose name an entry of this kind is made: of what belongs to the rollout of the decision, who
+/// asked for that; else the agent. Pure.
+[[nodiscard]] std::string actor_of(const plan::Decision& decision, proto::EntryKind kind);
+
 /// What the ledger hears of a decision before anything of it is done: its notes, with what proves
 /// them, how generations ended, and what is quarantined.
 [[nodiscard]] ledger::Batch record_of(Parts& parts, const plan::Decision& decision);
