@@ -25,6 +25,7 @@
 #include "agent/cli/commands/stream.hpp"
 #include "agent/cli/commands/sync.hpp"
 #include "agent/cli/commands/verify.hpp"
+#include "agent/cli/commands/why.hpp"
 #include "agent/cli/render/suggest.hpp"
 #include "common/os/environment.hpp"
 
@@ -44,8 +45,9 @@ struct Slice {
 };
 /// Every command, in the order of the help.
 // clang-format off
-constexpr std::array<Slice, 34> kSlices{{
+constexpr std::array<Slice, 35> kSlices{{
     {"status", add_status},
+    {"why", add_why},
     {"plan", add_plan},
     {"doctor", add_doctor},
     {"apply", add_apply},

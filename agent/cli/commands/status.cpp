@@ -21,20 +21,6 @@ namespace api = proto::api;
 
 constexpr Milliseconds kWatchPeriod{500};
 
-Error unknown_service(const std::string& name, const api::Status& status) {
-  std::vector<std::string_view> names;
-  std::string all;
-  for (const auto& service : status.services) {
-    names.push_back(service.name);
-    all += (all.empty() ? "" : ", ") + service.name;
-  }
-  const auto near = nearest(name, names);
-  return Error{Errc::not_found, fmt::format("there is no service \"{}\"", name)}.hint(
-      !near.empty() ? fmt::format("did you mean \"{}\"?", near)
-      : all.empty() ? "nothing runs yet: holdfast apply FILE"
-                    : "the services are: " + all);
-}
-
 /// The picture reduced to one service; everything else of its shape stays.
 Result<api::Status> only(api::Status status, const std::string& name) {
   const auto known = std::any_of(status.services.begin(), status.services.end(),
@@ -97,6 +83,20 @@ ExitCode watch(const Context& context, const StatusOptions& options) {
 }
 
 }  // namespace
+
+Error unknown_service(const std::string& name, const api::Status& status) {
+  std::vector<std::string_view> names;
+  std::string all;
+  for (const auto& service : status.services) {
+    names.push_back(service.name);
+    all += (all.empty() ? "" : ", ") + service.name;
+  }
+  const auto near = nearest(name, names);
+  return Error{Errc::not_found, fmt::format("there is no service \"{}\"", name)}.hint(
+      !near.empty() ? fmt::format("did you mean \"{}\"?", near)
+      : all.empty() ? "nothing runs yet: holdfast apply FILE"
+                    : "the services are: " + all);
+}
 
 ExitCode run_command(const Context& context, const StatusOptions& options) {
   if (options.watch) return watch(context, options);

@@ -22,6 +22,9 @@ struct VersionOptions {};
 [[nodiscard]] ExitCode run_command(const Context& context, const DriftOptions& options);
 [[nodiscard]] ExitCode run_command(const Context& context, const VersionOptions& options);
 
+/// There is none of this name; the next step names what is near, or what there is.
+[[nodiscard]] Error unknown_service(const std::string& name, const proto::api::Status& status);
+
 [[nodiscard]] std::unique_ptr<Command> add_status(CLI::App& app);
 [[nodiscard]] std::unique_ptr<Command> add_drift(CLI::App& app);
 [[nodiscard]] std::unique_ptr<Command> add_version(CLI::App& app);

@@ -1,0 +1,206 @@
+// What `why` says, from the agent's JSON.
+#include "agent/cli/render/explain.hpp"
+
+#include <gmock/gmock.h>
+
+#include "proto/api/codec.hpp"
+#include "tests/unit/agent/cli/look.hpp"
+
+namespace holdfast::agent::cli {
+namespace {
+
+namespace api = proto::api;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+api::ServiceStatus service(proto::Word<api::ServiceState> state,
+                           proto::Word<api::HealthState> health) {
+  api::ServiceStatus made;
+  made.name = "web";
+  made.state = state;
+  made.health = health;
+  made.instance = "web-7";
+  made.since = "2026-11-23T11:59:00Z";
+  return made;
+}
+
+api::Status host(const api::ServiceStatus& service) {
+  api::Status made;
+  made.deployment = "shop";
+  made.generation = 2;
+  made.state = api::DeploymentState::converged;
+  made.services = {service};
+  return made;
+}
+
+api::LedgerEntry entry(std::string kind, std::string time, std::string reason,
+                       std::map<std::string, std::string> detail = {}) {
+  api::LedgerEntry made;
+  made.kind = std::move(kind);
+  made.time = "2026-11-23T" + time + "Z";
+  made.reason = std::move(reason);
+  made.generation = 3;
+  made.service = "web";
+  made.detail = std::move(detail);
+  return made;
+}
+
+std::string view(const api::Status& status, const std::vector<api::LedgerEntry>& recent = {}) {
+  const auto one = explain_service(status, status.services.front(), recent, kNow);
+  return why_view({&one, 1}, kTerminal);
+}
+
+TEST(Why, AServiceThatIsAsItShouldBeSaysSoInOneLine) {
+  EXPECT_EQ(view(host(service("running", "healthy"))), "✓ web runs and is healthy, for 1m\n");
+  EXPECT_EQ(view(host(service("running", "none"))),
+            "✓ web runs; no health check is declared, for 1m\n");
+  EXPECT_EQ(view(host(service("completed", "none"))), "✓ web has done its work and ended\n");
+}
+
+TEST(Why, ACrashLoopTellsHowOftenSinceWhenItsLastWordsAndTheAdvice) {
+  auto crashing = service("backoff", "none");
+  crashing.detail = "crash loop: started again 3 times, last exit code 3, next try in 600ms";
+  const auto said = [](std::string words, std::string next = {}) {
+    return std::map<std::string, std::string>{
+        {"instance", "web-7"}, {"log_tail", std::move(words)}, {"next", std::move(next)}};
+  };
+  EXPECT_EQ(
+      view(host(crashing),
+           {entry("restarted", "11:00:00", "exited with code 1", {{"instance", "web-6"}}),
+            entry("restarted", "11:58:00", "exited with code 3", said("a\nb\nc\nd\ne\nf\n")),
+            entry("restarted", "11:59:00", "exited with code 3",
+                  said("no config\x1b[31m", "name it in `configs`"))}),
+      "✗ web does not run; it is started again after a pause: crash loop: started again 3 times, "
+      "last exit code 3, next try in 600ms\n"
+      "  - it was started again 2 times since 2m ago, last 1m ago: exited with code 3\n"
+      "      no config\\x1b[31m\n"
+      "    next: name it in `configs`\n");
+  const auto words =
+      view(host(crashing), {entry("restarted", "11:58:00", "killed", said("a\nb\nc\nd\ne\nf\n"))});
+  EXPECT_THAT(
+      words,
+      HasSubstr("      b\n      c\n      d\n      e\n      f\n    next: holdfast logs web\n"));
+}
+
+TEST(Why, AChangeThatFailedByItIsToldUntilOneGoesWell) {
+  std::vector<api::LedgerEntry> recent{
+      entry("failed", "11:50:00", "web was not healthy within 3.0s: GET :8080/healthz → 500",
+            {{"probe", "GET :8080/healthz → 500"}, {"log_tail", "no database"}}),
+      entry("rolled_back", "11:50:01", "web was not healthy")};
+  EXPECT_EQ(view(host(service("running", "healthy")), recent),
+            "✓ web runs and is healthy, for 1m\n"
+            "  - generation 3 failed 10m ago and was rolled back: web was not healthy within 3.0s: "
+            "GET :8080/healthz → 500\n"
+            "      probe: GET :8080/healthz → 500\n"
+            "      no database\n"
+            "    next: holdfast show 3\n");
+  recent.push_back(entry("good", "11:55:00", ""));
+  EXPECT_EQ(view(host(service("running", "healthy")), recent),
+            "✓ web runs and is healthy, for 1m\n");
+}
+
+TEST(Why, OfAnotherServiceNothingIsTold) {
+  auto other = entry("restarted", "11:58:00", "exited with code 3", {{"instance", "web-7"}});
+  other.service = "db";
+  auto failed = entry("failed", "11:58:00", "db was not healthy");
+  failed.service = "db";
+  EXPECT_EQ(view(host(service("running", "healthy")), {other, failed}),
+            "✓ web runs and is healthy, for 1m\n");
+}
+
+TEST(Why, DriftIsACauseAlsoOfWhatRuns) {
+  auto status = host(service("running", "healthy"));
+  status.drift = {{"web", proto::DriftKind::limits, "2026-11-23T11:59:00Z", "memory.max is 1 GiB",
+                   proto::DriftAction::report, "holdfast drift web"}};
+  EXPECT_EQ(view(status),
+            "✗ web runs and is healthy, for 1m\n"
+            "  - it differs from what is declared (limits): memory.max is 1 GiB\n"
+            "    next: holdfast drift web\n");
+}
+
+TEST(Why, WhatItWaitsForIsThatOfTheRollout) {
+  auto status = host(service("running", "starting"));
+  status.rollout = api::RolloutStatus{
+      3, api::RolloutPhase::checking, 12, "web: GET :8080/healthz → 503 (1 of 3)", {}};
+  EXPECT_EQ(view(status),
+            "! web runs, and its health check has not passed yet, for 1m\n"
+            "  - generation 3 is being rolled out: checking for 12.0s, waiting for web: GET "
+            ":8080/healthz → 503 (1 of 3)\n"
+            "    next: holdfast events -f\n");
+  status.rollout->waiting_for = "db: GET :8080/healthz → 503 (1 of 3)";
+  EXPECT_THAT(explain_service(status, status.services.front(), {}, kNow).reasons, IsEmpty());
+}
+
+TEST(Why, EveryStateHasASentenceAndNoBadOneIsLeftWithoutANextStep) {
+  for (const auto word : proto::Word<api::ServiceState>::kAll)
+    for (const auto health : proto::Word<api::HealthState>::kAll) {
+      const auto status = host(service(proto::Word<api::ServiceState>::read(word),
+                                       proto::Word<api::HealthState>::read(health)));
+      const auto one = explain_service(status, status.services.front(), {}, kNow);
+      EXPECT_NE(one.sentence, "is " + std::string{word});
+      if (one.standing != Standing::bad) continue;
+      ASSERT_FALSE(one.reasons.empty()) << word;
+      EXPECT_FALSE(one.reasons.front().next.empty()) << word;
+    }
+  const auto stopped = view(host(service("stopped", "none")));
+  EXPECT_THAT(stopped, HasSubstr("! web was stopped by an operator"));
+  EXPECT_THAT(stopped, HasSubstr("next: holdfast start web"));
+}
+
+TEST(Why, AServiceThatNeverCameToRunIsExplainedByTheChangeThatFailed) {
+  auto failed = entry("failed", "11:50:00", "api was not healthy");
+  failed.service = "api";
+  const auto status = host(service("running", "healthy"));
+  const std::vector<api::LedgerEntry> recent{failed};
+  const auto one = explain_absent(status, "api", recent, kNow);
+  EXPECT_EQ(why_view({&one, 1}, kTerminal),
+            "✗ api is no part of generation 2, which runs\n"
+            "  - generation 3 failed 10m ago: api was not healthy\n"
+            "    next: holdfast show 3\n");
+  EXPECT_THAT(explain_absent(status, "nothing", recent, kNow).reasons, IsEmpty());
+}
+
+TEST(Why, TheHostNamesWhatHoldsItUp) {
+  auto status = host(service("running", "healthy"));
+  const auto good = explain_host(status, {}, kNow);
+  EXPECT_EQ(why_view({&good, 1}, kTerminal), "✓ this host is converged\n");
+  status.state = api::DeploymentState::empty;
+  EXPECT_EQ(explain_host(status, {}, kNow).reasons.front().next, "holdfast apply FILE");
+  status.state = api::DeploymentState::held;
+  status.message = "held by root";
+  status.hold = api::HoldStatus{"root (uid 0)", "release freeze", "2026-11-23T09:00:00Z",
+                                "2026-11-23T18:00:00Z"};
+  status.source = api::SourceStatus{};
+  status.source->source = "https://config.example.com/shop";
+  status.source->state = api::SourceState::refused;
+  status.source->last_success = "2026-11-23T11:00:00Z";
+  status.source->refusal =
+      api::ErrorBody{"E_SIG_INVALID", "the signature is not of a known key", ""};
+  status.incomplete = {"metrics are not served: port 9472 is taken"};
+  status.rollback = {1, false, "the image of web is gone"};
+  const auto one = explain_host(status, {}, kNow);
+  EXPECT_EQ(
+      why_view({&one, 1}, kTerminal),
+      "! this host is held: held by root\n"
+      "  - changes have been held by root (uid 0) for 3h, until 2026-11-23T18:00:00Z: release "
+      "freeze\n"
+      "    next: holdfast resume\n"
+      "  - the source https://config.example.com/shop is refused, last good 1h ago\n"
+      "      the signature is not of a known key (E_SIG_INVALID)\n"
+      "    next: holdfast sync\n"
+      "  - metrics are not served: port 9472 is taken\n"
+      "    next: mend what agent.yaml names; the agent tries again by itself\n"
+      "  - a rollback to generation 1 is not ready: the image of web is gone\n");
+}
+
+TEST(Why, AsJsonItIsAListOfWhatIsExplained) {
+  const auto status = host(service("stopped", "none"));
+  const auto one = explain_service(status, status.services.front(), {}, kNow);
+  EXPECT_EQ(why_json({&one, 1}),
+            R"([{"service":"web","sentence":"was stopped by an operator","standing":"waiting",)"
+            R"("reasons":[{"what":"it stays so until it is started","evidence":[],)"
+            R"("next":"holdfast start web"}]}])");
+}
+
+}  // namespace
+}  // namespace holdfast::agent::cli
