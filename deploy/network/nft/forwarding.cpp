@@ -1,11 +1,14 @@
 #include "deploy/network/nft/forwarding.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <filesystem>
 #include <thread>
 #include <vector>
@@ -24,6 +27,26 @@ constexpr const char* kBefore = "links";  ///< the set of those that forwarded b
 constexpr std::string_view kEverywhere = "net/ipv4/ip_forward";
 constexpr std::string_view kNewLinks = "net/ipv4/conf/default/forwarding";
 constexpr const char* kLinks = "/proc/sys/net/ipv4/conf";
+
+/// Of all agents of this host, and of packaging/remove-instance.
+constexpr const char* kTurnFile = "/run/holdfast-forwarding.lock";
+constexpr Milliseconds kTurnWithin{5'000};
+constexpr Milliseconds kTurnStep{2};
+
+/// Held by who adds a part to the shared table or takes one away: the last one that goes turns
+/// forwarding off, which must not hit one that has just come. Where it cannot be had things go on
+/// without, and the next check finds what was lost. Waits 5 s at most.
+os::UniqueFd take_turn() {
+  auto file = os::open_file(kTurnFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  if (!file) return {};
+  const SystemClock clock;
+  const auto until = clock.boot() + kTurnWithin;
+  while (::flock(file->get(), LOCK_EX | LOCK_NB) != 0) {
+    if ((errno != EWOULDBLOCK && errno != EINTR) || clock.boot() >= until) return {};
+    (void)os::sleep_until(clock.boot() + kTurnStep, {});
+  }
+  return std::move(*file);
+}
 
 std::string of_link(const std::string& name) {
   return fmt::format("net/ipv4/conf/{}/forwarding", name);
@@ -118,6 +141,7 @@ Status Forwarding::learn_links() {
 }
 
 Status Forwarding::ensure() {
+  const auto turn = take_turn();
   HF_ASSIGN(const bool everywhere, is_on_everywhere());
   if (everywhere) return drop_table();
   HF_TRY(learn_links());
@@ -190,6 +214,7 @@ Status Forwarding::drop_table() {
 }
 
 Status Forwarding::remove() {
+  const auto turn = take_turn();
   HF_ASSIGN(const auto chains, nft_.undisturbed([&] { return nft_.chains(); }));
   if (chains.empty()) return ok();
   HF_TRY(learn_links());

@@ -34,7 +34,8 @@ class Forwarding {
     return run_dir / "forwarding-links";
   }
 
-  /// Makes it so. Repeat safe. Runs `nft` when the table is not there (10 ms). Errors: cni, perm.
+  /// Makes it so. Repeat safe. Runs `nft` when the table is not there (10 ms), and waits 5 s at
+  /// most for another agent of this host that does the same or goes. Errors: cni, perm.
   [[nodiscard]] Status ensure();
   /// Digest of the rules of the table as loaded last; empty: there is to be none. What `check` and
   /// `check_table` compare with.
@@ -45,7 +46,7 @@ class Forwarding {
   /// Reads the table. Errors: not_found when it was altered since `ensure`.
   [[nodiscard]] Status check_table();
   /// Takes this agent's part away; with the last agent's part the table goes, and the links forward
-  /// no longer but where they did before. Repeat safe.
+  /// no longer but where they did before. Repeat safe. Waits as `ensure`.
   [[nodiscard]] Status remove();
 
  private:

@@ -65,7 +65,9 @@ TEST_F(NftAlterationsTest, EveryTamperingIsNoticedAndRepaired) {
       {"nft", "insert", "rule", "ip", "holdfast_test", "prerouting", "return"},
       {"nft", "add", "chain", "ip", "holdfast_test", "extra"},
       {"ip", "route", "del", "local", "10.190.0.0/16", "dev", "lo"},
-      {"sysctl", "-qw", "net.ipv4.ip_forward=0"}};
+      {"sysctl", "-qw", "net.ipv4.ip_forward=1"},
+      {"sysctl", "-qw", "net.ipv4.ip_forward=0"},
+      {"sysctl", "-qw", "net.ipv4.conf.default.forwarding=0"}};
   for (const auto& deed : deeds) {
     apply(to(a));
     sh(deed);

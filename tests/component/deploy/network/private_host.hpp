@@ -56,6 +56,9 @@ inline bool enter_private_host() {
     std::exit(1);
   }
   sh({"ip", "link", "set", "lo", "up"});
+  // The machine's own values are inherited, and those of links follow a change only.
+  for (const auto* forwards : {"1", "0"})
+    sh({"sysctl", "-qw", fmt::format("net.ipv4.ip_forward={}", forwards)});
   return true;
 }
 inline const bool kEntered = enter_private_host();

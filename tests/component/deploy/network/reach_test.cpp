@@ -1,6 +1,8 @@
 // Who reaches what: neighbours with routes of their own, and a host that is no router.
 #include <gmock/gmock.h>
 
+#include <thread>
+
 #include "deploy/network/host_facts.hpp"
 #include "deploy/network/kernel/sysctl.hpp"
 #include "deploy/network/nft/forwarding.hpp"
@@ -153,6 +155,27 @@ TEST_F(ReachTest, ARouterByItsLinksStaysOneWithAgentsAndAfterThem) {
   EXPECT_EQ(*read_sysctl("net/ipv4/conf/hf-later/forwarding"), "0") << "it came later";
   EXPECT_EQ(*read_sysctl("net/ipv4/conf/hf-far/forwarding"), "1");
   EXPECT_EQ(ask_once(outside.netns, kFar, 7000), "distant 10.191.0.2");
+}
+
+TEST_F(ReachTest, WhoComesWhileTheLastOneGoesForwards) {
+  ASSERT_TRUE(publisher->remove_all());
+  publisher.reset();
+  for (int round = 0; round < 30; ++round) {
+    auto last = *Forwarding::open("last", {0x0AC80000, 16}, {});
+    ASSERT_TRUE(last.ensure());
+    auto next = *Forwarding::open("next", {0x0ACA0000, 16}, {});
+    {
+      const std::jthread goes([&] { EXPECT_TRUE(last.remove()); });
+      EXPECT_TRUE(next.ensure());
+    }
+    const auto forwards = next.check();
+    ASSERT_TRUE(forwards) << "round " << round << ": " << forwards.error().to_string();
+    const auto whole = next.check_table();
+    ASSERT_TRUE(whole) << "round " << round << ": " << whole.error().to_string();
+    EXPECT_THAT(sh({"nft", "list", "table", "ip", "holdfast"}), HasSubstr("10.202.0.0/16"));
+    ASSERT_TRUE(next.remove());
+  }
+  reopen();
 }
 
 TEST_F(ReachTest, AnAlteredTableOfAllAgentsIsNoticed) {
