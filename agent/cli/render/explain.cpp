@@ -58,8 +58,9 @@ std::string how_it_stands(const api::ServiceStatus& service) {
                                   : "runs, and its health check has not passed yet";
 }
 
-Standing standing_of(const api::ServiceStatus& service, const std::vector<Reason>& drift) {
-  if (is_bad(service.state) || service.health == "unhealthy" || !drift.empty())
+/// As `holdfast status SERVICE` ends.
+Standing standing_of(const api::ServiceStatus& service, const std::vector<api::DriftItem>& drift) {
+  if (is_bad(service.state) || service.health == "unhealthy" || needs_a_look(drift))
     return Standing::bad;
   const bool settled =
       service.state == "completed" || (service.state == "running" && service.health != "starting");
@@ -91,7 +92,7 @@ std::vector<std::string> last_words(const std::string& lines) {
   return words;
 }
 
-/// Restarts since the last rollout that went well.
+/// Restarts of the instance that there is now.
 void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime now,
                   std::vector<Reason>& reasons) {
   const api::LedgerEntry* last = nullptr;
@@ -145,14 +146,20 @@ void add_failure(const std::string& service, Entries recent, WallTime now,
   reasons.push_back(std::move(reason));
 }
 
-void add_drift(const api::Status& status, const std::string& service,
-               std::vector<Reason>& reasons) {
+/// Of a service; of the host as a whole where its name is empty.
+std::vector<api::DriftItem> drift_of(const api::Status& status, const std::string& service) {
+  std::vector<api::DriftItem> drift;
   for (const auto& item : status.drift)
-    if (item.service == service)
-      reasons.push_back({fmt::format("it differs from what is declared ({}): {}", item.kind.text(),
-                                     item.evidence),
-                         {},
-                         item.next});
+    if (item.service == service) drift.push_back(item);
+  return drift;
+}
+
+void add_drift(const std::vector<api::DriftItem>& drift, std::vector<Reason>& reasons) {
+  for (const auto& item : drift)
+    reasons.push_back(
+        {fmt::format("it differs from what is declared ({}): {}", item.kind.text(), item.evidence),
+         {},
+         item.next});
 }
 
 /// "web: GET … (2 of 3)": what a rollout waits for begins with whom.
@@ -218,8 +225,9 @@ Explanation explain_service(const api::Status& status, const api::ServiceStatus&
   if (service.state == "running" && !service.since.empty())
     made.sentence += ", for " + age(service.since, now);
   if (!service.detail.empty()) made.sentence += ": " + service.detail;
-  add_drift(status, service.name, made.reasons);
-  made.standing = standing_of(service, made.reasons);
+  const auto drift = drift_of(status, service.name);
+  add_drift(drift, made.reasons);
+  made.standing = standing_of(service, drift);
   if (status.rollout && waits_for(*status.rollout, service.name))
     made.reasons.push_back(rollout_reason(*status.rollout));
   add_restarts(service, recent, now, made.reasons);
@@ -255,7 +263,7 @@ Explanation explain_host(const api::Status& status, Entries recent, WallTime now
   if (status.hold) made.reasons.push_back(hold_reason(*status.hold, now));
   if (status.quarantined) made.reasons.push_back(quarantine_reason(*status.quarantined));
   if (status.source) add_source(*status.source, now, made.reasons);
-  add_drift(status, {}, made.reasons);
+  add_drift(drift_of(status, {}), made.reasons);
   for (const auto& text : status.incomplete)
     made.reasons.push_back(
         {text, {}, "mend what agent.yaml names; the agent tries again by itself"});

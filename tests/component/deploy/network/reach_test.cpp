@@ -262,7 +262,7 @@ TEST_F(ReachTest, TheMetadataOfACloudIsNotForContainers) {
 
   auto allowed = kOptions;
   allowed.allow_link_local = true;
-  publisher = std::move(*NftPublisher::open(allowed));
+  publisher = *NftPublisher::open(allowed);
   EXPECT_EQ(ask_once(b.netns, kFarMetadata, 7000), "distant 10.192.0.1");
   EXPECT_NE(ask_once(b.netns, 0xA9FEAA02, 8100), "");
   for (const auto* address : {"169.254.169.254/32", "169.254.170.2/32"})

@@ -116,6 +116,9 @@ TEST(Why, DriftIsACauseAlsoOfWhatRuns) {
             "✗ web runs and is healthy, for 1m\n"
             "  - it differs from what is declared (limits): memory.max is 1 GiB\n"
             "    next: holdfast drift web\n");
+  status.drift.front().kind = proto::DriftKind::writes;
+  EXPECT_EQ(explain_service(status, status.services.front(), {}, kNow).standing, Standing::good)
+      << "writes that are told and nothing more are no fault, as in status";
 }
 
 TEST(Why, WhatItWaitsForIsThatOfTheRollout) {
