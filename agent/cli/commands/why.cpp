@@ -36,7 +36,8 @@ Result<std::vector<Explanation>> explain(const Context& context, const WhyOption
   for (const auto& service : status.services) {
     if (!options.service.empty() && service.name != options.service) continue;
     auto one = explain_service(status, service, recent, now);
-    if (!options.service.empty() || one.standing != Standing::good) all.push_back(std::move(one));
+    const bool notable = one.standing != Standing::good || !service.detail.empty();
+    if (!options.service.empty() || notable) all.push_back(std::move(one));
   }
   if (all.empty()) {
     all.push_back(explain_absent(status, options.service, recent, now));
@@ -46,7 +47,7 @@ Result<std::vector<Explanation>> explain(const Context& context, const WhyOption
     all.front().reasons.push_back(
         {"the ledger, which would tell more, cannot be read: " + read.error().what(),
          {},
-         "holdfast ledger verify"});
+         read.error().next_step().empty() ? "holdfast ledger verify" : read.error().next_step()});
   return all;
 }
 

@@ -17,7 +17,9 @@ namespace {
 namespace api = proto::api;
 using Entries = std::span<const api::LedgerEntry>;
 
-constexpr std::size_t kLastWords = 5;  ///< lines of a service's output
+constexpr std::size_t kLastWords = 5;       ///< lines of a service's output
+constexpr std::size_t kLongestWords = 200;  ///< bytes of one of them
+constexpr std::size_t kCrashLoop = 3;       ///< restarts of an instance that make one
 
 std::string detail_of(const api::LedgerEntry& entry, const std::string& key) {
   const auto found = entry.detail.find(key);
@@ -27,7 +29,7 @@ std::string detail_of(const api::LedgerEntry& entry, const std::string& key) {
 using State = api::ServiceState;
 /// What is said of a state other than running.
 constexpr std::array<std::pair<State, std::string_view>, 12> kStates{
-    {{State::pending, "waits for its turn in the rollout"},
+    {{State::pending, "does not serve yet: its rollout is under way"},
      {State::pulling, "waits for its image, which is being fetched"},
      {State::creating, "does not run yet: its container is being made"},
      {State::starting, "is being started"},
@@ -86,13 +88,28 @@ Mark mark_of(Standing standing) {
 std::vector<std::string> last_words(const std::string& lines) {
   std::vector<std::string> words;
   for (const auto line : split(lines, '\n'))
-    if (!line.empty()) words.emplace_back(line);
+    if (!line.empty())
+      words.push_back(line.size() <= kLongestWords
+                          ? std::string{line}
+                          : well_formed(line.substr(0, kLongestWords)) + "...");
   if (words.size() > kLastWords)
     words.erase(words.begin(), words.end() - static_cast<std::ptrdiff_t>(kLastWords));
   return words;
 }
 
-/// Restarts of the instance that there is now.
+/// Of the instance that there is now, and not by an operator.
+bool is_crash(const api::LedgerEntry& entry, const api::ServiceStatus& service) {
+  return entry.kind == "restarted" && entry.service == service.name && entry.actor == "agent" &&
+         detail_of(entry, "instance") == service.instance;
+}
+
+/// Between two tries it runs; the status says that in its detail.
+bool crash_loops(const api::ServiceStatus& service, Entries recent) {
+  const auto crashes = std::count_if(recent.begin(), recent.end(),
+                                     [&](const auto& entry) { return is_crash(entry, service); });
+  return !service.detail.empty() && static_cast<std::size_t>(crashes) >= kCrashLoop;
+}
+
 void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime now,
                   std::vector<Reason>& reasons) {
   const api::LedgerEntry* last = nullptr;
@@ -100,9 +117,7 @@ void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime no
   std::size_t count = 0;
   std::string words;
   for (const auto& entry : recent) {
-    if (entry.kind != "restarted" || entry.service != service.name ||
-        detail_of(entry, "instance") != service.instance)
-      continue;
+    if (!is_crash(entry, service)) continue;
     ++count;
     if (first == nullptr) first = &entry;
     last = &entry;
@@ -111,7 +126,7 @@ void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime no
   if (last == nullptr) return;
   auto what =
       count == 1 ? fmt::format("it was started again {}: {}", moment(last->time, now), last->reason)
-                 : fmt::format("it was started again {} times since {}, last {}: {}", count,
+                 : fmt::format("it was started again {} times, first {}, last {}: {}", count,
                                moment(first->time, now), moment(last->time, now), last->reason);
   if (detail_of(*last, "oom") == "yes") what += ", for want of memory";
   auto next = detail_of(*last, "next");
@@ -119,18 +134,21 @@ void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime no
       {std::move(what), last_words(words), !next.empty() ? next : "holdfast logs " + service.name});
 }
 
-/// The newest change that failed, unless a later one went well. Of a service: that failed by it.
+/// The newest change that failed, unless a later one went well or somebody went back since. Of a
+/// service: that failed by it.
 void add_failure(const std::string& service, Entries recent, WallTime now,
                  std::vector<Reason>& reasons) {
   const api::LedgerEntry* failed = nullptr;
   bool rolled_back = false;
   for (const auto& entry : recent) {
-    if (entry.kind == "good") failed = nullptr;
+    if (entry.kind == "good" || entry.kind == "rollback_started" || entry.kind == "apply_unchanged")
+      failed = nullptr;
     if (entry.kind == "failed" && (service.empty() || entry.service == service)) {
       failed = &entry;
       rolled_back = false;
     }
-    rolled_back = rolled_back || (failed != nullptr && entry.kind == "rolled_back");
+    if (failed != nullptr && entry.kind == "rolled_back")
+      rolled_back = detail_of(entry, "failed_generation") == std::to_string(failed->generation);
   }
   if (failed == nullptr) return;
   Reason reason{
@@ -162,9 +180,16 @@ void add_drift(const std::vector<api::DriftItem>& drift, std::vector<Reason>& re
          item.next});
 }
 
-/// "web: GET … (2 of 3)": what a rollout waits for begins with whom.
-bool waits_for(const api::RolloutStatus& rollout, const std::string& service) {
-  return rollout.waiting_for.starts_with(service + ":");
+/// What a rollout waits for begins with whom ("web: GET … (2 of 3)"), or is of no service alone: an
+/// image, a hook.
+bool concerns(const api::Status& status, const api::ServiceStatus& service, Standing standing) {
+  if (!status.rollout) return false;
+  const auto& what = status.rollout->waiting_for;
+  if (what.starts_with(service.name + ":") || standing != Standing::good) return true;
+  const bool another =
+      std::any_of(status.services.begin(), status.services.end(),
+                  [&](const auto& other) { return what.starts_with(other.name + ":"); });
+  return !what.empty() && !another;
 }
 
 Reason rollout_reason(const api::RolloutStatus& rollout) {
@@ -227,16 +252,17 @@ Explanation explain_service(const api::Status& status, const api::ServiceStatus&
   if (!service.detail.empty()) made.sentence += ": " + service.detail;
   const auto drift = drift_of(status, service.name);
   add_drift(drift, made.reasons);
-  made.standing = standing_of(service, drift);
-  if (status.rollout && waits_for(*status.rollout, service.name))
-    made.reasons.push_back(rollout_reason(*status.rollout));
-  add_restarts(service, recent, now, made.reasons);
-  add_failure(service.name, recent, now, made.reasons);
+  made.standing = crash_loops(service, recent) ? Standing::bad : standing_of(service, drift);
   if (service.state == "stopped")
     made.reasons.push_back(
         {"it stays so until it is started", {}, "holdfast start " + service.name});
-  if (made.standing == Standing::bad && made.reasons.empty())
-    made.reasons.push_back({"the ledger tells no more of it", {}, "holdfast logs " + service.name});
+  if (concerns(status, service, made.standing))
+    made.reasons.push_back(rollout_reason(*status.rollout));
+  const auto known = made.reasons.size();
+  add_restarts(service, recent, now, made.reasons);
+  if (made.standing == Standing::bad && made.reasons.size() == known)
+    made.reasons.push_back({"its output may tell more", {}, "holdfast logs " + service.name});
+  add_failure(service.name, recent, now, made.reasons);
   return made;
 }
 
@@ -244,7 +270,9 @@ Explanation explain_absent(const api::Status& status, const std::string& service
                            WallTime now) {
   Explanation made{
       .subject = service,
-      .sentence = fmt::format("is no part of generation {}, which runs", status.generation),
+      .sentence = status.generation == 0
+                      ? "does not run, nor does anything else"
+                      : fmt::format("is no part of generation {}, which runs", status.generation),
       .standing = Standing::bad,
       .reasons = {}};
   add_failure(service, recent, now, made.reasons);
@@ -257,8 +285,17 @@ Explanation explain_host(const api::Status& status, Entries recent, WallTime now
                    .standing = standing_of(status),
                    .reasons = {}};
   if (!status.message.empty()) made.sentence += ": " + status.message;
-  if (status.state == "empty")
-    made.reasons.push_back({"it waits for its first deployment", {}, "holdfast apply FILE"});
+  if (status.state == "empty") {
+    add_failure({}, recent, now, made.reasons);
+    if (!made.reasons.empty()) made.standing = Standing::bad;
+    made.reasons.push_back(
+        made.reasons.empty()
+            ? Reason{"it waits for its first deployment", {}, "holdfast apply FILE"}
+            : Reason{"a document that failed is not taken again as it is",
+                     {},
+                     "change it, then: holdfast apply FILE"});
+    return made;
+  }
   if (status.rollout) made.reasons.push_back(rollout_reason(*status.rollout));
   if (status.hold) made.reasons.push_back(hold_reason(*status.hold, now));
   if (status.quarantined) made.reasons.push_back(quarantine_reason(*status.quarantined));

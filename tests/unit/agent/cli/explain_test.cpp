@@ -41,6 +41,7 @@ api::LedgerEntry entry(std::string kind, std::string time, std::string reason,
   made.reason = std::move(reason);
   made.generation = 3;
   made.service = "web";
+  made.actor = "agent";
   made.detail = std::move(detail);
   return made;
 }
@@ -72,7 +73,7 @@ TEST(Why, ACrashLoopTellsHowOftenSinceWhenItsLastWordsAndTheAdvice) {
                   said("no config\x1b[31m", "name it in `configs`"))}),
       "✗ web does not run; it is started again after a pause: crash loop: started again 3 times, "
       "last exit code 3, next try in 600ms\n"
-      "  - it was started again 2 times since 2m ago, last 1m ago: exited with code 3\n"
+      "  - it was started again 2 times, first 2m ago, last 1m ago: exited with code 3\n"
       "      no config\\x1b[31m\n"
       "    next: name it in `configs`\n");
   const auto words =
@@ -82,11 +83,35 @@ TEST(Why, ACrashLoopTellsHowOftenSinceWhenItsLastWordsAndTheAdvice) {
       HasSubstr("      b\n      c\n      d\n      e\n      f\n    next: holdfast logs web\n"));
 }
 
+TEST(Why, ACrashLoopIsBadAlsoBetweenTwoTriesAndAnOperatorsRestartIsNone) {
+  auto running = service("running", "none");
+  running.detail = "crash loop: started again 3 times";
+  const auto crash = entry("restarted", "11:58:00", "exited with code 3", {{"instance", "web-7"}});
+  std::vector<api::LedgerEntry> recent{crash, crash, crash};
+  const auto status = host(running);
+  EXPECT_EQ(explain_service(status, running, recent, kNow).standing, Standing::bad);
+  for (auto& one : recent) one.actor = "root (uid 0)";
+  const auto by_hand = explain_service(status, running, recent, kNow);
+  EXPECT_EQ(by_hand.standing, Standing::good);
+  EXPECT_THAT(by_hand.reasons, IsEmpty());
+}
+
+TEST(Why, AnEmptyHostWhoseFirstChangeFailedIsNotWell) {
+  api::Status status;
+  status.state = api::DeploymentState::empty;
+  const std::vector<api::LedgerEntry> recent{entry("failed", "11:50:00", "web was not healthy")};
+  const auto one = explain_host(status, recent, kNow);
+  EXPECT_EQ(one.standing, Standing::bad);
+  ASSERT_EQ(one.reasons.size(), 2U);
+  EXPECT_EQ(one.reasons.back().next, "change it, then: holdfast apply FILE");
+  EXPECT_THAT(explain_absent(status, "web", recent, kNow).sentence, HasSubstr("does not run"));
+}
+
 TEST(Why, AChangeThatFailedByItIsToldUntilOneGoesWell) {
   std::vector<api::LedgerEntry> recent{
       entry("failed", "11:50:00", "web was not healthy within 3.0s: GET :8080/healthz → 500",
             {{"probe", "GET :8080/healthz → 500"}, {"log_tail", "no database"}}),
-      entry("rolled_back", "11:50:01", "web was not healthy")};
+      entry("rolled_back", "11:50:01", "web was not healthy", {{"failed_generation", "3"}})};
   EXPECT_EQ(view(host(service("running", "healthy")), recent),
             "✓ web runs and is healthy, for 1m\n"
             "  - generation 3 failed 10m ago and was rolled back: web was not healthy within 3.0s: "
@@ -94,9 +119,16 @@ TEST(Why, AChangeThatFailedByItIsToldUntilOneGoesWell) {
             "      probe: GET :8080/healthz → 500\n"
             "      no database\n"
             "    next: holdfast show 3\n");
-  recent.push_back(entry("good", "11:55:00", ""));
-  EXPECT_EQ(view(host(service("running", "healthy")), recent),
-            "✓ web runs and is healthy, for 1m\n");
+  for (const auto* newer : {"good", "rollback_started", "apply_unchanged"}) {
+    auto later = recent;
+    later.push_back(entry(newer, "11:55:00", ""));
+    EXPECT_EQ(view(host(service("running", "healthy")), later),
+              "✓ web runs and is healthy, for 1m\n")
+        << newer;
+  }
+  auto other = recent;
+  other.back().detail["failed_generation"] = "2";
+  EXPECT_THAT(view(host(service("running", "healthy")), other), HasSubstr("failed 10m ago: web"));
 }
 
 TEST(Why, OfAnotherServiceNothingIsTold) {
@@ -115,7 +147,9 @@ TEST(Why, DriftIsACauseAlsoOfWhatRuns) {
   EXPECT_EQ(view(status),
             "✗ web runs and is healthy, for 1m\n"
             "  - it differs from what is declared (limits): memory.max is 1 GiB\n"
-            "    next: holdfast drift web\n");
+            "    next: holdfast drift web\n"
+            "  - its output may tell more\n"
+            "    next: holdfast logs web\n");
   status.drift.front().kind = proto::DriftKind::writes;
   EXPECT_EQ(explain_service(status, status.services.front(), {}, kNow).standing, Standing::good)
       << "writes that are told and nothing more are no fault, as in status";
@@ -130,8 +164,14 @@ TEST(Why, WhatItWaitsForIsThatOfTheRollout) {
             "  - generation 3 is being rolled out: checking for 12.0s, waiting for web: GET "
             ":8080/healthz → 503 (1 of 3)\n"
             "    next: holdfast events -f\n");
-  status.rollout->waiting_for = "db: GET :8080/healthz → 503 (1 of 3)";
-  EXPECT_THAT(explain_service(status, status.services.front(), {}, kNow).reasons, IsEmpty());
+  EXPECT_FALSE(view(status).empty());
+  status.services.push_back(service("running", "healthy"));
+  status.services.back().name = "db";
+  EXPECT_THAT(explain_service(status, status.services.back(), {}, kNow).reasons, IsEmpty())
+      << "it waits for web";
+  status.rollout->waiting_for = "pull web:2.0.0: manifest unknown";
+  EXPECT_EQ(explain_service(status, status.services.back(), {}, kNow).reasons.size(), 1U)
+      << "what is of no service alone concerns all";
 }
 
 TEST(Why, EveryStateHasASentenceAndNoBadOneIsLeftWithoutANextStep) {
