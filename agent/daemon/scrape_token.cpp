@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <string_view>
 
@@ -35,9 +36,12 @@ bool is_same(std::string_view a, std::string_view b) {
 
 Result<std::string> ScrapeToken::token() const {
   struct stat info {};
-  if (::stat(file_.c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0)
-    return Error{Errc::perm, fmt::format("everybody may read {}", file_.string())}.hint(
-        fmt::format("chmod 600 {}", file_.string()));
+  constexpr mode_t kOfOthers = S_IWGRP | S_IRWXO;
+  const bool there = ::stat(file_.c_str(), &info) == 0;
+  if (there &&
+      ((info.st_mode & kOfOthers) != 0 || (info.st_uid != 0 && info.st_uid != ::geteuid())))
+    return Error{Errc::perm, fmt::format("others than root may read or change {}", file_.string())}
+        .hint(fmt::format("chown root {0} && chmod 600 {0}", file_.string()));
   HF_ASSIGN(auto token, os::read_token(file_));
   if (token.size() < kLeastBytes)
     return Error{Errc::auth, fmt::format("the token in {} has {} bytes, {} are the least",

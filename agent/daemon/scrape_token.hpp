@@ -15,8 +15,8 @@ class ScrapeToken {
 
   /// None: this one may, by the field Authorization of the request. Else 401 (no token, or another
   /// one), or 503 where there is none to compare with: it cannot be read, has less than 16 bytes,
-  /// or everybody may read the file. Reads it each time, so a new token counts at once. The time
-  /// that it takes tells nothing of the token but its length. Thread safe.
+  /// or others than root may read or change the file. Reads it each time, so a new token counts at
+  /// once. The time that it takes tells nothing of the token but its length. Thread safe.
   [[nodiscard]] std::optional<Response> refusal(
       const std::optional<std::string>& authorization) const;
   /// Whether there is one to compare with, where there has to be. Errors: why not.

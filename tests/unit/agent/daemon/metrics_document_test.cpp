@@ -26,7 +26,7 @@ this page anew.
 `GET http://127.0.0.1:9472/metrics` (`metrics_listen` in agent.yaml; `off` switches it off), in the text format of Prometheus 0.0.4. Only
 addresses, the host's own name and the names in `metrics_hosts` are answered, any other `Host` gets 421. With
 `metrics_token_file: FILE` in agent.yaml the token in it has to be sent (`Authorization: Bearer …`), else 401; the file is read at each scrape,
-so a new token counts at once. A file that is missing, that everybody may read or whose token has less than 16 bytes gives the metrics to
+so a new token counts at once. A file that is missing, that others than root may read or change or whose token has less than 16 bytes gives the metrics to
 nobody (503), and `holdfast status` says so. `/healthz` and `/readyz` take no token, nor does the unix socket. There is no TLS: put a proxy in
 front. OpenMetrics is not served: the library that writes the text, prometheus-cpp 1.0, has no serializer for it, and Prometheus asks for this
 format as well.

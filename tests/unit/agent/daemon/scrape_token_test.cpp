@@ -1,6 +1,7 @@
 #include "agent/daemon/scrape_token.hpp"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include "common/os/file.hpp"
 
@@ -70,8 +71,13 @@ TEST_F(ScrapeTokens, WithoutOneThatIsGoodNobodyMay) {
   expect_nobody("holds no token");
   write("");
   expect_nobody("holds no token");
-  write(kToken, 0644);
-  expect_nobody("everybody may read");
+  for (const mode_t mode : std::initializer_list<mode_t>{0644, 0622, 0602, 0620}) {
+    write(kToken, mode);
+    expect_nobody("others than root may read or change");
+  }
+  write(kToken);
+  ASSERT_EQ(::chown(file_.c_str(), 65534, 0), 0);
+  expect_nobody("others than root may read or change");
   std::filesystem::remove(file_);
   std::filesystem::create_directory(file_);
   expect_nobody("token");
