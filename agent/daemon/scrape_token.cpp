@@ -36,7 +36,7 @@ bool is_same(std::string_view a, std::string_view b) {
 
 Result<std::string> ScrapeToken::token() const {
   struct stat info {};
-  constexpr mode_t kOfOthers = S_IWGRP | S_IRWXO;
+  constexpr mode_t kOfOthers = S_IRWXG | S_IRWXO;
   const bool there = ::stat(file_.c_str(), &info) == 0;
   if (there &&
       ((info.st_mode & kOfOthers) != 0 || (info.st_uid != 0 && info.st_uid != ::geteuid())))

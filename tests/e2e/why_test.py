@@ -35,7 +35,7 @@ class Why(fixture.AgentCase):
         self.assertIn("next: holdfast logs job\n", crashed.out)
         self.assertIn("no database at all", self.agent.cli("logs", "job").out)  # the step that it names
 
-        quick = {"soak": "500ms", "drain": "500ms", "deadline": "3s"}
+        quick = {"soak": "500ms", "drain": "500ms", "deadline": "8s"}
         failed = self.agent.apply({"web": self.web("WEB_BAD", update=quick), "job": self.crashing(),
                                    "new": self.small(depends_on=["web"])}, "--timeout", "20s")
         self.assertEqual(failed.code, 4, failed)

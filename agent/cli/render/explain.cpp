@@ -107,7 +107,8 @@ bool is_crash(const api::LedgerEntry& entry, const api::ServiceStatus& service) 
 bool crash_loops(const api::ServiceStatus& service, Entries recent) {
   const auto crashes = std::count_if(recent.begin(), recent.end(),
                                      [&](const auto& entry) { return is_crash(entry, service); });
-  return !service.detail.empty() && static_cast<std::size_t>(crashes) >= kCrashLoop;
+  return service.detail.starts_with("crash loop") &&
+         static_cast<std::size_t>(crashes) >= kCrashLoop;
 }
 
 void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime now,
@@ -294,7 +295,6 @@ Explanation explain_host(const api::Status& status, Entries recent, WallTime now
             : Reason{"a document that failed is not taken again as it is",
                      {},
                      "change it, then: holdfast apply FILE"});
-    return made;
   }
   if (status.rollout) made.reasons.push_back(rollout_reason(*status.rollout));
   if (status.hold) made.reasons.push_back(hold_reason(*status.hold, now));
@@ -309,7 +309,7 @@ Explanation explain_host(const api::Status& status, Entries recent, WallTime now
                                         status.rollback.generation, status.rollback.reason),
                             {},
                             {}});
-  add_failure({}, recent, now, made.reasons);
+  if (status.state != "empty") add_failure({}, recent, now, made.reasons);
   return made;
 }
 

@@ -71,7 +71,7 @@ TEST_F(ScrapeTokens, WithoutOneThatIsGoodNobodyMay) {
   expect_nobody("holds no token");
   write("");
   expect_nobody("holds no token");
-  for (const mode_t mode : std::initializer_list<mode_t>{0644, 0622, 0602, 0620}) {
+  for (const mode_t mode : std::initializer_list<mode_t>{0644, 0640, 0622, 0602, 0620}) {
     write(kToken, mode);
     expect_nobody("others than root may read or change");
   }
