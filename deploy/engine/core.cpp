@@ -191,10 +191,7 @@ bool Core::start_unjournaled(plan::Decision& decision) {
   const auto& progress = parts_.journal.progress();
   const bool going_back = goes_back(decision);
   if (parts_.journal.stale())
-    std::erase_if(decision.actions, [&](const plan::Action& action) {
-      return !safe_with_stale_ledger(action, progress, parts_.observed,
-                                     parts_.journal.unjournaled());
-    });
+    restrain(decision.actions, progress, parts_.observed, parts_.journal.unjournaled());
   bool acted = false;
   std::erase_if(decision.actions, [&](const plan::Action& action) {
     const bool at_once = std::holds_alternative<plan::Thaw>(action) ||

@@ -26,6 +26,7 @@ void Observation::observe(Freshness freshness) {
     auto routing = parts_.ports.publisher.observe();
     observed.routing =
         routing ? std::optional{std::move(routing).value()} : std::optional<plan::RoutingTable>{};
+    if (observed.routing) observed.last_routing = observed.routing;
     // A host that goes down takes its packet filter along.
     if (!observed.shutdown) owners_.drift.watch_routes();
   } else {

@@ -159,20 +159,45 @@ class Damaged(fixture.AgentCase):
             fixture.wait_until("all is well", lambda: self.agent.status()["state"] == "converged", 10)
         return done.json
 
-    def test_an_older_copy_of_the_ledger_stops_nothing_and_is_recovered(self):
+    def put_back_older_copy(self, older):
+        for path in self.ledger_files():
+            path.unlink()
+        for name, content in older.items():
+            (self.agent.state / "state" / name).write_bytes(content)
+
+    def ledger_files(self):
+        return [path for path in (self.agent.state / "state").glob("ledger.db*") if path.is_file()]
+
+    def update_and_keep_older_copy(self):
+        """v2 runs; what the ledger was when v1 did."""
         self.applied({"web": self.web("WEB_V1")})
-        database = self.agent.state / "state/ledger.db"
         self.agent.stop(signal.SIGKILL)
-        older = {path.name: path.read_bytes() for path in database.parent.glob("ledger.db*") if path.is_file() and not path.name.endswith("-shm")}
+        older = {path.name: path.read_bytes() for path in self.ledger_files() if not path.name.endswith("-shm")}
         self.agent.start()
         self.applied({"web": self.web("WEB_V2")})
+        return older
+
+    def test_rules_that_are_altered_beside_an_older_ledger_come_back_as_they_were(self):
+        older = self.update_and_keep_older_copy()
+        self.agent.stop(signal.SIGKILL)
+        self.put_back_older_copy(older)
+        self.agent.start()
+        table = "holdfast_" + self.agent.instance.replace("-", "_")
+        for deed in ["flush", "chain", "ip", table, "route"], ["delete", "table", "ip", table]:
+            with self.subTest(deed[0]):
+                subprocess.run(["nft", *deed], check=True)
+                fixture.wait_until("traffic is back", lambda: fixture.get(self.port), 10)
+                for _ in range(20):  # more than one resync
+                    self.assertEqual(fixture.get(self.port), "v2")
+                    time.sleep(0.2)
+                self.assertEqual(self.agent.status()["state"], "degraded")
+
+    def test_an_older_copy_of_the_ledger_stops_nothing_and_is_recovered(self):
+        older = self.update_and_keep_older_copy()
         before = self.agent.pids()
         with fixture.Load(self.port) as load:
             self.agent.stop(signal.SIGKILL)
-            for path in database.parent.glob("ledger.db*"):
-                path.unlink()
-            for name, content in older.items():
-                (database.parent / name).write_bytes(content)
+            self.put_back_older_copy(older)
             self.agent.start()
             status = self.agent.status()
             self.assertEqual(status["state"], "degraded")

@@ -23,4 +23,14 @@ bool safe_with_stale_ledger(const plan::Action& action, const plan::Progress& pr
          });
 }
 
+void restrain(std::vector<plan::Action>& actions, const plan::Progress& progress,
+              const plan::Observed& observed, bool unjournaled) {
+  std::erase_if(actions, [&](const plan::Action& action) {
+    return !safe_with_stale_ledger(action, progress, observed, unjournaled);
+  });
+  if (unjournaled || !observed.last_routing) return;
+  for (auto& action : actions)
+    if (auto* route = std::get_if<plan::Route>(&action)) route->table = *observed.last_routing;
+}
+
 }  // namespace holdfast::deploy::engine

@@ -249,6 +249,8 @@ struct Observed {
   std::map<InstanceId, InstanceView> instances;
   std::map<proto::Digest, ImageView> images;
   std::optional<RoutingTable> routing;  ///< none: the table is missing or altered
+  /// As it was when it was whole last; none: it was not, in this life of the agent.
+  std::optional<RoutingTable> last_routing;
   std::optional<RoutingTable> applied;  ///< what it was when we changed it last; none: not yet
   bool rollback_led = false;  ///< traffic goes to the target of the rollback under way already: an
                               ///< earlier life of the agent did it, without a record

@@ -40,6 +40,24 @@ TEST_F(StaleLedger, ATableThatIsThereIsNotReplacedButByARollback) {
   EXPECT_TRUE(safe(plan::Route{}));
 }
 
+TEST_F(StaleLedger, AnAlteredTableLeadsToWhereItLedBefore) {
+  plan::RoutingTable stale;
+  stale.services[1] = 10;
+  plan::RoutingTable before;
+  before.services[1] = 20;
+  const auto led = [&](bool unjournaled) {
+    std::vector<plan::Action> actions{plan::Route{stale}, plan::Remove{kOther, kWeb}};
+    restrain(actions, progress_, observed_, unjournaled);
+    EXPECT_EQ(actions.size(), 1U) << "nothing is removed";
+    return std::get<plan::Route>(actions.front()).table;
+  };
+  observed_.routing.reset();
+  EXPECT_EQ(led(false), stale) << "it was never seen whole";
+  observed_.last_routing = before;
+  EXPECT_EQ(led(false), before);
+  EXPECT_EQ(led(true), stale) << "an operator said where to";
+}
+
 TEST_F(StaleLedger, NothingIsCreatedBesideWhatRuns) {
   EXPECT_TRUE(safe(plan::Create{kOther, kWeb, {}}));
   plan::ObservedInstance seen{.id = kServing,
