@@ -47,7 +47,7 @@ struct ApiParts {
   std::function<void(const std::function<void(std::string)>&)> metrics;
   /// By which it may be asked over TCP, besides addresses.
   std::vector<std::string> tcp_names;
-  ScrapeToken scrape_token;
+  const ScrapeToken& scrape_token;
   PlanRecovery plan_recovery;
   /// Records the request and restarts the program, which carries it out. From any thread.
   std::function<Status(const deploy::ledger::RecoveryRequest&)> recover;

@@ -79,16 +79,17 @@ class Daemon {
             io_, clock, [&agent](const auto& declared) { return agent.host_stats(declared); })),
         upkeep_({agent.images(), agent.images(), agent.images(), clock, news_},
                 options.config.scrub),
+        scrape_token_(options.config.metrics_listen.empty() ? std::filesystem::path{}
+                                                            : options.config.metrics_token_file),
         api_({engine_, upkeep_, agent.ledger(), agent.logs(), agent.exec(),
               [this](const auto& reply) { metrics(reply); }, tcp_names(options.config),
-              ScrapeToken{options.config.metrics_token_file}, agent.plan_recovery(),
+              scrape_token_, agent.plan_recovery(),
               [this](const deploy::ledger::RecoveryRequest& request) { return restart(request); },
               [this] { return late_.texts(); },
               [this] { return source_ ? std::optional{source_->status()} : std::nullopt; },
               [this](const auto& reply) { sync(reply); }},
              access),
         groups_(access.groups()),
-        scrape_token_(options.config.metrics_token_file),
         late_(std::move(late)),
         server_(
             Server::create(io_, {.handler = [this](ExchangePtr exchange) { api_.handle(exchange); },
@@ -103,6 +104,7 @@ class Daemon {
   End run(SocketFile socket, os::UniqueFd metrics_fd) {
     socket_.emplace(std::move(socket));
     metrics_fd_ = std::move(metrics_fd);
+    take_token(scrape_token_.refresh());
     wait_for_signal();
     engine_.start();
     server_->accept_from(Listener::api, socket_->fd());
@@ -222,17 +224,26 @@ class Daemon {
         late_.lacks(LateSetup::kMetrics, fd.error());
       }
     }
-    if (const auto usable = scrape_token_.check()) {
-      late_.has(LateSetup::kToken);
-    } else {
-      late_.lacks(LateSetup::kToken, usable.error());
-    }
+    refresh_token();
     if (late_.is_missing(LateSetup::kGroups))
       (void)lookups_.start([this, groups = config_.groups](const std::stop_token&) {
         asio::post(io_, [this, groups, found = Access::resolve(groups)]() mutable {
           if (groups == config_.groups && found) take_groups(std::move(found).value());
         });
       });
+  }
+
+  /// The disk that it lies on may take its time.
+  void refresh_token() {
+    if (!scrape_token_.is_wanted()) return;
+    (void)tokens_.start([this](const std::stop_token&) {
+      asio::post(io_, [this, usable = scrape_token_.refresh()] { take_token(usable); });
+    });
+  }
+
+  void take_token(const Status& usable) {
+    if (usable) return late_.has(LateSetup::kToken);
+    late_.lacks(LateSetup::kToken, usable.error());
   }
 
   /// Those that are known by now.
@@ -278,6 +289,7 @@ class Daemon {
                               (!config_.source.trust.empty() && config_.labels != loaded->labels);
     config_.change(loaded->live());
     take_groups(std::move(found).value());
+    refresh_token();
     engine_.reconfigure(config_.live());
     if (!socket_ || !socket_->in_place()) reopen_socket();
     if (other_source && ready_) {
@@ -343,7 +355,8 @@ class Daemon {
     api_.stop();
     upkeep_.stop();
     engine_.stop();
-    host_->stop();    // may hang with a disk
+    host_->stop();  // may hang with a disk
+    tokens_.stop();
     lookups_.stop();  // may hang with a name service: what is on disk is closed by now
     server_->close_all();
     io_.stop();
@@ -361,11 +374,12 @@ class Daemon {
   ImageNews news_;
   std::unique_ptr<HostFigures> host_;
   deploy::image::Upkeep upkeep_;
+  ScrapeToken scrape_token_;
   Api api_;
   std::vector<gid_t> groups_;
-  ScrapeToken scrape_token_;
   LateSetup late_;
   os::JobPool lookups_{"groups", {.threads = 1, .waiting = 0}};
+  os::JobPool tokens_{"token", {.threads = 1, .waiting = 0}};
   std::unique_ptr<Server> server_;
   asio::signal_set signals_;
   asio::steady_timer timer_;

@@ -119,8 +119,8 @@ void add_workload_counters(MetricsPage& page, const Snapshot& snapshot) {
   page.of("holdfast_workload_last_exit_code");
   each([](const WorkloadCounters& c) { return c.last_exit_code; });
   page.of("holdfast_workload_crash_looping");
-  for (const auto& [name, looping] : snapshot.gauges.crash_looping)
-    page.sample(looping ? 1 : 0, {{"workload", name}});
+  for (const auto& s : snapshot.status.services)
+    page.sample(s.crash_looping ? 1 : 0, {{"workload", s.name}});
   page.of("holdfast_workload_relaxations");
   for (const auto& [name, count] : snapshot.gauges.relaxations)
     page.sample(count, {{"workload", name}});

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include <cerrno>
 #include <string_view>
 
 #include "common/base/text.hpp"
+#include "common/os/guarded_path.hpp"
 #include "common/os/token_file.hpp"
 
 namespace holdfast::agent::daemon {
@@ -34,15 +35,15 @@ bool is_same(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Result<std::string> ScrapeToken::token() const {
+/// That only root can have put there `read_trusted` has seen; what is looked at here stays so.
+Result<std::string> ScrapeToken::read() const {
+  HF_ASSIGN(const auto text, os::read_trusted(file_, os::kMostTokenBytes));
   struct stat info {};
-  constexpr mode_t kOfOthers = S_IRWXG | S_IRWXO;
-  const bool there = ::stat(file_.c_str(), &info) == 0;
-  if (there &&
-      ((info.st_mode & kOfOthers) != 0 || (info.st_uid != 0 && info.st_uid != ::geteuid())))
-    return Error{Errc::perm, fmt::format("others than root may read or change {}", file_.string())}
-        .hint(fmt::format("chown root {0} && chmod 600 {0}", file_.string()));
-  HF_ASSIGN(auto token, os::read_token(file_));
+  if (::stat(file_.c_str(), &info) != 0) return errno_error(errno, "stat " + file_.string());
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return Error{Errc::perm, fmt::format("others than root may read {}", file_.string())}.hint(
+        fmt::format("chmod 600 {}", file_.string()));
+  HF_ASSIGN(auto token, os::token_of(text, file_));
   if (token.size() < kLeastBytes)
     return Error{Errc::auth, fmt::format("the token in {} has {} bytes, {} are the least",
                                          file_.string(), token.size(), kLeastBytes)}
@@ -50,24 +51,27 @@ Result<std::string> ScrapeToken::token() const {
   return token;
 }
 
-Status ScrapeToken::check() const {
+Status ScrapeToken::refresh() {
   if (file_.empty()) return ok();
-  HF_TRY(token());
+  auto token = read();
+  const std::lock_guard lock{mutex_};
+  token_ = token ? *token : std::string{};
+  if (!token) return std::move(token).error();
   return ok();
 }
 
 std::optional<Response> ScrapeToken::refusal(
     const std::optional<std::string>& authorization) const {
   if (file_.empty()) return std::nullopt;
-  const auto token = this->token();
-  if (!token) {
+  const std::lock_guard lock{mutex_};
+  if (token_.empty()) {
     // What is wrong with the file is no business of who asks over the network.
     auto response = error_response(Error{Errc::auth, "there is no token to compare with"}.hint(
         "on the host, holdfast status says why"));
     response.status = 503;
     return response;
   }
-  if (is_same(borne(authorization), *token)) return std::nullopt;
+  if (is_same(borne(authorization), token_)) return std::nullopt;
   auto response = error_response(
       Error{Errc::auth, authorization ? "this token is not the one that is wanted"
                                       : "the metrics are given to who bears the token"}

@@ -7,14 +7,17 @@
 
 namespace holdfast::os {
 
-Result<std::string> read_token(const std::filesystem::path& file) {
-  constexpr std::size_t kMostBytes = 16U << 10;
-  HF_ASSIGN(const auto text, read_regular_file(file, kMostBytes));
+Result<std::string> token_of(std::string_view text, const std::filesystem::path& file) {
   std::string token{trim(text)};
   if (token.empty() || token.find_first_of(" \t\r\n") != std::string::npos)
     return Error{Errc::auth, fmt::format("{} holds no token", file.string())}.hint(
         "write the token alone, on one line");
   return token;
+}
+
+Result<std::string> read_token(const std::filesystem::path& file) {
+  HF_ASSIGN(const auto text, read_regular_file(file, kMostTokenBytes));
+  return token_of(text, file);
 }
 
 }  // namespace holdfast::os

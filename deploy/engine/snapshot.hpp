@@ -19,7 +19,6 @@ namespace holdfast::deploy::engine {
 struct Gauges {
   std::map<std::string, std::uint64_t> drift_now;  ///< by kind
   std::map<std::string, std::uint64_t> waiting;  ///< a rollout waits, by cause: hold, window, soak
-  std::map<std::string, bool> crash_looping;     ///< by workload
   std::map<std::string, std::uint32_t> relaxations;                  ///< by workload
   std::map<std::string, std::map<std::string, std::string>> labels;  ///< by workload; few and short
   std::uint64_t good_generation = 0;

@@ -114,8 +114,7 @@ void fill_present(const StatusInput& in, const plan::ServiceName& name,
   if (wanted.health)
     status.health =
         health.state == plan::HealthState::none ? plan::HealthState::starting : health.state;
-  if (status.detail.empty() && is_crash_looping(in, name))
-    status.detail = crash_loop_text(in, name);
+  if (status.detail.empty() && status.crash_looping) status.detail = crash_loop_text(in, name);
   if (status.detail.empty() && seen.exit && seen.state == InstanceState::exited)
     status.detail = end_text(*seen.exit, wanted);
   if (status.detail.empty() && wanted.health && is_yet_to_be_asked(in, view))
@@ -134,6 +133,7 @@ proto::api::ServiceStatus service_status(const StatusInput& in, const plan::Serv
   status.image = wanted.image.str();
   status.digest = wanted.image.digest.str();
   status.health = "none";
+  status.crash_looping = is_crash_looping(in, name);
   for (const auto& port : wanted.publish) status.publish.push_back(publish_text(port));
   const auto image = in.observed.images.find(wanted.image.digest);
   if (image != in.observed.images.end() && image->second.manifest)
@@ -178,24 +178,27 @@ proto::api::ServiceStatus service_status(const StatusInput& in, const plan::Serv
 }
 
 /// What the rollout waits for; the last that is found counts most.
-std::string waiting_for(const StatusInput& in, const plan::Rollout& rollout) {
-  std::string text;
+void fill_waiting_for(const StatusInput& in, const plan::Rollout& rollout,
+                      proto::api::RolloutStatus& status) {
+  const auto waits = [&status](const std::string& service, const std::string& what) {
+    status.service = service;
+    status.waiting_for = service.empty() ? what : service + ": " + what;
+  };
   for (const auto& [name, id] : rollout.fresh) {
     const auto view = in.observed.instances.find(id);
     if (view == in.observed.instances.end()) {
-      text = name.str() + ": being created";
+      waits(name.str(), "being created");
     } else if (view->second.health.state != plan::HealthState::healthy &&
                !view->second.health.detail.empty()) {
-      text = name.str() + ": " + view->second.health.detail;
+      waits(name.str(), view->second.health.detail);
     }
   }
   for (const auto& [digest, image] : in.observed.images) {
     if (image.state == plan::ImageView::State::failed && image.error &&
         rollout.phase == plan::Phase::staging)
-      text = image.error->to_string();
+      waits({}, image.error->to_string());
   }
-  for (const auto& [name, hook] : plan::hooks_under_way(in.progress, in.observed)) text = hook;
-  return text;
+  for (const auto& [name, hook] : plan::hooks_under_way(in.progress, in.observed)) waits({}, hook);
 }
 
 std::optional<proto::api::RolloutStatus> rollout_status(const StatusInput& in) {
@@ -205,10 +208,11 @@ std::optional<proto::api::RolloutStatus> rollout_status(const StatusInput& in) {
   rollout.generation = r.target.value();
   rollout.phase = r.phase;
   rollout.seconds = std::chrono::duration<double>(in.boot - r.started).count();
-  rollout.waiting_for = waiting_for(in, r);
+  fill_waiting_for(in, r, rollout);
   if (r.phase != plan::Phase::waiting) return rollout;
   if (const auto wait = plan::waits_for(in.progress, in.observed)) {
     rollout.waiting_for = wait->text;
+    rollout.service.clear();
     if (wait->until) rollout.begins = to_rfc3339(*wait->until);
   }
   return rollout;
@@ -245,9 +249,7 @@ std::string why_degraded(const proto::api::Status& status) {
 bool is_degraded(const StatusInput& in, const proto::api::Status& status) {
   const auto& services = status.services;
   return std::any_of(services.begin(), services.end(),
-                     [&](const auto& s) {
-                       return is_unwell(in, s) || is_crash_looping(in, plan::ServiceName{s.name});
-                     }) ||
+                     [&](const auto& s) { return s.crash_looping || is_unwell(in, s); }) ||
          first_unsettling(status) != nullptr || !in.observed.job_failures.empty();
 }
 
@@ -400,7 +402,6 @@ Gauges make_gauges(const StatusInput& in) {
   }
   if (const auto* document = shown_document(in)) {
     for (const auto& [name, service] : document->services) {
-      gauges.crash_looping[name.str()] = is_crash_looping(in, name);
       gauges.relaxations[name.str()] =
           static_cast<std::uint32_t>(service.security.relaxations.size());
       if (!service.labels.empty()) gauges.labels[name.str()] = service.labels;

@@ -3,12 +3,16 @@
 /// How the process that carries an exec session (agent/exec) tells the agent what became of it: one
 /// line of words. Pure; not thread safe.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
-namespace holdfast::proto::api {
+#include "proto/words.hpp"
+
+namespace holdfast::proto {
+namespace api {
 
 enum class ExecStop : std::uint8_t {
   exited,       ///< the command, by itself or by a signal
@@ -19,6 +23,16 @@ enum class ExecStop : std::uint8_t {
   bad_frame,
   idle,
 };
+
+}  // namespace api
+
+template <>
+struct Words<api::ExecStop> {
+  static constexpr std::array<std::string_view, 7> kAll{
+      "exited", "told", "not_started", "client_gone", "slow_client", "bad_frame", "idle"};
+};
+
+namespace api {
 
 struct ExecReport {
   ExecStop stop = ExecStop::exited;
@@ -35,4 +49,5 @@ inline constexpr std::size_t kMostOfExecReport = 256;
 /// None: this is no such line, or only the beginning of one.
 [[nodiscard]] std::optional<ExecReport> exec_report_of(std::string_view line);
 
-}  // namespace holdfast::proto::api
+}  // namespace api
+}  // namespace holdfast::proto

@@ -44,7 +44,7 @@ void members(V& v, M& m, ServiceStatus*) {
   v("name", m.name), v("image", m.image), v("digest", m.digest), v("manifest", m.manifest);
   v("state", m.state), v("health", m.health), v("restarts", m.restarts);
   v("instance", m.instance), v("pid", m.pid), v("address", m.address), v("since", m.since);
-  v("detail", m.detail), v("publish", m.publish);
+  v("detail", m.detail), v("publish", m.publish), v("crash_looping", m.crash_looping);
 }
 
 template <class V, class M>
@@ -55,7 +55,7 @@ void members(V& v, M& m, RollbackReadiness*) {
 template <class V, class M>
 void members(V& v, M& m, RolloutStatus*) {
   v("generation", m.generation), v("phase", m.phase), v("seconds", m.seconds);
-  v("waiting_for", m.waiting_for), v("begins", m.begins);
+  v("waiting_for", m.waiting_for), v("begins", m.begins), v("service", m.service);
 }
 
 template <class V, class M>

@@ -43,6 +43,8 @@ struct ServiceStatus {
   std::string since;   ///< of the running process, or when a one-shot completed
   std::string detail;  ///< why it is not running or healthy
   std::vector<std::string> publish;
+  bool crash_looping =
+      false;  ///< three ends since it last ran for ten minutes; it may run just now
 };
 
 struct RollbackReadiness {
@@ -57,6 +59,7 @@ struct RolloutStatus {
   double seconds = 0;
   std::string waiting_for;  ///< "web: GET :8080/healthz → 500 (2 of 3)"
   std::string begins;       ///< when a waiting one begins by itself; empty: not known
+  std::string service;      ///< of which `waiting_for` tells; empty: of none alone
 };
 
 /// A frozen instance of an earlier generation, ready to be thawed.

@@ -61,6 +61,8 @@ def blocks_of(text):
                 kind = None
         elif kind is not None:
             lines.append(line)
+    if kind is not None:
+        blocks.append(Block("open", lines, len(text.splitlines())))
     return blocks
 
 
@@ -101,6 +103,8 @@ class Page:
                     if shape(printed) != shape("\n".join(expected)):
                         faults.append(f"{where}: $ {command}\n--- the page\n" + "\n".join(expected) + f"\n--- here\n{printed}")
                 written = written.replace("\n".join(["```console", *block.lines, "```"]), "\n".join(["```console", *shown, "```"]), 1)
+            elif block.kind == "open":
+                faults.append(f"{where}: a block that does not end")
             elif block.kind != "text":
                 faults.append(f"{where}: a block is console, text, or yaml with # NAME.yaml on its first line")
         if os.environ.get("HOLDFAST_WRITE") == "1":

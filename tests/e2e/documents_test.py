@@ -46,7 +46,7 @@ class Runner(unittest.TestCase):
 
     def test_what_is_not_fails(self):
         for text in ("```console\n$ echo two\none\n```\n", "```console\n$ true\none\n```\n", "```console\n$ echo one\n```\n",
-                     "```sh\necho one\n```\n", "```\necho\n```\n", "```yaml\nx: 1\n```\n", "```console\n$ echo 12 apples\n13 apples\n```\n"):
+                     "```console\n$ echo one\none\n", "```sh\necho one\n```\n", "```\necho\n```\n", "```yaml\nx: 1\n```\n", "```console\n$ echo 12 apples\n13 apples\n```\n"):
             with self.subTest(text):
                 self.assertEqual(len(self.faults(text)), 1)
 

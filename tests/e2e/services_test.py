@@ -75,12 +75,12 @@ class Services(fixture.AgentCase):
 
     def test_a_crash_loop_is_seen_everywhere_and_goes_on_slowly(self):
         # Longer than a service without a health rule needs to pass its gate and its soak.
-        loop = self.small(entrypoint=["/bin/sh", "-c", "echo out of luck; /bin/busybox sleep 2; exit 3"], command=[])
+        loop = self.small(entrypoint=["/bin/sh", "-c", "echo out of luck; /bin/busybox sleep 4; exit 3"], command=[])
         del loop["health"]
         loop["update"]["soak"] = "100ms"
         self.applied({"web": self.web(), "loop": loop})
         told = lambda: [json.loads(line) for line in self.agent.cli("ledger", "export").out.splitlines() if '"restarted"' in line]
-        fixture.wait_until("it loops", lambda: len(told()) >= 4, 20)
+        fixture.wait_until("it loops", lambda: len(told()) >= 4, 60)
         status = self.agent.status()
         self.assertEqual(status["state"], "degraded")
         self.assertIn("loop: crash loop: started again", status["message"])

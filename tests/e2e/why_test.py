@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """`holdfast why`: what the person on call reads first is true, says what proves it, and the next command exists."""
+import time
+
 import fixture
 from fixture import wait_until
 
@@ -12,7 +14,7 @@ class Why(fixture.AgentCase):
         return next(one for one in self.agent.cli("why", "-o", "json").json if one["service"] == service)
 
     def crashing(self):
-        service = self.small(entrypoint=["/bin/sh", "-c"], command=["sleep 2; echo no database at all >&2; exit 3"])
+        service = self.small(entrypoint=["/bin/sh", "-c"], command=["sleep 4; echo no database at all >&2; exit 3"])
         service.pop("health")
         return service
 
@@ -27,13 +29,19 @@ class Why(fixture.AgentCase):
         self.applied({"web": self.web("WEB_V1"), "job": self.crashing()})
         well = self.why("web")
         self.assertEqual(well.code, 0, well)
-        self.assertRegex(well.out, r"^\S+ web runs and is healthy, for \d+s\n$")
-        wait_until("it has crashed twice", lambda: "started again 2 times" in self.why("job").out, 20)
+        self.assertRegex(well.out, r"^\S+ web has run for \d+s and is healthy\n$")
+        wait_until("it has crashed twice", lambda: "started again 2 times" in self.why("job").out, 30)
         crashed = self.why("job")
         self.assertIn("exited with code 3", crashed.out)
-        self.assertIn("no database at all\n", crashed.out)
+        self.assertIn("| no database at all\n", crashed.out)
         self.assertIn("next: holdfast logs job\n", crashed.out)
         self.assertIn("no database at all", self.agent.cli("logs", "job").out)  # the step that it names
+
+        # Whether it runs just now or waits for its next try: it loops, and that is bad each time.
+        wait_until("it loops", lambda: self.agent.service("job")["crash_looping"], 40)
+        self.assertEqual([self.why("job").code for _ in range(20) if not time.sleep(0.1)], [6] * 20)
+        self.assertEqual(self.agent.cli("status", "job").code, 6)
+        self.assertIn("job", [one["service"] for one in self.agent.cli("why", "-o", "json").json])
 
         quick = {"soak": "500ms", "drain": "500ms", "deadline": "8s"}
         failed = self.agent.apply({"web": self.web("WEB_BAD", update=quick), "job": self.crashing(),

@@ -182,7 +182,8 @@ TEST_F(Metrics, GoToWhoBearsTheTokenAndToNobodyWhereThereIsNone) {
               HasSubstr("holdfast_setup_incomplete{key=\"metrics_token_file\"} 1\n"))
       << "the socket knows who asks";
   ASSERT_TRUE(os::write_atomic(config_.metrics_token_file, kToken));
-  EXPECT_EQ(ask("/metrics", bearing).status, 200);
+  signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return ask("/metrics", bearing).status == 200; }));
   const auto refused = ask("/metrics", "");
   EXPECT_EQ(refused.status, 401);
   EXPECT_THAT(refused.head, HasSubstr("WWW-Authenticate: Bearer realm=\"holdfast\"\r\n"));

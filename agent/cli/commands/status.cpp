@@ -32,9 +32,8 @@ Result<api::Status> only(api::Status status, const std::string& name) {
 }
 
 ExitCode exit_code_of_service(const api::Status& status) {
-  const auto& service = status.services.front();
-  const bool bad = service.health == "unhealthy" || is_bad(service.state);
-  return bad || needs_a_look(status.drift) ? ExitCode::degraded : ExitCode::done;
+  const bool bad = is_bad(status.services.front()) || needs_a_look(status.drift);
+  return bad ? ExitCode::degraded : ExitCode::done;
 }
 
 struct Picture {

@@ -99,6 +99,10 @@ ExitCode exit_code_of_status(const proto::api::Status& status) noexcept {
   return needs_a_look(status.drift) ? ExitCode::degraded : ExitCode::done;
 }
 
+bool is_bad(const proto::api::ServiceStatus& service) noexcept {
+  return service.crash_looping || service.health == "unhealthy" || is_bad(service.state);
+}
+
 bool is_bad(proto::Word<proto::api::ServiceState> state) noexcept {
   return state == "missing" || state == "exited" || state == "backoff" || state == "frozen" ||
          state == "unsupervised" || state == "broken";

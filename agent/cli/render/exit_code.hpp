@@ -34,7 +34,8 @@ enum class ExitCode : int {
 /// For `status`: 5 when held, 6 when degraded, reverting or drifted.
 [[nodiscard]] ExitCode exit_code_of_status(const proto::api::Status& status) noexcept;
 
-/// It does not serve, and somebody should look.
+/// It does not serve, or fails again and again, and somebody should look.
+[[nodiscard]] bool is_bad(const proto::api::ServiceStatus& service) noexcept;
 [[nodiscard]] bool is_bad(proto::Word<proto::api::ServiceState> state) noexcept;
 
 /// Any of it but writes into a root that may be written to, which are told and nothing more.

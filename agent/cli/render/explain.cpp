@@ -9,7 +9,6 @@
 #include "agent/cli/render/exit_code.hpp"
 #include "agent/cli/render/when.hpp"
 #include "common/base/text.hpp"
-#include "proto/json/writer.hpp"
 
 namespace holdfast::agent::cli {
 namespace {
@@ -19,7 +18,6 @@ using Entries = std::span<const api::LedgerEntry>;
 
 constexpr std::size_t kLastWords = 5;       ///< lines of a service's output
 constexpr std::size_t kLongestWords = 200;  ///< bytes of one of them
-constexpr std::size_t kCrashLoop = 3;       ///< restarts of an instance that make one
 
 std::string detail_of(const api::LedgerEntry& entry, const std::string& key) {
   const auto found = entry.detail.find(key);
@@ -39,7 +37,7 @@ constexpr std::array<std::pair<State, std::string_view>, 12> kStates{
      {State::exited, "has ended and is not started again"},
      {State::completed, "has done its work and ended"},
      {State::stopped, "was stopped by an operator"},
-     {State::backoff, "does not run; it is started again after a pause"},
+     {State::backoff, "does not run: it ended, or could not be started"},
      {State::missing, "is declared, and there is no instance of it"}}};
 
 std::string moment(std::string_view time, WallTime now) {
@@ -47,23 +45,25 @@ std::string moment(std::string_view time, WallTime now) {
   return text == "now" ? "just now" : text;
 }
 
-std::string how_it_stands(const api::ServiceStatus& service) {
-  if (service.state != "running") {
-    const auto* const row = std::find_if(kStates.begin(), kStates.end(), [&](const auto& known) {
-      return service.state == proto::Word<State>{known.first};
-    });
-    return row != kStates.end() ? std::string{row->second} : "is " + service.state.str();
-  }
-  if (service.health == "healthy") return "runs and is healthy";
-  if (service.health == "unhealthy") return "runs, but its health check fails";
-  return service.health == "none" ? "runs; no health check is declared"
-                                  : "runs, and its health check has not passed yet";
+std::string how_it_runs(const api::ServiceStatus& service, WallTime now) {
+  const auto runs = service.since.empty() ? "runs" : "has run for " + age(service.since, now);
+  if (service.health == "healthy") return runs + " and is healthy";
+  if (service.health == "unhealthy") return runs + ", but its health check fails";
+  if (service.health == "starting") return runs + ", and its health check has not passed yet";
+  return service.detail.empty() ? runs + "; no health check is declared" : runs;
+}
+
+std::string how_it_stands(const api::ServiceStatus& service, WallTime now) {
+  if (service.state == "running") return how_it_runs(service, now);
+  const auto* const row = std::find_if(kStates.begin(), kStates.end(), [&](const auto& known) {
+    return service.state == proto::Word<State>{known.first};
+  });
+  return row != kStates.end() ? std::string{row->second} : "is " + service.state.str();
 }
 
 /// As `holdfast status SERVICE` ends.
 Standing standing_of(const api::ServiceStatus& service, const std::vector<api::DriftItem>& drift) {
-  if (is_bad(service.state) || service.health == "unhealthy" || needs_a_look(drift))
-    return Standing::bad;
+  if (is_bad(service) || needs_a_look(drift)) return Standing::bad;
   const bool settled =
       service.state == "completed" || (service.state == "running" && service.health != "starting");
   return settled ? Standing::good : Standing::waiting;
@@ -78,11 +78,6 @@ Standing standing_of(const api::Status& status) {
     default:
       return status.rollout ? Standing::waiting : Standing::good;
   }
-}
-
-Mark mark_of(Standing standing) {
-  if (standing == Standing::bad) return Mark::bad;
-  return standing == Standing::good ? Mark::good : Mark::warn;
 }
 
 std::vector<std::string> last_words(const std::string& lines) {
@@ -101,14 +96,6 @@ std::vector<std::string> last_words(const std::string& lines) {
 bool is_crash(const api::LedgerEntry& entry, const api::ServiceStatus& service) {
   return entry.kind == "restarted" && entry.service == service.name && entry.actor == "agent" &&
          detail_of(entry, "instance") == service.instance;
-}
-
-/// Between two tries it runs; the status says that in its detail.
-bool crash_loops(const api::ServiceStatus& service, Entries recent) {
-  const auto crashes = std::count_if(recent.begin(), recent.end(),
-                                     [&](const auto& entry) { return is_crash(entry, service); });
-  return service.detail.starts_with("crash loop") &&
-         static_cast<std::size_t>(crashes) >= kCrashLoop;
 }
 
 void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime now,
@@ -135,37 +122,54 @@ void add_restarts(const api::ServiceStatus& service, Entries recent, WallTime no
       {std::move(what), last_words(words), !next.empty() ? next : "holdfast logs " + service.name});
 }
 
-/// The newest change that failed, unless a later one went well or somebody went back since. Of a
-/// service: that failed by it.
-void add_failure(const std::string& service, Entries recent, WallTime now,
-                 std::vector<Reason>& reasons) {
-  const api::LedgerEntry* failed = nullptr;
-  bool rolled_back = false;
+/// The newest change that failed, unless a later one went well or somebody went back since.
+struct Failure {
+  const api::LedgerEntry* entry = nullptr;  ///< none: there is none
+  bool is_rollback = false;                 ///< of an operator
+  bool went_back = false;
+  bool is_quarantined = false;
+};
+
+/// Of a service: one that failed by it; empty: by any, or by none.
+Failure last_failure(const std::string& service, Entries recent) {
+  Failure last;
+  std::uint64_t rollback_to = 0;
   for (const auto& entry : recent) {
+    if (entry.kind == "rollback_started") rollback_to = entry.generation;
+    if (entry.kind == "accepted") rollback_to = 0;
     if (entry.kind == "good" || entry.kind == "rollback_started" || entry.kind == "apply_unchanged")
-      failed = nullptr;
-    if (entry.kind == "failed" && (service.empty() || entry.service == service)) {
-      failed = &entry;
-      rolled_back = false;
-    }
-    if (failed != nullptr && entry.kind == "rolled_back")
-      rolled_back = detail_of(entry, "failed_generation") == std::to_string(failed->generation);
+      last = {};
+    if (entry.kind == "failed" && (service.empty() || entry.service == service))
+      last = {.entry = &entry, .is_rollback = rollback_to == entry.generation};
+    if (last.entry == nullptr) continue;
+    const auto failed = std::to_string(last.entry->generation);
+    if (entry.kind == "rolled_back")
+      last.went_back = detail_of(entry, "failed_generation") == failed;
+    if (entry.kind == "quarantined" && entry.generation == last.entry->generation)
+      last.is_quarantined = true;
   }
-  if (failed == nullptr) return;
-  Reason reason{
-      fmt::format("generation {} failed {}{}: {}", failed->generation, moment(failed->time, now),
-                  rolled_back ? " and was rolled back" : "", failed->reason),
-      {},
-      detail_of(*failed, "next")};
-  if (const auto probe = detail_of(*failed, "probe"); !probe.empty())
+  return last;
+}
+
+void add_failure(const Failure& failure, WallTime now, std::vector<Reason>& reasons) {
+  if (failure.entry == nullptr) return;
+  const auto& failed = *failure.entry;
+  const auto* const what = failure.is_rollback ? "the rollback to generation" : "generation";
+  const auto* const then = !failure.went_back    ? ""
+                           : failure.is_rollback ? " and changed nothing"
+                                                 : " and was rolled back";
+  Reason reason{fmt::format("{} {} failed {}{}: {}", what, failed.generation,
+                            moment(failed.time, now), then, failed.reason),
+                {},
+                detail_of(failed, "next")};
+  if (const auto probe = detail_of(failed, "probe"); !probe.empty())
     reason.evidence.push_back("probe: " + probe);
-  for (auto& line : last_words(detail_of(*failed, "log_tail")))
+  for (auto& line : last_words(detail_of(failed, "log_tail")))
     reason.evidence.push_back(std::move(line));
-  if (reason.next.empty()) reason.next = fmt::format("holdfast show {}", failed->generation);
+  if (reason.next.empty()) reason.next = fmt::format("holdfast show {}", failed.generation);
   reasons.push_back(std::move(reason));
 }
 
-/// Of a service; of the host as a whole where its name is empty.
 std::vector<api::DriftItem> drift_of(const api::Status& status, const std::string& service) {
   std::vector<api::DriftItem> drift;
   for (const auto& item : status.drift)
@@ -173,32 +177,45 @@ std::vector<api::DriftItem> drift_of(const api::Status& status, const std::strin
   return drift;
 }
 
-void add_drift(const std::vector<api::DriftItem>& drift, std::vector<Reason>& reasons) {
-  for (const auto& item : drift)
-    reasons.push_back(
-        {fmt::format("it differs from what is declared ({}): {}", item.kind.text(), item.evidence),
-         {},
-         item.next});
+/// Of what is no declared service: the host as a whole, and what nobody declared.
+std::vector<api::DriftItem> drift_of_host(const api::Status& status) {
+  std::vector<api::DriftItem> drift;
+  for (const auto& item : status.drift) {
+    const bool declared =
+        std::any_of(status.services.begin(), status.services.end(),
+                    [&](const auto& service) { return service.name == item.service; });
+    if (!declared) drift.push_back(item);
+  }
+  return drift;
 }
 
-/// What a rollout waits for begins with whom ("web: GET … (2 of 3)"), or is of no service alone: an
-/// image, a hook.
-bool concerns(const api::Status& status, const api::ServiceStatus& service, Standing standing) {
-  if (!status.rollout) return false;
-  const auto& what = status.rollout->waiting_for;
-  if (what.starts_with(service.name + ":") || standing != Standing::good) return true;
-  const bool another =
-      std::any_of(status.services.begin(), status.services.end(),
-                  [&](const auto& other) { return what.starts_with(other.name + ":"); });
-  return !what.empty() && !another;
+void add_drift(const std::vector<api::DriftItem>& drift, std::vector<Reason>& reasons) {
+  for (const auto& item : drift)
+    reasons.push_back({fmt::format("what runs differs from what is declared ({}): {}",
+                                   item.kind.text(), item.evidence),
+                       {},
+                       item.next});
+}
+
+/// It waits for this service, or for what is of none alone (an image, a hook), or this one waits
+/// for it.
+bool concerns(const api::RolloutStatus& rollout, const std::string& service, Standing standing) {
+  if (rollout.service == service || standing == Standing::waiting) return true;
+  return rollout.service.empty() && !rollout.waiting_for.empty();
 }
 
 Reason rollout_reason(const api::RolloutStatus& rollout) {
-  auto what = fmt::format("generation {} is being rolled out: {} for {}", rollout.generation,
-                          rollout.phase.text(), seconds_text(rollout.seconds));
-  if (!rollout.waiting_for.empty()) what += ", waiting for " + rollout.waiting_for;
-  if (!rollout.begins.empty()) what += ", begins " + rollout.begins;
-  return {std::move(what), {}, "holdfast events -f"};
+  if (rollout.phase == "waiting")
+    return {fmt::format("generation {} waits to be rolled out: {}{}", rollout.generation,
+                        rollout.waiting_for,
+                        rollout.begins.empty() ? "" : ", begins " + rollout.begins),
+            {},
+            "holdfast events -f"};
+  return {fmt::format("generation {} has been rolled out for {}, now {}{}", rollout.generation,
+                      seconds_text(rollout.seconds), rollout.phase.text(),
+                      rollout.waiting_for.empty() ? "" : "; it waits for " + rollout.waiting_for),
+          {},
+          "holdfast events -f"};
 }
 
 Reason hold_reason(const api::HoldStatus& hold, WallTime now) {
@@ -234,36 +251,27 @@ void add_source(const api::SourceStatus& source, WallTime now, std::vector<Reaso
   reasons.push_back(std::move(reason));
 }
 
-void write_lines(std::string& out, std::string_view indent, const std::string& text) {
-  out += fmt::format("{}{}\n", indent, printable(shorten_digests(text)));
-}
-
 }  // namespace
-
-std::string_view to_string(Standing standing) {
-  constexpr std::array<std::string_view, 3> kWords{"good", "waiting", "bad"};
-  return kWords.at(static_cast<std::size_t>(standing));
-}
 
 Explanation explain_service(const api::Status& status, const api::ServiceStatus& service,
                             Entries recent, WallTime now) {
-  Explanation made{.subject = service.name, .sentence = how_it_stands(service), .reasons = {}};
-  if (service.state == "running" && !service.since.empty())
-    made.sentence += ", for " + age(service.since, now);
-  if (!service.detail.empty()) made.sentence += ": " + service.detail;
   const auto drift = drift_of(status, service.name);
-  add_drift(drift, made.reasons);
-  made.standing = crash_loops(service, recent) ? Standing::bad : standing_of(service, drift);
+  Explanation made{.subject = service.name,
+                   .sentence = how_it_stands(service, now),
+                   .standing = standing_of(service, drift),
+                   .reasons = {}};
+  if (!service.detail.empty()) made.sentence += ": " + service.detail;
   if (service.state == "stopped")
     made.reasons.push_back(
         {"it stays so until it is started", {}, "holdfast start " + service.name});
-  if (concerns(status, service, made.standing))
+  if (status.rollout && concerns(*status.rollout, service.name, made.standing))
     made.reasons.push_back(rollout_reason(*status.rollout));
   const auto known = made.reasons.size();
   add_restarts(service, recent, now, made.reasons);
-  if (made.standing == Standing::bad && made.reasons.size() == known)
+  if (is_bad(service) && made.reasons.size() == known)
     made.reasons.push_back({"its output may tell more", {}, "holdfast logs " + service.name});
-  add_failure(service.name, recent, now, made.reasons);
+  add_drift(drift, made.reasons);
+  add_failure(last_failure(service.name, recent), now, made.reasons);
   return made;
 }
 
@@ -276,7 +284,7 @@ Explanation explain_absent(const api::Status& status, const std::string& service
                       : fmt::format("is no part of generation {}, which runs", status.generation),
       .standing = Standing::bad,
       .reasons = {}};
-  add_failure(service, recent, now, made.reasons);
+  add_failure(last_failure(service, recent), now, made.reasons);
   return made;
 }
 
@@ -286,21 +294,20 @@ Explanation explain_host(const api::Status& status, Entries recent, WallTime now
                    .standing = standing_of(status),
                    .reasons = {}};
   if (!status.message.empty()) made.sentence += ": " + status.message;
+  const auto failure = last_failure({}, recent);
   if (status.state == "empty") {
-    add_failure({}, recent, now, made.reasons);
-    if (!made.reasons.empty()) made.standing = Standing::bad;
-    made.reasons.push_back(
-        made.reasons.empty()
-            ? Reason{"it waits for its first deployment", {}, "holdfast apply FILE"}
-            : Reason{"a document that failed is not taken again as it is",
-                     {},
-                     "change it, then: holdfast apply FILE"});
+    add_failure(failure, now, made.reasons);
+    if (failure.entry != nullptr) made.standing = Standing::bad;
+    made.reasons.push_back({failure.is_quarantined ? "that document is not taken again as it is"
+                                                   : "nothing runs here yet",
+                            {},
+                            "holdfast apply FILE"});
   }
   if (status.rollout) made.reasons.push_back(rollout_reason(*status.rollout));
   if (status.hold) made.reasons.push_back(hold_reason(*status.hold, now));
   if (status.quarantined) made.reasons.push_back(quarantine_reason(*status.quarantined));
   if (status.source) add_source(*status.source, now, made.reasons);
-  add_drift(drift_of(status, {}), made.reasons);
+  add_drift(drift_of_host(status), made.reasons);
   for (const auto& text : status.incomplete)
     made.reasons.push_back(
         {text, {}, "mend what agent.yaml names; the agent tries again by itself"});
@@ -309,40 +316,8 @@ Explanation explain_host(const api::Status& status, Entries recent, WallTime now
                                         status.rollback.generation, status.rollback.reason),
                             {},
                             {}});
-  if (status.state != "empty") add_failure({}, recent, now, made.reasons);
+  if (status.state != "empty") add_failure(failure, now, made.reasons);
   return made;
-}
-
-std::string why_view(std::span<const Explanation> all, const Look& look) {
-  std::string out;
-  for (const auto& one : all) {
-    const auto subject = one.subject.empty() ? std::string{"this host"} : printable(one.subject);
-    out += fmt::format(
-        "{} {} {}\n", mark(mark_of(one.standing), look), paint(subject, Tone::bold, look),
-        printable(shorten_digests((one.subject.empty() ? "is " : "") + one.sentence)));
-    for (const auto& reason : one.reasons) {
-      write_lines(out, "  - ", reason.what);
-      for (const auto& line : reason.evidence) write_lines(out, "      ", line);
-      if (!reason.next.empty()) write_lines(out, "    next: ", reason.next);
-    }
-  }
-  return out;
-}
-
-std::string why_json(std::span<const Explanation> all) {
-  proto::json::Writer out;
-  out.begin_array();
-  for (const auto& one : all) {
-    out.begin_object().key("service").value(one.subject).key("sentence").value(one.sentence);
-    out.key("standing").value(to_string(one.standing)).key("reasons").begin_array();
-    for (const auto& reason : one.reasons) {
-      out.begin_object().key("what").value(reason.what).key("evidence").begin_array();
-      for (const auto& line : reason.evidence) out.value(line);
-      out.end_array().key("next").value(reason.next).end_object();
-    }
-    out.end_array().end_object();
-  }
-  return std::move(out.end_array()).take();
 }
 
 }  // namespace holdfast::agent::cli

@@ -160,7 +160,7 @@ std::string status_view(const api::Status& status, const Look& look, WallTime no
   for (const auto& service : status.services) {
     if (service.detail.empty()) continue;
     if (std::exchange(first, false)) out += "\n";
-    const bool bad = service.health == "unhealthy" || is_bad(service.state);
+    const bool bad = is_bad(service);
     out += fmt::format("{} {}: {}\n", mark(bad ? Mark::bad : Mark::warn, look),
                        printable(service.name), printable(service.detail));
     if (bad) out += fmt::format("  next: holdfast logs {}\n", printable(service.name));

@@ -91,6 +91,7 @@ class PublisherHost : public testing::Test {
     for (const auto& instance : {a, b}) EXPECT_TRUE(publisher->cut(instance.address, {}));
   }
   void TearDown() override {
+    if (!publisher) publisher = open();  // a test that failed without one
     const auto removed = publisher->remove_all();
     EXPECT_TRUE(removed) << removed.error().to_string();
     EXPECT_THAT(sh({"nft", "list", "tables"}), Not(HasSubstr("holdfast")));

@@ -178,6 +178,21 @@ TEST_F(ReachTest, WhoComesWhileTheLastOneGoesForwards) {
   reopen();
 }
 
+TEST_F(ReachTest, OthersThatComeAndGoAreNoAlteration) {
+  apply(to(a));
+  const std::jthread others([](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      auto other = *Forwarding::open("other", {0x0AC80000, 16}, {});
+      EXPECT_TRUE(other.ensure());
+      EXPECT_TRUE(other.remove());
+    }
+  });
+  for (int look = 0; look < 3'000; ++look) {
+    const auto seen = publisher->observe();
+    ASSERT_TRUE(seen) << "look " << look << ": " << seen.error().to_string();
+  }
+}
+
 TEST_F(ReachTest, AnAlteredTableOfAllAgentsIsNoticed) {
   apply(to(a));
   for (const auto& deed : std::vector<std::vector<std::string>>{

@@ -25,11 +25,11 @@ this page anew.
 
 `GET http://127.0.0.1:9472/metrics` (`metrics_listen` in agent.yaml; `off` switches it off), in the text format of Prometheus 0.0.4. Only
 addresses, the host's own name and the names in `metrics_hosts` are answered, any other `Host` gets 421. With
-`metrics_token_file: FILE` in agent.yaml the token in it has to be sent (`Authorization: Bearer …`), else 401; the file is read at each scrape,
-so a new token counts at once. A file that is missing, that others than root may read or change or whose token has less than 16 bytes gives the metrics to
-nobody (503), and `holdfast status` says so. `/healthz` and `/readyz` take no token, nor does the unix socket. There is no TLS: put a proxy in
-front. OpenMetrics is not served: the library that writes the text, prometheus-cpp 1.0, has no serializer for it, and Prometheus asks for this
-format as well.
+`metrics_token_file: FILE` in agent.yaml the token in it has to be sent (`Authorization: Bearer …`), else 401. The file is read every 5 s and at
+a reload, so a new token counts soon. One that is missing, that others than root may read or can have written, or whose token has less than
+16 bytes gives the metrics to nobody (503), and `holdfast status` says so. `/healthz` and `/readyz` take no token, nor does the unix socket.
+There is no TLS: put a proxy in front. OpenMetrics is not served: the library that writes the text, prometheus-cpp 1.0, has no serializer for
+it, and Prometheus asks for this format as well.
 
 Labels hold names of services, labels and images from the document, and words of closed lists; each known word has its series from the
 start, so that `increase()` sees the first event. Digests are shortened to 12 digits. Series of a service go with the service; only that of
@@ -72,7 +72,6 @@ deploy::engine::Snapshot one_service() {
   deploy::engine::Snapshot one;
   one.status.services.emplace_back().name = "web";
   one.counters.workloads["web"] = {};
-  one.gauges.crash_looping["web"] = false;
   one.gauges.relaxations["web"] = 0;
   for (const auto* cause : {"hold", "window", "soak"}) one.gauges.waiting[cause] = 0;
   for (const auto kind : proto::Words<proto::DriftKind>::kAll)
@@ -115,7 +114,6 @@ std::string document() {
   auto empty = one_service();
   empty.status.services.clear();
   empty.counters.workloads.clear();
-  empty.gauges.crash_looping.clear();
   empty.gauges.relaxations.clear();
   DaemonStats figures;
   figures.setup_incomplete = LateSetup{}.gauges();

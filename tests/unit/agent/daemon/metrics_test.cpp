@@ -44,7 +44,6 @@ World world_of(int services, const std::string& text) {
     status.services.push_back(service);
     world.snapshot.counters.workloads[name] = {};
     world.snapshot.counters.stop_kills[name] = 0;
-    world.snapshot.gauges.crash_looping[name] = false;
     world.snapshot.gauges.relaxations[name] = 0;
     for (int label = 0; label < 4; ++label)
       world.snapshot.gauges.labels[name][fmt::format("team/{}", label)] = text;

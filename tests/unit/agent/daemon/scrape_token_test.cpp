@@ -19,7 +19,9 @@ class ScrapeTokens : public ::testing::Test {
   }
   /// 0: it may.
   unsigned status(const std::optional<std::string>& authorization) {
-    const auto refused = ScrapeToken{file_}.refusal(authorization);
+    ScrapeToken token{file_};
+    (void)token.refresh();
+    const auto refused = token.refusal(authorization);
     return refused ? refused->status : 0;
   }
 
@@ -28,14 +30,16 @@ class ScrapeTokens : public ::testing::Test {
 };
 
 TEST_F(ScrapeTokens, WithoutAFileWhoeverAsksMay) {
-  EXPECT_FALSE(ScrapeToken{}.refusal(std::nullopt));
-  EXPECT_FALSE(ScrapeToken{}.refusal("Bearer whatever"));
-  EXPECT_TRUE(ScrapeToken{}.check());
+  ScrapeToken none{{}};
+  EXPECT_TRUE(none.refresh());
+  EXPECT_FALSE(none.is_wanted());
+  EXPECT_FALSE(none.refusal(std::nullopt));
+  EXPECT_FALSE(none.refusal("Bearer whatever"));
 }
 
 TEST_F(ScrapeTokens, OnlyTheTokenAsItIsOpens) {
   write(std::string{kToken} + "\n");
-  EXPECT_TRUE(ScrapeToken{file_}.check());
+  EXPECT_TRUE(ScrapeToken{file_}.refresh());
   for (const auto* scheme : {"Bearer ", "bearer ", "BEARER  "})
     EXPECT_EQ(status(scheme + std::string{kToken}), 0U) << scheme;
   for (const auto& other : std::initializer_list<std::optional<std::string>>{
@@ -43,24 +47,36 @@ TEST_F(ScrapeTokens, OnlyTheTokenAsItIsOpens) {
            "Bearer 0123456789abcde", "Bearer 0123456789abcdeF", "Bearer 0123456789abcdef0",
            "Bearer 0123456789abcdef x", "Bearer0123456789abcdef"})
     EXPECT_EQ(status(other), 401U) << other.value_or("(none)");
-  const auto refused = ScrapeToken{file_}.refusal(std::nullopt);
+  ScrapeToken token{file_};
+  ASSERT_TRUE(token.refresh());
+  const auto refused = token.refusal(std::nullopt);
   EXPECT_THAT(refused->authenticate, HasSubstr("Bearer"));
   EXPECT_THAT(refused->body, HasSubstr("credentials_file"));
   EXPECT_EQ(refused->body.find(kToken), std::string::npos);
 }
 
-TEST_F(ScrapeTokens, ANewOneCountsAtOnce) {
+TEST_F(ScrapeTokens, WhatWasReadLastCountsAndNothingBefore) {
   write(kToken);
+  const auto bearing = std::string{"Bearer "} + kToken;
+  ScrapeToken token{file_};
+  EXPECT_EQ(token.refusal(bearing)->status, 503U) << "nothing was read yet";
+  ASSERT_TRUE(token.refresh());
+  EXPECT_FALSE(token.refusal(bearing));
   write("fedcba9876543210");
-  EXPECT_EQ(status(std::string{"Bearer "} + kToken), 401U);
-  EXPECT_EQ(status("Bearer fedcba9876543210"), 0U);
+  EXPECT_FALSE(token.refusal(bearing)) << "who asks makes nobody read";
+  ASSERT_TRUE(token.refresh());
+  EXPECT_EQ(token.refusal(bearing)->status, 401U);
+  EXPECT_FALSE(token.refusal("Bearer fedcba9876543210"));
+  std::filesystem::remove(file_);
+  EXPECT_FALSE(token.refresh());
+  EXPECT_EQ(token.refusal("Bearer fedcba9876543210")->status, 503U);
 }
 
 TEST_F(ScrapeTokens, WithoutOneThatIsGoodNobodyMay) {
   const auto expect_nobody = [this](std::string_view why) {
     EXPECT_EQ(status(std::string{"Bearer "} + kToken), 503U) << why;
     EXPECT_EQ(status(std::nullopt), 503U) << why;
-    const auto usable = ScrapeToken{file_}.check();
+    const auto usable = ScrapeToken{file_}.refresh();
     ASSERT_FALSE(usable) << why;
     EXPECT_THAT(usable.error().to_string(), HasSubstr(why));
   };
@@ -71,13 +87,25 @@ TEST_F(ScrapeTokens, WithoutOneThatIsGoodNobodyMay) {
   expect_nobody("holds no token");
   write("");
   expect_nobody("holds no token");
-  for (const mode_t mode : std::initializer_list<mode_t>{0644, 0640, 0622, 0602, 0620}) {
+  for (const auto mode : std::initializer_list<mode_t>{0640, 0644, 0604}) {
     write(kToken, mode);
-    expect_nobody("others than root may read or change");
+    expect_nobody("others than root may read");
+  }
+  for (const auto mode : std::initializer_list<mode_t>{0622, 0602, 0620}) {
+    write(kToken, mode);
+    expect_nobody("write");
   }
   write(kToken);
   ASSERT_EQ(::chown(file_.c_str(), 65534, 0), 0);
-  expect_nobody("others than root may read or change");
+  expect_nobody("token");
+  write(kToken);
+  const auto open = directory_.path() / "open";
+  std::filesystem::create_directory(open);
+  std::filesystem::permissions(open, std::filesystem::perms::all);
+  std::filesystem::rename(file_, open / "token");
+  std::filesystem::create_symlink(open / "token", file_);
+  expect_nobody("open");
+  std::filesystem::remove(open / "token");
   std::filesystem::remove(file_);
   std::filesystem::create_directory(file_);
   expect_nobody("token");

@@ -14,9 +14,10 @@ TEST(DecisionRecords, OnlyWhatBelongsToTheRolloutIsDoneInTheNameOfWhoAskedForIt)
   plan::Decision ended;
   ended.finished = rolling.progress.rollout;
   for (const auto* decision : {&rolling, &ended}) {
-    for (const auto kind : {EntryKind::phase, EntryKind::switched, EntryKind::good,
-                            EntryKind::failed, EntryKind::rolled_back, EntryKind::quarantined,
-                            EntryKind::hook_started, EntryKind::hook_finished})
+    for (const auto kind :
+         {EntryKind::phase, EntryKind::switched, EntryKind::good, EntryKind::failed,
+          EntryKind::rolled_back, EntryKind::quarantined, EntryKind::hook_started,
+          EntryKind::hook_finished, EntryKind::hook_failed})
       EXPECT_EQ(actor_of(*decision, kind), "alice (uid 1000)");
     for (const auto kind : {EntryKind::restarted, EntryKind::completed, EntryKind::started,
                             EntryKind::resumed, EntryKind::held, EntryKind::standby_dropped})

@@ -32,7 +32,7 @@ Status full_status() {
   status.drift = {{"web", "limits", "2026-11-23T09:01:00.000Z", "memory is 64 MiB", "repair",
                    "the declared limits are written again"}};
   status.rollback = {1, true, ""};
-  status.rollout = RolloutStatus{3, "checking", 1.5, "web: GET :8080/healthz → 500", ""};
+  status.rollout = RolloutStatus{3, "checking", 1.5, "web: GET :8080/healthz → 500", "", "web"};
   status.hold = HoldStatus{"root", "busy", "2026-11-23T09:00:00.000Z", ""};
   status.message = "rolling to 3";
   status.agent_version = "0.1.0";
@@ -46,10 +46,10 @@ TEST(ApiCodec, WritesAStatusInOneStableForm) {
       R"({"deployment":"shop","generation":2,"spec_digest":"sha256:ab","state":"rolling","services":[)"
       R"({"name":"web","image":"r/web:1@sha256:cd","digest":"sha256:cd","manifest":"sha256:ef","state":"running",)"
       R"("health":"healthy","restarts":3,"instance":"web-12345678-1","pid":42,"address":"10.89.0.5",)"
-      R"("since":"2026-11-23T09:00:00.000Z","detail":"","publish":["80:8080"]}],)"
+      R"("since":"2026-11-23T09:00:00.000Z","detail":"","publish":["80:8080"],"crash_looping":false}],)"
       R"("drift":[{"service":"web","kind":"limits","since":"2026-11-23T09:01:00.000Z","evidence":"memory is 64 MiB",)"
       R"("action":"repair","next":"the declared limits are written again"}],"rollback":{"generation":1,"ready":true,"reason":""},)"
-      R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500","begins":""},)"
+      R"("rollout":{"generation":3,"phase":"checking","seconds":1.5,"waiting_for":"web: GET :8080/healthz → 500","begins":"","service":"web"},)"
       R"("hold":{"actor":"root","reason":"busy","since":"2026-11-23T09:00:00.000Z","until":""},"quarantined":null,"rehearsal":null,"standby":[],)"
       R"("source":null,"message":"rolling to 3","incomplete":[],"agent_version":"0.1.0","agent_since":"2026-11-23T08:00:00.000Z"})");
 }
